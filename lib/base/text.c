@@ -1,0 +1,96 @@
+#include "base/text.h"
+
+void hex_encode(char *out, struct slice in)
+{
+    static const char digit[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < in.len; i++) {
+        *out++ = digit[in.p[i] >> 4];
+        *out++ = digit[in.p[i] & 15];
+    }
+    *out = 0;
+}
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+ssize_t hex_decode(uint8_t *out, size_t cap, struct slice in)
+{
+    if (in.len % 2 || in.len / 2 > cap)
+        return -1;
+    for (size_t i = 0; i < in.len / 2; i++) {
+        int hi = hex_value(in.p[2 * i]), lo = hex_value(in.p[2 * i + 1]);
+        if (hi < 0 || lo < 0)
+            return -1;
+        out[i] = (uint8_t)(hi << 4 | lo);
+    }
+    return (ssize_t)(in.len / 2);
+}
+
+static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t base64_encode(char *out, struct slice in)
+{
+    char *o = out;
+    size_t i = 0;
+
+    for (; i + 3 <= in.len; i += 3) {
+        uint32_t v = (uint32_t)in.p[i] << 16 | (uint32_t)in.p[i + 1] << 8 | in.p[i + 2];
+        *o++ = b64[v >> 18];
+        *o++ = b64[v >> 12 & 63];
+        *o++ = b64[v >> 6 & 63];
+        *o++ = b64[v & 63];
+    }
+    if (i < in.len) {
+        uint32_t v = (uint32_t)in.p[i] << 16 | (i + 1 < in.len ? (uint32_t)in.p[i + 1] << 8 : 0);
+        *o++ = b64[v >> 18];
+        *o++ = b64[v >> 12 & 63];
+        *o++ = i + 1 < in.len ? b64[v >> 6 & 63] : '=';
+        *o++ = '=';
+    }
+    *o = 0;
+    return (size_t)(o - out);
+}
+
+static int b64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+ssize_t base64_decode(uint8_t *out, size_t cap, struct slice in)
+{
+    size_t n = 0;
+
+    if (in.len % 4)
+        return -1;
+    for (size_t i = 0; i < in.len; i += 4) {
+        const uint8_t *q = in.p + i;
+        bool is_last = i + 4 == in.len;
+        unsigned pad = is_last && q[3] == '=' ? (q[2] == '=' ? 2 : 1) : 0;
+        uint32_t v = 0;
+        for (unsigned j = 0; j < 4; j++) {
+            int d = j < 4 - pad ? b64_value(q[j]) : 0;
+            if (d < 0)
+                return -1;
+            v = v << 6 | (uint32_t)d;
+        }
+        if (v & ((1u << (8 * pad)) - 1)) /* bits that no encoder leaves set */
+            return -1;
+        if (n + 3 - pad > cap)
+            return -1;
+        for (unsigned j = 0; j < 3 - pad; j++)
+            out[n++] = (uint8_t)(v >> (16 - 8 * j));
+    }
+    return (ssize_t)n;
+}
