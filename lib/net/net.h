@@ -1,0 +1,134 @@
+/* net.h: one net role: the connections of one lcore, whole
+ * Shape:   a loop turn does: packets or sockets in, TCP, libp2p session, RPC framing -> events; commands in -> bytes out.
+ *          Joins a driver's port + lib/tcp (or kernel sockets) with lib/libp2p's session. Above it there are only
+ *          connections, peers and whole RPC frames: no streams, no segments
+ * Owner:   one net lcore; every call on that lcore
+ * Memory:  events that carry a `struct buf *` or a `struct net_identity *` give their one reference to the receiver
+ * Units:   ns monotonic, read once a turn by the caller
+ * Errors:  0 or -NET_E...; a connection's death is an event with a reason, never a return code
+ * Limits:  connections, half-open handshakes, bytes of partly received frames and queued output per connection
+ *          (see struct net_config); each refusal has a counter in struct net_counters
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "base/buf.h"
+#include "base/rng.h"
+#include "libp2p/multiaddr.h"
+#include "libp2p/peer_id.h"
+#include "libp2p/session.h"
+
+#define NET_MAX_PROTOCOLS 8
+#define NET_MAX_PIECES    4
+
+enum net_err { NET_EFULL = 1, NET_ENOCONN, NET_EADDR, NET_ELIMIT, NET_EMEM, NET_EDRIVER };
+const char *net_err_name(int err);
+
+enum net_driver { NET_AUTO, NET_KERNEL, NET_AF_PACKET, NET_TAP, NET_AF_XDP, NET_VFIO, NET_MEMIF, NET_MEMPAIR };
+
+struct net_config {
+    enum net_driver driver;
+    const char *iface;                      /* interface of the port; NULL: the one of the default route, or the only one */
+    const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
+    const char *gateway;                    /* for ports that are ours alone */
+    uint16_t listen_port;
+    const char *listen_ip;                  /* kernel driver: address to bind and to dial from; NULL: any */
+    const struct p2p_key *identity;
+    const struct session_local *local;      /* what identify says of us; the caller may change it between turns */
+    const char *protocols[NET_MAX_PROTOCOLS]; /* pub/sub protocol ids, best first, NULL-terminated */
+    uint32_t max_conns, max_handshakes;
+    uint32_t max_frame_bytes;               /* a longer inbound RPC frame kills the connection (counted) */
+    uint64_t max_queue_bytes;               /* output queued per connection; past it net_send answers -NET_EFULL */
+    struct rng *rng;
+    struct buf *(*frame_alloc)(void *ctx, uint32_t cap); /* frames' memory; NULL: heap */
+    void *frame_ctx;
+};
+
+/* What a peer said in identify; one heap block, freed by net_identity_free. */
+struct net_identity {
+    char agent[64];
+    unsigned nprotocols, naddrs;
+    char protocols[32][64];
+    struct multiaddr addrs[16];
+    struct multiaddr observed; /* our address as the peer sees it; len 0: none */
+    struct buf *record;        /* signed peer record envelope, NULL: none */
+};
+void net_identity_free(struct net_identity *id);
+
+typedef uint64_t net_conn_id; /* never reused in a process's life; 0 is none */
+
+enum net_event_type {
+    NET_EV_CONN_UP,      /* conn, peer, addr, is_dialer, token: handshake done */
+    NET_EV_DIAL_FAILED,  /* token, reason */
+    NET_EV_IDENTIFIED,   /* conn, identity (owned by the receiver) */
+    NET_EV_PUBSUB_READY, /* conn, protocol: the stream we opened is negotiated; net_send works from now */
+    NET_EV_PUBSUB_NONE,  /* conn: the peer speaks none of our pub/sub protocols */
+    NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed */
+    NET_EV_PUBSUB_CLOSED,/* conn: our outbound stream is gone; net_pubsub_open may be tried again */
+    NET_EV_WRITABLE,     /* conn: the queue fell below its low mark after an -NET_EFULL */
+    NET_EV_RTT,          /* conn, rtt_ns */
+    NET_EV_CONN_DOWN,    /* conn, reason: the last event of this conn */
+    NET_EV_LINK,         /* is_dialer = link is up; reason says what changed */
+};
+
+struct net_event {
+    enum net_event_type type;
+    net_conn_id conn;
+    uint64_t token;
+    struct peer_id peer;
+    struct multiaddr addr;         /* the remote's transport address */
+    bool is_dialer;
+    unsigned protocol;             /* index in net_config.protocols */
+    struct net_identity *identity;
+    struct buf *frame;
+    uint64_t rtt_ns;
+    const char *reason;            /* static text */
+};
+
+/* A part of an outgoing RPC: bytes [off, off+len) of a buffer. */
+struct net_piece {
+    struct buf *buf;
+    uint32_t off, len;
+};
+
+struct net;
+
+/* Opens the driver and listens. NULL: err says why, naming the setting. `why` (may be NULL) gets the one line that
+ * says which driver was chosen and why not the better ones. */
+struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], char why[512]);
+void net_free(struct net *n);
+
+/* One turn: takes what has arrived, runs timers, sends what may go. Returns the amount of work done, 0 when idle. */
+unsigned net_poll(struct net *n, uint64_t now);
+/* The next event; false when there is none. Drain after each poll. */
+bool net_next_event(struct net *n, struct net_event *ev);
+/* When net_poll must run again even if nothing arrives. */
+uint64_t net_next_deadline(const struct net *n);
+/* Descriptors to wait on for input while idle (epoll/poll, level-triggered); returns how many, at most cap. */
+unsigned net_wait_fds(const struct net *n, int *fds, unsigned cap);
+
+/* Dials addr (ip4|ip6/tcp). expect may be NULL. token comes back in CONN_UP or DIAL_FAILED, exactly one of them. */
+int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *expect, uint64_t token, uint64_t now);
+/* Opens our pub/sub stream; answered by PUBSUB_READY or PUBSUB_NONE. */
+int net_pubsub_open(struct net *n, net_conn_id conn, uint64_t now);
+/* Queues one RPC (the uvarint length prefix is written here). Takes one reference of each piece when it returns 0;
+ * on error the caller keeps them all. */
+int net_send(struct net *n, net_conn_id conn, const struct net_piece *pieces, unsigned count, uint64_t now);
+/* polite: queued bytes go out first, then yamux GoAway and FIN. */
+void net_conn_close(struct net *n, net_conn_id conn, bool is_polite, uint64_t now);
+uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);
+
+struct net_counters {
+    uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;
+    uint64_t frames_in, frames_out, bytes_in, bytes_out, frames_oversize, queue_full;
+    uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
+    uint64_t tcp_retransmits, tcp_checksum_errors;
+    uint32_t conns_now, handshakes_now;
+};
+void net_counters_get(const struct net *n, struct net_counters *out);
+/* The driver in use, e.g. "af_packet eth0 172.28.0.12/16 mtu 1500 gso 64k". */
+const char *net_driver_text(const struct net *n);
+/* Our own address as peers on the same network dial it (ip4/../tcp/..); len 0 when unknown (bound to any). */
+const struct multiaddr *net_listen_addr(const struct net *n);
+
+#endif

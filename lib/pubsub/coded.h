@@ -1,0 +1,68 @@
+/* coded.h: the coded router inside the pub/sub core: generations, shards, repair (docs/PROTOCOL.md)
+ * Shape:   called by pubsub.c with what a peer sent (already split by the RPC codec) and with publishes; it puts its
+ *          own messages into the core's output queue and hands decoded payloads back
+ * Owner:   the pub/sub core
+ * Seam:    below this line two files of the room meet. pubsub.c knows meshes, scores, peers and the output queue;
+ *          coded.c knows generations. coded.c asks the core only through struct coded_host
+ */
+#ifndef PUBSUB_CODED_H
+#define PUBSUB_CODED_H
+
+#include "pubsub/pubsub.h"
+
+struct coded;
+
+/* What the coded router needs of the core; each function is implemented in pubsub.c. */
+struct coded_host {
+    void *core;
+    /* Peers in our mesh of topic that speak the coded protocol; while the topic has no mesh yet, fanout peers. */
+    unsigned (*mesh)(void *core, struct slice topic, pubsub_peer *out, unsigned cap);
+    /* All connected coded peers that subscribe to topic (gossip and repair candidates). */
+    unsigned (*subscribers)(void *core, struct slice topic, pubsub_peer *out, unsigned cap);
+    const struct peer_id *(*peer_id)(void *core, pubsub_peer p);
+    uint64_t (*queued_bytes)(void *core, pubsub_peer p);
+    bool (*is_subscribed)(void *core, struct slice topic);
+    /* Queues `body` (encoded fields of the coded extension of one RPC, made by coded_wire) for peer p, followed by
+     * payload bytes [off, off+len) of `shard` as the last field's content when shard is not NULL (a reference is taken). */
+    void (*send)(void *core, pubsub_peer p, struct slice body, struct buf *shard, uint32_t off, uint32_t len);
+    /* A whole, verified message: the core dedups and delivers. The payload's reference passes. */
+    void (*deliver)(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload,
+                    pubsub_peer upstream, uint8_t k);
+    /* The peer broke the named rule; severity in units of the behaviour penalty, INFINITY cuts it off. */
+    void (*penalize)(void *core, pubsub_peer p, double severity, const char *rule);
+    void (*trace)(void *core, const struct pubsub_trace *t);
+    struct pubsub_counters *counters;
+    struct rng *rng;
+};
+
+struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host *host, uint64_t unix_ns);
+void coded_free(struct coded *c);
+
+/* Cuts and sends a payload larger than the small-message rule allows. The payload's reference passes on 0. */
+int coded_publish(struct coded *c, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
+/* True when a payload of this size goes as a plain message. */
+bool coded_is_small(const struct coded *c, uint32_t size);
+
+/* One coded-extension field of an RPC (its content, numbered as docs/PROTOCOL.md says), inside `frame`; the router may
+ * take references of frame for rows. */
+void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now);
+
+void coded_peer_up(struct coded *c, pubsub_peer p, uint64_t now);
+void coded_peer_down(struct coded *c, pubsub_peer p, uint64_t now);
+/* p entered our mesh of topic: offer what is kept. */
+void coded_grafted(struct coded *c, pubsub_peer p, struct slice topic, uint64_t now);
+/* The heartbeat: gossip of (generation, rank) to a few non-mesh peers, expiry. */
+void coded_heartbeat(struct coded *c, uint64_t now);
+
+uint64_t coded_next_deadline(const struct coded *c);
+void coded_on_deadline(struct coded *c, uint64_t now);
+
+/* For /api/v1/p2p-snapshot. */
+struct coded_generation_info {
+    uint8_t id[16];
+    uint8_t k, rank;
+    bool is_decoded;
+};
+unsigned coded_generations(const struct coded *c, struct coded_generation_info *out, unsigned cap);
+
+#endif

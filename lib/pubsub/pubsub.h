@@ -1,0 +1,152 @@
+/* pubsub.h: publish/subscribe core: gossipsub, and the coded router that shares its mesh
+ * Shape:   peers, RPC frames, publishes, now -> RPCs to send, deliveries, traces, dials; one deadline
+ * Source:  libp2p specs pubsub/gossipsub v1.0-v1.2; docs/PROTOCOL.md for the coded part
+ * Owner:   one coding lcore (the router), or one simulated node
+ * Memory:  frames and payloads come in as buffers whose one reference passes to the core; outputs give references away
+ * Units:   ns monotonic; sizes in bytes
+ * Errors:  0 or -PUBSUB_E...; a peer's misbehaviour is scored, counted and may end in a DISCONNECT output
+ * Limits:  every list, cache and queue is bounded by pubsub_config; each drop has a counter
+ */
+#ifndef PUBSUB_PUBSUB_H
+#define PUBSUB_PUBSUB_H
+
+#include "base/buf.h"
+#include "base/rng.h"
+#include "libp2p/keys.h"
+#include "libp2p/peer_id.h"
+
+#define PUBSUB_TOPIC_MAX  256 /* bytes of a topic name */
+#define PUBSUB_MAX_PIECES 4
+
+enum pubsub_err { PUBSUB_ETOPIC = 1, PUBSUB_ESIZE, PUBSUB_EDUP, PUBSUB_EFULL, PUBSUB_EMEM, PUBSUB_ENOPEER };
+const char *pubsub_err_name(int err);
+
+enum pubsub_mode { PUBSUB_GOSSIP, PUBSUB_CODED };
+/* What a peer's stream speaks; the order is also that of preference. */
+enum pubsub_proto { PUBSUB_CODED_1, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11, PUBSUB_PROTO_COUNT };
+extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rlnc/1.0.0", "/meshsub/1.2.0", ... */
+
+/* Chosen by the caller; the coding lcore maps it to a connection. 0 is none. */
+typedef uint32_t pubsub_peer;
+
+struct pubsub_config {
+    enum pubsub_mode mode;
+    const struct p2p_key *key;       /* ours: signs messages and headers */
+    uint32_t mesh_target, mesh_min, mesh_max, mesh_out; /* D, Dlo, Dhi, Dout */
+    uint32_t max_msg_bytes;          /* payload */
+    uint64_t heartbeat_ns;           /* 0: 1 s */
+    uint32_t k;                      /* shard factor, 1..255 */
+    double mult, threshold;
+    uint32_t small_bytes;            /* coded mode: payloads up to this go as plain messages; 0: the default */
+    uint64_t keep_ns, keep_bytes;    /* messages kept for late mesh peers: 0: 30 s, 64 MiB */
+    uint64_t rows_bytes;             /* bytes in rows of undecoded generations, all peers together; 0: 256 MiB */
+    bool is_flood_publish;
+    bool has_trace;                  /* make TRACE outputs */
+    struct buf *(*alloc)(void *ctx, uint32_t cap); /* payload memory; NULL: heap */
+    void *alloc_ctx;
+};
+
+struct pubsub;
+
+struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint64_t now, uint64_t unix_ns);
+void pubsub_free(struct pubsub *ps);
+
+/* A peer's stream is ready both for sending and receiving. addr: its IP bytes (4 or 16), for colocation scores. */
+int pubsub_peer_up(struct pubsub *ps, pubsub_peer p, const struct peer_id *id, enum pubsub_proto proto, bool is_outbound,
+                   struct slice addr, uint64_t now);
+void pubsub_peer_down(struct pubsub *ps, pubsub_peer p, uint64_t now);
+/* Bytes waiting in the peer's output queue: the core sends less (and counts) to peers that are slow. */
+void pubsub_peer_queue(struct pubsub *ps, pubsub_peer p, uint64_t queued_bytes, uint64_t now);
+/* One RPC frame; the reference passes to the core, which may keep it (shard rows point into it). */
+void pubsub_rpc(struct pubsub *ps, pubsub_peer p, struct buf *frame, uint64_t now);
+
+int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now);
+int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now);
+/* sha256: of the payload, made where it entered (the client's message id). The payload's reference passes to the core
+ * on 0 only. -PUBSUB_ESIZE: larger than max_msg_bytes. */
+int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
+
+/* Leaves every mesh politely (PRUNE with backoff, unsubscribe); drain outputs, then close. */
+void pubsub_leave(struct pubsub *ps, uint64_t now);
+
+uint64_t pubsub_next_deadline(const struct pubsub *ps);
+void pubsub_on_deadline(struct pubsub *ps, uint64_t now);
+
+enum pubsub_output_type { PUBSUB_SEND, PUBSUB_DELIVER, PUBSUB_TRACE, PUBSUB_DIAL, PUBSUB_DISCONNECT };
+
+struct pubsub_piece {
+    struct buf *buf;
+    uint32_t off, len;
+};
+
+/* Trace event types: numbers of compat/API.md 2. */
+enum pubsub_trace_type {
+    TRACE_PUBLISH_MESSAGE, TRACE_REJECT_MESSAGE, TRACE_DUPLICATE_MESSAGE, TRACE_DELIVER_MESSAGE, TRACE_ADD_PEER,
+    TRACE_REMOVE_PEER, TRACE_RECV_RPC, TRACE_SEND_RPC, TRACE_DROP_RPC, TRACE_JOIN, TRACE_LEAVE, TRACE_GRAFT,
+    TRACE_PRUNE, TRACE_DUPLICATE_SHARD, TRACE_UNHELPFUL_SHARD, TRACE_UNNECESSARY_SHARD, TRACE_NEW_SHARD
+};
+
+struct pubsub_trace {
+    enum pubsub_trace_type type;
+    pubsub_peer peer;
+    struct peer_id peer_id;
+    uint8_t msg_id[64];         /* wire id of the message or generation */
+    uint8_t msg_id_len;
+    uint8_t coefs[256];         /* of a shard event */
+    uint16_t coefs_len;
+    char topic[PUBSUB_TOPIC_MAX + 1];
+    const char *reason;
+    uint64_t length;
+};
+
+struct pubsub_output {
+    enum pubsub_output_type type;
+    pubsub_peer peer;
+    struct pubsub_piece pieces[PUBSUB_MAX_PIECES]; /* SEND: one RPC in parts; references belong to the receiver */
+    unsigned npieces;
+    struct buf *payload;        /* DELIVER: whole payload; the reference belongs to the receiver */
+    char topic[PUBSUB_TOPIC_MAX + 1];
+    struct peer_id from;        /* DELIVER: publisher; DIAL: whom */
+    struct peer_id upstream;    /* DELIVER: who completed it; len 0 when we published it ourselves */
+    uint8_t k;                  /* DELIVER: shards it was cut into, 1 = plain */
+    struct buf *record;         /* DIAL: signed peer record or NULL */
+    struct pubsub_trace *trace; /* TRACE: valid until the next call into the core */
+    const char *reason;         /* DISCONNECT: static text */
+};
+
+/* The next output; false when there is none. Drain after each call that gives input. Our own publishes are delivered to
+ * us too when we are subscribed (the caller tells the publisher's client apart). */
+bool pubsub_next_output(struct pubsub *ps, struct pubsub_output *out);
+
+/* Snapshots for /debug/peers, metrics and the p2p snapshot: plain structs, filled by copy. */
+struct pubsub_peer_info {
+    pubsub_peer peer;
+    struct peer_id id;
+    enum pubsub_proto proto;
+    bool is_outbound;
+    double score;
+    unsigned topics, meshes; /* topics it subscribes to; meshes it shares with us */
+};
+struct pubsub_topic_info {
+    char topic[PUBSUB_TOPIC_MAX + 1];
+    bool is_subscribed;
+    unsigned peers, mesh;
+};
+unsigned pubsub_peers(const struct pubsub *ps, struct pubsub_peer_info *out, unsigned cap);
+unsigned pubsub_topics(const struct pubsub *ps, struct pubsub_topic_info *out, unsigned cap);
+/* Is p in our mesh of topic? */
+bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer p);
+
+struct pubsub_counters {
+    uint64_t published, delivered, delivered_bytes, duplicates, rejected, invalid_rpc, oversize;
+    uint64_t rpc_in, rpc_out, rpc_in_bytes, rpc_out_bytes, rpc_dropped;
+    uint64_t graft_in, graft_out, prune_in, prune_out, ihave_in, ihave_out, iwant_in, iwant_out, idontwant_in,
+        idontwant_out, iwant_served, control_ignored;
+    uint64_t shards_in, shards_out, shards_new, shards_duplicate, shards_unhelpful, shards_unnecessary, shards_forged,
+        shards_refused, shards_in_bytes, shards_out_bytes, headers_in, headers_bad, decoded, decode_failed,
+        repairs_asked, repairs_served, generations_expired, generations_refused;
+    uint64_t kept_bytes, rows_bytes, generations_now, seen_now;
+};
+void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out);
+
+#endif
