@@ -1,0 +1,72 @@
+/* keys.h: libp2p public and private keys
+ * Shape:   protobuf bytes <-> keys; sign; verify
+ * Source:  libp2p peer-ids spec, section Keys (PublicKey, PrivateKey: Type=1, Data=2)
+ * Owner:   values; struct public_key borrows the bytes it was decoded from
+ * Errors:  0 or -KEY_E…
+ * Limits:  an encoded key is at most KEY_ENCODED_MAX bytes
+ */
+#ifndef LIBP2P_KEYS_H
+#define LIBP2P_KEYS_H
+
+#include <sys/types.h>
+
+#include "base/slice.h"
+#include "base/rng.h"
+#include "crypto/ed25519.h"
+#include "libp2p/peer_id.h"
+
+#define KEY_ENCODED_MAX         2400 /* an RSA key of 16384 bits would not fit, and should not */
+#define KEY_ED25519_PUBLIC_PB   36   /* bytes of an encoded Ed25519 PublicKey */
+#define KEY_ED25519_PRIVATE_PB  68
+#define KEY_SIGNATURE_MAX       64   /* of the keys that we sign with */
+
+enum key_type { KEY_RSA = 0, KEY_ED25519 = 1, KEY_SECP256K1 = 2, KEY_ECDSA = 3 };
+
+enum key_err {
+    KEY_EFORMAT = 1, /* not a key protobuf */
+    KEY_ELENGTH,     /* Data of the wrong length for its type, or the whole over KEY_ENCODED_MAX */
+    KEY_ETYPE,       /* unsupported key type (a known one, see key_type_name, or an unknown number) */
+    KEY_EMISMATCH,   /* the public half does not belong to the private one */
+    KEY_ESIGNATURE,  /* not this key's signature of this message */
+};
+
+const char *key_err_name(int err);
+/* "Ed25519", "RSA", "Secp256k1", "ECDSA"; "unknown". */
+const char *key_type_name(enum key_type type);
+
+struct public_key {
+    enum key_type type;
+    struct slice data; /* borrowed */
+};
+
+/* Ours: the kinds we can sign with. Secret. */
+struct key_pair {
+    enum key_type type; /* KEY_ED25519 */
+    struct ed25519_key ed25519;
+};
+
+/* Reads an encoded PublicKey; key->data points into in. A type we cannot verify with is decoded all the same (its
+ * peer id can be computed); verify then answers -KEY_ETYPE. -KEY_EFORMAT, -KEY_ELENGTH, -KEY_ETYPE (unknown number). */
+int public_key_decode(struct public_key *key, struct slice in);
+/* Canonical bytes; returns their count, -KEY_ELENGTH when cap is too small. */
+ssize_t public_key_encode(const struct public_key *key, uint8_t *out, size_t cap);
+/* -KEY_ESIGNATURE, -KEY_ETYPE. */
+int public_key_verify(const struct public_key *key, struct slice message, struct slice signature);
+/* The key that an identity peer id holds; borrowed from id. -KEY_ETYPE for SHA-256 ids. */
+int public_key_of_peer(struct public_key *key, const struct peer_id *id);
+/* Decodes key and checks that id is its peer id. -KEY_EMISMATCH and what decode returns. */
+int public_key_check_peer(struct public_key *key, struct slice in, const struct peer_id *id);
+
+int key_pair_init(struct key_pair *k, struct rng *rng);
+void key_pair_from_seed(struct key_pair *k, const uint8_t seed[ED25519_SEED_BYTES]);
+void key_pair_fini(struct key_pair *k); /* wipes */
+/* An encoded PrivateKey: 64-byte Data, or the old 96-byte form with the public key twice. */
+int key_pair_decode(struct key_pair *k, struct slice in);
+ssize_t key_pair_encode(const struct key_pair *k, uint8_t *out, size_t cap);
+/* Encoded PublicKey of ours. */
+ssize_t key_pair_encode_public(const struct key_pair *k, uint8_t *out, size_t cap);
+void key_pair_peer_id(const struct key_pair *k, struct peer_id *id);
+/* Returns the signature's length. */
+size_t key_pair_sign(const struct key_pair *k, struct slice message, uint8_t out[KEY_SIGNATURE_MAX]);
+
+#endif
