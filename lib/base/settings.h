@@ -1,0 +1,69 @@
+/* settings.h: typed settings from the environment, by a table
+ * Shape:   a table of {name, kind, default, range, rule, help} and a look-up -> a filled struct and a report of lines
+ * Errors:  every broken rule is one fatal line that names the variable, the value and the rule; all are collected, so a
+ *          user mends them in one go
+ * Memory:  strings point at the looked-up values or the table's defaults: both must outlive the struct
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum setting_kind {
+    SETTING_TEXT,   /* const char * */
+    SETTING_U32,    /* uint32_t in [min, max] */
+    SETTING_REAL,   /* double in [min, max] */
+    SETTING_PORT,   /* uint16_t, 1..65535 */
+    SETTING_LISTEN, /* struct setting_listen: "port", ":port" or "host:port" */
+    SETTING_CHOICE, /* int: index in choices */
+    SETTING_BOOL,   /* bool: true/false/1/0/yes/no */
+};
+
+struct setting_listen {
+    char host[64]; /* "" : any */
+    uint16_t port;
+};
+
+struct setting {
+    const char *name;
+    enum setting_kind kind;
+    size_t offset;
+    const char *def;    /* NULL: required */
+    double min, max;    /* U32, REAL */
+    bool is_min_open;   /* REAL: min itself is not allowed */
+    const char *const *choices; /* CHOICE, NULL-terminated */
+    const char *rule;   /* in words, for the error line; NULL: made from kind and range */
+    const char *help;
+};
+
+#define SETTINGS_MAX_LINES 48
+
+struct settings_report {
+    unsigned fatal, warnings, count;
+    bool is_fatal[SETTINGS_MAX_LINES];
+    char lines[SETTINGS_MAX_LINES][320];
+};
+
+typedef const char *(*settings_lookup)(void *ctx, const char *name);
+
+/* getenv as a settings_lookup. */
+const char *settings_env(void *ctx, const char *name);
+
+/* Fills `out`; an empty value counts as not set. Returns the number of fatal lines added. */
+unsigned settings_load(const struct setting *table, size_t count, void *out, settings_lookup get, void *ctx,
+                       struct settings_report *rep);
+/* Is the variable set to something? */
+bool settings_is_set(settings_lookup get, void *ctx, const char *name);
+
+void settings_fatal(struct settings_report *rep, const char *name, const char *value, const char *rule, ...)
+    __attribute__((format(printf, 4, 5)));
+void settings_warn(struct settings_report *rep, const char *name, const char *value, const char *rule, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The table as help text: name, default, meaning and rule, a line each. */
+void settings_print_help(FILE *f, const struct setting *table, size_t count);
+
+#endif
