@@ -27,9 +27,9 @@
 #include "base/rng.h"
 #include "base/slice.h"
 
-struct p2p_key;   /* libp2p/keys.h */
-struct peer_id;   /* libp2p/peer_id.h */
-struct multiaddr; /* libp2p/multiaddr.h */
+struct noise_identity; /* libp2p/noise.h */
+struct peer_id;        /* libp2p/peer_id.h */
+struct multiaddr;      /* libp2p/multiaddr.h */
 
 #define SESSION_OUTPUT_MIN    65536 /* session_output needs at least this room */
 #define SESSION_MAX_PROPOSALS 8     /* protocols that one outbound stream may propose */
@@ -83,14 +83,14 @@ struct session_limits {
 };
 
 struct session_config {
-    const struct p2p_key *identity;     /* borrowed */
+    const struct noise_identity *identity; /* borrowed; one per node: static key and the identity key's word for it */
     bool is_dialer;
     const struct peer_id *expect;       /* copied; NULL: whoever it is */
     const char *const *accepts;         /* borrowed: inbound protocols besides identify, push and ping */
     unsigned naccepts;
     const struct session_local *local;  /* borrowed */
     const struct multiaddr *remote;     /* copied: the peer's transport address, told to it as observed; NULL: not told */
-    struct rng *rng;                    /* borrowed: keys and pings; must be fit for keys */
+    struct rng *rng;                    /* borrowed: ephemeral keys, pings; must be fit for keys */
     struct session_limits limits;
     bool has_no_early_muxer;            /* offer no muxer inside Noise: multistream chooses it (as rust does) */
 };
@@ -175,7 +175,7 @@ const struct peer_id *session_peer(const struct session *s);
 /* The last round trip measured; 0: not yet. */
 uint64_t session_rtt_ns(const struct session *s);
 
-/* Opens a stream and proposes the n protocols in order (texts are copied; n <= SESSION_MAX_PROPOSALS). With a single
+/* Opens a stream and proposes the n protocols in order (borrowed until READY or REFUSED; n <= SESSION_MAX_PROPOSALS). With a single
  * one, queued data follows at once without waiting for the answer; with several it waits for READY. Returns the
  * stream, > 0, which is never used again in this session; -SESSION_EFULL, -SESSION_EGOAWAY, -SESSION_ESTATE,
  * -SESSION_ELIMIT, -SESSION_EMEM. Ends in READY or REFUSED. */
