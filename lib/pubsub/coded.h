@@ -31,14 +31,20 @@ struct coded_host {
     /* The peer broke the named rule; severity in units of the behaviour penalty, INFINITY cuts it off. */
     void (*penalize)(void *core, pubsub_peer p, double severity, const char *rule);
     void (*trace)(void *core, const struct pubsub_trace *t);
+    /* The seqno of the next message of ours. Plain and coded messages share one sequence: ids are from || seqno, and
+     * the core dedups both kinds in one cache. */
+    uint64_t (*next_seqno)(void *core);
     struct pubsub_counters *counters;
     struct rng *rng;
 };
 
+/* cfg and host are copied; what they point to outlives the router. NULL: no memory. */
 struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host *host, uint64_t unix_ns);
 void coded_free(struct coded *c);
 
-/* Cuts and sends a payload larger than the small-message rule allows. The payload's reference passes on 0. */
+/* Cuts and sends a payload larger than the small-message rule allows. The payload's reference passes on 0. The core
+ * calls it also for topics that nobody is known to want yet: the message is kept and offered. On 0 the router has called
+ * host->deliver for it (upstream 0), so that our own subscribers and the dedup cache have it too. */
 int coded_publish(struct coded *c, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
 /* True when a payload of this size goes as a plain message. */
 bool coded_is_small(const struct coded *c, uint32_t size);

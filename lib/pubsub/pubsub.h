@@ -31,7 +31,7 @@ typedef uint32_t pubsub_peer;
 
 struct pubsub_config {
     enum pubsub_mode mode;
-    const struct p2p_key *key;       /* ours: signs messages and headers */
+    const struct key_pair *key;      /* ours: signs messages and headers; borrowed for the core's life */
     uint32_t mesh_target, mesh_min, mesh_max, mesh_out; /* D, Dlo, Dhi, Dout */
     uint32_t max_msg_bytes;          /* payload */
     uint64_t heartbeat_ns;           /* 0: 1 s */
@@ -40,6 +40,9 @@ struct pubsub_config {
     uint32_t small_bytes;            /* coded mode: payloads up to this go as plain messages; 0: the default */
     uint64_t keep_ns, keep_bytes;    /* messages kept for late mesh peers: 0: 30 s, 64 MiB */
     uint64_t rows_bytes;             /* bytes in rows of undecoded generations, all peers together; 0: 256 MiB */
+    uint64_t queue_bytes;            /* past this many queued bytes a peer is slow: it gets control, no messages;
+                                      * 0: 8 MiB + 4 * max_msg_bytes. The connection's own bound must be higher */
+    uint32_t seen_max;               /* ids remembered for 120 s; 0: 1 Mi (memory is touched as it fills) */
     bool is_flood_publish;
     bool has_trace;                  /* make TRACE outputs */
     struct buf *(*alloc)(void *ctx, uint32_t cap); /* payload memory; NULL: heap */
