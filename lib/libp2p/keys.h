@@ -16,7 +16,7 @@
 #include "libp2p/peer_id.h"
 
 #define KEY_ENCODED_MAX         2400 /* an RSA key of 16384 bits would not fit, and should not */
-#define KEY_ED25519_PUBLIC_PB   36   /* bytes of an encoded Ed25519 PublicKey */
+#define KEY_ED25519_PUBLIC_PB   36 /* bytes of an encoded Ed25519 PublicKey */
 #define KEY_ED25519_PRIVATE_PB  68
 #define KEY_SIGNATURE_MAX       64   /* of the keys that we sign with */
 
@@ -26,6 +26,7 @@ enum key_err {
     KEY_EFORMAT = 1, /* not a key protobuf */
     KEY_ELENGTH,     /* Data of the wrong length for its type, or the whole over KEY_ENCODED_MAX */
     KEY_ETYPE,       /* unsupported key type (a known one, see key_type_name, or an unknown number) */
+    KEY_ENOKEY,      /* the peer id is a hash: the key must come with the message */
     KEY_EMISMATCH,   /* the public half does not belong to the private one */
     KEY_ESIGNATURE,  /* not this key's signature of this message */
 };
@@ -52,12 +53,15 @@ int public_key_decode(struct public_key *key, struct slice in);
 ssize_t public_key_encode(const struct public_key *key, uint8_t *out, size_t cap);
 /* -KEY_ESIGNATURE, -KEY_ETYPE. */
 int public_key_verify(const struct public_key *key, struct slice message, struct slice signature);
-/* The key that an identity peer id holds; borrowed from id. -KEY_ETYPE for SHA-256 ids. */
+/* The id of this key, from its canonical encoding. Keys over KEY_ENCODED_MAX are our bug. */
+void public_key_peer_id(const struct public_key *key, struct peer_id *id);
+/* The key that an identity peer id holds; borrowed from id. -KEY_ENOKEY for SHA-256 ids, and what decode returns. */
 int public_key_of_peer(struct public_key *key, const struct peer_id *id);
 /* Decodes key and checks that id is its peer id. -KEY_EMISMATCH and what decode returns. */
 int public_key_check_peer(struct public_key *key, struct slice in, const struct peer_id *id);
 
-int key_pair_init(struct key_pair *k, struct rng *rng);
+/* A new Ed25519 key from 32 bytes of rng, which must be fit for keys. */
+void key_pair_init(struct key_pair *k, struct rng *rng);
 void key_pair_from_seed(struct key_pair *k, const uint8_t seed[ED25519_SEED_BYTES]);
 void key_pair_fini(struct key_pair *k); /* wipes */
 /* An encoded PrivateKey: 64-byte Data, or the old 96-byte form with the public key twice. */

@@ -53,7 +53,8 @@ struct mss_listener {
     const char *const *names;
     uint16_t count, choice;
     uint8_t state, owed, tries; /* enums of multistream.c */
-    uint16_t sent;              /* bytes of the owed answer already handed out */
+    bool owes_header;
+    uint16_t sent; /* bytes of the owed answers already handed out */
 };
 
 /* names: count protocol ids, each at most MSS_NAME_MAX bytes, borrowed; also the answer to ls. */
@@ -68,7 +69,7 @@ struct mss_dialer {
     const char *const *names;
     uint16_t count, choice;
     uint8_t state;
-    bool is_lazy, owes_header, owes_name;
+    bool owes_header, owes_name;
     uint16_t sent;
 };
 

@@ -86,7 +86,7 @@ struct noise_handshake {
     struct peer_id expected; /* len 0: anyone */
     struct noise_peer peer;
     uint16_t in_len, out_len, out_sent;
-    uint8_t out[NOISE_OUT_MAX];
+    uint8_t out[NOISE_HEAD_BYTES + NOISE_OUT_MAX];
     uint8_t in[NOISE_HANDSHAKE_MAX];
 };
 
@@ -96,7 +96,8 @@ void noise_handshake_init(struct noise_handshake *h, const struct noise_identity
                           const struct peer_id *expected, bool offers_muxer, struct rng *rng);
 /* Wipes; any time after init, also after finish. */
 void noise_handshake_fini(struct noise_handshake *h);
-/* Takes bytes as they come, any split. Returns how many it took: fewer than given when done (the rest is transport). */
+/* Takes bytes as they come, any split. Returns how many it took: fewer than given when a message of ours must go out
+ * first, or when done (the rest is transport). */
 ssize_t noise_handshake_input(struct noise_handshake *h, struct slice in);
 /* The next bytes for the wire, 0 when there are none now. */
 size_t noise_handshake_output(struct noise_handshake *h, uint8_t *out, size_t cap);
@@ -118,7 +119,7 @@ struct noise_transport {
     uint64_t tx_n, rx_n; /* next nonces */
 };
 
-/* After done: sets up t, fills peer, wipes h. -NOISE_ENOMEM: t is empty (fini is harmless). */
+/* After done, with output drained: sets up t, fills peer, wipes h. -NOISE_ENOMEM: t is empty (fini is harmless). */
 int noise_handshake_finish(struct noise_handshake *h, struct noise_transport *t, struct noise_peer *peer);
 void noise_transport_fini(struct noise_transport *t);
 
