@@ -56,7 +56,8 @@ struct rpc_call_options {
 /* Runs once, whatever happens. reply is borrowed, NULL unless st->code is RPC_CODE_OK. */
 typedef void rpc_reply_fn(const struct rpc_status *st, struct rpc_msg *reply, void *user);
 
-/* path "/proto.CommandStream/Health"; req may be unref'd after the return. opt may be NULL. */
+/* path "/proto.CommandStream/Health"; req may be unref'd after the return. opt may be NULL.
+ * -RPC_ECLOSED: the client is being freed; -RPC_EARG: a header may not be sent; -RPC_ETOOBIG: on_reply will not run. */
 int rpc_client_unary(struct rpc_client *c, const char *path, struct rpc_msg *req, const struct rpc_call_options *opt,
                      rpc_reply_fn *on_reply, void *user);
 

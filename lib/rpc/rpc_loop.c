@@ -1,0 +1,106 @@
+#include "rpc/rpc_loop.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <grpc/support/log.h>
+
+#include "base/log.h"
+#include "rpc/rpc_tag.h"
+#include "rpc/rpc_thread.h"
+
+struct rpc_loop {
+    grpc_completion_queue *cq;
+    pthread_t thread;
+    bool has_cpus;
+    cpu_set_t cpus;
+    char name[16];
+};
+
+/* gRPC core's own log lines become ours. */
+static void core_log(gpr_log_func_args *a)
+{
+    char text[300];
+
+    if (a->severity < GPR_LOG_SEVERITY_ERROR)
+        return;
+    snprintf(text, sizeof(text), "%s", a->message);
+    for (char *p = text; *p; p++)
+        if (*p == '"')
+            *p = '\'';
+    log_warn("\"grpc core\" detail=\"%s\"", text);
+}
+
+static void *loop_main(void *arg)
+{
+    struct rpc_loop *l = arg;
+
+    for (;;) {
+        grpc_event ev = grpc_completion_queue_next(l->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        struct rpc_tag *t = ev.tag;
+
+        if (ev.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        if (ev.type == GRPC_OP_COMPLETE)
+            t->fn(t, ev.success != 0);
+    }
+}
+
+struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
+{
+    struct rpc_loop *l = calloc(1, sizeof(*l));
+    struct rpc_thread_mask saved;
+    int err;
+
+    if (!l)
+        return NULL;
+    snprintf(l->name, sizeof(l->name), "%s", name);
+    if (cpus) {
+        l->has_cpus = true;
+        l->cpus = *cpus;
+    }
+    rpc_thread_enter(&saved, rpc_loop_cpus(l));
+    gpr_set_log_function(core_log);
+    grpc_init();
+    l->cq = grpc_completion_queue_create_for_next(NULL);
+    err = pthread_create(&l->thread, NULL, loop_main, l);
+    rpc_thread_leave(&saved);
+    if (err) {
+        grpc_completion_queue_shutdown(l->cq);
+        while (grpc_completion_queue_next(l->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type != GRPC_QUEUE_SHUTDOWN)
+            ;
+        grpc_completion_queue_destroy(l->cq);
+        grpc_shutdown();
+        free(l);
+        return NULL;
+    }
+    pthread_setname_np(l->thread, l->name);
+    return l;
+}
+
+void rpc_loop_free(struct rpc_loop *l)
+{
+    if (!l)
+        return;
+    grpc_completion_queue_shutdown(l->cq);
+    pthread_join(l->thread, NULL);
+    grpc_completion_queue_destroy(l->cq);
+    grpc_shutdown();
+    free(l);
+}
+
+bool rpc_loop_is_current(const struct rpc_loop *l)
+{
+    return pthread_equal(pthread_self(), l->thread);
+}
+
+grpc_completion_queue *rpc_loop_cq(struct rpc_loop *l)
+{
+    return l->cq;
+}
+
+const cpu_set_t *rpc_loop_cpus(const struct rpc_loop *l)
+{
+    return l->has_cpus ? &l->cpus : NULL;
+}

@@ -1,0 +1,108 @@
+#include "rpc/rpc_queue.h"
+
+#include <stdlib.h>
+
+#define DEFAULT_MAX_MESSAGES 1024
+#define DEFAULT_MAX_BYTES    (UINT64_C(32) << 20)
+
+struct item {
+    struct list all, may;
+    struct rpc_msg *msg;
+};
+
+void rpc_queue_init(struct rpc_queue *q, const struct rpc_queue_limits *limits)
+{
+    *q = (struct rpc_queue){.limits = *limits};
+    if (!q->limits.max_messages)
+        q->limits.max_messages = DEFAULT_MAX_MESSAGES;
+    if (!q->limits.max_bytes)
+        q->limits.max_bytes = DEFAULT_MAX_BYTES;
+    list_init(&q->all);
+    list_init(&q->may);
+}
+
+static struct rpc_msg *take(struct rpc_queue *q, struct item *it)
+{
+    struct rpc_msg *m = it->msg;
+
+    list_del(&it->all);
+    if (list_is_linked(&it->may)) {
+        list_del(&it->may);
+        q->may_count--;
+        q->may_bytes -= rpc_msg_len(m);
+    }
+    q->count--;
+    q->bytes -= rpc_msg_len(m);
+    free(it);
+    return m;
+}
+
+struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q)
+{
+    struct rpc_queue_drops d = {0, 0};
+
+    while (!list_is_empty(&q->all)) {
+        struct item *it = CONTAINER_OF(q->all.next, struct item, all);
+
+        if (list_is_linked(&it->may))
+            d.may++;
+        else
+            d.must++;
+        rpc_msg_unref(take(q, it));
+    }
+    return d;
+}
+
+static bool has_room(const struct rpc_queue *q, size_t len)
+{
+    return q->count == 0 || (q->count < q->limits.max_messages && q->bytes + len <= q->limits.max_bytes);
+}
+
+/* Whether a message would fit if every droppable one went: asked before anything is evicted for nothing. */
+static bool could_have_room(const struct rpc_queue *q, size_t len)
+{
+    uint32_t count = q->count - q->may_count;
+
+    return count == 0 ||
+           (count < q->limits.max_messages && q->bytes - q->may_bytes + len <= q->limits.max_bytes);
+}
+
+int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth, struct rpc_queue_drops *drops)
+{
+    size_t len = rpc_msg_len(m);
+    bool evicts_must = worth == RPC_MUST && q->limits.policy == RPC_DROP_OLDEST;
+    struct item *it;
+
+    *drops = (struct rpc_queue_drops){0, 0};
+    if (!has_room(q, len) && !evicts_must && !could_have_room(q, len))
+        return -RPC_EFULL;
+    it = malloc(sizeof(*it));
+    if (!it)
+        return -RPC_ENOMEM;
+    while (!has_room(q, len)) {
+        bool is_may = !list_is_empty(&q->may);
+        struct item *old = is_may ? CONTAINER_OF(q->may.next, struct item, may)
+                                  : CONTAINER_OF(q->all.next, struct item, all);
+
+        rpc_msg_unref(take(q, old));
+        if (is_may)
+            drops->may++;
+        else
+            drops->must++;
+    }
+    *it = (struct item){.msg = rpc_msg_ref(m)};
+    list_push_back(&q->all, &it->all);
+    if (worth == RPC_MAY) {
+        list_push_back(&q->may, &it->may);
+        q->may_count++;
+        q->may_bytes += len;
+    }
+    q->count++;
+    q->bytes += len;
+    return 0;
+}
+
+struct rpc_msg *rpc_queue_pop(struct rpc_queue *q)
+{
+    return list_is_empty(&q->all) ? NULL : take(q, CONTAINER_OF(q->all.next, struct item, all));
+}
