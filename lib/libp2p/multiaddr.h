@@ -15,7 +15,7 @@
 #include "libp2p/peer_id.h"
 
 #define MULTIADDR_MAX       320
-#define MULTIADDR_TEXT_MAX  1024 /* canonical text of any such address, NUL included */
+#define MULTIADDR_TEXT_MAX  1280 /* canonical text of any such address, NUL included */
 #define MULTIADDR_PARTS_MAX 16
 
 enum multiaddr_code {
@@ -33,7 +33,8 @@ enum multiaddr_code {
 };
 
 enum multiaddr_err {
-    MULTIADDR_EFORMAT = 1, /* text that does not begin with "/", or misses a value */
+    MULTIADDR_EFORMAT = 1, /* text that does not begin with "/", or a varint that is not minimal */
+    MULTIADDR_EMISSING,    /* text that ends behind a protocol's name where its value should follow ("…/p2p/") */
     MULTIADDR_EPROTOCOL,   /* a protocol we do not know */
     MULTIADDR_EVALUE,      /* a value that its protocol does not allow */
     MULTIADDR_ETOOBIG,     /* over a limit above */
@@ -67,7 +68,8 @@ static inline struct slice multiaddr_slice(const struct multiaddr *m)
     return (struct slice){m->bytes, m->len};
 }
 
-/* /ipfs/ is read as /p2p/; doubled and trailing slashes are allowed. */
+/* /ipfs/ is read as /p2p/; doubled and trailing slashes are allowed, and "" is the empty address. m is written only
+ * on success. */
 int multiaddr_parse(struct multiaddr *m, struct slice text);
 /* Checks every part and copies. */
 int multiaddr_from_bytes(struct multiaddr *m, struct slice bytes);
@@ -77,6 +79,7 @@ ssize_t multiaddr_format(struct slice bytes, char *out, size_t cap);
 int multiaddr_check(struct slice bytes);
 /* Walks: 1 a part, 0 the end, -MULTIADDR_E…. */
 int multiaddr_next(struct rd *r, struct multiaddr_part *part);
+/* host/tcp/port or dnsaddr, then perhaps p2p, and nothing else; -MULTIADDR_ETARGET for other good addresses. */
 int multiaddr_target(struct slice bytes, struct multiaddr_target *t);
 /* ip_len 4 or 16; peer NULL or len 0: no /p2p. */
 void multiaddr_of_tcp(struct multiaddr *m, const uint8_t *ip, size_t ip_len, uint16_t port, const struct peer_id *peer);
