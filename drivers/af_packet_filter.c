@@ -1,0 +1,96 @@
+/* af_packet_filter.c: classic BPF, jumps by label (af_packet_filter.h) */
+#include "drivers/af_packet_filter.h"
+
+#include <linux/filter.h>
+
+/* Offsets in an Ethernet frame. */
+#define OFF_TYPE     12
+#define OFF_IP       14
+#define OFF_FRAG     20
+#define OFF_PROTO    23
+#define OFF_IP_DST   30
+#define OFF_ARP_TPA  38
+#define FRAG_MASK    0x1fff
+#define TYPE_IP4     0x0800
+#define TYPE_ARP     0x0806
+#define PROTO_ICMP   1
+#define PROTO_TCP    6
+#define ICMP_UNREACH 3
+
+/* Labels above any real jump; resolved at the end. */
+enum label { NEXT = 200, L_IP, L_TCP, L_ICMP, L_ACCEPT, L_DROP, L_COUNT };
+
+struct program {
+    struct sock_filter *at;
+    unsigned n;
+    unsigned place[L_COUNT - NEXT];
+};
+
+static void load(struct program *p, uint16_t code, uint32_t k)
+{
+    p->at[p->n++] = (struct sock_filter){code, 0, 0, k};
+}
+
+static void jump(struct program *p, uint16_t op, uint32_t k, enum label yes, enum label no)
+{
+    p->at[p->n++] = (struct sock_filter){(uint16_t)(BPF_JMP | BPF_K | op), (uint8_t)yes, (uint8_t)no, k};
+}
+
+static void mark(struct program *p, enum label l)
+{
+    p->place[l - NEXT] = p->n;
+}
+
+static uint8_t resolve(const struct program *p, unsigned i, uint8_t label)
+{
+    return label == NEXT ? 0 : (uint8_t)(p->place[label - NEXT] - i - 1);
+}
+
+unsigned af_packet_filter_build(struct sock_filter *insns, const uint8_t ip4[4], uint16_t listen_port, uint16_t dial_first,
+                                uint16_t dial_count)
+{
+    uint32_t ip = (uint32_t)ip4[0] << 24 | (uint32_t)ip4[1] << 16 | (uint32_t)ip4[2] << 8 | ip4[3];
+    struct program p = {.at = insns};
+
+    load(&p, BPF_LD | BPF_H | BPF_ABS, OFF_TYPE);
+    jump(&p, BPF_JEQ, TYPE_IP4, L_IP, NEXT);
+    jump(&p, BPF_JEQ, TYPE_ARP, NEXT, L_DROP);
+    load(&p, BPF_LD | BPF_W | BPF_ABS, OFF_ARP_TPA);
+    jump(&p, BPF_JEQ, ip, L_ACCEPT, L_DROP);
+
+    mark(&p, L_IP);
+    load(&p, BPF_LD | BPF_W | BPF_ABS, OFF_IP_DST);
+    jump(&p, BPF_JEQ, ip, NEXT, L_DROP);
+    load(&p, BPF_LD | BPF_H | BPF_ABS, OFF_FRAG);
+    jump(&p, BPF_JSET, FRAG_MASK, L_DROP, NEXT);
+    load(&p, BPF_LDX | BPF_B | BPF_MSH, OFF_IP); /* X = IP header bytes */
+    load(&p, BPF_LD | BPF_B | BPF_ABS, OFF_PROTO);
+    jump(&p, BPF_JEQ, PROTO_TCP, L_TCP, NEXT);
+    jump(&p, BPF_JEQ, PROTO_ICMP, L_ICMP, L_DROP);
+
+    mark(&p, L_ICMP);
+    load(&p, BPF_LD | BPF_B | BPF_IND, OFF_IP);
+    jump(&p, BPF_JEQ, ICMP_UNREACH, L_ACCEPT, L_DROP);
+
+    mark(&p, L_TCP);
+    load(&p, BPF_LD | BPF_H | BPF_IND, OFF_IP + 2);
+    if (listen_port)
+        jump(&p, BPF_JEQ, listen_port, L_ACCEPT, NEXT);
+    if (dial_count) {
+        jump(&p, BPF_JGE, dial_first, NEXT, L_DROP);
+        jump(&p, BPF_JGT, (uint32_t)dial_first + dial_count - 1, L_DROP, L_ACCEPT);
+    } else {
+        load(&p, BPF_RET | BPF_K, 0);
+    }
+    mark(&p, L_ACCEPT);
+    load(&p, BPF_RET | BPF_K, 0xffffffff);
+    mark(&p, L_DROP);
+    load(&p, BPF_RET | BPF_K, 0);
+
+    for (unsigned i = 0; i < p.n; i++)
+        if (BPF_CLASS(insns[i].code) == BPF_JMP) {
+            insns[i].jt = resolve(&p, i, insns[i].jt);
+            insns[i].jf = resolve(&p, i, insns[i].jf);
+        }
+    return p.n;
+}

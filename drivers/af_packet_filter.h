@@ -1,0 +1,19 @@
+/* af_packet_filter.h: the packet filter of the af_packet port
+ * Shape:   address and ports -> a classic BPF program over an Ethernet frame
+ * Lets up: ARP that asks for or answers to our address; TCP to our address and one of our ports, not in IP fragments;
+ *          ICMP "destination unreachable" to our address (path MTU)
+ */
+#ifndef DRIVERS_AF_PACKET_FILTER_H
+#define DRIVERS_AF_PACKET_FILTER_H
+
+#include <stdint.h>
+
+struct sock_filter;
+
+#define AF_PACKET_FILTER_MAX 32
+
+/* insns: AF_PACKET_FILTER_MAX entries. Returns how many were written. */
+unsigned af_packet_filter_build(struct sock_filter *insns, const uint8_t ip4[4], uint16_t listen_port, uint16_t dial_first,
+                                uint16_t dial_count);
+
+#endif

@@ -1,0 +1,96 @@
+/* guard.c: listening sockets with IP_MINTTL 255 (guard.h) */
+#include "drivers/guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MINTTL     255
+#define DIAL_LOW   10240 /* below the usual ephemeral range (32768..) and above what services use */
+#define DIAL_HIGH  32768
+#define DIAL_TRIES 64
+
+/* One guarded port; -1 with errno. The TTL rule is set before listen: there is no moment in which a SYN is answered. */
+static int guard_port(const uint8_t ip[4], uint16_t port)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int ttl = MINTTL, one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), saved;
+
+    if (fd < 0)
+        return -1;
+    memcpy(&sa.sin_addr, ip, 4);
+    /* A connection of a former kernel-driver run in TIME_WAIT must not keep the port from us. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+        setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof(ttl)) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+        listen(fd, 1) == 0)
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static void release_from(struct guard *g, unsigned first)
+{
+    while (g->count > first)
+        close(g->fds[--g->count]);
+}
+
+/* Takes the whole run [first, first+n) or nothing. */
+static bool take_run(struct guard *g, const uint8_t ip[4], uint16_t first, uint16_t n)
+{
+    unsigned mark = g->count;
+
+    for (uint16_t i = 0; i < n; i++) {
+        int fd = guard_port(ip, (uint16_t)(first + i));
+
+        if (fd < 0) {
+            int saved = errno;
+
+            release_from(g, mark);
+            errno = saved;
+            return false;
+        }
+        g->fds[g->count++] = fd;
+    }
+    g->dial_first = first;
+    g->dial_count = n;
+    return true;
+}
+
+int guard_open(struct guard *g, const uint8_t ip[4], uint16_t listen_port, uint16_t dial_count, struct rng *rng, char err[256])
+{
+    memset(g, 0, sizeof(*g));
+    if (listen_port) {
+        int fd = guard_port(ip, listen_port);
+
+        if (fd < 0) {
+            snprintf(err, 256, "cannot guard TCP port %u on %u.%u.%u.%u: %s", listen_port, ip[0], ip[1], ip[2], ip[3], strerror(errno));
+            return -1;
+        }
+        g->fds[g->count++] = fd;
+    }
+    if (!dial_count)
+        return 0;
+    for (unsigned i = 0; i < DIAL_TRIES; i++) {
+        uint64_t runs = (DIAL_HIGH - DIAL_LOW) / dial_count;
+
+        if (take_run(g, ip, (uint16_t)(DIAL_LOW + rng_below(rng, runs) * dial_count), dial_count))
+            return 0;
+        if (errno != EADDRINUSE && errno != EACCES)
+            break;
+    }
+    snprintf(err, 256, "cannot reserve %u local ports for dialing: %s", dial_count, strerror(errno));
+    return -1;
+}
+
+void guard_close(struct guard *g)
+{
+    release_from(g, 0);
+    g->dial_count = 0;
+}

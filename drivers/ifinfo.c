@@ -1,0 +1,211 @@
+/* ifinfo.c: reads the kernel's facts of an interface (ifinfo.h) */
+#include "drivers/ifinfo.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <netpacket/packet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROUTE_TEXT_MAX 65536
+#define RTF_UP_BIT      0x1
+#define RTF_GATEWAY_BIT 0x2
+
+static uint8_t prefix_of(uint32_t mask_be)
+{
+    return (uint8_t)__builtin_popcount(mask_be);
+}
+
+bool ifinfo_parse_route(const char *text, char name[IF_NAMESIZE], uint8_t gateway[4])
+{
+    const char *line = strchr(text, '\n'); /* past the heading */
+
+    while (line && line[1]) {
+        char iface[IF_NAMESIZE];
+        unsigned dest, gw, flags, mask;
+
+        line++;
+        if (sscanf(line, "%15s %x %x %x %*d %*u %*d %x", iface, &dest, &gw, &flags, &mask) == 5 && dest == 0 && mask == 0 &&
+            (flags & RTF_UP_BIT) && (!name[0] || strcmp(name, iface) == 0)) {
+            uint32_t be = (flags & RTF_GATEWAY_BIT) ? gw : 0; /* the file prints it as the host reads the bytes */
+
+            memcpy(gateway, &be, 4);
+            if (!name[0])
+                snprintf(name, IF_NAMESIZE, "%s", iface);
+            return true;
+        }
+        line = strchr(line, '\n');
+    }
+    return false;
+}
+
+static bool default_route(char name[IF_NAMESIZE], uint8_t gateway[4])
+{
+    char *text = malloc(ROUTE_TEXT_MAX);
+    int fd = open("/proc/net/route", O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    bool found = false;
+
+    if (!text || fd < 0)
+        goto out;
+    while (len < ROUTE_TEXT_MAX - 1) {
+        ssize_t n = read(fd, text + len, ROUTE_TEXT_MAX - 1 - len);
+
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    text[len] = 0;
+    found = ifinfo_parse_route(text, name, gateway);
+out:
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    return found;
+}
+
+static uint16_t mtu_of(const char *name)
+{
+    struct ifreq ifr = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mtu = 0;
+
+    if (fd < 0)
+        return 0;
+    snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+    if (ioctl(fd, SIOCGIFMTU, &ifr) == 0)
+        mtu = ifr.ifr_mtu;
+    close(fd);
+    return (uint16_t)(mtu > 65535 ? 65535 : mtu);
+}
+
+static void add_address(struct ifinfo *out, const struct ifaddrs *a)
+{
+    if (a->ifa_addr->sa_family == AF_PACKET) {
+        const struct sockaddr_ll *ll = (const void *)a->ifa_addr;
+
+        if (ll->sll_halen == 6) {
+            memcpy(out->mac, ll->sll_addr, 6);
+            out->has_mac = true;
+        }
+    } else if (a->ifa_addr->sa_family == AF_INET && !out->has_ip4) {
+        memcpy(out->ip4, &((const struct sockaddr_in *)(const void *)a->ifa_addr)->sin_addr, 4);
+        if (a->ifa_netmask)
+            out->ip4_prefix = prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+        out->has_ip4 = true;
+    }
+}
+
+static int fill(const struct ifaddrs *list, const char *name, struct ifinfo *out, char err[256])
+{
+    bool is_found = false;
+
+    memset(out, 0, sizeof(*out));
+    snprintf(out->name, sizeof(out->name), "%s", name);
+    for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+        if (strcmp(a->ifa_name, out->name) != 0)
+            continue;
+        is_found = true;
+        out->is_up = (a->ifa_flags & IFF_UP) && (a->ifa_flags & IFF_RUNNING);
+        out->is_loopback = a->ifa_flags & IFF_LOOPBACK;
+        if (a->ifa_addr)
+            add_address(out, a);
+    }
+    if (!is_found) {
+        snprintf(err, 256, "NET_IFACE: there is no interface \"%.*s\"", IF_NAMESIZE, name);
+        return -1;
+    }
+    out->index = (int)if_nametoindex(out->name);
+    out->mtu = mtu_of(out->name);
+    char route_name[IF_NAMESIZE];
+    memcpy(route_name, out->name, sizeof(route_name));
+    default_route(route_name, out->gateway4);
+    return 0;
+}
+
+/* The only interface that could be meant. */
+static const char *only_candidate(const struct ifaddrs *list, char err[256])
+{
+    const char *name = NULL;
+
+    for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) || !(a->ifa_flags & IFF_UP))
+            continue;
+        if (name && strcmp(name, a->ifa_name) != 0) {
+            snprintf(err, 256, "NET_IFACE: no default route and several interfaces (%s, %s): name one", name, a->ifa_name);
+            return NULL;
+        }
+        name = a->ifa_name;
+    }
+    if (!name)
+        snprintf(err, 256, "NET_IFACE: no interface with an IPv4 address is up");
+    return name;
+}
+
+int ifinfo_get(const char *name, struct ifinfo *out, char err[256])
+{
+    struct ifaddrs *list;
+    char route_name[IF_NAMESIZE] = "";
+    uint8_t gateway[4];
+    int rc = -1;
+
+    if (getifaddrs(&list) < 0) {
+        snprintf(err, 256, "cannot list interfaces: %s", strerror(errno));
+        return -1;
+    }
+    if (!name)
+        name = default_route(route_name, gateway) ? route_name : only_candidate(list, err);
+    if (name)
+        rc = fill(list, name, out, err);
+    freeifaddrs(list);
+    return rc;
+}
+
+int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256])
+{
+    struct ifaddrs *list;
+    int rc = -1;
+
+    if (getifaddrs(&list) < 0) {
+        snprintf(err, 256, "cannot list interfaces: %s", strerror(errno));
+        return -1;
+    }
+    snprintf(err, 256, "no interface carries %u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
+    for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET ||
+            memcmp(&((const struct sockaddr_in *)(const void *)a->ifa_addr)->sin_addr, ip, 4) != 0)
+            continue;
+        rc = fill(list, a->ifa_name, out, err);
+        if (rc == 0) {
+            memcpy(out->ip4, ip, 4); /* an interface may carry several */
+            if (a->ifa_netmask)
+                out->ip4_prefix = prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+        }
+        break;
+    }
+    freeifaddrs(list);
+    return rc;
+}
+
+int ifinfo_parse_cidr4(const char *text, uint8_t ip[4], uint8_t *prefix)
+{
+    char buf[32];
+    const char *slash = strchr(text, '/');
+    char *end;
+    unsigned long n;
+
+    if (!slash || (size_t)(slash - text) >= sizeof(buf) || slash[1] < '0' || slash[1] > '9')
+        return -1;
+    memcpy(buf, text, (size_t)(slash - text));
+    buf[slash - text] = 0;
+    n = strtoul(slash + 1, &end, 10);
+    if (*end || n > 32 || inet_pton(AF_INET, buf, ip) != 1)
+        return -1;
+    *prefix = (uint8_t)n;
+    return 0;
+}

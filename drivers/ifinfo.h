@@ -1,0 +1,39 @@
+/* ifinfo.h: what the kernel knows of an interface: address, netmask, gateway, MAC, MTU
+ * Source:  getifaddrs, SIOCGIFMTU, /proc/net/route and /proc/net/ipv6_route; needs no rights
+ * Owner:   anyone; nothing is kept
+ * Errors:  0, or -1 with the reason in err, naming the setting to change
+ */
+#ifndef DRIVERS_IFINFO_H
+#define DRIVERS_IFINFO_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ifinfo {
+    char name[IF_NAMESIZE];
+    int index;
+    bool is_up, is_loopback, has_mac;
+    uint8_t mac[6];
+    uint16_t mtu;
+    bool has_ip4;
+    uint8_t ip4[4];
+    uint8_t ip4_prefix;  /* bits of the netmask */
+    uint8_t gateway4[4]; /* of the default route through this interface; zeroes: none */
+};
+
+/* name NULL: the interface of the default route; without one the only interface that is up, has an IPv4 address and is
+ * not the loopback. */
+int ifinfo_get(const char *name, struct ifinfo *out, char err[256]);
+
+/* The interface that carries this IPv4 address. */
+int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256]);
+
+/* "a.b.c.d/len" -> address and prefix; 0 or -1. */
+int ifinfo_parse_cidr4(const char *text, uint8_t ip[4], uint8_t *prefix);
+
+/* Finds the default gateway of interface `name` in text of the form of /proc/net/route; name "" takes the first default
+ * route and writes its interface there. Returns whether there is one. */
+bool ifinfo_parse_route(const char *text, char name[IF_NAMESIZE], uint8_t gateway[4]);
+
+#endif
