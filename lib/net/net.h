@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/rng.h"
 #include "libp2p/multiaddr.h"
+#include "libp2p/noise.h"
 #include "libp2p/peer_id.h"
 #include "libp2p/session.h"
 
@@ -26,20 +27,29 @@ const char *net_err_name(int err);
 
 enum net_driver { NET_AUTO, NET_KERNEL, NET_AF_PACKET, NET_TAP, NET_AF_XDP, NET_VFIO, NET_MEMIF, NET_MEMPAIR };
 
+struct pktio;
+
 struct net_config {
     enum net_driver driver;
     const char *iface;                      /* interface of the port; NULL: the one of the default route, or the only one */
     const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
     const char *gateway;                    /* for ports that are ours alone */
-    uint16_t listen_port;
+    uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from; NULL: any */
-    const struct p2p_key *identity;
-    const struct session_local *local;      /* what identify says of us; the caller may change it between turns */
+    struct pktio *port;                     /* NET_MEMPAIR: the end of the cable to use (drivers/mempair.h); net_free closes it */
+    const struct noise_identity *identity;  /* borrowed; one per node, shared by its roles */
+    const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
     const char *protocols[NET_MAX_PROTOCOLS]; /* pub/sub protocol ids, best first, NULL-terminated */
-    uint32_t max_conns, max_handshakes;
-    uint32_t max_frame_bytes;               /* a longer inbound RPC frame kills the connection (counted) */
-    uint64_t max_queue_bytes;               /* output queued per connection; past it net_send answers -NET_EFULL */
-    struct rng *rng;
+    uint32_t max_conns;                     /* 0: 256 */
+    uint32_t max_conns_per_ip;              /* inbound; IPv6 by /64. 0: a quarter of max_conns, at least 16 */
+    uint32_t max_handshakes;                /* inbound connections not yet up; the oldest makes way. 0: 64 */
+    uint32_t max_handshakes_per_ip;         /* 0: 16 */
+    uint32_t max_frame_bytes;               /* a longer inbound RPC frame kills the connection (counted). 0: 16 MiB */
+    uint64_t max_partial_bytes;             /* memory of half-received frames, all connections. 0: 64 MiB + 4 frames */
+    uint64_t max_queue_bytes;               /* output queued per connection: while so much or more is queued net_send answers
+                                             * -NET_EFULL, below it one more frame of any size is taken. 0: 4 MiB */
+    uint64_t handshake_ns, dial_ns;         /* 0: 10 s each */
+    struct rng *rng;                        /* borrowed; fit for keys */
     struct buf *(*frame_alloc)(void *ctx, uint32_t cap); /* frames' memory; NULL: heap */
     void *frame_ctx;
 };
@@ -48,7 +58,7 @@ struct net_config {
 struct net_identity {
     char agent[64];
     unsigned nprotocols, naddrs;
-    char protocols[32][64];
+    char protocols[SESSION_MAX_PROTOCOLS][64];
     struct multiaddr addrs[16];
     struct multiaddr observed; /* our address as the peer sees it; len 0: none */
     struct buf *record;        /* signed peer record envelope, NULL: none */
@@ -60,15 +70,18 @@ typedef uint64_t net_conn_id; /* never reused in a process's life; 0 is none */
 enum net_event_type {
     NET_EV_CONN_UP,      /* conn, peer, addr, is_dialer, token: handshake done */
     NET_EV_DIAL_FAILED,  /* token, reason */
-    NET_EV_IDENTIFIED,   /* conn, identity (owned by the receiver) */
+    NET_EV_IDENTIFIED,   /* conn, identity (owned by the receiver): after the handshake, and again after each push. When the
+                            peer does not answer: an identity with nothing in it, and reason */
     NET_EV_PUBSUB_READY, /* conn, protocol: the stream we opened is negotiated; net_send works from now */
     NET_EV_PUBSUB_NONE,  /* conn: the peer speaks none of our pub/sub protocols */
-    NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed */
+    NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed. Those that
+                            come before PUBSUB_READY (or NONE) are held back until then, up to 256 KiB */
+    NET_EV_PUBSUB_IN,    /* conn, protocol: the peer opened its stream to us, perhaps anew (replacing the former) */
     NET_EV_PUBSUB_CLOSED,/* conn: our outbound stream is gone; net_pubsub_open may be tried again */
     NET_EV_WRITABLE,     /* conn: the queue fell below its low mark after an -NET_EFULL */
     NET_EV_RTT,          /* conn, rtt_ns */
     NET_EV_CONN_DOWN,    /* conn, reason: the last event of this conn */
-    NET_EV_LINK,         /* is_dialer = link is up; reason says what changed */
+    NET_EV_LINK,         /* is_link_up; reason says what changed */
 };
 
 struct net_event {
@@ -78,6 +91,7 @@ struct net_event {
     struct peer_id peer;
     struct multiaddr addr;         /* the remote's transport address */
     bool is_dialer;
+    bool is_link_up;
     unsigned protocol;             /* index in net_config.protocols */
     struct net_identity *identity;
     struct buf *frame;
@@ -114,16 +128,23 @@ int net_pubsub_open(struct net *n, net_conn_id conn, uint64_t now);
 /* Queues one RPC (the uvarint length prefix is written here). Takes one reference of each piece when it returns 0;
  * on error the caller keeps them all. */
 int net_send(struct net *n, net_conn_id conn, const struct net_piece *pieces, unsigned count, uint64_t now);
-/* polite: queued bytes go out first, then yamux GoAway and FIN. */
+/* polite: queued bytes go out first, then yamux GoAway and FIN. CONN_DOWN follows in any case, at the latest after 3 s. */
 void net_conn_close(struct net *n, net_conn_id conn, bool is_polite, uint64_t now);
+/* cfg.local has changed (its version was raised): tells every peer by identify push. */
+void net_local_changed(struct net *n, uint64_t now);
 uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);
 
 struct net_counters {
     uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;
-    uint64_t frames_in, frames_out, bytes_in, bytes_out, frames_oversize, queue_full;
+    uint64_t refused_full, refused_ip, handshakes_evicted; /* parts of conns_refused, handshakes_failed */
+    uint64_t frames_in, frames_out, bytes_in, bytes_out;   /* of RPCs */
+    uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full;
+    uint64_t wire_bytes_in, wire_bytes_out;                /* below Noise, above TCP */
+    uint64_t streams_replaced;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
     uint32_t conns_now, handshakes_now;
+    uint64_t partial_bytes_now;
 };
 void net_counters_get(const struct net *n, struct net_counters *out);
 /* The driver in use, e.g. "af_packet eth0 172.28.0.12/16 mtu 1500 gso 64k". */

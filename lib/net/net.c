@@ -1,0 +1,456 @@
+/* net.c: the network role: its turn, its limits, its API (net.h) */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/open.h"
+#include "net/role.h"
+
+#define BLOCK_BYTES       (256u << 10)
+#define POOL_KEEP_BYTES   (64u << 20)
+#define CONGESTED_BYTES   (32u << 20)
+#define CONGESTED_EVENTS  8192u
+#define LINK_CHECK_NS     1000000000ull
+#define EVICT_AGE_NS      250000000ull /* a handshake that is not even this old may be an honest one */
+#define MAX_CONNS_LIMIT   32768u       /* a slot number takes 16 bits of the id, and there are two slots a connection */
+
+const char *net_err_name(int err)
+{
+    switch (err < 0 ? -err : err) {
+    case 0: return "ok";
+    case NET_EFULL: return "queue full";
+    case NET_ENOCONN: return "no such connection, or not ready";
+    case NET_EADDR: return "not an address that can be dialed";
+    case NET_ELIMIT: return "limit reached";
+    case NET_EMEM: return "no memory";
+    case NET_EDRIVER: return "driver";
+    }
+    return "unknown";
+}
+
+void net_identity_free(struct net_identity *id)
+{
+    if (!id)
+        return;
+    buf_unref(id->record);
+    free(id);
+}
+
+/* ---- life ---- */
+
+static void set_defaults(struct net_config *cfg)
+{
+    if (!cfg->max_conns)
+        cfg->max_conns = 256;
+    if (cfg->max_conns > MAX_CONNS_LIMIT)
+        cfg->max_conns = MAX_CONNS_LIMIT;
+    if (!cfg->max_conns_per_ip)
+        cfg->max_conns_per_ip = cfg->max_conns / 4 > 16 ? cfg->max_conns / 4 : 16;
+    if (!cfg->max_handshakes)
+        cfg->max_handshakes = 64;
+    if (!cfg->max_handshakes_per_ip)
+        cfg->max_handshakes_per_ip = 16;
+    if (!cfg->max_frame_bytes)
+        cfg->max_frame_bytes = 16u << 20;
+    if (!cfg->max_partial_bytes)
+        cfg->max_partial_bytes = (64ull << 20) + 4ull * cfg->max_frame_bytes;
+    if (!cfg->max_queue_bytes)
+        cfg->max_queue_bytes = 4u << 20;
+    if (!cfg->handshake_ns)
+        cfg->handshake_ns = 10000000000ull;
+    if (!cfg->dial_ns)
+        cfg->dial_ns = 10000000000ull;
+}
+
+struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
+{
+    struct net *n = calloc(1, sizeof(*n));
+    uint8_t seed[16];
+    char scrap[512];
+
+    if (!n) {
+        snprintf(err, 256, "no memory");
+        return NULL;
+    }
+    n->cfg = *cfg;
+    set_defaults(&n->cfg);
+    while (n->nprotocols < NET_MAX_PROTOCOLS && cfg->protocols[n->nprotocols])
+        n->nprotocols++;
+    list_init(&n->dirty);
+    list_init(&n->handshakes);
+    list_init(&n->over);
+    timerq_init(&n->timers);
+    bufpool_init(&n->pool, UINT64_MAX, POOL_KEEP_BYTES);
+    rng_fill(cfg->rng, seed, sizeof(seed));
+    iplimit_init(&n->iplimit, n->cfg.max_conns_per_ip, n->cfg.max_handshakes_per_ip, seed);
+    n->nslots = n->cfg.max_conns * 2;
+    n->slots = calloc(n->nslots, sizeof(struct conn *));
+    if (n->slots)
+        n->transport = net_open_transport(&n->cfg, now, err, why ? why : scrap);
+    else
+        snprintf(err, 256, "no memory");
+    if (!n->transport) {
+        net_free(n);
+        return NULL;
+    }
+    if (n->transport->listen.ip_len)
+        multiaddr_of_tcp(&n->listen_addr, n->transport->listen.ip, n->transport->listen.ip_len, n->transport->listen.port, NULL);
+    n->is_link_up = true;
+    n->link_check_ns = n->transport->has_link ? now : TIMER_NEVER;
+    return n;
+}
+
+static void conn_free(struct conn *c)
+{
+    c->net->slots[c->id & 0xffff] = NULL;
+    free(c);
+}
+
+/* Frees the sessions of connections that ended in this turn: no function is inside one any more. */
+static void reap(struct net *n)
+{
+    struct list *it;
+
+    while ((it = list_pop_front(&n->over))) {
+        struct conn *c = CONTAINER_OF(it, struct conn, over);
+
+        session_free(c->session);
+        c->session = NULL;
+        if (!c->is_told_up && !c->is_dialer)
+            conn_free(c); /* nobody above ever heard of it */
+    }
+}
+
+void net_free(struct net *n)
+{
+    if (!n)
+        return;
+    for (uint32_t i = 0; n->slots && i < n->nslots; i++)
+        if (n->slots[i])
+            conn_end(n->slots[i], "stopped", true, 0);
+    reap(n);
+    event_queue_fini(&n->events);
+    for (uint32_t i = 0; n->slots && i < n->nslots; i++)
+        free(n->slots[i]);
+    free(n->slots);
+    transport_free(n->transport);
+    buf_unref(n->block);
+    bufpool_fini(&n->pool);
+    iplimit_fini(&n->iplimit);
+    timerq_fini(&n->timers);
+    free(n);
+}
+
+/* ---- inside helpers ---- */
+
+bool net_is_congested(const struct net *n)
+{
+    return n->events.frame_bytes > CONGESTED_BYTES || n->events.count > CONGESTED_EVENTS;
+}
+
+struct buf *net_out_block(struct net *n)
+{
+    if (n->block && n->block->cap - n->block->len >= SESSION_OUTPUT_MIN)
+        return n->block;
+    if (n->block && n->block->refs == 1) {
+        n->block->len = 0;
+        return n->block;
+    }
+    buf_unref(n->block);
+    n->block = bufpool_get(&n->pool, BLOCK_BYTES);
+    return n->block;
+}
+
+static struct conn *find(const struct net *n, net_conn_id id)
+{
+    uint32_t slot = (uint32_t)(id & 0xffff);
+    struct conn *c = slot < n->nslots ? n->slots[slot] : NULL;
+
+    return c && c->id == id && c->state != CONN_OVER ? c : NULL;
+}
+
+/* ---- the turn ---- */
+
+/* Under a flood the oldest unfinished handshake makes way: honest ones take milliseconds. */
+static bool make_room(struct net *n, uint64_t now)
+{
+    struct conn *oldest;
+
+    if (n->handshakes_in < n->cfg.max_handshakes)
+        return true;
+    oldest = CONTAINER_OF(n->handshakes.next, struct conn, handshake);
+    if (now < oldest->begun_ns + EVICT_AGE_NS)
+        return false;
+    n->counters.handshakes_evicted++;
+    conn_end(oldest, "made way for a newer handshake", false, now);
+    return true;
+}
+
+static void on_accept(struct net *n, const struct pipe_event *ev, uint64_t now)
+{
+    struct conn *c = NULL;
+
+    /* An eighth of the places is for connections of our own choice. */
+    if (n->counters.conns_now >= n->cfg.max_conns - n->cfg.max_conns / 8 || !make_room(n, now)) {
+        n->counters.refused_full++;
+    } else if (!iplimit_take(&n->iplimit, &ev->remote)) {
+        n->counters.refused_ip++;
+    } else {
+        c = conn_new(n, ev->pipe, &ev->remote, false, now);
+        if (!c) {
+            iplimit_handshake_over(&n->iplimit, &ev->remote);
+            iplimit_give(&n->iplimit, &ev->remote);
+        }
+    }
+    if (!c) {
+        n->counters.conns_refused++;
+        pipe_close(ev->pipe, false, now);
+        return;
+    }
+    c->is_counted_ip = true;
+    list_push_back(&n->handshakes, &c->handshake);
+    n->handshakes_in++;
+    conn_begin(c, now);
+}
+
+static void on_pipe_event(struct net *n, const struct pipe_event *ev, uint64_t now)
+{
+    struct conn *c = ev->pipe->user;
+
+    switch (ev->type) {
+    case PIPE_NEW:
+        on_accept(n, ev, now);
+        break;
+    case PIPE_OPEN:
+        conn_begin(c, now);
+        break;
+    case PIPE_IN:
+        conn_readable(c, now);
+        break;
+    case PIPE_ROOM:
+        conn_mark_dirty(c);
+        break;
+    case PIPE_GONE:
+        conn_end(c, ev->reason, false, now);
+        break;
+    }
+}
+
+static void check_link(struct net *n, uint64_t now)
+{
+    bool is_up;
+
+    if (now < n->link_check_ns)
+        return;
+    n->link_check_ns = now + LINK_CHECK_NS;
+    is_up = transport_link_is_up(n->transport, now);
+    if (is_up != n->is_link_up) {
+        struct queued_event ev = {.type = NET_EV_LINK, .flag = is_up, .reason = is_up ? "link is up" : "link is down"};
+
+        event_queue_push(&n->events, &ev);
+        n->is_link_up = is_up;
+    }
+}
+
+static unsigned run_timers(struct net *n, uint64_t now)
+{
+    struct timer *t;
+    unsigned work = 0;
+
+    for (; (t = timerq_pop(&n->timers, now)); work++)
+        conn_on_timer(CONTAINER_OF(t, struct conn, timer), now);
+    check_link(n, now);
+    return work;
+}
+
+/* Each connection that is dirty now gets one go; one that is dirty again waits for the next turn. */
+static unsigned flush_dirty(struct net *n, uint64_t now)
+{
+    struct list last = {0};
+    unsigned work = 0;
+
+    list_push_back(&n->dirty, &last);
+    for (struct list *it; (it = list_pop_front(&n->dirty)) != &last; work++)
+        conn_flush(CONTAINER_OF(it, struct conn, dirty), now);
+    return work;
+}
+
+unsigned net_poll(struct net *n, uint64_t now)
+{
+    unsigned work = transport_poll(n->transport, now);
+    struct pipe_event ev;
+
+    while (transport_next_event(n->transport, &ev))
+        on_pipe_event(n, &ev, now);
+    work += run_timers(n, now);
+    work += flush_dirty(n, now);
+    transport_flush(n->transport, now);
+    reap(n);
+    return work;
+}
+
+uint64_t net_next_deadline(const struct net *n)
+{
+    uint64_t at = timerq_next(&n->timers), below;
+
+    if (n->events.count > 0 || !list_is_empty(&n->dirty))
+        return 0;
+    below = transport_next_deadline(n->transport);
+    if (below < at)
+        at = below;
+    return n->link_check_ns < at ? n->link_check_ns : at;
+}
+
+unsigned net_wait_fds(const struct net *n, int *fds, unsigned cap)
+{
+    return transport_wait_fds(n->transport, fds, cap);
+}
+
+/* ---- events ---- */
+
+static void fill_from_conn(struct net_event *ev, const struct queued_event *q)
+{
+    const struct conn *c = q->conn;
+
+    ev->conn = q->type == NET_EV_DIAL_FAILED ? 0 : c->id;
+    ev->is_dialer = c->is_dialer;
+    if (q->type == NET_EV_CONN_UP) {
+        ev->peer = c->peer;
+        multiaddr_of_tcp(&ev->addr, c->remote.ip, c->remote.ip_len, c->remote.port, NULL);
+    }
+}
+
+bool net_next_event(struct net *n, struct net_event *ev)
+{
+    struct queued_event q;
+
+    if (!event_queue_pop(&n->events, &q))
+        return false;
+    memset(ev, 0, sizeof(*ev));
+    ev->type = q.type;
+    ev->protocol = q.protocol;
+    ev->reason = q.reason;
+    ev->is_link_up = q.flag;
+    if (q.type == NET_EV_RPC)
+        ev->frame = q.frame;
+    else if (q.type == NET_EV_IDENTIFIED)
+        ev->identity = q.identity;
+    if (q.type == NET_EV_RTT)
+        ev->rtt_ns = q.value;
+    else
+        ev->token = q.value;
+    if (q.conn)
+        fill_from_conn(ev, &q);
+    if (q.type == NET_EV_CONN_DOWN || q.type == NET_EV_DIAL_FAILED) {
+        reap(n);
+        conn_free(q.conn);
+    }
+    return true;
+}
+
+/* ---- commands ---- */
+
+int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *expect, uint64_t token, uint64_t now)
+{
+    struct multiaddr_target target;
+    struct endpoint to = {0};
+    const char *reason = NULL;
+    struct pipe *pipe;
+    struct conn *c;
+
+    if (multiaddr_target(multiaddr_slice(addr), &target) < 0 || (target.kind != MULTIADDR_IP4 && target.kind != MULTIADDR_IP6))
+        return -NET_EADDR;
+    if (n->counters.conns_now >= n->cfg.max_conns)
+        return -NET_ELIMIT;
+    to.ip_len = target.kind == MULTIADDR_IP4 ? 4 : 16;
+    to.port = target.port;
+    memcpy(to.ip, target.ip, to.ip_len);
+    pipe = transport_dial(n->transport, &to, now, &reason);
+    if (!pipe) {
+        n->counters.dials_failed++;
+        return -NET_EADDR;
+    }
+    c = conn_new(n, pipe, &to, true, now);
+    if (!c) {
+        pipe_close(pipe, false, now);
+        return -NET_EMEM;
+    }
+    c->token = token;
+    if (!expect && target.peer.len)
+        expect = &target.peer;
+    if (expect) {
+        c->expect = *expect;
+        c->has_expect = true;
+    }
+    conn_rearm(c);
+    return 0;
+}
+
+int net_pubsub_open(struct net *n, net_conn_id id, uint64_t now)
+{
+    struct conn *c = find(n, id);
+
+    return c && c->state == CONN_READY ? pubsub_stream_open(c, now) : -NET_ENOCONN;
+}
+
+int net_send(struct net *n, net_conn_id id, const struct net_piece *pieces, unsigned count, uint64_t now)
+{
+    struct conn *c = find(n, id);
+
+    return c && c->state == CONN_READY ? pubsub_stream_send(c, pieces, count, now) : -NET_ENOCONN;
+}
+
+void net_conn_close(struct net *n, net_conn_id id, bool is_polite, uint64_t now)
+{
+    struct conn *c = find(n, id);
+
+    if (!c || (is_polite && c->state == CONN_LEAVING))
+        return;
+    if (is_polite)
+        conn_leave(c, now);
+    else
+        conn_end(c, "closed by us", false, now);
+}
+
+void net_local_changed(struct net *n, uint64_t now)
+{
+    for (uint32_t i = 0; i < n->nslots; i++) {
+        struct conn *c = n->slots[i];
+
+        if (!c || !c->session || (c->state != CONN_READY && c->state != CONN_HANDSHAKE))
+            continue;
+        session_local_changed(c->session, now);
+        conn_mark_dirty(c);
+    }
+}
+
+uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id id)
+{
+    const struct conn *c = find(n, id);
+
+    return c && c->session ? session_queued_bytes(c->session) : 0;
+}
+
+void net_counters_get(const struct net *n, struct net_counters *out)
+{
+    struct transport_stats t;
+
+    transport_stats_get(n->transport, &t);
+    *out = n->counters;
+    out->packets_in = t.packets_in;
+    out->packets_out = t.packets_out;
+    out->packets_dropped_in = t.packets_dropped_in;
+    out->packets_dropped_out = t.packets_dropped_out;
+    out->tcp_retransmits = t.tcp_retransmits;
+    out->tcp_checksum_errors = t.tcp_checksum_errors;
+    out->partial_bytes_now = n->partial_bytes;
+}
+
+const char *net_driver_text(const struct net *n)
+{
+    return n->transport->text;
+}
+
+const struct multiaddr *net_listen_addr(const struct net *n)
+{
+    return &n->listen_addr;
+}

@@ -1,0 +1,134 @@
+/* role.h: what the files of one net role share (inside lib/net only)
+ * Owner:   one net lcore
+ * Files:   net.c the role and its API, conn.c one connection, pubsub_stream.c its RPC streams, event_queue.c events upward
+ */
+#ifndef NET_ROLE_H
+#define NET_ROLE_H
+
+#include "base/bufpool.h"
+#include "base/list.h"
+#include "base/timerq.h"
+#include "net/framer.h"
+#include "net/iplimit.h"
+#include "net/net.h"
+#include "net/transport.h"
+
+/* An event as it waits; the peer and address of CONN_UP are taken from the connection when it is handed out. */
+struct queued_event {
+    enum net_event_type type;
+    uint8_t protocol;
+    bool flag; /* LINK: is up */
+    struct conn *conn;
+    uint64_t value; /* token, or rtt_ns */
+    const char *reason;
+    union {
+        struct buf *frame;
+        struct net_identity *identity;
+    };
+};
+
+/* A ring that grows; what it may hold is bounded by those who push (conn.c stops reading when it is long). */
+struct event_queue {
+    struct queued_event *ring;
+    uint32_t cap, first, count;
+    uint64_t frame_bytes;
+};
+
+void event_queue_fini(struct event_queue *q); /* drops frames and identities */
+/* Returns 0, or -1 when there is no memory: the caller then drops what the event carries. */
+int event_queue_push(struct event_queue *q, const struct queued_event *ev);
+bool event_queue_pop(struct event_queue *q, struct queued_event *ev);
+
+enum conn_state {
+    CONN_DIALING,   /* the pipe is not open yet */
+    CONN_HANDSHAKE, /* until the session is up */
+    CONN_READY,     /* up */
+    CONN_LEAVING,   /* goodbye said; what is queued goes out */
+    CONN_OVER,      /* pipe and session are gone; the struct waits until its last event is taken */
+};
+
+#define HELD_FRAMES_MAX 64
+#define HELD_BYTES_MAX  (256u << 10)
+
+struct conn {
+    struct net *net;
+    net_conn_id id;
+    enum conn_state state;
+    bool is_dialer, is_told_up, is_counted_ip, has_expect, wants_writable;
+    bool is_blocked;       /* the pipe takes no more: wait for PIPE_ROOM */
+    uint64_t token, begun_ns;
+    uint64_t deadline_ns;  /* of the state: dialing, leaving */
+    struct list dirty;     /* in net.dirty: has output to take */
+    struct list handshake; /* in net.handshakes: inbound, oldest first */
+    struct list over;      /* in net.over: session to be freed */
+    struct timer timer;
+    struct pipe *pipe;
+    struct session *session;
+    struct endpoint remote;
+    struct peer_id expect, peer;
+    /* RPC streams; 0: none */
+    uint32_t out_stream, in_stream;
+    uint8_t out_protocol, in_protocol;
+    bool is_out_ready, is_released; /* released: RPCs are not held back any more */
+    struct framer framer;
+    uint64_t frame_deadline_ns; /* while a frame is half received */
+    struct buf *held[HELD_FRAMES_MAX];
+    uint32_t nheld, held_bytes;
+};
+
+struct net {
+    struct net_config cfg;
+    unsigned nprotocols;
+    struct transport *transport;
+    struct conn **slots; /* max_conns of them and as many again for those that are over but not yet told */
+    uint32_t nslots, free_hint;
+    uint64_t last_id;
+    struct list dirty, handshakes, over;
+    struct timerq timers;
+    struct event_queue events;
+    struct iplimit iplimit;
+    struct bufpool pool;
+    struct buf *block; /* of pool: output is sealed into it, one connection's behind another's */
+    uint64_t partial_bytes;
+    uint32_t handshakes_in;
+    uint64_t link_check_ns; /* when to look next */
+    bool is_link_up;
+    struct net_counters counters;
+    struct multiaddr listen_addr;
+};
+
+/* Makes a connection of a pipe; NULL: no memory or no slot (the pipe stays the caller's). */
+struct conn *conn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now);
+/* The pipe of a dialed one is open, or an accepted one begins: makes the session. */
+void conn_begin(struct conn *c, uint64_t now);
+/* The pipe has bytes. */
+void conn_readable(struct conn *c, uint64_t now);
+void conn_on_timer(struct conn *c, uint64_t now);
+/* Seals and sends what there is, as far as the pipe takes it. */
+void conn_pump(struct conn *c, uint64_t now);
+/* conn_pump, and then what follows: events, WRITABLE, the end of a goodbye. */
+void conn_flush(struct conn *c, uint64_t now);
+void conn_mark_dirty(struct conn *c);
+/* Sets the connection's timer anew. */
+void conn_rearm(struct conn *c);
+void conn_leave(struct conn *c, uint64_t now);
+/* The end: closes the pipe, tells CONN_DOWN or DIAL_FAILED. The session is freed later (net_reap). */
+void conn_end(struct conn *c, const char *reason, bool is_polite, uint64_t now);
+/* Takes the session's events. */
+void conn_drain(struct conn *c, uint64_t now);
+void conn_tell(struct conn *c, enum net_event_type type, const char *reason);
+
+/* pubsub_stream.c: session events of streams. */
+int pubsub_stream_open(struct conn *c, uint64_t now);
+void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_t now);
+/* Gives up the frames held back. */
+void pubsub_stream_release(struct conn *c);
+void pubsub_stream_fini(struct conn *c);
+int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned count, uint64_t now);
+
+/* More waits upward than should: reading stops until it is taken. */
+bool net_is_congested(const struct net *n);
+/* A block with room for session_output at *used; NULL: no memory. */
+struct buf *net_out_block(struct net *n);
+
+#endif

@@ -1,0 +1,623 @@
+/* transport_kernel.c: epoll over non-blocking sockets (transport_kernel.h) */
+#include "net/transport_kernel.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/timerq.h"
+#include "drivers/ifinfo.h"
+
+#define SCRATCH_BYTES    (256u << 10)
+#define QUEUE_PIECES     64            /* per pipe; room is 0 when they are all in use */
+#define QUEUE_BYTES      (512u << 10)  /* beyond what the socket itself buffers */
+#define EVENTS           64
+#define ACCEPTS_PER_POLL 16            /* so that a flood of connects leaves time for the others */
+#define LISTEN_BACKLOG   256
+#define LINGER_NS        3000000000ull /* for queued bytes of a polite close */
+
+struct piece {
+    struct buf *buf;
+    uint32_t off, len;
+};
+
+struct kpipe {
+    struct pipe pipe;
+    struct list node;  /* of kernel.dead or kernel.orphans */
+    int fd;            /* -1 once closed */
+    bool is_connecting;
+    bool is_orphan;    /* the connection has left; queued bytes still go out */
+    bool is_full;      /* room was 0: owe a PIPE_ROOM */
+    bool is_broken;
+    bool is_drained;   /* the last recv got all there was: spares the call that would say so */
+    uint32_t interest; /* epoll events asked for */
+    uint32_t first, count;
+    uint64_t queued;
+    uint64_t linger_until;
+    struct piece queue[QUEUE_PIECES];
+};
+
+struct kernel {
+    struct transport t;
+    int epfd, listen_fd;
+    bool is_v6;
+    struct sockaddr_storage source; /* to dial from */
+    socklen_t source_len;           /* 0: any */
+    struct list dead;               /* closed pipes whose events may still be in the array */
+    struct list orphans;
+    struct epoll_event events[EVENTS];
+    unsigned nevents, at;
+    bool has_in_done;               /* of events[at], its IN was handed out */
+    unsigned accepts_left;
+    uint64_t accepts_failed;
+    uint64_t now;
+    uint8_t *scratch;
+};
+
+static struct kernel *kernel_of(struct transport *t)
+{
+    return CONTAINER_OF(t, struct kernel, t);
+}
+
+static struct kpipe *kpipe_of(const struct pipe *p)
+{
+    return CONTAINER_OF((struct pipe *)(uintptr_t)p, struct kpipe, pipe);
+}
+
+static struct kernel *owner_of(const struct kpipe *k)
+{
+    return kernel_of(k->pipe.transport);
+}
+
+/* ---- endpoints ---- */
+
+static socklen_t sockaddr_of(const struct endpoint *e, struct sockaddr_storage *sa)
+{
+    memset(sa, 0, sizeof(*sa));
+    if (e->ip_len == 4) {
+        struct sockaddr_in *in = (void *)sa;
+
+        in->sin_family = AF_INET;
+        in->sin_port = htons(e->port);
+        memcpy(&in->sin_addr, e->ip, 4);
+        return sizeof(*in);
+    }
+    struct sockaddr_in6 *in6 = (void *)sa;
+
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(e->port);
+    memcpy(&in6->sin6_addr, e->ip, 16);
+    return sizeof(*in6);
+}
+
+static struct endpoint endpoint_of(const struct sockaddr_storage *sa)
+{
+    struct endpoint e = {.ip_len = 4};
+
+    if (sa->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)sa;
+
+        memcpy(e.ip, &in->sin_addr, 4);
+        e.port = ntohs(in->sin_port);
+        return e;
+    }
+    const struct sockaddr_in6 *in6 = (const void *)sa;
+
+    e.port = ntohs(in6->sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        memcpy(e.ip, in6->sin6_addr.s6_addr + 12, 4);
+    } else {
+        memcpy(e.ip, &in6->sin6_addr, 16);
+        e.ip_len = 16;
+    }
+    return e;
+}
+
+/* ---- pipes ---- */
+
+static void set_interest(struct kpipe *k, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = k};
+
+    if (k->fd < 0 || events == k->interest)
+        return;
+    epoll_ctl(owner_of(k)->epfd, EPOLL_CTL_MOD, k->fd, &ev);
+    k->interest = events;
+}
+
+static struct kpipe *kpipe_new(struct kernel *kn, int fd, uint32_t interest)
+{
+    struct kpipe *k = calloc(1, sizeof(*k));
+    struct epoll_event ev = {.events = interest};
+    int one = 1;
+
+    if (!k)
+        return NULL;
+    k->pipe.transport = &kn->t;
+    k->fd = fd;
+    k->interest = interest;
+    ev.data.ptr = k;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+        free(k);
+        return NULL;
+    }
+    return k;
+}
+
+static void drop_queue(struct kpipe *k)
+{
+    for (; k->count > 0; k->count--) {
+        buf_unref(k->queue[k->first].buf);
+        k->first = (k->first + 1) % QUEUE_PIECES;
+    }
+    k->queued = 0;
+}
+
+/* Closes the descriptor; the struct waits on the dead list until no event can name it. */
+static void bury(struct kpipe *k, bool is_reset)
+{
+    struct linger hard = {1, 0};
+
+    drop_queue(k);
+    if (k->fd >= 0) {
+        if (is_reset)
+            setsockopt(k->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+        close(k->fd);
+        k->fd = -1;
+    }
+    list_del(&k->node);
+    list_push_back(&owner_of(k)->dead, &k->node);
+}
+
+static void advance(struct kpipe *k, size_t n)
+{
+    k->queued -= n;
+    while (n > 0) {
+        struct piece *p = &k->queue[k->first];
+
+        if (n < p->len) {
+            p->off += (uint32_t)n;
+            p->len -= (uint32_t)n;
+            return;
+        }
+        n -= p->len;
+        buf_unref(p->buf);
+        k->first = (k->first + 1) % QUEUE_PIECES;
+        k->count--;
+    }
+}
+
+/* Writes what the socket takes. A write error shows as PIPE_BROKEN at the next recv, which also has what arrived before. */
+static void drain(struct kpipe *k)
+{
+    while (k->count > 0) {
+        struct iovec iov[QUEUE_PIECES];
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = k->count};
+        ssize_t n;
+
+        for (uint32_t i = 0; i < k->count; i++) {
+            const struct piece *p = &k->queue[(k->first + i) % QUEUE_PIECES];
+
+            iov[i] = (struct iovec){p->buf->data + p->off, p->len};
+        }
+        n = sendmsg(k->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) {
+            advance(k, (size_t)n);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            break;
+        } else if (errno != EINTR) {
+            k->is_broken = true;
+            drop_queue(k);
+            break;
+        }
+    }
+    set_interest(k, (k->is_orphan ? 0u : EPOLLIN) | (k->count > 0 ? EPOLLOUT : 0u));
+}
+
+static uint64_t kernel_room(const struct pipe *p)
+{
+    struct kpipe *k = kpipe_of(p);
+
+    if (k->is_connecting)
+        return 0;
+    if (k->count < QUEUE_PIECES && k->queued < QUEUE_BYTES)
+        return k->is_broken ? UINT32_MAX : QUEUE_BYTES - k->queued;
+    k->is_full = true;
+    return 0;
+}
+
+static void kernel_send(struct pipe *p, struct buf *b, uint32_t off, uint32_t len, uint64_t now)
+{
+    struct kpipe *k = kpipe_of(p);
+
+    if (k->is_broken || len == 0)
+        return;
+    if (k->count == 0) {
+        ssize_t n = send(k->fd, b->data + off, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+            k->is_broken = true;
+            return;
+        }
+        if (n > 0) {
+            off += (uint32_t)n;
+            len -= (uint32_t)n;
+        }
+        if (len == 0)
+            return;
+    }
+    k->queue[(k->first + k->count++) % QUEUE_PIECES] = (struct piece){buf_ref(b), off, len};
+    k->queued += len;
+    set_interest(k, EPOLLIN | EPOLLOUT);
+}
+
+static bool kernel_is_flushed(const struct pipe *p)
+{
+    return kpipe_of(p)->count == 0;
+}
+
+static int kernel_recv(struct pipe *p, struct slice *in, const char **reason)
+{
+    struct kpipe *k = kpipe_of(p);
+    struct kernel *kn = owner_of(k);
+    ssize_t n;
+
+    if (k->fd < 0 || (k->is_drained && !k->is_broken))
+        return PIPE_NOTHING;
+    n = recv(k->fd, kn->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+    if (n > 0) {
+        k->is_drained = n < SCRATCH_BYTES;
+        *in = slice_of(kn->scratch, (size_t)n);
+        return 1;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) && !k->is_broken)
+        return PIPE_NOTHING;
+    set_interest(k, 0); /* the end is told once, not at every poll */
+    if (n == 0 && !k->is_broken)
+        return PIPE_END;
+    *reason = n < 0 && errno != EAGAIN && errno != EWOULDBLOCK ? strerrordesc_np(errno) : "connection broken";
+    return PIPE_BROKEN;
+}
+
+static void kernel_close(struct pipe *p, bool is_polite, uint64_t now)
+{
+    struct kpipe *k = kpipe_of(p);
+
+    k->pipe.user = NULL;
+    if (!is_polite || k->count == 0 || k->is_broken || k->is_connecting) {
+        bury(k, !is_polite);
+        return;
+    }
+    k->is_orphan = true;
+    k->linger_until = now + LINGER_NS;
+    set_interest(k, EPOLLOUT);
+    list_push_back(&owner_of(k)->orphans, &k->node);
+}
+
+/* ---- dialing ---- */
+
+static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, uint64_t now, const char **reason)
+{
+    struct kernel *kn = kernel_of(t);
+    struct sockaddr_storage sa;
+    socklen_t len = sockaddr_of(to, &sa);
+    int one = 1, fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct kpipe *k;
+
+    if (fd < 0)
+        goto fail;
+    if (kn->source_len && kn->source.ss_family == sa.ss_family) {
+        /* The port is chosen at connect, so that ports are shared between different remotes. */
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+        if (bind(fd, (struct sockaddr *)&kn->source, kn->source_len) < 0)
+            goto fail;
+    }
+    if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
+        goto fail;
+    k = kpipe_new(kn, fd, EPOLLOUT);
+    if (!k) {
+        errno = ENOMEM;
+        goto fail;
+    }
+    k->is_connecting = true;
+    return &k->pipe;
+fail:
+    *reason = strerrordesc_np(errno);
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+/* ---- events ---- */
+
+static bool accept_one(struct kernel *kn, struct pipe_event *ev)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct kpipe *k;
+    int fd;
+
+    if (kn->accepts_left == 0)
+        return false;
+    kn->accepts_left--;
+    fd = accept4(kn->listen_fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK)
+            kn->accepts_failed++; /* no descriptors: the backlog waits, level-triggered */
+        return false;
+    }
+    k = kpipe_new(kn, fd, EPOLLIN);
+    if (!k) {
+        kn->accepts_failed++;
+        close(fd);
+        return false;
+    }
+    *ev = (struct pipe_event){.type = PIPE_NEW, .pipe = &k->pipe, .remote = endpoint_of(&sa)};
+    return true;
+}
+
+static bool connect_done(struct kpipe *k, struct pipe_event *ev)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+
+    getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    *ev = (struct pipe_event){.type = err ? PIPE_GONE : PIPE_OPEN, .pipe = &k->pipe, .reason = err ? strerrordesc_np(err) : NULL};
+    k->is_connecting = false;
+    set_interest(k, err ? 0 : EPOLLIN);
+    return true;
+}
+
+static bool serve_orphan(struct kpipe *k)
+{
+    drain(k);
+    if (k->count == 0)
+        bury(k, false);
+    return false;
+}
+
+/* Output has room again: true when someone waits for it. */
+static bool made_room(struct kpipe *k, struct pipe_event *ev)
+{
+    drain(k);
+    if (!k->is_full || (!k->is_broken && (k->count > QUEUE_PIECES / 2 || k->queued > QUEUE_BYTES / 2)))
+        return false;
+    k->is_full = false;
+    *ev = (struct pipe_event){.type = PIPE_ROOM, .pipe = &k->pipe};
+    return true;
+}
+
+/* One event of the array. Returns whether *ev was filled; *is_used up tells to go on to the next. */
+static bool take_event(struct kernel *kn, const struct epoll_event *e, struct pipe_event *ev, bool *is_used)
+{
+    struct kpipe *k = e->data.ptr;
+
+    *is_used = true;
+    if (!k) {
+        *is_used = !accept_one(kn, ev);
+        return !*is_used;
+    }
+    if (k->fd < 0)
+        return false;
+    if (k->is_orphan)
+        return serve_orphan(k);
+    if (k->is_connecting)
+        return connect_done(k, ev);
+    if (!kn->has_in_done && (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+        kn->has_in_done = true;
+        k->is_drained = false;
+        *is_used = !(e->events & EPOLLOUT);
+        *ev = (struct pipe_event){.type = PIPE_IN, .pipe = &k->pipe};
+        return true;
+    }
+    return (e->events & EPOLLOUT) && made_room(k, ev);
+}
+
+static bool kernel_next_event(struct transport *t, struct pipe_event *ev)
+{
+    struct kernel *kn = kernel_of(t);
+
+    while (kn->at < kn->nevents) {
+        bool is_used, has = take_event(kn, &kn->events[kn->at], ev, &is_used);
+
+        if (is_used) {
+            kn->at++;
+            kn->has_in_done = false;
+        }
+        if (has)
+            return true;
+    }
+    return false;
+}
+
+static void clear_dead(struct kernel *kn)
+{
+    struct list *n;
+
+    while ((n = list_pop_front(&kn->dead)))
+        free(CONTAINER_OF(n, struct kpipe, node));
+}
+
+static unsigned kernel_poll(struct transport *t, uint64_t now)
+{
+    struct kernel *kn = kernel_of(t);
+    int n;
+
+    clear_dead(kn); /* the last array is used up */
+    LIST_EACH(it, &kn->orphans) {
+        struct kpipe *k = CONTAINER_OF(it, struct kpipe, node);
+
+        if (now >= k->linger_until)
+            bury(k, true);
+    }
+    n = epoll_wait(kn->epfd, kn->events, EVENTS, 0);
+    kn->nevents = n > 0 ? (unsigned)n : 0;
+    kn->at = 0;
+    kn->has_in_done = false;
+    kn->accepts_left = ACCEPTS_PER_POLL;
+    return kn->nevents;
+}
+
+static void kernel_flush(struct transport *t, uint64_t now)
+{
+}
+
+static uint64_t kernel_next_deadline(const struct transport *t)
+{
+    const struct kernel *kn = CONTAINER_OF(t, struct kernel, t);
+    uint64_t at = TIMER_NEVER;
+
+    for (const struct list *it = kn->orphans.next; it != &kn->orphans; it = it->next) {
+        const struct kpipe *k = CONTAINER_OF(it, struct kpipe, node);
+
+        if (k->linger_until < at)
+            at = k->linger_until;
+    }
+    return at;
+}
+
+static unsigned kernel_wait_fds(struct transport *t, int *fds, unsigned cap)
+{
+    if (cap == 0)
+        return 0;
+    fds[0] = kernel_of(t)->epfd;
+    return 1;
+}
+
+static void kernel_stats(struct transport *t, struct transport_stats *out)
+{
+    *out = (struct transport_stats){.accepts_failed = kernel_of(t)->accepts_failed};
+}
+
+static bool kernel_link_is_up(struct transport *t, uint64_t now)
+{
+    return true;
+}
+
+static void kernel_free(struct transport *t)
+{
+    struct kernel *kn = kernel_of(t);
+
+    LIST_EACH(it, &kn->orphans)
+        bury(CONTAINER_OF(it, struct kpipe, node), true);
+    clear_dead(kn);
+    if (kn->listen_fd >= 0)
+        close(kn->listen_fd);
+    if (kn->epfd >= 0)
+        close(kn->epfd);
+    free(kn->scratch);
+    free(kn);
+}
+
+static const struct transport_ops kernel_ops = {
+    kernel_poll, kernel_next_event, kernel_flush, kernel_next_deadline, kernel_wait_fds, kernel_dial, kernel_recv, kernel_room,
+    kernel_send, kernel_is_flushed, kernel_close, kernel_stats, kernel_link_is_up, kernel_free};
+
+/* ---- opening ---- */
+
+static int listen_on(struct kernel *kn, const struct endpoint *e)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sockaddr_of(e, &sa);
+    int one = 1, zero = 0;
+
+    kn->listen_fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (kn->listen_fd < 0)
+        return -1;
+    setsockopt(kn->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (sa.ss_family == AF_INET6)
+        setsockopt(kn->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+    if (bind(kn->listen_fd, (struct sockaddr *)&sa, len) == 0 && listen(kn->listen_fd, LISTEN_BACKLOG) == 0)
+        return 0;
+    int saved = errno;
+
+    close(kn->listen_fd);
+    kn->listen_fd = -1;
+    errno = saved;
+    return -1;
+}
+
+/* What peers on the same network dial: the bound address, or the default interface's when bound to any. */
+static void learn_listen(struct kernel *kn, bool is_any)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct ifinfo info;
+    char ignored[256];
+
+    getsockname(kn->listen_fd, (struct sockaddr *)&sa, &len);
+    kn->t.listen = endpoint_of(&sa);
+    if (!is_any)
+        return;
+    kn->t.listen.ip_len = 0;
+    if (ifinfo_get(NULL, &info, ignored) == 0 && info.has_ip4) {
+        memcpy(kn->t.listen.ip, info.ip4, 4);
+        kn->t.listen.ip_len = 4;
+    }
+}
+
+static int open_listener(struct kernel *kn, const char *listen_ip, uint16_t port, char err[256])
+{
+    struct endpoint e = {.ip_len = 16, .port = port};
+
+    if (listen_ip && inet_pton(AF_INET, listen_ip, e.ip) == 1) {
+        e.ip_len = 4;
+    } else if (listen_ip && inet_pton(AF_INET6, listen_ip, e.ip) != 1) {
+        snprintf(err, 256, "\"%s\" is not an IP address to listen on", listen_ip);
+        return -1;
+    }
+    if (listen_on(kn, &e) < 0) {
+        e.ip_len = listen_ip ? e.ip_len : 4; /* a machine without IPv6 */
+        if (listen_ip || listen_on(kn, &e) < 0) {
+            snprintf(err, 256, "cannot listen on %s port %u: %s", listen_ip ? listen_ip : "any address", port, strerror(errno));
+            return -1;
+        }
+    }
+    if (listen_ip) {
+        e.port = 0;
+        kn->source_len = sockaddr_of(&e, &kn->source);
+    }
+    learn_listen(kn, !listen_ip);
+    return 0;
+}
+
+struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, char err[256])
+{
+    struct kernel *kn = calloc(1, sizeof(*kn));
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    if (!kn) {
+        snprintf(err, 256, "no memory");
+        return NULL;
+    }
+    kn->t.ops = &kernel_ops;
+    kn->listen_fd = -1;
+    list_init(&kn->dead);
+    list_init(&kn->orphans);
+    kn->scratch = malloc(SCRATCH_BYTES);
+    kn->epfd = epoll_create1(EPOLL_CLOEXEC);
+    if (!kn->scratch || kn->epfd < 0) {
+        snprintf(err, 256, "epoll: %s", strerror(errno));
+        goto fail;
+    }
+    if (open_listener(kn, listen_ip, listen_port, err) < 0)
+        goto fail;
+    if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, kn->listen_fd, &ev) < 0) {
+        snprintf(err, 256, "epoll: %s", strerror(errno));
+        goto fail;
+    }
+    snprintf(kn->t.text, sizeof(kn->t.text), "kernel %s port %u", listen_ip ? listen_ip : "any", kn->t.listen.port);
+    return &kn->t;
+fail:
+    kernel_free(&kn->t);
+    return NULL;
+}
