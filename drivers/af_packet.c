@@ -205,7 +205,7 @@ static void af_packet_refresh(struct pktio *io)
 
     getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &so_error, &len); /* clears ENETDOWN, which would wake every wait */
     a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
-    if (a->io.link.is_up && info.index != a->ifindex) {
+    if (info.index && info.index != a->ifindex) {
         /* The interface was made anew under the same name, as when a container changes networks. */
         struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = info.index};
 

@@ -154,6 +154,7 @@ int ifinfo_get(const char *name, struct ifinfo *out, char err[256])
     uint8_t gateway[4];
     int rc = -1;
 
+    memset(out, 0, sizeof(*out));
     if (getifaddrs(&list) < 0) {
         snprintf(err, 256, "cannot list interfaces: %s", strerror(errno));
         return -1;

@@ -1,0 +1,227 @@
+/* Two af_packet ports on the ends of a veth, in a network namespace of this process's own. Needs root: exit 77 without. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "drivers/af_packet.h"
+#include "frames.h"
+
+static const uint8_t ip_a[4] = {10, 9, 0, 1}, ip_b[4] = {10, 9, 0, 2};
+static struct pktio *a, *b;
+static uint8_t bytes[65536];
+
+static void run(const char *command)
+{
+    if (system(command) != 0) {
+        fprintf(stderr, "failed: %s\n", command);
+        exit(1);
+    }
+}
+
+static int set_up(void **state)
+{
+    char err[256];
+    struct af_packet_config ca = {.iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .ring_slots = 30};
+    struct af_packet_config cb = {.iface = "vb", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .dial_first = 20000, .dial_count = 16,
+                                  .ring_slots = 30};
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    a = af_packet_open(&ca, err);
+    b = a ? af_packet_open(&cb, err) : NULL;
+    if (!b)
+        fprintf(stderr, "%s\n", err);
+    return b ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    pktio_close(a);
+    pktio_close(b);
+    return 0;
+}
+
+static bool send_to_b(uint16_t port, uint32_t len, uint16_t gso)
+{
+    struct pktio_seg s;
+
+    frame_make(&s, a->link.mac, b->link.mac, ip_a, ip_b, port, bytes, len, gso);
+    return pktio_send(a, &s, 1) == 1;
+}
+
+static bool waits(struct pktio *io, int ms)
+{
+    struct pollfd p = {pktio_wait_fd(io, false), POLLIN, 0};
+
+    return poll(&p, 1, ms) == 1;
+}
+
+static void test_af_packet_facts(void **state)
+{
+    assert_int_equal(a->link.mtu, 1500);
+    assert_true(a->link.is_up && a->link.has_tx_csum && a->link.has_rx_csum && a->link.is_shared);
+    assert_true(a->link.gso_max_bytes > 60000);
+    assert_int_equal(a->link.keep_max, 0);
+}
+
+static void test_af_packet_carries_a_frame(void **state)
+{
+    struct pktio_frame f[8];
+
+    assert_false(waits(b, 0));
+    assert_true(send_to_b(7070, 1000, 0));
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, f, 8), 1);
+    assert_int_equal(f[0].len, FRAME_HEAD + 1000);
+    assert_true(f[0].is_csum_ok);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, 1000);
+    pktio_recv_done(b);
+    assert_false(waits(b, 0));
+    assert_int_equal(pktio_recv(a, f, 8), 0); /* its own output does not come back */
+    pktio_recv_done(a);
+}
+
+static void test_af_packet_carries_64k_as_one(void **state)
+{
+    struct pktio_frame f[8];
+    uint32_t len = 44 * 1460;
+
+    assert_true(send_to_b(7070, len, 1460));
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, f, 8), 1);
+    assert_int_equal(f[0].len, FRAME_HEAD + len);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, len);
+    pktio_recv_done(b);
+}
+
+static void test_af_packet_ring_wraps(void **state)
+{
+    struct pktio_frame f[8];
+    unsigned sent = 0, got = 0;
+
+    while (sent < 1000) {
+        for (unsigned i = 0; i < 11; i++)
+            sent += send_to_b((uint16_t)(20000 + sent % 16), 1 + sent % 1400, 0);
+        for (unsigned n; (n = pktio_recv(b, f, 8)) > 0; pktio_recv_done(b))
+            for (unsigned i = 0; i < n; i++, got++)
+                assert_int_equal(f[i].len, FRAME_HEAD + 1 + got % 1400);
+        pktio_recv_done(b);
+    }
+    assert_int_equal(got, sent);
+}
+
+static void test_af_packet_counts_what_a_full_ring_drops(void **state)
+{
+    struct pktio_frame f[64];
+    struct pktio_counters before, after;
+    unsigned got = 0;
+
+    pktio_counters_get(b, &before);
+    for (unsigned i = 0; i < 100; i++)
+        send_to_b(7070, 100, 0);
+    for (unsigned n; (n = pktio_recv(b, f, 64)) > 0; got += n)
+        pktio_recv_done(b);
+    pktio_recv_done(b);
+    pktio_counters_get(b, &after);
+    assert_int_equal(after.rx_dropped - before.rx_dropped, 100 - got);
+    assert_true(got >= 30);
+    assert_true(send_to_b(7070, 100, 0)); /* and it goes on */
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, f, 64), 1);
+    pktio_recv_done(b);
+}
+
+static void test_af_packet_filters(void **state)
+{
+    assert_true(send_to_b(7071, 100, 0));
+    assert_true(send_to_b(20016, 100, 0));
+    assert_false(waits(b, 50));
+}
+
+static void test_af_packet_drops_what_never_fits(void **state)
+{
+    struct pktio_counters c0, c;
+
+    pktio_counters_get(a, &c0);
+    assert_true(send_to_b(7070, 3000, 0)); /* over the MTU: taken and dropped, so that TCP does not wait for it */
+    pktio_counters_get(a, &c);
+    assert_int_equal(c.tx_dropped - c0.tx_dropped, 1);
+}
+
+/* The kernel tells a carrier's return up to a second late. */
+static void wait_up(struct pktio *io)
+{
+    for (unsigned i = 0; i < 200 && !io->link.is_up; i++) {
+        usleep(10000);
+        pktio_refresh(io);
+    }
+    assert_true(io->link.is_up);
+}
+
+static void test_af_packet_link_goes_and_comes(void **state)
+{
+    struct pktio_frame f[8];
+
+    run("ip link set va down");
+    pktio_refresh(a);
+    assert_false(a->link.is_up);
+    assert_false(waits(a, 0)); /* an idle wait must not spin on the error */
+    run("ip link set va up");
+    wait_up(a);
+    wait_up(b);
+    assert_true(send_to_b(7070, 10, 0));
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, f, 8), 1);
+    pktio_recv_done(b);
+}
+
+static void test_af_packet_survives_a_new_interface(void **state)
+{
+    struct pktio_frame f[8];
+
+    run("ip link del va");
+    pktio_refresh(a);
+    pktio_refresh(b);
+    assert_false(a->link.is_up);
+    run("ip link add va type veth peer name vb && ip link set va up && ip link set vb up");
+    wait_up(a);
+    wait_up(b);
+    for (unsigned n; (n = pktio_recv(b, f, 8)) > 0;) /* what was left over */
+        pktio_recv_done(b);
+    pktio_recv_done(b);
+    assert_true(send_to_b(7070, 10, 0));
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, f, 8), 1);
+    pktio_recv_done(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_af_packet_facts),
+        cmocka_unit_test(test_af_packet_carries_a_frame),
+        cmocka_unit_test(test_af_packet_carries_64k_as_one),
+        cmocka_unit_test(test_af_packet_ring_wraps),
+        cmocka_unit_test(test_af_packet_counts_what_a_full_ring_drops),
+        cmocka_unit_test(test_af_packet_filters),
+        cmocka_unit_test(test_af_packet_drops_what_never_fits),
+        cmocka_unit_test(test_af_packet_link_goes_and_comes),
+        cmocka_unit_test(test_af_packet_survives_a_new_interface),
+    };
+
+    if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+        fprintf(stderr, "skipped: needs root\n");
+        return 77;
+    }
+    run("ip link add va type veth peer name vb && ip link set va up && ip link set vb up");
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,131 @@
+/* The packet filter, run by the kernel itself over datagrams of a socket pair: no rights needed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <linux/filter.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "drivers/af_packet_filter.h"
+#include "frames.h"
+
+static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, ours[4] = {172, 28, 0, 12}, other[4] = {172, 28, 0, 13};
+
+static bool passes(uint16_t listen_port, uint16_t first, uint16_t count, const uint8_t *frame, size_t len)
+{
+    struct sock_filter insns[AF_PACKET_FILTER_MAX];
+    struct sock_fprog prog = {.filter = insns};
+    uint8_t out[2048];
+    int fds[2];
+    ssize_t n;
+
+    prog.len = (unsigned short)af_packet_filter_build(insns, ours, listen_port, first, count);
+    assert_in_range(prog.len, 1, AF_PACKET_FILTER_MAX);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)), 0);
+    (void)!send(fds[0], frame, len, MSG_DONTWAIT); /* a dropped one is EPERM to a unix sender */
+    n = recv(fds[1], out, sizeof(out), MSG_DONTWAIT);
+    close(fds[0]);
+    close(fds[1]);
+    return n > 0;
+}
+
+static bool tcp_passes(const uint8_t dst[4], uint16_t dport, unsigned frag, uint8_t proto)
+{
+    struct pktio_seg s;
+
+    frame_make(&s, mac, mac, other, dst, dport, NULL, 0, 0);
+    put16(s.head + 20, frag);
+    s.head[23] = proto;
+    return passes(7070, 20096, 64, s.head, s.head_len);
+}
+
+static void test_filter_takes_our_tcp_alone(void **state)
+{
+    const struct {
+        const char *name;
+        const uint8_t *dst;
+        uint16_t port;
+        unsigned frag;
+        uint8_t proto;
+        bool want;
+    } t[] = {
+        {"listen port", ours, 7070, 0x4000, 6, true},
+        {"neighbouring port", ours, 7071, 0x4000, 6, false},
+        {"first dial port", ours, 20096, 0x4000, 6, true},
+        {"last dial port", ours, 20159, 0x4000, 6, true},
+        {"below dial ports", ours, 20095, 0x4000, 6, false},
+        {"above dial ports", ours, 20160, 0x4000, 6, false},
+        {"other address", other, 7070, 0x4000, 6, false},
+        {"fragment", ours, 7070, 0x0010, 6, false},
+        {"udp", ours, 7070, 0x4000, 17, false},
+    };
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+        if (tcp_passes(t[i].dst, t[i].port, t[i].frag, t[i].proto) != t[i].want)
+            fail_msg("%s", t[i].name);
+}
+
+static void test_filter_follows_ip_options(void **state)
+{
+    struct pktio_seg s;
+
+    frame_make(&s, mac, mac, other, ours, 7070, NULL, 0, 0);
+    memmove(s.head + 38, s.head + 34, 20);
+    memset(s.head + 34, 1, 4);
+    s.head[14] = 0x46;
+    assert_true(passes(7070, 0, 0, s.head, 58));
+    put16(s.head + 40, 7071);
+    assert_false(passes(7070, 0, 0, s.head, 58));
+}
+
+static void test_filter_takes_arp_for_us(void **state)
+{
+    uint8_t arp[42] = {0};
+
+    put16(arp + 12, 0x0806);
+    put16(arp + 20, 2);
+    memcpy(arp + 38, ours, 4);
+    assert_true(passes(7070, 0, 0, arp, sizeof(arp)));
+    memcpy(arp + 38, other, 4);
+    assert_false(passes(7070, 0, 0, arp, sizeof(arp)));
+}
+
+static void test_filter_takes_icmp_errors(void **state)
+{
+    struct pktio_seg s;
+
+    frame_make(&s, mac, mac, other, ours, 7070, NULL, 0, 0);
+    s.head[23] = 1;
+    s.head[34] = 3;
+    assert_true(passes(7070, 20096, 64, s.head, s.head_len));
+    s.head[34] = 8; /* echo request: the kernel's */
+    assert_false(passes(7070, 20096, 64, s.head, s.head_len));
+}
+
+static void test_filter_survives_short_frames(void **state)
+{
+    struct pktio_seg s;
+
+    frame_make(&s, mac, mac, other, ours, 7070, NULL, 0, 0);
+    for (size_t len = 1; len < 38; len++) /* up to and with the destination port's first byte */
+        if (passes(7070, 20096, 64, s.head, len))
+            assert_true(len >= 38);
+    put16(s.head + 12, 0x86dd);
+    assert_false(passes(7070, 20096, 64, s.head, s.head_len));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_filter_takes_our_tcp_alone), cmocka_unit_test(test_filter_follows_ip_options),
+        cmocka_unit_test(test_filter_takes_arp_for_us),    cmocka_unit_test(test_filter_takes_icmp_errors),
+        cmocka_unit_test(test_filter_survives_short_frames),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
