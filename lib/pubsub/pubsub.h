@@ -149,6 +149,11 @@ struct pubsub_counters {
         shards_refused, shards_in_bytes, shards_out_bytes, headers_in, headers_bad, decoded, decode_failed,
         repairs_asked, repairs_served, generations_expired, generations_refused;
     uint64_t kept_bytes, rows_bytes, generations_now, seen_now;
+    uint64_t graylisted;          /* RPCs ignored for their sender's score */
+    uint64_t unsubscribed;        /* messages of topics that we are not in */
+    uint64_t bad_signatures;      /* of those rejected */
+    uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;
+    uint64_t seen_evicted, mcache_evicted, traces_dropped, no_memory;
 };
 void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out);
 

@@ -1,0 +1,328 @@
+/* control.c: what peers say of topics, meshes and messages, and the mesh as it changes by that */
+#include "pubsub/core.h"
+
+#include <stdlib.h>
+
+/* The shorter of the two lists that meet in the link. */
+struct link *link_find(const struct peer *p, const struct topic *tp)
+{
+    if (p->nlinks <= tp->npeers) {
+        LIST_EACH(it, &p->links)
+            if (CONTAINER_OF(it, struct link, by_peer)->topic == tp)
+                return CONTAINER_OF(it, struct link, by_peer);
+    } else {
+        LIST_EACH(it, &tp->links)
+            if (CONTAINER_OF(it, struct link, by_topic)->peer == p)
+                return CONTAINER_OF(it, struct link, by_topic);
+    }
+    return NULL;
+}
+
+bool mesh_is_candidate(const struct pubsub *ps, const struct link *l)
+{
+    return !link_is_mesh(l) && !l->peer->is_closing && peer_score(ps, l->peer) >= 0 &&
+           !backoff_has(&ps->backoff, topic_slice(l->topic), &l->peer->id, ps->now);
+}
+
+unsigned topic_candidates(struct pubsub *ps, const struct topic *tp,
+                          bool (*want)(const struct pubsub *ps, const struct link *l))
+{
+    unsigned n = 0;
+
+    if (tp->npeers > ps->cand_cap) {
+        struct mesh_candidate *c = realloc(ps->cand, tp->npeers * 2 * sizeof(*c));
+        if (!c) {
+            ps->c.no_memory++;
+            return 0;
+        }
+        ps->cand = c;
+        ps->cand_cap = tp->npeers * 2;
+    }
+    LIST_EACH(it, &tp->links) {
+        struct link *l = CONTAINER_OF(it, struct link, by_topic);
+        if (want(ps, l))
+            ps->cand[n++] = (struct mesh_candidate){l, peer_score(ps, l->peer), l->peer->is_outbound};
+    }
+    return n;
+}
+
+void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked)
+{
+    struct slice topic = topic_slice(l->topic);
+
+    link_mesh_add(l);
+    trace_peer(ps, TRACE_GRAFT, l->peer, topic);
+    if (!is_asked)
+        peer_send_graft(ps, l->peer, topic);
+    relay_offer(ps, l, false);
+    if (ps->coded && l->peer->proto == PUBSUB_CODED_1)
+        coded_grafted(ps->coded, l->peer->handle, topic, ps->now);
+}
+
+void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s)
+{
+    struct slice topic = topic_slice(l->topic);
+
+    link_mesh_del(l);
+    trace_peer(ps, TRACE_PRUNE, l->peer, topic);
+    backoff_add(&ps->backoff, topic, &l->peer->id, backoff_s * SECOND_NS, ps->now);
+    peer_send_prune(ps, l->peer, topic, backoff_s);
+}
+
+static bool is_fanout_member(const struct pubsub *ps, const struct link *l)
+{
+    return link_is_mesh(l);
+}
+
+void topic_join(struct pubsub *ps, struct topic *tp)
+{
+    trace_peer(ps, TRACE_JOIN, NULL, topic_slice(tp));
+    tp->is_subscribed = true;
+    tp->published_ns = 0;
+    /* The fanout's good peers become mesh members first. */
+    unsigned n = topic_candidates(ps, tp, is_fanout_member);
+    LIST_EACH(it, &tp->mesh)
+        link_mesh_del(CONTAINER_OF(it, struct link, by_mesh));
+    for (unsigned i = 0; i < n; i++)
+        if (mesh_is_candidate(ps, ps->cand[i].link))
+            mesh_graft(ps, ps->cand[i].link, false);
+    if (tp->nmesh >= ps->mesh.d)
+        return;
+    n = mesh_pick(ps->cand, topic_candidates(ps, tp, mesh_is_candidate), ps->mesh.d - tp->nmesh, ps->rng);
+    for (unsigned i = 0; i < n; i++)
+        mesh_graft(ps, ps->cand[i].link, false);
+}
+
+void topic_leave(struct pubsub *ps, struct topic *tp)
+{
+    trace_peer(ps, TRACE_LEAVE, NULL, topic_slice(tp));
+    LIST_EACH(it, &tp->mesh)
+        mesh_prune(ps, CONTAINER_OF(it, struct link, by_mesh), BACKOFF_UNSUBSCRIBE_S);
+    tp->is_subscribed = false;
+}
+
+static bool is_topic_name(struct slice topic)
+{
+    return topic.len && topic.len <= PUBSUB_TOPIC_MAX;
+}
+
+/* The link, made when it is new. NULL: over a limit or no memory. */
+static struct link *link_get(struct pubsub *ps, struct peer *p, struct slice name)
+{
+    struct topic *tp = topic_find(&ps->topics, name);
+    struct link *l = tp ? link_find(p, tp) : NULL;
+
+    if (l)
+        return l;
+    if (p->nlinks >= TOPICS_PER_PEER || (!tp && !(tp = topic_get(&ps->topics, name)))) {
+        ps->c.lists_cut++;
+        return NULL;
+    }
+    l = link_add(tp, p, &p->links);
+    if (!l) {
+        ps->c.no_memory++;
+        topic_release(&ps->topics, tp);
+        return NULL;
+    }
+    p->nlinks++;
+    l->is_new = p->has_new = true;
+    return l;
+}
+
+static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
+{
+    if (!is_topic_name(it->topic) || ++p->sub_changes > SUBSCRIPTIONS_MAX) {
+        ps->c.control_ignored++;
+        return;
+    }
+    if (it->type == RPC_SUBSCRIBE) {
+        link_get(ps, p, it->topic);
+        return;
+    }
+    struct topic *tp = topic_find(&ps->topics, it->topic);
+    struct link *l = tp ? link_find(p, tp) : NULL;
+    if (!l)
+        return;
+    if (link_is_mesh(l) && tp->is_subscribed)
+        trace_peer(ps, TRACE_PRUNE, p, it->topic);
+    link_free(l);
+    p->nlinks--;
+    topic_release(&ps->topics, tp);
+}
+
+void control_announced(struct pubsub *ps, struct peer *p)
+{
+    if (!p->has_new)
+        return;
+    p->has_new = false;
+    LIST_EACH(it, &p->links) {
+        struct link *l = CONTAINER_OF(it, struct link, by_peer);
+        struct topic *tp = l->topic;
+        if (!l->is_new)
+            continue;
+        l->is_new = false;
+        if (ps->is_leaving || p->is_closing || link_is_mesh(l))
+            continue;
+        if (tp->is_subscribed && tp->nmesh < ps->mesh.lo && mesh_is_candidate(ps, l)) {
+            mesh_graft(ps, l, false); /* not at the next heartbeat: a first message may come before it */
+            continue;
+        }
+        if (!tp->is_subscribed && tp->published_ns && tp->nmesh < ps->mesh.d && fanout_is_candidate(ps, l)) {
+            link_mesh_add(l);
+            if (ps->coded && p->proto == PUBSUB_CODED_1)
+                coded_grafted(ps->coded, p->handle, topic_slice(tp), ps->now);
+        }
+        relay_offer(ps, l, true);
+    }
+}
+
+static void refuse_graft(struct pubsub *ps, struct peer *p, struct slice topic)
+{
+    backoff_add(&ps->backoff, topic, &p->id, BACKOFF_PRUNE_S * SECOND_NS, ps->now);
+    peer_send_prune(ps, p, topic, BACKOFF_PRUNE_S);
+}
+
+static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
+{
+    struct topic *tp = is_topic_name(topic) ? topic_find(&ps->topics, topic) : NULL;
+    struct link *l;
+    uint64_t until;
+
+    ps->c.graft_in++;
+    if (!tp || !tp->is_subscribed || ps->is_leaving) { /* no PRUNE: an unknown topic must not buy an answer */
+        ps->c.control_ignored++;
+        return;
+    }
+    l = link_get(ps, p, topic); /* a GRAFT says that it is subscribed, even if the announcement got lost */
+    if (!l || link_is_mesh(l))
+        return;
+    until = backoff_until(&ps->backoff, topic, &p->id, ps->now);
+    if (until) {
+        bool is_flood = until > ps->now + BACKOFF_PRUNE_S * SECOND_NS - GRAFT_FLOOD_NS;
+        ps->c.backoff_violations++;
+        peer_penalize(ps, p, is_flood ? 2 : 1);
+        refuse_graft(ps, p, topic);
+        return;
+    }
+    if (peer_score(ps, p) < 0 || !mesh_has_room(&ps->mesh, tp->nmesh, p->is_outbound)) {
+        refuse_graft(ps, p, topic);
+        return;
+    }
+    l->is_new = false;
+    mesh_graft(ps, l, true);
+}
+
+static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
+{
+    struct topic *tp = is_topic_name(it->topic) ? topic_find(&ps->topics, it->topic) : NULL;
+    struct link *l = tp ? link_find(p, tp) : NULL;
+    uint64_t backoff_s = it->backoff_s ? it->backoff_s : BACKOFF_PRUNE_S;
+
+    ps->c.prune_in++;
+    if (!l || !tp->is_subscribed) {
+        ps->c.control_ignored++;
+        return;
+    }
+    if (link_is_mesh(l))
+        trace_peer(ps, TRACE_PRUNE, p, it->topic);
+    link_mesh_del(l);
+    if (backoff_s > BACKOFF_MAX_S)
+        backoff_s = BACKOFF_MAX_S;
+    backoff_add(&ps->backoff, it->topic, &p->id, backoff_s * SECOND_NS, ps->now);
+    /* Peers of the PRUNE (PX) are not followed yet: issue 3. */
+}
+
+#define IDS_BATCH 256
+
+/* Asks for what is offered and new, in IWANTs of IDS_BATCH ids; a random one of each is a promise. */
+static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first)
+{
+    const struct topic *tp = is_topic_name(it->topic) ? topic_find(&ps->topics, it->topic) : NULL;
+    struct rpc_ids ids = it->ids;
+    struct slice batch[IDS_BATCH], id;
+    unsigned n = 0;
+
+    ps->c.ihave_in++;
+    p->ihave_rpcs += is_first;
+    if (peer_score(ps, p) < SCORE_GOSSIP || p->ihave_rpcs > IHAVE_RPCS_MAX || !tp || !tp->is_subscribed) {
+        ps->c.control_ignored++;
+        return;
+    }
+    for (bool more = true; more;) {
+        more = rpc_ids_next(&ids, &id);
+        if (more && p->ihave_ids >= IHAVE_IDS_MAX) {
+            ps->c.lists_cut++;
+            more = false;
+        }
+        if (more && id.len && id.len <= MESSAGE_ID_MAX) {
+            struct msgkey key = key_of_id(ps, id);
+            if (!seen_has(&ps->seen, key, ps->now) && want_offered(&ps->wants, key, id, p->handle, ps->tick)) {
+                batch[n++] = id;
+                p->ihave_ids++;
+            }
+        }
+        if (n == IDS_BATCH || (!more && n)) {
+            promises_add(&ps->promises, p->handle, key_of_id(ps, batch[rng_below(ps->rng, n)]), ps->now);
+            peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, batch, n);
+            ps->c.iwant_out += n;
+            n = 0;
+        }
+    }
+}
+
+static void iwant(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
+{
+    struct rpc_ids ids = it->ids;
+    struct slice id;
+
+    if (peer_score(ps, p) < SCORE_GOSSIP) {
+        ps->c.control_ignored++;
+        return;
+    }
+    while (rpc_ids_next(&ids, &id)) {
+        ps->c.iwant_in++;
+        if (++p->iwant_ids > IWANT_IDS_MAX) {
+            ps->c.lists_cut++;
+            return;
+        }
+        struct msgkey key = key_of_id(ps, id);
+        struct message *m = mcache_get(&ps->mcache, key);
+        if (!m || unwanted_has(&p->unwanted, key, ps->tick) || !mcache_serve(m, p->handle))
+            continue;
+        ps->c.iwant_served += peer_send_message(ps, p, m);
+    }
+}
+
+static void idontwant(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first)
+{
+    struct rpc_ids ids = it->ids;
+    struct slice id;
+
+    p->idontwant_rpcs += is_first;
+    if (p->idontwant_rpcs > IDONTWANT_RPCS_MAX) {
+        ps->c.control_ignored++;
+        return;
+    }
+    while (rpc_ids_next(&ids, &id)) {
+        ps->c.idontwant_in++;
+        if (++p->idontwant_ids > IDONTWANT_IDS_MAX || !unwanted_add(&p->unwanted, key_of_id(ps, id), ps->tick)) {
+            ps->c.lists_cut++;
+            return;
+        }
+    }
+}
+
+void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first_of_type)
+{
+    switch (it->type) {
+    case RPC_SUBSCRIBE:
+    case RPC_UNSUBSCRIBE: subscription(ps, p, it); break;
+    case RPC_GRAFT: graft(ps, p, it->topic); break;
+    case RPC_PRUNE: prune(ps, p, it); break;
+    case RPC_IHAVE: ihave(ps, p, it, is_first_of_type); break;
+    case RPC_IWANT: iwant(ps, p, it); break;
+    case RPC_IDONTWANT: idontwant(ps, p, it, is_first_of_type); break;
+    case RPC_MESSAGE:
+    case RPC_EXTENSION: break; /* not control */
+    }
+}

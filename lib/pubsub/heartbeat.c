@@ -1,0 +1,176 @@
+/* heartbeat.c: once a second: budgets, scores, meshes, fanouts, gossip, expiry */
+#include "pubsub/core.h"
+
+static void renew_budgets(struct pubsub *ps)
+{
+    LIST_EACH(it, &ps->peer_list) {
+        struct peer *p = CONTAINER_OF(it, struct peer, node);
+        p->ihave_rpcs = p->ihave_ids = p->iwant_ids = p->idontwant_rpcs = p->idontwant_ids = p->sub_changes = 0;
+        unwanted_expire(&p->unwanted, ps->tick);
+    }
+}
+
+static void punish_broken_promises(struct pubsub *ps)
+{
+    pubsub_peer handle;
+
+    while ((handle = promises_broken(&ps->promises, ps->now))) {
+        struct peer *p = peer_find(ps, handle);
+        ps->c.promises_broken++;
+        if (p)
+            peer_penalize(ps, p, 1);
+    }
+}
+
+static void ask_again(struct pubsub *ps)
+{
+    const struct want *w;
+    pubsub_peer handle;
+
+    while ((w = want_retry(&ps->wants, ps->tick, &handle))) {
+        struct peer *p = peer_find(ps, handle);
+        struct slice id = slice_of(w->id, w->id_len);
+        if (!p || peer_score(ps, p) < SCORE_GOSSIP)
+            continue; /* its turn is over; the next source comes at the next retry */
+        peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, &id, 1);
+        ps->c.iwant_out++;
+    }
+}
+
+static bool is_mesh_member(const struct pubsub *ps, const struct link *l)
+{
+    return link_is_mesh(l);
+}
+
+static bool is_outbound_candidate(const struct pubsub *ps, const struct link *l)
+{
+    return l->peer->is_outbound && mesh_is_candidate(ps, l);
+}
+
+static void graft_some(struct pubsub *ps, struct topic *tp, unsigned want,
+                       bool (*may)(const struct pubsub *ps, const struct link *l))
+{
+    unsigned n = mesh_pick(ps->cand, topic_candidates(ps, tp, may), want, ps->rng);
+
+    for (unsigned i = 0; i < n; i++)
+        mesh_graft(ps, ps->cand[i].link, false);
+}
+
+static unsigned count_outbound(const struct topic *tp)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &tp->mesh)
+        n += CONTAINER_OF(it, struct link, by_mesh)->peer->is_outbound;
+    return n;
+}
+
+static void mesh_upkeep(struct pubsub *ps, struct topic *tp)
+{
+    const struct mesh_params *mp = &ps->mesh;
+
+    LIST_EACH(it, &tp->mesh) {
+        struct link *l = CONTAINER_OF(it, struct link, by_mesh);
+        if (peer_score(ps, l->peer) < 0)
+            mesh_prune(ps, l, BACKOFF_PRUNE_S);
+    }
+    if (tp->nmesh < mp->lo)
+        graft_some(ps, tp, mp->d - tp->nmesh, mesh_is_candidate);
+    if (tp->nmesh > mp->hi) {
+        unsigned n = topic_candidates(ps, tp, is_mesh_member);
+        mesh_order_kept(ps->cand, n, mp, ps->rng);
+        for (unsigned i = mp->d; i < n; i++)
+            mesh_prune(ps, ps->cand[i].link, BACKOFF_PRUNE_S);
+    }
+    if (tp->nmesh >= mp->lo) {
+        unsigned outbound = count_outbound(tp);
+        if (outbound < mp->out)
+            graft_some(ps, tp, mp->out - outbound, is_outbound_candidate);
+    }
+}
+
+static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
+{
+    bool is_over = ps->now - tp->published_ns >= FANOUT_TTL_NS;
+
+    LIST_EACH(it, &tp->mesh) {
+        struct link *l = CONTAINER_OF(it, struct link, by_mesh);
+        if (is_over || peer_score(ps, l->peer) < SCORE_PUBLISH)
+            link_mesh_del(l);
+    }
+    if (is_over)
+        tp->published_ns = 0;
+    else
+        fanout_fill(ps, tp);
+}
+
+/* Those who do not get the messages themselves, and those who missed some. */
+static bool is_gossip_target(const struct pubsub *ps, const struct link *l)
+{
+    return (!link_is_mesh(l) || l->peer->has_lost) && !l->peer->is_closing && peer_score(ps, l->peer) >= SCORE_GOSSIP;
+}
+
+static unsigned gossip_ids(const struct pubsub *ps, const struct topic *tp, struct slice *ids, unsigned cap)
+{
+    unsigned n = 0;
+
+    for (struct message *m = NULL; n < cap && (m = mcache_older(&ps->mcache, m));) {
+        if (!mcache_is_gossiped(&ps->mcache, m))
+            break;
+        if (m->topic == tp)
+            ids[n++] = slice_of(m->id, m->id_len);
+    }
+    return n;
+}
+
+static void emit_gossip(struct pubsub *ps, struct topic *tp)
+{
+    struct slice ids[IHAVE_IDS_MAX];
+    unsigned n = tp->holds ? gossip_ids(ps, tp, ids, IHAVE_IDS_MAX) : 0, targets;
+
+    if (!n)
+        return;
+    targets = topic_candidates(ps, tp, is_gossip_target);
+    targets = mesh_pick(ps->cand, targets, mesh_gossip_targets(&ps->mesh, targets), ps->rng);
+    for (unsigned i = 0; i < targets; i++) {
+        struct peer *p = ((struct link *)ps->cand[i].link)->peer;
+        if (peer_is_slow(ps, p))
+            continue;
+        for (unsigned at = 0; at < n; at += IHAVE_CHUNK) {
+            peer_send_ids(ps, p, CONTROL_F_IHAVE, topic_slice(tp), ids + at, n - at < IHAVE_CHUNK ? n - at : IHAVE_CHUNK);
+            ps->c.ihave_out++;
+        }
+        p->has_lost = false;
+    }
+}
+
+static void each_topic(struct pubsub *ps)
+{
+    LIST_EACH(it, &ps->topics.all) {
+        struct topic *tp = CONTAINER_OF(it, struct topic, node);
+        if (tp->is_subscribed && !ps->is_leaving)
+            mesh_upkeep(ps, tp);
+        else if (tp->published_ns)
+            fanout_upkeep(ps, tp);
+        if (!ps->is_leaving)
+            emit_gossip(ps, tp);
+        topic_release(&ps->topics, tp);
+    }
+}
+
+void heartbeat_run(struct pubsub *ps)
+{
+    ps->tick++;
+    renew_budgets(ps);
+    scores_tick(&ps->scores, ps->now);
+    backoff_expire(&ps->backoff, ps->now);
+    punish_broken_promises(ps);
+    ask_again(ps);
+    each_topic(ps);
+    mcache_shift(&ps->mcache);
+    relay_evict(ps);
+    seen_expire(&ps->seen, ps->now);
+    seen_expire(&ps->published, ps->now);
+    if (ps->coded)
+        coded_heartbeat(ps->coded, ps->now);
+}

@@ -1,0 +1,142 @@
+/* host.c: what the coded router asks of the core (struct coded_host) */
+#include "pubsub/core.h"
+
+static unsigned coded_links(const struct topic *tp, bool only_mesh, pubsub_peer *out, unsigned cap)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &tp->links) {
+        const struct link *l = CONTAINER_OF(it, struct link, by_topic);
+        if (n == cap)
+            break;
+        if (l->peer->proto == PUBSUB_CODED_1 && !l->peer->is_closing && (!only_mesh || link_is_mesh(l)))
+            out[n++] = l->peer->handle;
+    }
+    return n;
+}
+
+static unsigned host_mesh(void *core, struct slice topic, pubsub_peer *out, unsigned cap)
+{
+    struct pubsub *ps = core;
+    struct topic *tp = topic_find(&ps->topics, topic);
+
+    if (!tp)
+        return 0;
+    if (!tp->is_subscribed && tp->published_ns)
+        fanout_fill(ps, tp);
+    return coded_links(tp, true, out, cap);
+}
+
+static unsigned host_subscribers(void *core, struct slice topic, pubsub_peer *out, unsigned cap)
+{
+    struct pubsub *ps = core;
+    const struct topic *tp = topic_find(&ps->topics, topic);
+
+    return tp ? coded_links(tp, false, out, cap) : 0;
+}
+
+static const struct peer_id *host_peer_id(void *core, pubsub_peer handle)
+{
+    const struct peer *p = peer_find(core, handle);
+
+    return p ? &p->id : NULL;
+}
+
+static uint64_t host_queued_bytes(void *core, pubsub_peer handle)
+{
+    const struct peer *p = peer_find(core, handle);
+
+    return p ? p->queued_bytes + outq_pending_bytes(&p->out) : UINT64_MAX;
+}
+
+static bool host_is_subscribed(void *core, struct slice topic)
+{
+    struct pubsub *ps = core;
+    const struct topic *tp = topic_find(&ps->topics, topic);
+
+    return tp && tp->is_subscribed;
+}
+
+static void host_send(void *core, pubsub_peer handle, struct slice body, struct buf *shard, uint32_t off, uint32_t len)
+{
+    struct pubsub *ps = core;
+    struct peer *p = peer_find(ps, handle);
+
+    if (!p)
+        return;
+    /* Twice the bound of plain messages: the router looks at queued_bytes itself, this is the last line. */
+    if (shard && host_queued_bytes(core, handle) > 2 * ps->cfg.queue_bytes) {
+        ps->c.slow_drops++;
+        ps->c.rpc_dropped++;
+        return;
+    }
+    if (outq_push_bytes(&p->out, body, shard, off, len)) {
+        ps->c.no_memory++;
+        return;
+    }
+    peer_mark_dirty(ps, p);
+}
+
+static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno,
+                         struct buf *payload, pubsub_peer upstream, uint8_t k)
+{
+    struct pubsub *ps = core;
+    const struct topic *tp = topic_find(&ps->topics, topic);
+    const struct peer *p = upstream ? peer_find(ps, upstream) : NULL;
+    uint8_t id[MESSAGE_ID_MAX];
+    struct slice ids = slice_of(id, message_id(id, peer_id_slice(from), seqno));
+
+    if (!seen_add(&ps->seen, key_of_id(ps, ids), ps->now)) {
+        ps->c.duplicates++;
+        buf_unref(payload);
+        return;
+    }
+    if (!tp || !tp->is_subscribed) {
+        buf_unref(payload);
+        return;
+    }
+    trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, payload->len);
+    relay_deliver(ps, topic, from, p, payload, k);
+}
+
+static void host_penalize(void *core, pubsub_peer handle, double severity, const char *rule)
+{
+    struct pubsub *ps = core;
+    struct peer *p = peer_find(ps, handle);
+
+    if (!p)
+        return;
+    trace_message(ps, TRACE_REJECT_MESSAGE, p, (struct slice){0}, (struct slice){0}, rule, 0);
+    peer_penalize(ps, p, severity);
+}
+
+static void host_trace(void *core, const struct pubsub_trace *t)
+{
+    trace_push(core, t);
+}
+
+static uint64_t host_next_seqno(void *core)
+{
+    struct pubsub *ps = core;
+
+    return seqno_next(&ps->seqno, ps->now);
+}
+
+struct coded_host coded_host_of(struct pubsub *ps)
+{
+    return (struct coded_host){
+        .core = ps,
+        .mesh = host_mesh,
+        .subscribers = host_subscribers,
+        .peer_id = host_peer_id,
+        .queued_bytes = host_queued_bytes,
+        .is_subscribed = host_is_subscribed,
+        .send = host_send,
+        .deliver = host_deliver,
+        .penalize = host_penalize,
+        .trace = host_trace,
+        .next_seqno = host_next_seqno,
+        .counters = &ps->c,
+        .rng = ps->rng,
+    };
+}

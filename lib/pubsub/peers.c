@@ -1,0 +1,216 @@
+/* peers.c: peers that come and go, and what is queued for each */
+#include "pubsub/core.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static struct slice handle_key(const pubsub_peer *p)
+{
+    return slice_of(p, sizeof(*p));
+}
+
+struct peer *peer_find(const struct pubsub *ps, pubsub_peer p)
+{
+    return map_get(&ps->peers, handle_key(&p));
+}
+
+double peer_score(const struct pubsub *ps, const struct peer *p)
+{
+    return score_value(&ps->scores, p->score);
+}
+
+static uint64_t waiting_bytes(const struct peer *p)
+{
+    return p->queued_bytes + outq_pending_bytes(&p->out);
+}
+
+bool peer_is_slow(const struct pubsub *ps, const struct peer *p)
+{
+    return waiting_bytes(p) > ps->cfg.queue_bytes;
+}
+
+void peer_mark_dirty(struct pubsub *ps, struct peer *p)
+{
+    if (!list_is_linked(&p->out.node) && !outq_is_empty(&p->out))
+        list_push_back(&ps->dirty, &p->out.node);
+}
+
+void peer_cut(struct pubsub *ps, struct peer *p, const char *reason)
+{
+    struct event *ev = p->is_closing ? NULL : events_push(&ps->events, PUBSUB_DISCONNECT);
+
+    if (!ev)
+        return;
+    p->is_closing = true;
+    ev->out.peer = p->handle;
+    ev->out.reason = reason;
+}
+
+void peer_penalize(struct pubsub *ps, struct peer *p, double severity)
+{
+    score_behaviour(p->score, severity);
+    if (isinf(severity))
+        peer_cut(ps, p, "broke the protocol");
+}
+
+static bool is_known(const struct pubsub *ps, pubsub_peer handle, const struct peer_id *id)
+{
+    if (peer_find(ps, handle))
+        return true;
+    LIST_EACH(it, &ps->peer_list)
+        if (peer_id_is_equal(&CONTAINER_OF(it, struct peer, node)->id, id))
+            return true;
+    return false;
+}
+
+/* The hello packet: all that we are subscribed to. */
+static void send_hello(struct pubsub *ps, struct peer *p)
+{
+    LIST_EACH(it, &ps->topics.all) {
+        struct topic *tp = CONTAINER_OF(it, struct topic, node);
+        if (tp->is_subscribed)
+            peer_send_subscription(ps, p, topic_slice(tp), true);
+    }
+}
+
+int pubsub_peer_up(struct pubsub *ps, pubsub_peer handle, const struct peer_id *id, enum pubsub_proto proto,
+                   bool is_outbound, struct slice addr, uint64_t now)
+{
+    struct peer *p;
+
+    ps->now = now;
+    if (!handle || !id->len)
+        return -PUBSUB_ENOPEER;
+    if (is_known(ps, handle, id) || peer_id_is_equal(id, &ps->self))
+        return -PUBSUB_EDUP;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return -PUBSUB_EMEM;
+    p->handle = handle;
+    p->id = *id;
+    p->proto = proto;
+    p->is_outbound = is_outbound;
+    list_init(&p->links);
+    outq_init(&p->out);
+    p->score = score_enter(&ps->scores, id);
+    if (!p->score || map_put(&ps->peers, handle_key(&p->handle), p)) {
+        if (p->score)
+            score_leave(p->score, now);
+        free(p);
+        return -PUBSUB_EMEM;
+    }
+    list_push_back(&ps->peer_list, &p->node);
+    trace_peer(ps, TRACE_ADD_PEER, p, slice_str(pubsub_proto_ids[proto]));
+    if (!ps->is_leaving)
+        send_hello(ps, p);
+    if (ps->coded && proto == PUBSUB_CODED_1)
+        coded_peer_up(ps->coded, handle, now);
+    return 0;
+}
+
+void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    ps->now = now;
+    if (!p)
+        return;
+    trace_peer(ps, TRACE_REMOVE_PEER, p, (struct slice){0});
+    if (ps->coded && p->proto == PUBSUB_CODED_1)
+        coded_peer_down(ps->coded, handle, now);
+    LIST_EACH(it, &p->links) {
+        struct topic *tp = CONTAINER_OF(it, struct link, by_peer)->topic;
+        link_free(CONTAINER_OF(it, struct link, by_peer));
+        topic_release(&ps->topics, tp);
+    }
+    promises_forget(&ps->promises, handle);
+    map_del(&ps->peers, handle_key(&handle));
+    list_del(&p->node);
+    outq_fini(&p->out);
+    unwanted_fini(&p->unwanted);
+    score_leave(p->score, now);
+    free(p);
+}
+
+void pubsub_peer_queue(struct pubsub *ps, pubsub_peer handle, uint64_t queued_bytes, uint64_t now)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    ps->now = now;
+    if (p)
+        p->queued_bytes = queued_bytes;
+}
+
+void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topic, bool is_subscribe)
+{
+    struct wr w = outq_subs(&p->out, topic.len + 16);
+
+    rpc_put_subscription(&w, topic, is_subscribe);
+    ps->c.no_memory += w.bad;
+    outq_subs_commit(&p->out, &w);
+    peer_mark_dirty(ps, p);
+}
+
+void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic)
+{
+    struct wr w = outq_control(&p->out, topic.len + 16);
+
+    rpc_put_graft(&w, topic);
+    ps->c.no_memory += w.bad;
+    outq_control_commit(&p->out, &w);
+    ps->c.graft_out++;
+    peer_mark_dirty(ps, p);
+}
+
+void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s)
+{
+    struct wr w = outq_control(&p->out, topic.len + 32);
+
+    rpc_put_prune(&w, topic, backoff_s);
+    ps->c.no_memory += w.bad;
+    outq_control_commit(&p->out, &w);
+    ps->c.prune_out++;
+    peer_mark_dirty(ps, p);
+}
+
+static void put_ids(struct wr *w, enum control_field field, struct slice topic, const struct slice *ids, unsigned n)
+{
+    if (field == CONTROL_F_IHAVE)
+        pb_put_bytes(w, IHAVE_F_TOPIC, topic);
+    for (unsigned i = 0; i < n; i++)
+        pb_put_bytes(w, field == CONTROL_F_IHAVE ? (uint32_t)IHAVE_F_IDS : (uint32_t)IDS_F_IDS, ids[i]);
+}
+
+void peer_send_ids(struct pubsub *ps, struct peer *p, enum control_field field, struct slice topic,
+                   const struct slice *ids, unsigned n)
+{
+    struct wr size = wr_counter();
+
+    if (!n)
+        return;
+    put_ids(&size, field, topic, ids, n);
+    struct wr w = outq_control(&p->out, size.len + 16);
+    pb_put_head(&w, field, size.len);
+    put_ids(&w, field, topic, ids, n);
+    ps->c.no_memory += w.bad;
+    outq_control_commit(&p->out, &w);
+    peer_mark_dirty(ps, p);
+}
+
+bool peer_send_message(struct pubsub *ps, struct peer *p, struct message *m)
+{
+    if (peer_is_slow(ps, p)) {
+        ps->c.slow_drops++;
+        ps->c.rpc_dropped++;
+        p->has_lost = true;
+        trace_message(ps, TRACE_DROP_RPC, p, (struct slice){0}, slice_of(m->id, m->id_len), "slow peer", m->bytes);
+        return false;
+    }
+    if (outq_push(&p->out, m->pieces, m->npieces)) {
+        ps->c.no_memory++;
+        return false;
+    }
+    m->sent++;
+    peer_mark_dirty(ps, p);
+    return true;
+}

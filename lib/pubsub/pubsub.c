@@ -1,0 +1,385 @@
+#include "pubsub/pubsub.h"
+
+#include <stdlib.h>
+
+#include "pubsub/core.h"
+
+#define SEEN_MAX      (1u << 20)
+#define PUBLISHED_MAX (1u << 16)
+#define MCACHE_MAX    (1u << 15)
+#define KEEP_NS       (30 * SECOND_NS)
+#define KEEP_BYTES    (64ull << 20)
+#define QUEUE_BYTES   (8ull << 20)
+#define MSG_BYTES     (1u << 20)
+#define BACKOFFS_MAX  65536
+#define SCORES_MAX    16384
+#define FIRST_BEAT_NS (SECOND_NS / 10) /* go's HeartbeatInitialDelay */
+
+const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT] = {
+    [PUBSUB_CODED_1] = "/codecast/rlnc/1.0.0",
+    [PUBSUB_MESHSUB_12] = "/meshsub/1.2.0",
+    [PUBSUB_MESHSUB_11] = "/meshsub/1.1.0",
+};
+
+const char *pubsub_err_name(int err)
+{
+    switch (err < 0 ? -err : err) {
+    case 0: return "ok";
+    case PUBSUB_ETOPIC: return "topic is empty or too long, or there are too many topics";
+    case PUBSUB_ESIZE: return "message too large";
+    case PUBSUB_EDUP: return "already there";
+    case PUBSUB_EFULL: return "full";
+    case PUBSUB_EMEM: return "no memory";
+    case PUBSUB_ENOPEER: return "no such peer";
+    default: return "unknown";
+    }
+}
+
+static struct buf *heap_alloc(void *ctx, uint32_t cap)
+{
+    return buf_new(cap);
+}
+
+struct buf *core_alloc(void *core, uint32_t cap)
+{
+    struct pubsub *ps = core;
+
+    return ps->cfg.alloc(ps->cfg.alloc_ctx, cap);
+}
+
+static void set_defaults(struct pubsub_config *c)
+{
+    if (!c->heartbeat_ns)
+        c->heartbeat_ns = SECOND_NS;
+    if (!c->max_msg_bytes)
+        c->max_msg_bytes = MSG_BYTES;
+    if (!c->keep_ns)
+        c->keep_ns = KEEP_NS;
+    if (!c->keep_bytes)
+        c->keep_bytes = KEEP_BYTES;
+    if (!c->queue_bytes)
+        c->queue_bytes = QUEUE_BYTES + 4ull * c->max_msg_bytes;
+    if (!c->seen_max)
+        c->seen_max = SEEN_MAX;
+    if (!c->alloc)
+        c->alloc = heap_alloc;
+}
+
+static int init_caches(struct pubsub *ps)
+{
+    const struct pubsub_config *c = &ps->cfg;
+
+    /* All are tried, so that fini finds each of them initialised. */
+    return seen_init(&ps->seen, c->seen_max, SEEN_TTL_NS) | seen_init(&ps->published, PUBLISHED_MAX, SEEN_TTL_NS) |
+           mcache_init(&ps->mcache, MCACHE_MAX, c->keep_bytes, c->keep_ns) | promises_init(&ps->promises) |
+           wants_init(&ps->wants);
+}
+
+struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint64_t now, uint64_t unix_ns)
+{
+    struct pubsub *ps = calloc(1, sizeof(*ps));
+    uint8_t seeds[4][16];
+
+    if (!ps)
+        return NULL;
+    ps->cfg = *cfg;
+    set_defaults(&ps->cfg);
+    ps->rng = rng;
+    ps->now = now;
+    key_pair_peer_id(cfg->key, &ps->self);
+    rng_fill(rng, seeds, sizeof(seeds));
+    rng_fill(rng, &ps->seed, sizeof(ps->seed));
+    map_init(&ps->peers, 0, seeds[0]);
+    list_init(&ps->peer_list);
+    list_init(&ps->dirty);
+    topics_init(&ps->topics, seeds[1]);
+    backoff_init(&ps->backoff, BACKOFFS_MAX, 2 * ps->cfg.heartbeat_ns, seeds[2]);
+    scores_init(&ps->scores, &score_defaults, SCORES_MAX, seeds[3], now);
+    events_init(&ps->events);
+    seqno_init(&ps->seqno, unix_ns, now);
+    ps->mesh = mesh_params_of(cfg->mesh_target, cfg->mesh_min, cfg->mesh_max, cfg->mesh_out);
+    ps->heartbeat_at = now + FIRST_BEAT_NS + rng_below(rng, FIRST_BEAT_NS);
+    ps->pool = message_pool_new(core_alloc, ps);
+    if (init_caches(ps) || !ps->pool)
+        goto fail;
+    if (ps->cfg.mode == PUBSUB_CODED) {
+        struct coded_host host = coded_host_of(ps);
+        ps->coded = coded_new(&ps->cfg, &host, unix_ns);
+        if (!ps->coded)
+            goto fail;
+    }
+    return ps;
+fail:
+    pubsub_free(ps);
+    return NULL;
+}
+
+void pubsub_free(struct pubsub *ps)
+{
+    if (!ps)
+        return;
+    if (ps->coded)
+        coded_free(ps->coded);
+    ps->coded = NULL;
+    ps->cfg.has_trace = false;
+    while (!list_is_empty(&ps->peer_list))
+        pubsub_peer_down(ps, CONTAINER_OF(ps->peer_list.next, struct peer, node)->handle, ps->now);
+    events_fini(&ps->events);
+    if (ps->mcache.table)
+        mcache_fini(&ps->mcache);
+    topics_fini(&ps->topics);
+    map_fini(&ps->peers);
+    backoff_fini(&ps->backoff);
+    scores_fini(&ps->scores);
+    promises_fini(&ps->promises);
+    wants_fini(&ps->wants);
+    seen_fini(&ps->seen);
+    seen_fini(&ps->published);
+    message_scratch_fini(&ps->scratch);
+    message_pool_close(ps->pool);
+    free(ps->cand);
+    free(ps);
+}
+
+static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
+{
+    struct rpc_reader r = rpc_reader_of(buf_slice(frame));
+    struct rpc_item it;
+    uint32_t had = 0; /* types met in this RPC */
+
+    while (!p->is_closing && rpc_next(&r, &it)) {
+        bool is_first = !(had & 1u << it.type);
+        had |= 1u << it.type;
+        if (it.type == RPC_MESSAGE)
+            relay_input(ps, p, &it, frame);
+        else if (it.type != RPC_EXTENSION)
+            control_input(ps, p, &it, is_first);
+        else if (ps->coded && p->proto == PUBSUB_CODED_1)
+            coded_input(ps->coded, p->handle, it.number, it.body, frame, ps->now);
+        else
+            ps->c.control_ignored++;
+    }
+}
+
+void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64_t now)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    ps->now = now;
+    if (!p || p->is_closing)
+        goto out;
+    ps->c.rpc_in++;
+    ps->c.rpc_in_bytes += frame->len;
+    if (peer_score(ps, p) < SCORE_GRAYLIST) {
+        ps->c.graylisted++;
+        goto out;
+    }
+    trace_message(ps, TRACE_RECV_RPC, p, (struct slice){0}, (struct slice){0}, NULL, frame->len);
+    if (rpc_check(buf_slice(frame))) {
+        ps->c.invalid_rpc++;
+        score_invalid(p->score);
+        peer_cut(ps, p, "malformed RPC");
+        goto out;
+    }
+    each_item(ps, p, frame);
+    control_announced(ps, p);
+out:
+    buf_unref(frame);
+}
+
+static bool is_topic_name(struct slice topic)
+{
+    return topic.len && topic.len <= PUBSUB_TOPIC_MAX;
+}
+
+static void announce(struct pubsub *ps, const struct topic *tp, bool is_subscribe)
+{
+    LIST_EACH(it, &ps->peer_list)
+        peer_send_subscription(ps, CONTAINER_OF(it, struct peer, node), topic_slice(tp), is_subscribe);
+}
+
+int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now)
+{
+    struct topic *tp = is_topic_name(topic) ? topic_get(&ps->topics, topic) : NULL;
+
+    ps->now = now;
+    if (!tp)
+        return is_topic_name(topic) ? -PUBSUB_EFULL : -PUBSUB_ETOPIC;
+    if (tp->is_subscribed)
+        return 0;
+    announce(ps, tp, true);
+    topic_join(ps, tp);
+    return 0;
+}
+
+int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now)
+{
+    struct topic *tp = topic_find(&ps->topics, topic);
+
+    ps->now = now;
+    if (!tp || !tp->is_subscribed)
+        return -PUBSUB_ETOPIC;
+    announce(ps, tp, false);
+    topic_leave(ps, tp);
+    topic_release(&ps->topics, tp);
+    return 0;
+}
+
+static struct msgkey published_key(const struct pubsub *ps, struct slice topic, const uint8_t sha256[32])
+{
+    uint8_t key[32 + PUBSUB_TOPIC_MAX];
+
+    memcpy(key, sha256, 32);
+    memcpy(key + 32, topic.p, topic.len);
+    return key_of_id(ps, slice_of(key, 32 + topic.len));
+}
+
+int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now)
+{
+    struct topic *tp;
+    struct msgkey key;
+    int rc;
+
+    ps->now = now;
+    if (payload->len > ps->cfg.max_msg_bytes)
+        return -PUBSUB_ESIZE;
+    if (!is_topic_name(topic))
+        return -PUBSUB_ETOPIC;
+    key = published_key(ps, topic, sha256);
+    if (seen_has(&ps->published, key, now))
+        return -PUBSUB_EDUP;
+    tp = topic_get(&ps->topics, topic);
+    if (!tp)
+        return -PUBSUB_EFULL;
+    if (!tp->is_subscribed)
+        tp->published_ns = now ? now : 1;
+    if (ps->coded && !coded_is_small(ps->coded, payload->len))
+        rc = coded_publish(ps->coded, topic, payload, sha256, now);
+    else
+        rc = relay_publish(ps, tp, payload);
+    if (rc)
+        return rc;
+    ps->c.published++;
+    seen_add(&ps->published, key, now);
+    return 0;
+}
+
+void pubsub_leave(struct pubsub *ps, uint64_t now)
+{
+    ps->now = now;
+    ps->is_leaving = true;
+    LIST_EACH(it, &ps->topics.all) {
+        struct topic *tp = CONTAINER_OF(it, struct topic, node);
+        if (!tp->is_subscribed)
+            continue;
+        announce(ps, tp, false);
+        topic_leave(ps, tp);
+        topic_release(&ps->topics, tp);
+    }
+}
+
+uint64_t pubsub_next_deadline(const struct pubsub *ps)
+{
+    uint64_t coded = ps->coded ? coded_next_deadline(ps->coded) : UINT64_MAX;
+
+    return coded < ps->heartbeat_at ? coded : ps->heartbeat_at;
+}
+
+void pubsub_on_deadline(struct pubsub *ps, uint64_t now)
+{
+    ps->now = now;
+    if (ps->coded && coded_next_deadline(ps->coded) <= now)
+        coded_on_deadline(ps->coded, now);
+    if (now < ps->heartbeat_at)
+        return;
+    heartbeat_run(ps);
+    ps->heartbeat_at += ps->cfg.heartbeat_ns;
+    if (ps->heartbeat_at <= now) /* the loop was held up: no burst of heartbeats */
+        ps->heartbeat_at = now + ps->cfg.heartbeat_ns;
+}
+
+static bool next_send(struct pubsub *ps, struct pubsub_output *out)
+{
+    while (!list_is_empty(&ps->dirty)) {
+        struct peer *p = CONTAINER_OF(ps->dirty.next, struct peer, out.node);
+        uint64_t bytes = 0;
+        unsigned n = outq_next(&p->out, core_alloc, ps, out->pieces, &bytes);
+        bool is_stuck = !n && !outq_is_empty(&p->out);
+        if (outq_is_empty(&p->out) || is_stuck)
+            list_del(&p->out.node); /* without memory it waits for the next thing queued */
+        ps->c.no_memory += is_stuck;
+        if (!n)
+            continue;
+        out->type = PUBSUB_SEND;
+        out->peer = p->handle;
+        out->npieces = n;
+        ps->c.rpc_out++;
+        ps->c.rpc_out_bytes += bytes;
+        trace_message(ps, TRACE_SEND_RPC, p, (struct slice){0}, (struct slice){0}, NULL, bytes);
+        return true;
+    }
+    return false;
+}
+
+bool pubsub_next_output(struct pubsub *ps, struct pubsub_output *out)
+{
+    out->npieces = 0;
+    out->payload = out->record = NULL;
+    out->trace = NULL;
+    out->reason = NULL;
+    return next_send(ps, out) || events_pop(&ps->events, out);
+}
+
+unsigned pubsub_peers(const struct pubsub *ps, struct pubsub_peer_info *out, unsigned cap)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &ps->peer_list) {
+        const struct peer *p = CONTAINER_OF(it, struct peer, node);
+        if (n == cap)
+            break;
+        out[n] = (struct pubsub_peer_info){.peer = p->handle, .id = p->id, .proto = p->proto,
+                                           .is_outbound = p->is_outbound, .score = peer_score(ps, p),
+                                           .topics = p->nlinks};
+        LIST_EACH(lt, &p->links) {
+            const struct link *l = CONTAINER_OF(lt, struct link, by_peer);
+            out[n].meshes += l->topic->is_subscribed && link_is_mesh(l);
+        }
+        n++;
+    }
+    return n;
+}
+
+unsigned pubsub_topics(const struct pubsub *ps, struct pubsub_topic_info *out, unsigned cap)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &ps->topics.all) {
+        const struct topic *tp = CONTAINER_OF(it, struct topic, node);
+        if (n == cap)
+            break;
+        out[n] = (struct pubsub_topic_info){.is_subscribed = tp->is_subscribed, .peers = tp->npeers,
+                                            .mesh = tp->is_subscribed ? tp->nmesh : 0};
+        memcpy(out[n++].topic, tp->name, tp->len + 1u);
+    }
+    return n;
+}
+
+bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer handle)
+{
+    const struct topic *tp = topic_find(&ps->topics, topic);
+    const struct peer *p = peer_find(ps, handle);
+    const struct link *l = tp && p && tp->is_subscribed ? link_find(p, tp) : NULL;
+
+    return l && link_is_mesh(l);
+}
+
+void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
+{
+    *out = ps->c;
+    out->kept_bytes += ps->mcache.bytes;
+    out->seen_now = ps->seen.count;
+    out->seen_evicted = ps->seen.evicted;
+    out->mcache_evicted = ps->mcache.evicted;
+    out->traces_dropped = ps->events.traces_dropped;
+}

@@ -1,0 +1,67 @@
+/* topics.h: topics, and which peers are in them
+ * Shape:   name -> topic; topic x peer -> link; a link may be in the topic's mesh
+ *          While we are not subscribed to a topic its mesh list is the fanout: the few peers we publish to
+ * Owner:   the pub/sub core
+ * Memory:  a topic lives while it is subscribed, has links, or is held (by cached messages, or by a recent publish)
+ * Limits:  TOPICS_MAX in all; the caller bounds links per peer
+ */
+#ifndef PUBSUB_TOPICS_H
+#define PUBSUB_TOPICS_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "pubsub/pubsub.h"
+
+#define TOPICS_MAX      65536
+#define TOPICS_PER_PEER 2048
+
+struct peer;
+
+struct topic {
+    struct list node;
+    struct list links; /* peers that announced it */
+    struct list mesh;  /* or the fanout */
+    unsigned npeers, nmesh, holds;
+    bool is_subscribed;
+    uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
+    uint16_t len;
+    char name[PUBSUB_TOPIC_MAX + 1];
+};
+
+struct link {
+    struct topic *topic;
+    struct peer *peer;
+    struct list by_topic, by_peer;
+    struct list by_mesh; /* linked: in the mesh (fanout) */
+    bool is_new;         /* announced in the RPC at hand */
+};
+
+struct topics {
+    struct map map;
+    struct list all;
+    uint64_t refused;
+};
+
+void topics_init(struct topics *t, const uint8_t seed[16]);
+void topics_fini(struct topics *t);
+struct topic *topic_find(const struct topics *t, struct slice name);
+/* NULL: no memory, or TOPICS_MAX. The name is 1..PUBSUB_TOPIC_MAX bytes. */
+struct topic *topic_get(struct topics *t, struct slice name);
+/* Frees it when nothing needs it any more. */
+void topic_release(struct topics *t, struct topic *tp);
+static inline struct slice topic_slice(const struct topic *tp)
+{
+    return slice_of(tp->name, tp->len);
+}
+
+/* peer_links: the peer's list of links. */
+struct link *link_add(struct topic *tp, struct peer *p, struct list *peer_links);
+void link_free(struct link *l);
+static inline bool link_is_mesh(const struct link *l)
+{
+    return list_is_linked(&l->by_mesh);
+}
+void link_mesh_add(struct link *l);
+void link_mesh_del(struct link *l);
+
+#endif
