@@ -15,7 +15,8 @@ enum ws_opcode { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG 
 
 struct ws_msg {
     _Atomic uint32_t refs;
-    uint8_t header_len; /* 0 until sealed */
+    uint8_t start; /* where the wire bytes begin in block */
+    bool sealed;
     size_t cap, len;    /* of the payload */
     uint8_t block[];    /* WS_HEADER_MAX bytes of room, then cap bytes */
 };
@@ -28,6 +29,8 @@ static inline uint8_t *ws_msg_data(struct ws_msg *m)
 }
 /* Writes the header in front of len (<= cap) payload bytes. Exactly once, before the first send. */
 void ws_msg_seal(struct ws_msg *m, enum ws_opcode op, size_t len);
+/* As it is: len bytes that already are whole frames. */
+void ws_msg_seal_raw(struct ws_msg *m, size_t len);
 /* A sealed copy of s. */
 struct ws_msg *ws_msg_copy(enum ws_opcode op, struct slice s);
 struct ws_msg *ws_msg_ref(struct ws_msg *m);

@@ -1,0 +1,179 @@
+/* http_thread.c: one server thread: its loop, its listener, its end */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http/http_private.h"
+
+#define ACCEPTS_PER_WAKE 16
+#define KILL_MS 500 /* after drain_ms: for connections to notice that they were shut */
+
+bool http_thread_post(struct http_thread *th, struct http_msg *m)
+{
+    bool open;
+
+    m->super = (h2o_multithread_message_t){{NULL, NULL}};
+    pthread_mutex_lock(&th->lock);
+    open = th->open;
+    if (open)
+        h2o_multithread_send_message(&th->inbox, &m->super);
+    pthread_mutex_unlock(&th->lock);
+    return open;
+}
+
+static void on_inbox(h2o_multithread_receiver_t *r, h2o_linklist_t *messages)
+{
+    struct http_thread *th = CONTAINER_OF(r, struct http_thread, inbox);
+
+    while (!h2o_linklist_is_empty(messages)) {
+        struct http_msg *m = CONTAINER_OF(messages->next, struct http_msg, super.link);
+
+        h2o_linklist_unlink(&m->super.link);
+        m->run(m, th);
+    }
+}
+
+static void tick_arm(struct http_thread *th)
+{
+    if (!h2o_timeout_is_linked(&th->tick))
+        h2o_timeout_link(th->loop, &th->ctx.one_sec_timeout, &th->tick);
+}
+
+static void on_peer_close(void *arg)
+{
+    struct http_peer *p = arg;
+
+    http_linger_shut(p);
+    list_del(&p->link);
+    atomic_fetch_sub_explicit(&p->thread->server->conns, 1, memory_order_relaxed);
+    free(p);
+}
+
+static void peer_open(struct http_thread *th, h2o_socket_t *sock)
+{
+    struct http_server *s = th->server;
+    struct http_peer *p = NULL;
+
+    if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns)
+        p = calloc(1, sizeof(*p));
+    if (!p) {
+        atomic_fetch_sub_explicit(&s->conns, 1, memory_order_relaxed);
+        http_count(&th->count.refused_conns);
+        h2o_socket_close(sock);
+        return;
+    }
+    http_count(&th->count.accepted);
+    p->thread = th;
+    p->sock = sock;
+    p->fd = h2o_socket_get_fd(sock);
+    list_push_back(&th->peers, &p->link);
+    sock->on_close.cb = on_peer_close;
+    sock->on_close.data = p;
+    tick_arm(th);
+    h2o_accept(&th->accept, sock);
+}
+
+static void on_accept(h2o_socket_t *listener, const char *err)
+{
+    struct http_thread *th = listener->data;
+
+    for (unsigned i = 0; !err && i < ACCEPTS_PER_WAKE; i++) {
+        h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
+
+        if (sock) {
+            peer_open(th, sock);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            http_count(&th->count.refused_conns);
+            h2o_socket_read_stop(listener); /* else the loop would spin; the tick tries again */
+            th->accept_paused = true;
+            tick_arm(th);
+        }
+        return;
+    }
+}
+
+static void on_tick(h2o_timeout_entry_t *e)
+{
+    struct http_thread *th = CONTAINER_OF(e, struct http_thread, tick);
+
+    http_sweep(th);
+    ws_conn_tick(th);
+    if (th->accept_paused && th->listener) {
+        th->accept_paused = false;
+        h2o_socket_read_start(th->listener, on_accept);
+    }
+    if (!list_is_empty(&th->peers))
+        tick_arm(th);
+}
+
+static void thread_open(struct http_thread *th)
+{
+    struct http_server *s = th->server;
+
+    th->loop = h2o_evloop_create();
+    h2o_context_init(&th->ctx, th->loop, &s->conf);
+    th->accept = (h2o_accept_ctx_t){.ctx = &th->ctx, .hosts = s->conf.hosts};
+    th->tick.cb = on_tick;
+    h2o_multithread_register_receiver(th->ctx.queue, &th->inbox, on_inbox);
+    th->listener = h2o_evloop_socket_create(th->loop, th->fd, H2O_SOCKET_FLAG_DONT_READ);
+    th->fd = -1; /* the socket's now */
+    th->listener->data = th;
+    h2o_socket_read_start(th->listener, on_accept);
+    th->open = true;
+    sem_post(&th->ready);
+}
+
+/* Every request gets an answer and every socket an end, whatever its client does. */
+static void thread_kill(struct http_thread *th)
+{
+    th->killing = true;
+    http_answer_abandon(th);
+    ws_conn_kill_all(th);
+    LIST_EACH(it, &th->peers)
+        shutdown(CONTAINER_OF(it, struct http_peer, link)->fd, SHUT_RDWR);
+}
+
+static bool thread_is_done(struct http_thread *th)
+{
+    uint64_t now = h2o_now(th->loop);
+
+    if (!th->stopping)
+        return false;
+    if (list_is_empty(&th->peers) && th->lingers == 0)
+        return true;
+    http_sweep_close_idle(th);
+    if (now >= th->stop_at_ms && !th->killing)
+        thread_kill(th);
+    return now >= th->stop_at_ms + KILL_MS;
+}
+
+static void thread_close(struct http_thread *th)
+{
+    h2o_multithread_queue_t *queue = th->ctx.queue;
+
+    pthread_mutex_lock(&th->lock);
+    th->open = false;
+    pthread_mutex_unlock(&th->lock);
+    h2o_evloop_run(th->loop, 0); /* what was posted before */
+    if (!list_is_empty(&th->peers) || th->lingers)
+        return; /* a connection that h2o did not let go of: leak it rather than free what it uses */
+    h2o_timeout_unlink(&th->tick);
+    h2o_multithread_unregister_receiver(queue, &th->inbox);
+    h2o_context_dispose(&th->ctx);
+    free(queue); /* h2o 2.2.5 frees it for libuv only */
+    h2o_evloop_run(th->loop, 0);
+    h2o_evloop_destroy(th->loop);
+}
+
+void *http_thread_main(void *arg)
+{
+    struct http_thread *th = arg;
+
+    thread_open(th);
+    while (!thread_is_done(th))
+        h2o_evloop_run(th->loop, th->stopping ? 20 : INT32_MAX);
+    thread_close(th);
+    return NULL;
+}

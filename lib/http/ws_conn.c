@@ -1,0 +1,200 @@
+/* ws_conn.c: the handle: handshake, sending and closing from any thread */
+#include "http/ws_conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http/ws_handshake.h"
+#include "http/ws_private.h"
+
+static void config_defaults(struct ws_config *c)
+{
+    c->max_message_bytes = c->max_message_bytes ? c->max_message_bytes : 1u << 20;
+    c->out_max_bytes = c->out_max_bytes ? c->out_max_bytes : 16u << 20;
+    c->pause_bytes = c->pause_bytes ? c->pause_bytes : 1u << 20;
+    c->ping_ms = c->ping_ms ? c->ping_ms : 30000;
+    c->idle_ms = c->idle_ms ? c->idle_ms : 90000;
+}
+
+static void run_wake(struct http_msg *m, struct http_thread *th)
+{
+    struct ws_conn *c = CONTAINER_OF(m, struct ws_conn, wake);
+
+    (void)th;
+    if (c->state != WS_DEAD)
+        ws_io_run(c);
+    ws_conn_unref(c);
+}
+
+static struct ws_conn *conn_new(const struct ws_config *cfg, void *user, struct http_thread *th)
+{
+    struct ws_conn *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    atomic_init(&c->refs, 2); /* the thread's and the caller's */
+    c->cfg = *cfg;
+    config_defaults(&c->cfg);
+    c->user = user;
+    c->th = th;
+    pthread_mutex_init(&c->lock, NULL);
+    ws_out_init(&c->out, c->cfg.out_max_bytes, c->cfg.policy);
+    c->wake.run = run_wake;
+    c->scheduled = true; /* until the upgrade is through */
+    list_push_back(&th->ws, &c->link);
+    http_count(&th->count.ws_conns);
+    return c;
+}
+
+static struct http_reply *refuse(int status, const char *error)
+{
+    struct http_reply *r = http_reply_error(status, "%s", error);
+
+    if (status == 426) {
+        http_reply_header(r, "upgrade", "websocket");
+        http_reply_header(r, "sec-websocket-version", "13");
+    }
+    return r;
+}
+
+static void send_101(h2o_req_t *h, struct ws_conn *c, struct slice key, const char *protocol)
+{
+    char accept[WS_ACCEPT_LEN + 1];
+
+    ws_handshake_accept(accept, key);
+    h->res.status = 101;
+    h->res.reason = "Switching Protocols";
+    h2o_add_header(&h->pool, &h->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
+    h2o_add_header_by_str(&h->pool, &h->res.headers, H2O_STRLIT("sec-websocket-accept"), 0, NULL,
+                          h2o_strdup(&h->pool, accept, WS_ACCEPT_LEN).base, WS_ACCEPT_LEN);
+    if (protocol) {
+        h2o_iovec_t p = h2o_strdup(&h->pool, protocol, SIZE_MAX);
+
+        h2o_add_header_by_str(&h->pool, &h->res.headers, H2O_STRLIT("sec-websocket-protocol"), 0, NULL, p.base, p.len);
+    }
+    h2o_http1_upgrade(h, NULL, 0, ws_io_upgraded, c);
+}
+
+struct ws_conn *ws_upgrade(struct http_req *q, const struct ws_config *cfg, void *user, const char *protocol)
+{
+    struct ws_handshake hs = {.is_get = slice_is_equal(http_req_method(q), SLICE_LIT("GET")),
+                              .is_http11 = q->h->version == 0x101,
+                              .upgrade = http_slice(q->h->upgrade)};
+    const char *error = "";
+    struct ws_conn *c;
+    int status;
+
+    http_req_header(q, "sec-websocket-version", &hs.version);
+    http_req_header(q, "sec-websocket-key", &hs.key);
+    status = ws_handshake_check(&hs, &error);
+    if (status) {
+        http_req_reply(q, refuse(status, error));
+        return NULL;
+    }
+    c = conn_new(cfg, user, q->thread);
+    if (!c) {
+        http_req_reply(q, NULL);
+        return NULL;
+    }
+    c->peer = http_peer_of(q->h);
+    q->done = true;
+    send_101(q->h, c, hs.key, protocol);
+    return c;
+}
+
+struct ws_conn *ws_conn_ref(struct ws_conn *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void ws_conn_unref(struct ws_conn *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    ws_out_fini(&c->out);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* Under the lock: true when the caller must post the wake-up after unlocking. */
+static bool must_wake(struct ws_conn *c)
+{
+    if (c->scheduled)
+        return false;
+    c->scheduled = true;
+    ws_conn_ref(c); /* the wake-up's */
+    return true;
+}
+
+static void wake(struct ws_conn *c)
+{
+    if (!http_thread_post(c->th, &c->wake))
+        ws_conn_unref(c);
+}
+
+static void want_close(struct ws_conn *c, uint16_t code, const char *reason)
+{
+    if (c->close_code)
+        return;
+    c->close_code = code;
+    snprintf(c->close_reason, sizeof(c->close_reason), "%s", reason ? reason : "");
+}
+
+int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
+{
+    int rc = 0;
+    bool post;
+
+    pthread_mutex_lock(&c->lock);
+    if (c->gone || c->close_code) {
+        pthread_mutex_unlock(&c->lock);
+        return -HTTP_E_CLOSED;
+    }
+    switch (ws_out_push(&c->out, kind, m)) {
+    case WS_PUSHED: break;
+    case WS_PUSH_DROPPED: rc = -HTTP_E_FULL; break;
+    case WS_PUSH_DISCONNECT:
+        want_close(c, 1008, "client too slow");
+        rc = -HTTP_E_FULL;
+        break;
+    case WS_PUSH_NOMEM: rc = -HTTP_E_NOMEM; break;
+    }
+    post = must_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    if (post)
+        wake(c);
+    return rc;
+}
+
+void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason)
+{
+    bool post = false;
+
+    pthread_mutex_lock(&c->lock);
+    if (!c->gone) {
+        want_close(c, code, reason);
+        post = must_wake(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (post)
+        wake(c);
+}
+
+static uint64_t get(const _Atomic uint64_t *v)
+{
+    return atomic_load_explicit(v, memory_order_relaxed);
+}
+
+void ws_conn_stats(struct ws_conn *c, struct ws_stats *out)
+{
+    *out = (struct ws_stats){.in_msgs = get(&c->in_msgs),
+                             .in_bytes = get(&c->in_bytes),
+                             .out_msgs = get(&c->out_msgs),
+                             .out_bytes = get(&c->out_bytes)};
+    pthread_mutex_lock(&c->lock);
+    out->dropped_msgs = c->out.dropped_msgs;
+    out->dropped_bytes = c->out.dropped_bytes;
+    out->queued_bytes = c->out.deliveries.bytes + c->out.replies.bytes;
+    pthread_mutex_unlock(&c->lock);
+}

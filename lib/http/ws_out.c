@@ -1,0 +1,125 @@
+/* ws_out.c: what waits to be written to one WebSocket client */
+#include "http/ws_out.h"
+
+#include <stdlib.h>
+
+static size_t cost(const struct ws_msg *m)
+{
+    return ws_msg_wire(m).len + WS_OUT_ITEM_COST;
+}
+
+static bool fifo_grow(struct ws_fifo *f)
+{
+    size_t cap = f->cap ? f->cap * 2 : 16;
+    struct ws_msg **ring = malloc(cap * sizeof(*ring));
+
+    if (!ring)
+        return false;
+    for (size_t i = 0; i < f->count; i++)
+        ring[i] = f->ring[(f->head + i) & (f->cap - 1)];
+    free(f->ring);
+    f->ring = ring;
+    f->head = 0;
+    f->cap = cap;
+    return true;
+}
+
+static bool fifo_push(struct ws_fifo *f, struct ws_msg *m)
+{
+    if (f->count == f->cap && !fifo_grow(f))
+        return false;
+    f->ring[(f->head + f->count++) & (f->cap - 1)] = ws_msg_ref(m);
+    f->bytes += cost(m);
+    return true;
+}
+
+static struct ws_msg *fifo_pop(struct ws_fifo *f)
+{
+    struct ws_msg *m;
+
+    if (!f->count)
+        return NULL;
+    m = f->ring[f->head];
+    f->head = (f->head + 1) & (f->cap - 1);
+    f->bytes -= cost(m);
+    if (--f->count == 0 && f->cap > 1024) { /* a burst is over: give the ring back */
+        free(f->ring);
+        *f = (struct ws_fifo){0};
+    }
+    return m;
+}
+
+static void drop_one(struct ws_out *o)
+{
+    struct ws_msg *m = fifo_pop(&o->deliveries);
+
+    o->dropped_msgs++;
+    o->dropped_bytes += m->len;
+    ws_msg_unref(m);
+}
+
+void ws_out_init(struct ws_out *o, size_t max_bytes, enum ws_policy policy)
+{
+    *o = (struct ws_out){.max_bytes = max_bytes, .policy = policy};
+}
+
+void ws_out_fini(struct ws_out *o)
+{
+    struct ws_msg *m;
+
+    while ((m = fifo_pop(&o->replies)))
+        ws_msg_unref(m);
+    while ((m = fifo_pop(&o->deliveries)))
+        ws_msg_unref(m);
+    free(o->replies.ring);
+    free(o->deliveries.ring);
+    o->replies = o->deliveries = (struct ws_fifo){0};
+}
+
+static bool fits(const struct ws_out *o, const struct ws_msg *m)
+{
+    return o->deliveries.count == 0 || cost(m) <= o->max_bytes - (o->deliveries.bytes < o->max_bytes ? o->deliveries.bytes : o->max_bytes);
+}
+
+enum ws_push ws_out_push(struct ws_out *o, enum ws_kind kind, struct ws_msg *m)
+{
+    if (kind == WS_REPLY)
+        return fifo_push(&o->replies, m) ? WS_PUSHED : WS_PUSH_NOMEM;
+    if (!fits(o, m) && o->policy != WS_DROP_OLDEST) {
+        o->dropped_msgs++;
+        o->dropped_bytes += m->len;
+        return o->policy == WS_DISCONNECT ? WS_PUSH_DISCONNECT : WS_PUSH_DROPPED;
+    }
+    while (!fits(o, m))
+        drop_one(o);
+    return fifo_push(&o->deliveries, m) ? WS_PUSHED : WS_PUSH_NOMEM;
+}
+
+unsigned ws_out_pop(struct ws_out *o, struct ws_msg **out, unsigned n, size_t bytes_max)
+{
+    unsigned got = 0;
+    size_t bytes = 0;
+
+    while (got < n && (got == 0 || bytes < bytes_max)) {
+        struct ws_msg *m = fifo_pop(&o->replies);
+
+        if (!m)
+            m = fifo_pop(&o->deliveries);
+        if (!m)
+            break;
+        bytes += ws_msg_wire(m).len;
+        out[got++] = m;
+    }
+    return got;
+}
+
+void ws_out_drop_deliveries(struct ws_out *o)
+{
+    while (o->deliveries.count)
+        drop_one(o);
+}
+
+bool ws_out_is_empty(const struct ws_out *o)
+{
+    return o->replies.count == 0 && o->deliveries.count == 0;
+}
