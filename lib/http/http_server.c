@@ -213,7 +213,7 @@ static void run_stop(struct http_msg *m, struct http_thread *th)
     th->stop_at_ms = h2o_now(th->loop) + th->server->cfg.drain_ms;
     h2o_socket_close(th->listener);
     th->listener = NULL;
-    h2o_context_request_shutdown(&th->ctx);
+    th->ctx.shutdown_requested = 1; /* h2o_context_request_shutdown would start HTTP/2 timers that nothing ends */
     ws_conn_close_all(th, 1001);
 }
 

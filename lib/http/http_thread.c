@@ -1,11 +1,13 @@
 /* http_thread.c: one server thread: its loop, its listener, its end */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "http/http_private.h"
 
 #define ACCEPTS_PER_WAKE 16
+#define POOL_CHUNKS_KEPT 16
 #define KILL_MS 500 /* after drain_ms: for connections to notice that they were shut */
 
 bool http_thread_post(struct http_thread *th, struct http_msg *m)
@@ -149,6 +151,23 @@ static bool thread_is_done(struct http_thread *th)
     return now >= th->stop_at_ms + KILL_MS;
 }
 
+/* h2o keeps some freed blocks per thread and has no way to give them back when the thread ends. Pool chunks can be had
+ * only by making pools: sixteen, as many as it keeps. */
+static void free_recycled(void)
+{
+    h2o_mem_recycle_t *r = &h2o_socket_buffer_prototype.allocator;
+
+    while (r->cnt)
+        free(h2o_mem_alloc_recycle(r, 0));
+    for (unsigned i = 0; i < POOL_CHUNKS_KEPT; i++) {
+        h2o_mem_pool_t pool;
+
+        h2o_mem_init_pool(&pool);
+        h2o_mem_alloc_pool(&pool, 1);
+        free(pool.chunks);
+    }
+}
+
 static void thread_close(struct http_thread *th)
 {
     h2o_multithread_queue_t *queue = th->ctx.queue;
@@ -165,12 +184,28 @@ static void thread_close(struct http_thread *th)
     free(queue); /* h2o 2.2.5 frees it for libuv only */
     h2o_evloop_run(th->loop, 0);
     h2o_evloop_destroy(th->loop);
+    free_recycled();
+}
+
+/* The program's signals are its main thread's; and h2o's writev must get EPIPE, not SIGPIPE. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
 void *http_thread_main(void *arg)
 {
     struct http_thread *th = arg;
 
+    block_signals();
     thread_open(th);
     while (!thread_is_done(th))
         h2o_evloop_run(th->loop, th->stopping ? 20 : INT32_MAX);

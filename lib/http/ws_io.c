@@ -6,6 +6,7 @@
 
 #include "http/ws_private.h"
 
+#define PING_BYTES 2 /* an empty ping on the wire */
 #define KEEP_BYTES (64u << 10) /* an input buffer above this is given back after its message */
 
 static uint64_t now_ms(const struct ws_conn *c)
@@ -176,7 +177,6 @@ static bool flush(struct ws_conn *c)
     }
     atomic_fetch_add_explicit(&c->out_msgs, c->n_inflight, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->out_bytes, bytes, memory_order_relaxed);
-    c->peer->moved_at_ms = now_ms(c);
     h2o_socket_write(c->sock, iov, c->n_inflight, on_written);
     return true;
 }
@@ -364,21 +364,31 @@ static uint64_t latest(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Being pinged is no sign of life, taking deliveries is. */
+static void look_at_progress(struct ws_conn *c, uint64_t now)
+{
+    uint64_t acked = http_tcp_acked(c->peer->fd);
+
+    if (acked - c->peer->acked > PING_BYTES)
+        c->peer->moved_at_ms = now;
+    c->peer->acked = acked;
+}
+
 static void tick_one(struct ws_conn *c)
 {
-    uint64_t now = now_ms(c), quiet;
+    uint64_t now = now_ms(c);
 
     if (c->state == WS_EXPECT_UPGRADE)
         return;
-    if (c->n_inflight)
-        http_peer_has_moved(c->peer, now, UINT32_MAX);
+    if (c->state == WS_EXPECT_FRAMES && now - c->rx_ms < 1000)
+        return;
+    look_at_progress(c, now);
     if (c->state != WS_EXPECT_FRAMES) {
         if (now - latest(c->closing_ms, c->peer->moved_at_ms) >= WS_CLOSE_WAIT_MS || now - c->closing_ms >= c->cfg.idle_ms)
             ws_io_die(c);
         return;
     }
-    quiet = now - latest(c->rx_ms, c->peer->moved_at_ms);
-    if (quiet >= c->cfg.idle_ms) {
+    if (now - latest(c->rx_ms, c->peer->moved_at_ms) >= c->cfg.idle_ms) {
         ws_io_die(c);
         return;
     }

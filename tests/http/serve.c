@@ -207,6 +207,7 @@ int main(int argc, char **argv)
     struct http_routes table;
     struct http_server_config cfg = {.bind = "127.0.0.1",
                                      .routes = &table,
+                                     .port = (uint16_t)arg(argc, argv, "port", 0),
                                      .threads = (unsigned)arg(argc, argv, "threads", 2),
                                      .max_body_bytes = (size_t)arg(argc, argv, "body", 1 << 20),
                                      .max_conns = (uint32_t)arg(argc, argv, "conns", 0),
@@ -230,6 +231,7 @@ int main(int argc, char **argv)
     rc = http_server_start(&s, &cfg);
     if (rc < 0) {
         fprintf(stderr, "%s\n", http_err_name(rc));
+        http_routes_fini(&table);
         return 1;
     }
     printf("port %u\n", http_server_port(s));

@@ -1,0 +1,49 @@
+/* fuzz_http.c: query strings, JSON quoting, WebSocket handshake headers */
+#include <stdlib.h>
+
+#include "http/http_json.h"
+#include "http/http_query.h"
+#include "http/ws_handshake.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_query(struct slice in)
+{
+    struct slice raw;
+    char *out;
+
+    if (!http_query_find(in, "topic", &raw))
+        return;
+    out = malloc(raw.len + 1);
+    if (http_form_decode(out, raw) > (ssize_t)raw.len)
+        abort();
+    free(out);
+}
+
+static void fuzz_quote(struct slice in)
+{
+    char *out = malloc(HTTP_JSON_STR_MAX(in.len));
+    size_t n = http_json_quote(out, in);
+    json_t *v = json_loadb(out, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+
+    if (!v || (http_utf8_is_valid(in) && json_string_length(v) != in.len))
+        abort();
+    json_decref(v);
+    free(out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice in = slice_of(data, size);
+    struct ws_handshake h = {true, true, in, SLICE_LIT("13"), in};
+    const char *error;
+    char err[200];
+
+    fuzz_query(in);
+    fuzz_quote(in);
+    json_decref(http_json_parse(in, err, sizeof(err)));
+    ws_handshake_check(&h, &error);
+    h.upgrade = SLICE_LIT("websocket");
+    ws_handshake_check(&h, &error);
+    return 0;
+}
