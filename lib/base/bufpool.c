@@ -77,6 +77,12 @@ struct buf *bufpool_get(struct bufpool *p, uint32_t cap)
     return b;
 }
 
+void bufpool_put(struct bufpool *p, struct buf *b)
+{
+    b->home = p;
+    give_back(b);
+}
+
 struct buf *bufpool_alloc(void *pool, uint32_t cap)
 {
     return bufpool_get(pool, cap);

@@ -24,6 +24,8 @@ void bufpool_init(struct bufpool *p, uint64_t max_bytes, uint64_t keep_bytes);
 void bufpool_fini(struct bufpool *p);
 /* One reference, len 0, data aligned to 64. */
 struct buf *bufpool_get(struct bufpool *p, uint32_t cap);
+/* A buffer of this pool that comes home from another lcore, whatever its count and hook say by now. */
+void bufpool_put(struct bufpool *p, struct buf *b);
 /* bufpool_get with the context first, as allocation hooks want it. */
 struct buf *bufpool_alloc(void *pool, uint32_t cap);
 

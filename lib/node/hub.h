@@ -68,8 +68,9 @@ char *hub_json_peers(struct hub *h);        /* /debug/peers */
 char *hub_json_node_state(struct hub *h);   /* /api/v1/node-state */
 char *hub_json_p2p_snapshot(struct hub *h); /* /api/v1/p2p-snapshot */
 char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo);
-/* Prometheus text of everything the node counts. */
-char *hub_metrics(struct hub *h);
+/* Adds the families of everything the node counts; m has the constant labels already. */
+struct metrics;
+void hub_metrics(struct hub *h, struct metrics *m);
 /* NULL when ready, else the reason (static or heap text owned by the hub until the next call). */
 const char *hub_not_ready_reason(struct hub *h);
 

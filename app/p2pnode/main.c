@@ -1,0 +1,233 @@
+/* p2pnode: the node's program: arguments, environment, exit codes */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "node/config.h"
+#include "node/identity.h"
+#include "node/node.h"
+
+enum exit_code { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "p2pnode " CODECAST_VERSION ": a publish/subscribe node on a libp2p mesh\n"
+    "\n"
+    "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2]   run, configured by the environment\n"
+    "       p2pnode generate-key [--force] [--output-peer-id]     make IDENTITY_DIR/p2p.key\n"
+    "       p2pnode peer-id                                       print the peer id of that key\n"
+    "       p2pnode check-config                                  check the environment, print what holds\n"
+    "       p2pnode --version | --help\n"
+    "\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration. SIGTERM and SIGINT end it politely.\n"
+    "\n"
+    "Environment, [default]:\n";
+
+static int fail_usage(const char *what, const char *arg)
+{
+    fprintf(stderr, "p2pnode: %s '%s'; see p2pnode --help\n", what, arg);
+    return EXIT_USAGE;
+}
+
+static void print_report(const struct settings_report *rep)
+{
+    for (unsigned i = 0; i < rep->count; i++) {
+        if (rep->is_fatal[i])
+            log_error("\"fatal: %s\"", rep->lines[i]);
+        else
+            log_warn("\"%s\"", rep->lines[i]);
+    }
+}
+
+static const char *identity_dir(void)
+{
+    const char *dir = getenv("IDENTITY_DIR");
+
+    return dir && *dir ? dir : "/identity";
+}
+
+static void print_peer_id(const struct key_pair *key)
+{
+    struct peer_id id;
+    char text[PEER_ID_TEXT_MAX];
+
+    key_pair_peer_id(key, &id);
+    peer_id_format(&id, text);
+    printf("%s\n", text);
+}
+
+/* With --output-peer-id, stdout has the peer id alone: it is used in $(...), also when the key is there already. */
+static int generate_key(int argc, char **argv)
+{
+    bool is_forced = false, is_bare = false;
+    struct key_pair key;
+    char err[512];
+    int rc;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--force") == 0)
+            is_forced = true;
+        else if (strcmp(argv[i], "--output-peer-id") == 0)
+            is_bare = true;
+        else
+            return fail_usage("generate-key does not take", argv[i]);
+    }
+    rc = identity_load(&key, identity_dir(), err);
+    if (rc == 0 && !is_forced) {
+        if (!is_bare) {
+            fprintf(stderr, "p2pnode: %s/p2p.key exists already; --force replaces it, peer-id prints its id\n", identity_dir());
+            key_pair_fini(&key);
+            return EXIT_RUNTIME;
+        }
+    } else if (rc < 0 && !is_forced) {
+        fprintf(stderr, "p2pnode: %s (--force replaces it)\n", err);
+        return EXIT_RUNTIME;
+    } else if (identity_generate(&key, identity_dir(), err)) {
+        fprintf(stderr, "p2pnode: %s\n", err);
+        return EXIT_RUNTIME;
+    } else if (!is_bare) {
+        fprintf(stderr, "wrote %s/p2p.key\n", identity_dir());
+    }
+    print_peer_id(&key);
+    key_pair_fini(&key);
+    return EXIT_OK;
+}
+
+static int print_own_peer_id(void)
+{
+    struct key_pair key;
+    char err[512];
+    int rc = identity_load(&key, identity_dir(), err);
+
+    if (rc) {
+        if (rc > 0)
+            fprintf(stderr, "p2pnode: %s/p2p.key is not there; p2pnode generate-key makes it\n", identity_dir());
+        else
+            fprintf(stderr, "p2pnode: %s\n", err);
+        return EXIT_RUNTIME;
+    }
+    print_peer_id(&key);
+    key_pair_fini(&key);
+    return EXIT_OK;
+}
+
+static int check_config(void)
+{
+    static struct node_config cfg;
+    static struct settings_report rep;
+    char *json;
+
+    node_config_load(&cfg, settings_env, NULL, &rep);
+    for (unsigned i = 0; i < rep.count; i++)
+        fprintf(stderr, "%s: %s\n", rep.is_fatal[i] ? "fatal" : "warning", rep.lines[i]);
+    if (rep.fatal)
+        return EXIT_USAGE;
+    json = node_config_json(&cfg);
+    printf("%s\n", json ? json : "");
+    free(json);
+    return EXIT_OK;
+}
+
+static int parse_run_options(int argc, char **argv, struct node_options *opt)
+{
+    *opt = (struct node_options){0};
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--idle=spin") == 0)
+            opt->is_spin = true;
+        else if (strcmp(argv[i], "--idle=adaptive") == 0)
+            opt->is_spin = false;
+        else if (strcmp(argv[i], "--lcores=1") == 0)
+            opt->lcores = 1;
+        else if (strcmp(argv[i], "--lcores=2") == 0)
+            opt->lcores = 2;
+        else
+            return fail_usage("run does not take", argv[i]);
+    }
+    return 0;
+}
+
+static int open_identity(const struct node_config *cfg, struct key_pair *key)
+{
+    enum identity_origin origin;
+    char err[512];
+
+    if (identity_open(key, cfg->identity_dir, &origin, err)) {
+        log_error("\"fatal: IDENTITY_DIR=%s: %s\"", cfg->identity_dir, err);
+        return -1;
+    }
+    if (origin == IDENTITY_MADE)
+        log_info("\"made an identity\" file=%s/p2p.key", cfg->identity_dir);
+    else if (origin == IDENTITY_MADE_FOR_THIS_RUN)
+        log_warn("\"made an identity for this run alone: IDENTITY_DIR cannot be written\" dir=%s why=\"%s\"", cfg->identity_dir, err);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    static struct node_config cfg;
+    static struct settings_report rep;
+    struct node_options opt;
+    struct key_pair key;
+    struct node *node;
+    sigset_t stop;
+    char err[512] = "";
+    int sig = 0;
+
+    if (parse_run_options(argc, argv, &opt))
+        return EXIT_USAGE;
+    node_config_load(&cfg, settings_env, NULL, &rep);
+    log_init((enum log_level)cfg.log_level, rep.fatal ? NULL : cfg.cluster_id);
+    print_report(&rep);
+    if (rep.fatal)
+        return EXIT_USAGE;
+    if (open_identity(&cfg, &key))
+        return EXIT_RUNTIME;
+    /* Blocked before any thread starts, so that all inherit it and only sigwait below sees the signal. */
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    node = node_start(&cfg, &key, &opt, err);
+    if (!node) {
+        log_error("\"fatal: %s\"", err);
+        key_pair_fini(&key);
+        return EXIT_RUNTIME;
+    }
+    sigwait(&stop, &sig);
+    log_info("\"stopping\" signal=%s", sig == SIGTERM ? "TERM" : "INT");
+    node_stop(node);
+    key_pair_fini(&key);
+    log_info("\"stopped\"");
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "run";
+
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        fputs(usage, stdout);
+        node_config_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(command, "--version") == 0) {
+        printf("p2pnode %s\n", CODECAST_VERSION);
+        return EXIT_OK;
+    }
+    if (strcmp(command, "run") == 0)
+        return run(argc > 1 ? argc - 2 : 0, argv + 2);
+    if (strncmp(command, "--", 2) == 0)
+        return run(argc - 1, argv + 1);
+    if (strcmp(command, "generate-key") == 0)
+        return generate_key(argc - 2, argv + 2);
+    if (strcmp(command, "peer-id") == 0)
+        return argc == 2 ? print_own_peer_id() : fail_usage("peer-id does not take", argv[2]);
+    if (strcmp(command, "check-config") == 0)
+        return argc == 2 ? check_config() : fail_usage("check-config does not take", argv[2]);
+    return fail_usage("unknown command", command);
+}

@@ -1,0 +1,229 @@
+#include "node/config.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#define MIB 1048576
+
+const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
+const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "af_xdp", "vfio", "memif", NULL};
+static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
+
+#define FIELD(f) offsetof(struct node_config, f)
+#define TEXT(name, field, def, rule, help) {name, SETTING_TEXT, FIELD(field), def, 0, 0, false, NULL, rule, help}
+#define PORT(name, field, def, help) {name, SETTING_PORT, FIELD(field), def, 0, 0, false, NULL, NULL, help}
+#define U32(name, field, def, lo, hi, help) {name, SETTING_U32, FIELD(field), def, lo, hi, false, NULL, NULL, help}
+#define REAL(name, field, def, hi, help) {name, SETTING_REAL, FIELD(field), def, 0, hi, true, NULL, NULL, help}
+#define CHOICE(name, field, def, words, help) {name, SETTING_CHOICE, FIELD(field), def, 0, 0, false, words, NULL, help}
+
+#define MODE_VARIABLES(prefix, field, def_port)                                                                \
+    PORT(prefix "_PORT", field.port, def_port, "TCP port of the mesh"),                                        \
+        U32(prefix "_MAX_MSG_SIZE", field.max_msg_bytes, "1048576", 1, 32 * MIB, "largest payload, bytes"), \
+        U32(prefix "_MESH_TARGET", field.mesh_target, "6", 1, 1024, "peers wanted in a topic's mesh"),     \
+        U32(prefix "_MESH_MIN", field.mesh_min, "4", 1, 1024, "below this, more are grafted"),             \
+        U32(prefix "_MESH_MAX", field.mesh_max, "12", 1, 1024, "above this, some are pruned")
+
+static const struct setting table[] = {
+    TEXT("CLUSTER_ID", cluster_id, NULL, "must be set: a name for this node, of letters, digits, '-', '_' and '.'",
+         "name of this node in logs and metrics"),
+    CHOICE("NODE_MODE", mode, "optimum", node_mode_names, "coded shards, or plain gossipsub"),
+    PORT("SIDECAR_PORT", sidecar_port, "33212", "gRPC port for clients and gateways"),
+    TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
+    PORT("API_PORT", api_port, "9090", "HTTP port of status and metrics"),
+    TEXT("API_BIND", api_bind, "0.0.0.0", NULL, "address that the HTTP port binds"),
+    TEXT("IDENTITY_DIR", identity_dir, "/identity", NULL, "folder of p2p.key"),
+    MODE_VARIABLES("OPTIMUM", optimum, "7070"),
+    U32("OPTIMUM_SHARD_FACTOR", shard_factor, "4", 1, 255, "shards that a message is cut into (k)"),
+    REAL("OPTIMUM_SHARD_MULT", shard_mult, "1.5", 64, "shards sent by a publisher, times k"),
+    REAL("OPTIMUM_THRESHOLD", threshold, "0.75", 1, "share of k at which a relay starts to recode"),
+    MODE_VARIABLES("GOSSIPSUB", gossip, "6060"),
+    TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4/../tcp/../p2p/..; this node itself may be in it"),
+    TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
+    CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
+    TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
+    TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
+    TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
+    TEXT("PROXY_PORT", proxy_port, "", NULL, "a gateway inside the node (not in this version)"),
+    CHOICE("LOG_LEVEL", log_level, "info", level_names, "what is logged"),
+};
+#define COUNT (sizeof(table) / sizeof(table[0]))
+
+static void check_cluster_id(const char *id, struct settings_report *rep)
+{
+    static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    if (id && (strspn(id, ok) != strlen(id) || strlen(id) > 100))
+        settings_fatal(rep, "CLUSTER_ID", id, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
+}
+
+/* GOSSIPSUB_* that are not set take their OPTIMUM_* twins, so that operators switch NODE_MODE alone. */
+static void take_twins(struct node_config *c, settings_lookup get, void *ctx)
+{
+    static const struct {
+        const char *suffix;
+        size_t offset, size;
+    } twin[] = {
+#define TWIN(name, f) {name, offsetof(struct node_mode_config, f), sizeof(((struct node_mode_config *)0)->f)}
+        TWIN("PORT", port),          TWIN("MAX_MSG_SIZE", max_msg_bytes), TWIN("MESH_TARGET", mesh_target),
+        TWIN("MESH_MIN", mesh_min),  TWIN("MESH_MAX", mesh_max),
+#undef TWIN
+    };
+
+    for (size_t i = 0; i < sizeof(twin) / sizeof(twin[0]); i++) {
+        char ours[64], theirs[64];
+        snprintf(ours, sizeof(ours), "GOSSIPSUB_%s", twin[i].suffix);
+        snprintf(theirs, sizeof(theirs), "OPTIMUM_%s", twin[i].suffix);
+        if (!settings_is_set(get, ctx, ours) && settings_is_set(get, ctx, theirs))
+            memcpy((char *)&c->gossip + twin[i].offset, (char *)&c->optimum + twin[i].offset, twin[i].size);
+    }
+}
+
+static void check_mesh(const char *prefix, const struct node_mode_config *m, struct settings_report *rep)
+{
+    char name[64], value[64];
+
+    snprintf(name, sizeof(name), "%s_MESH_TARGET", prefix);
+    snprintf(value, sizeof(value), "%u", m->mesh_target);
+    if (m->mesh_min > m->mesh_target || m->mesh_target > m->mesh_max)
+        settings_fatal(rep, name, value, "must be MIN <= TARGET <= MAX, but %s_MESH_MIN=%u and %s_MESH_MAX=%u", prefix,
+                       m->mesh_min, prefix, m->mesh_max);
+    else if (m->mesh_min == m->mesh_target || m->mesh_target == m->mesh_max)
+        settings_warn(rep, name, value, "equals %s_MESH_%s: the mesh has no room to move", prefix,
+                      m->mesh_min == m->mesh_target ? "MIN" : "MAX");
+}
+
+/* One entry of a comma list: [s, end) without blanks. False at the end of the list. */
+static bool next_entry(const char **at, struct slice *entry)
+{
+    const char *s = *at, *end;
+
+    for (;;) {
+        s += strspn(s, ", \t\r\n");
+        if (!*s)
+            return false;
+        end = s + strcspn(s, ",");
+        *at = end;
+        while (end > s && strchr(" \t\r\n", end[-1]))
+            end--;
+        *entry = slice_of(s, (size_t)(end - s));
+        return true;
+    }
+}
+
+static bool ends_with(struct slice s, const char *tail)
+{
+    size_t n = strlen(tail);
+    return s.len >= n && memcmp(s.p + s.len - n, tail, n) == 0;
+}
+
+static unsigned parse_addrs(const char *name, const char *list, struct multiaddr *out, unsigned cap, bool needs_peer,
+                            struct settings_report *rep)
+{
+    struct slice e;
+    unsigned n = 0;
+
+    while (next_entry(&list, &e)) {
+        char text[200];
+        struct multiaddr_target t;
+        int err;
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 190 ? e.len : 190), (const char *)e.p);
+        if (ends_with(e, "/p2p/") || ends_with(e, "/p2p")) {
+            settings_fatal(rep, name, text, "the peer id after /p2p/ is empty: probably the variable that should hold it "
+                                            "(as BOOTSTRAP_PEER_ID) was not exported");
+            continue;
+        }
+        if (n == cap) {
+            settings_fatal(rep, name, text, "at most %u addresses", cap);
+            break;
+        }
+        err = multiaddr_parse(&out[n], e);
+        if (!err)
+            err = multiaddr_target(multiaddr_slice(&out[n]), &t);
+        if (err) {
+            settings_fatal(rep, name, text, "not an address like /ip4/192.0.2.1/tcp/7070%s (%s)",
+                           needs_peer ? "/p2p/12D3KooW.." : "", multiaddr_err_name(err));
+            continue;
+        }
+        if (needs_peer && t.peer.len == 0) {
+            settings_fatal(rep, name, text, "must end in /p2p/ and the peer's id");
+            continue;
+        }
+        n++;
+    }
+    return n;
+}
+
+static void check_ports(const struct node_config *c, struct settings_report *rep)
+{
+    char value[16];
+
+    snprintf(value, sizeof(value), "%u", c->sidecar_port);
+    if (c->sidecar_port < 1024)
+        settings_warn(rep, "SIDECAR_PORT", value, "below 1024 needs extra rights");
+    if (c->sidecar_port == c->api_port)
+        settings_fatal(rep, "SIDECAR_PORT", value, "is also API_PORT: ports must differ");
+    if (c->sidecar_port == c->active->port)
+        settings_fatal(rep, "SIDECAR_PORT", value, "is also the mesh's port: ports must differ");
+    snprintf(value, sizeof(value), "%u", c->api_port);
+    if (c->api_port == c->active->port)
+        settings_fatal(rep, "API_PORT", value, "is also the mesh's port: ports must differ");
+}
+
+unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
+{
+    unsigned before = rep->fatal;
+    char value[32];
+
+    memset(c, 0, sizeof(*c));
+    settings_load(table, COUNT, c, get, ctx, rep);
+    take_twins(c, get, ctx);
+    c->active = c->mode == NODE_GOSSIPSUB ? &c->gossip : &c->optimum;
+    check_cluster_id(c->cluster_id, rep);
+    check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);
+    check_ports(c, rep);
+    if (c->shard_mult < 1.0) {
+        snprintf(value, sizeof(value), "%g", c->shard_mult);
+        settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "
+                                                       "the rest to repair");
+    }
+    if (*c->proxy_port)
+        settings_warn(rep, "PROXY_PORT", c->proxy_port, "a gateway inside the node is not in this version: run the gateway program");
+    c->nbootstrap = parse_addrs("BOOTSTRAP_PEERS", c->bootstrap_text, c->bootstrap, NODE_MAX_BOOTSTRAP, true, rep);
+    c->nannounce = parse_addrs("ANNOUNCE_ADDRS", c->announce_text, c->announce, NODE_MAX_ANNOUNCE, false, rep);
+    return rep->fatal - before;
+}
+
+void node_config_help(FILE *f)
+{
+    settings_print_help(f, table, COUNT);
+}
+
+char *node_config_json(const struct node_config *c)
+{
+    json_t *j = json_object(), *peers = json_array();
+    char *text;
+
+    json_object_set_new(j, "cluster_id", json_string(c->cluster_id));
+    json_object_set_new(j, "mode", json_string(node_mode_names[c->mode]));
+    json_object_set_new(j, "port", json_integer(c->active->port));
+    json_object_set_new(j, "sidecar_port", json_integer(c->sidecar_port));
+    json_object_set_new(j, "api_port", json_integer(c->api_port));
+    json_object_set_new(j, "max_msg_size", json_integer(c->active->max_msg_bytes));
+    json_object_set_new(j, "mesh_target", json_integer(c->active->mesh_target));
+    json_object_set_new(j, "mesh_min", json_integer(c->active->mesh_min));
+    json_object_set_new(j, "mesh_max", json_integer(c->active->mesh_max));
+    json_object_set_new(j, "shard_factor", json_integer(c->shard_factor));
+    json_object_set_new(j, "shard_mult", json_real(c->shard_mult));
+    json_object_set_new(j, "threshold", json_real(c->threshold));
+    json_object_set_new(j, "net_driver", json_string(node_driver_names[c->net_driver]));
+    json_object_set_new(j, "log_level", json_string(level_names[c->log_level]));
+    for (unsigned i = 0; i < c->nbootstrap; i++) {
+        char text_addr[MULTIADDR_TEXT_MAX];
+        if (multiaddr_format(multiaddr_slice(&c->bootstrap[i]), text_addr, sizeof(text_addr)) > 0)
+            json_array_append_new(peers, json_string(text_addr));
+    }
+    json_object_set_new(j, "bootstrap_peers", peers);
+    text = json_dumps(j, JSON_COMPACT);
+    json_decref(j);
+    return text;
+}

@@ -1,0 +1,50 @@
+/* config.h: the node's configuration from the environment
+ * Shape:   a look-up of variables -> struct node_config and a report of every broken rule
+ * Source:  docs/OPERATIONS.md lists the variables; names and rules are those that operators have today
+ * Memory:  text points into the environment; the rest is inline. Immutable after load
+ * Errors:  node_config_load returns the number of fatal lines; rep holds them and the warnings
+ */
+#ifndef NODE_CONFIG_H
+#define NODE_CONFIG_H
+
+#include "base/settings.h"
+#include "libp2p/multiaddr.h"
+
+#define NODE_MAX_BOOTSTRAP 64
+#define NODE_MAX_ANNOUNCE  8
+
+enum node_mode { NODE_OPTIMUM, NODE_GOSSIPSUB };
+
+struct node_mode_config { /* OPTIMUM_* and GOSSIPSUB_* twins */
+    uint16_t port;
+    uint32_t max_msg_bytes, mesh_target, mesh_min, mesh_max;
+};
+
+struct node_config {
+    const char *cluster_id, *identity_dir, *bootstrap_text, *announce_text;
+    const char *net_iface, *net_addr, *net_gateway;
+    const char *sidecar_bind, *api_bind;
+    const char *proxy_port; /* a gateway inside: not in this version, warned about */
+    int mode;               /* enum node_mode */
+    int log_level;          /* enum log_level */
+    int net_driver;         /* index in node_driver_names, same order as enum net_driver */
+    uint16_t sidecar_port, api_port;
+    struct node_mode_config optimum, gossip;
+    const struct node_mode_config *active; /* of the two */
+    uint32_t shard_factor;
+    double shard_mult, threshold;
+    unsigned nbootstrap, nannounce;
+    struct multiaddr bootstrap[NODE_MAX_BOOTSTRAP];
+    struct multiaddr announce[NODE_MAX_ANNOUNCE];
+};
+
+extern const char *const node_mode_names[];   /* NULL-terminated */
+extern const char *const node_driver_names[];
+
+unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep);
+/* Every variable with its default, meaning and rule. */
+void node_config_help(FILE *f);
+/* The active configuration as compact JSON, secrets removed (there are none in it); malloc'ed. */
+char *node_config_json(const struct node_config *c);
+
+#endif

@@ -1,0 +1,441 @@
+#include "node/hub_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/sha256.h"
+#include "node/worker.h"
+
+#define SEEN_MAX     200000
+#define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
+
+const char *hub_err_text(int err)
+{
+    switch (err < 0 ? -err : err) {
+    case HUB_ESIZE: return "message is larger than the node's maximum message size";
+    case HUB_ETOPIC: return "topic must be 1 to 256 bytes";
+    case HUB_EFULL: return "node is busy, try again";
+    case HUB_EDUP: return "deduplicated";
+    case HUB_ESTOPPING: return "node is shutting down";
+    case HUB_EMEM: return "out of memory";
+    default: return "unknown error";
+    }
+}
+
+struct hub *hub_new(const struct hub_config *cfg)
+{
+    struct hub *h = calloc(1, sizeof(*h));
+    struct rng rng;
+    uint8_t seed[16];
+
+    if (!h)
+        return NULL;
+    rng_init_system(&rng);
+    rng_fill(&rng, seed, sizeof(seed));
+    h->cfg = *cfg;
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->changed, NULL);
+    list_init(&h->subscribers);
+    map_init(&h->topics, 0, seed);
+    seen_payloads_init(&h->published, SEEN_MAX, seed);
+    seen_payloads_init(&h->delivered, SEEN_MAX, seed);
+    peer_id_format(&cfg->self, h->peer_id);
+    h->started_ns = clock_now_ns();
+    return h;
+}
+
+int hub_start(struct hub *h)
+{
+    pthread_attr_t attr;
+    int err;
+
+    pthread_attr_init(&attr);
+    if (h->cfg.cpus)
+        pthread_attr_setaffinity_np(&attr, sizeof(*h->cfg.cpus), h->cfg.cpus);
+    err = pthread_create(&h->thread, &attr, hub_dispatch_run, h);
+    pthread_attr_destroy(&attr);
+    h->has_thread = err == 0;
+    if (h->has_thread)
+        pthread_setname_np(h->thread, "hub");
+    return err ? -1 : 0;
+}
+
+bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
+{
+    if (!is_must && xring_room(h->cfg.to_coding) < HOME_RESERVE)
+        return false;
+    while (!xring_push_sp(h->cfg.to_coding, m)) {
+        if (!is_must || h->stop)
+            return false;
+        usleep(50);
+    }
+    return true;
+}
+
+static void deadline_after(struct timespec *ts, unsigned ms)
+{
+    clock_gettime(CLOCK_REALTIME, ts);
+    ts->tv_sec += ms / 1000;
+    ts->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (ts->tv_nsec >= 1000000000) {
+        ts->tv_sec++;
+        ts->tv_nsec -= 1000000000;
+    }
+}
+
+void hub_leave(struct hub *h, unsigned timeout_ms)
+{
+    struct xmsg m = {.type = X_LEAVE};
+    struct timespec ts;
+
+    deadline_after(&ts, timeout_ms);
+    pthread_mutex_lock(&h->lock);
+    h->is_stopping = true;
+    hub_push_locked(h, &m, true);
+    while (!h->has_left && pthread_cond_timedwait(&h->changed, &h->lock, &ts) != ETIMEDOUT)
+        ;
+    pthread_mutex_unlock(&h->lock);
+}
+
+void hub_stop(struct hub *h)
+{
+    if (!h->has_thread)
+        return;
+    __atomic_store_n(&h->stop, 1, __ATOMIC_RELEASE);
+    xdoor_ring(h->cfg.door);
+    pthread_join(h->thread, NULL);
+    h->has_thread = false;
+}
+
+void hub_free(struct hub *h)
+{
+    size_t it = 0;
+
+    if (!h)
+        return;
+    for (void *t; (t = map_next(&h->topics, &it, NULL));)
+        free(t);
+    map_fini(&h->topics);
+    seen_payloads_fini(&h->published);
+    seen_payloads_fini(&h->delivered);
+    pthread_mutex_destroy(&h->lock);
+    pthread_cond_destroy(&h->changed);
+    free(h);
+}
+
+const uint32_t *hub_wants_traces(const struct hub *h)
+{
+    return &h->wants_traces;
+}
+
+uint32_t hub_max_message_bytes(const struct hub *h)
+{
+    return h->cfg.config->active->max_msg_bytes;
+}
+
+const char *hub_peer_id(const struct hub *h)
+{
+    return h->peer_id;
+}
+
+const char *hub_mode(const struct hub *h)
+{
+    return node_mode_names[h->cfg.config->mode];
+}
+
+/* ---- publishing ---- */
+
+/* Copies when the payload has no release. */
+static struct hub_source *source_new(struct slice payload, void (*release)(void *), void *user)
+{
+    struct hub_source *s = malloc(sizeof(*s) + (release ? 0 : payload.len));
+
+    if (!s)
+        return NULL;
+    s->release = release;
+    s->user = user;
+    s->buf = (struct buf){.data = (uint8_t *)(uintptr_t)payload.p, .len = (uint32_t)payload.len,
+                          .cap = (uint32_t)payload.len, .refs = 1}; /* the coding role sets its own hook */
+    if (!release) {
+        s->buf.data = (uint8_t *)(s + 1);
+        if (payload.len)
+            memcpy(s->buf.data, payload.p, payload.len);
+    }
+    return s;
+}
+
+static int check_publish(struct hub *h, const char *topic, size_t size)
+{
+    size_t n = topic ? strlen(topic) : 0;
+
+    if (n == 0 || n > PUBSUB_TOPIC_MAX) {
+        h->n.refused_topic++;
+        return -HUB_ETOPIC;
+    }
+    if (size > hub_max_message_bytes(h)) {
+        h->n.refused_size++;
+        return -HUB_ESIZE;
+    }
+    return 0;
+}
+
+static void sha256_hex(const uint8_t sha256[32], char out[65])
+{
+    static const char digit[] = "0123456789abcdef";
+
+    for (int i = 0; i < 32; i++) {
+        out[2 * i] = digit[sha256[i] >> 4];
+        out[2 * i + 1] = digit[sha256[i] & 15];
+    }
+    out[64] = 0;
+}
+
+/* Sends p to the lcore unless it repeats or there is no room. */
+static int submit(struct hub *h, struct xpublish *p)
+{
+    struct xmsg m = {.type = X_PUBLISH, .publish = p};
+    int err = 0;
+
+    pthread_mutex_lock(&h->lock);
+    if (h->is_stopping)
+        err = -HUB_ESTOPPING;
+    else if (!seen_payloads_add(&h->published, p->topic, p->sha256, clock_now_ns()))
+        err = -HUB_EDUP;
+    else if (!hub_push_locked(h, &m, false)) {
+        seen_payloads_forget(&h->published, p->topic, p->sha256);
+        err = -HUB_EFULL;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return err;
+}
+
+int hub_publish(struct hub *h, const char *topic, struct slice payload, void (*release)(void *user), void *user,
+                char message_id_hex[65])
+{
+    int err = check_publish(h, topic, payload.len);
+    struct xpublish *p = err ? NULL : calloc(1, sizeof(*p));
+    struct hub_source *s = p ? source_new(payload, release, user) : NULL;
+
+    message_id_hex[0] = 0;
+    if (!s) {
+        free(p);
+        if (release)
+            release(user);
+        return err ? err : -HUB_EMEM;
+    }
+    snprintf(p->topic, sizeof(p->topic), "%s", topic);
+    p->kind = X_PUBLISH;
+    p->payload = &s->buf;
+    sha256_of(payload, p->sha256);
+    sha256_hex(p->sha256, message_id_hex);
+    err = submit(h, p);
+    if (err == 0) {
+        h->n.published++;
+        h->n.published_bytes += payload.len;
+        log_debug("\"publish message\" topic=%s message_id=%s bytes=%zu", topic, message_id_hex, payload.len);
+        return 0;
+    }
+    if (err == -HUB_EDUP)
+        h->n.duplicates++;
+    else if (err == -HUB_EFULL)
+        h->n.refused_full++;
+    if (release)
+        release(user);
+    free(s);
+    free(p);
+    return err;
+}
+
+/* ---- subscribers ---- */
+
+struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscriber_ops *ops, void *user)
+{
+    struct hub_subscriber *s = calloc(1, sizeof(*s));
+    uint8_t seed[16] = {0}; /* a client that collides its own topics slows itself alone */
+
+    if (!s)
+        return NULL;
+    s->hub = h;
+    s->ops = *ops;
+    s->user = user;
+    map_init(&s->topics, 4096, seed);
+    pthread_mutex_lock(&h->lock);
+    list_push_back(&h->subscribers, &s->node);
+    if (ops->on_trace)
+        __atomic_store_n(&h->wants_traces, h->wants_traces + 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&h->lock);
+    return s;
+}
+
+static int tell_core(struct hub *h, const char *topic, enum xmsg_type kind)
+{
+    struct xpublish *p = calloc(1, sizeof(*p));
+    struct xmsg m = {.type = kind, .publish = p};
+
+    if (!p)
+        return -HUB_EMEM;
+    snprintf(p->topic, sizeof(p->topic), "%s", topic);
+    p->kind = kind;
+    if (hub_push_locked(h, &m, true))
+        return 0;
+    free(p);
+    return -HUB_ESTOPPING;
+}
+
+static void leave_topic(struct hub *h, struct slice name)
+{
+    struct hub_topic *t = map_get(&h->topics, name);
+
+    if (!t || --t->subscribers > 0)
+        return;
+    map_del(&h->topics, name);
+    if (!h->is_stopping)
+        tell_core(h, t->name, X_UNSUBSCRIBE);
+    free(t);
+}
+
+static int join_topic(struct hub *h, struct slice name, const char *text)
+{
+    struct hub_topic *t = map_get(&h->topics, name);
+    int err;
+
+    if (t) {
+        t->subscribers++;
+        return 0;
+    }
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return -HUB_EMEM;
+    t->subscribers = 1;
+    snprintf(t->name, sizeof(t->name), "%s", text);
+    if (map_put(&h->topics, name, t)) {
+        free(t);
+        return -HUB_EMEM;
+    }
+    err = tell_core(h, text, X_SUBSCRIBE);
+    if (err) {
+        map_del(&h->topics, name);
+        free(t);
+    }
+    return err;
+}
+
+int hub_subscribe(struct hub_subscriber *s, const char *topic)
+{
+    struct hub *h = s->hub;
+    struct slice name = slice_str(topic);
+    int err = 0;
+
+    if (name.len == 0 || name.len > PUBSUB_TOPIC_MAX)
+        return -HUB_ETOPIC;
+    pthread_mutex_lock(&h->lock);
+    if (h->is_stopping)
+        err = -HUB_ESTOPPING;
+    else if (!map_get(&s->topics, name)) {
+        err = map_put(&s->topics, name, s) ? -HUB_EFULL : join_topic(h, name, topic);
+        if (err && err != -HUB_EFULL)
+            map_del(&s->topics, name);
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (!err)
+        log_debug("\"subscribe\" topic=%s", topic);
+    return err;
+}
+
+int hub_unsubscribe(struct hub_subscriber *s, const char *topic)
+{
+    struct slice name = slice_str(topic);
+
+    pthread_mutex_lock(&s->hub->lock);
+    if (map_del(&s->topics, name))
+        leave_topic(s->hub, name);
+    pthread_mutex_unlock(&s->hub->lock);
+    return 0;
+}
+
+void hub_subscriber_free(struct hub_subscriber *s)
+{
+    struct hub *h;
+    struct slice name;
+    size_t it = 0;
+
+    if (!s)
+        return;
+    h = s->hub;
+    pthread_mutex_lock(&h->lock);
+    while (h->calling == s && !pthread_equal(pthread_self(), h->thread))
+        pthread_cond_wait(&h->changed, &h->lock);
+    while (map_next(&s->topics, &it, &name))
+        leave_topic(h, name);
+    list_del(&s->node);
+    if (s->ops.on_trace)
+        __atomic_store_n(&h->wants_traces, h->wants_traces - 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&h->lock);
+    map_fini(&s->topics);
+    free(s);
+}
+
+char **hub_topics(struct hub *h)
+{
+    char **v;
+    struct slice name;
+    size_t it = 0, n = 0;
+
+    pthread_mutex_lock(&h->lock);
+    v = calloc(h->topics.count + 1, sizeof(*v));
+    while (v && map_next(&h->topics, &it, &name))
+        v[n++] = strndup((const char *)name.p, name.len);
+    pthread_mutex_unlock(&h->lock);
+    return v;
+}
+
+void hub_strings_free(char **v)
+{
+    for (char **p = v; p && *p; p++)
+        free(*p);
+    free(v);
+}
+
+/* ---- snapshots ---- */
+
+struct snapshot *hub_snapshot(struct hub *h)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+    struct xmsg m = {.type = X_SNAPSHOT, .snapshot = s};
+    struct timespec ts;
+    bool is_sent;
+
+    if (!s)
+        return NULL;
+    deadline_after(&ts, 1000);
+    pthread_mutex_lock(&h->lock);
+    is_sent = hub_push_locked(h, &m, false);
+    while (is_sent && !s->is_done)
+        if (pthread_cond_timedwait(&h->changed, &h->lock, &ts) == ETIMEDOUT)
+            break;
+    if (!is_sent || s->is_done) {
+        pthread_mutex_unlock(&h->lock);
+        if (!is_sent) {
+            free(s);
+            s = NULL;
+        }
+        return s;
+    }
+    s->is_abandoned = true; /* freed when it comes back */
+    h->n.snapshots_late++;
+    pthread_mutex_unlock(&h->lock);
+    return NULL;
+}
+
+void hub_health_get(struct hub *h, struct hub_health *out)
+{
+    pthread_mutex_lock(&h->lock);
+    machine_read(&h->machine);
+    *out = (struct hub_health){.memory_used = h->machine.memory_used, .cpu_used = h->machine.cpu_used,
+                               .disk_used = h->machine.disk_used, .p2p_address = h->p2p_address,
+                               .country = "", .country_iso = ""};
+    pthread_mutex_unlock(&h->lock);
+}

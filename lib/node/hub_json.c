@@ -1,0 +1,226 @@
+#include "node/hub_impl.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+
+static json_t *peer_id_json(const struct peer_id *id)
+{
+    char text[PEER_ID_TEXT_MAX] = "";
+
+    if (id->len)
+        peer_id_format(id, text);
+    return json_string(text);
+}
+
+static json_t *addr_json(const struct multiaddr *a)
+{
+    char text[MULTIADDR_TEXT_MAX];
+
+    return json_string(multiaddr_format(multiaddr_slice(a), text, sizeof(text)) > 0 ? text : "");
+}
+
+static char *dump(json_t *j)
+{
+    char *text = json_dumps(j, JSON_COMPACT);
+
+    json_decref(j);
+    return text;
+}
+
+static json_t *mesh_topics(const struct snapshot *s, const struct snapshot_peer *p)
+{
+    json_t *a = json_array();
+
+    for (unsigned t = 0; t < s->ntopics && t < 64; t++)
+        if (p->meshes >> t & 1)
+            json_array_append_new(a, json_string(s->topics[t].topic));
+    return a;
+}
+
+static json_t *peer_json(const struct snapshot *s, const struct snapshot_peer *p)
+{
+    json_t *j = json_object();
+
+    json_object_set_new(j, "peer_id", peer_id_json(&p->id));
+    json_object_set_new(j, "address", addr_json(&p->addr));
+    json_object_set_new(j, "direction", json_string(p->is_dialer ? "outbound" : "inbound"));
+    json_object_set_new(j, "connections", json_integer(p->conns));
+    json_object_set_new(j, "agent", json_string(p->agent));
+    json_object_set_new(j, "protocol", json_string(p->protocol));
+    json_object_set_new(j, "mesh", mesh_topics(s, p));
+    json_object_set_new(j, "topics", json_integer(p->info.topics));
+    json_object_set_new(j, "score", json_real(p->info.score));
+    json_object_set_new(j, "rtt_ms", json_real((double)p->rtt_ns / 1e6));
+    json_object_set_new(j, "queue_bytes", json_integer((json_int_t)p->queue_bytes));
+    json_object_set_new(j, "connected_seconds", json_real((double)(s->now_ns - p->connected_ns) / 1e9));
+    return j;
+}
+
+static json_t *topic_json(const struct pubsub_topic_info *t)
+{
+    json_t *j = json_object();
+
+    json_object_set_new(j, "topic", json_string(t->topic));
+    json_object_set_new(j, "subscribed", json_boolean(t->is_subscribed));
+    json_object_set_new(j, "peers", json_integer(t->peers));
+    json_object_set_new(j, "mesh", json_integer(t->mesh));
+    return j;
+}
+
+char *hub_json_peers(struct hub *h)
+{
+    struct snapshot *s = hub_snapshot(h);
+    json_t *j, *peers, *topics;
+
+    if (!s)
+        return NULL;
+    j = json_object();
+    peers = json_array();
+    topics = json_array();
+    for (unsigned i = 0; i < s->npeers; i++)
+        json_array_append_new(peers, peer_json(s, &s->peers[i]));
+    for (unsigned i = 0; i < s->ntopics; i++)
+        json_array_append_new(topics, topic_json(&s->topics[i]));
+    json_object_set_new(j, "peer_id", json_string(h->peer_id));
+    json_object_set_new(j, "cluster_id", json_string(h->cfg.config->cluster_id));
+    json_object_set_new(j, "mode", json_string(hub_mode(h)));
+    json_object_set_new(j, "driver", json_string(s->driver));
+    json_object_set_new(j, "total_peers", json_integer(s->npeers));
+    json_object_set_new(j, "bootstrap_waiting", json_integer(s->nbootstrap_waiting));
+    json_object_set_new(j, "peers", peers);
+    json_object_set_new(j, "topics", topics);
+    free(s);
+    return dump(j);
+}
+
+static json_t *own_addresses(struct hub *h, const struct snapshot *s)
+{
+    const struct node_config *c = h->cfg.config;
+    json_t *a = json_array();
+
+    for (unsigned i = 0; i < c->nannounce; i++)
+        json_array_append_new(a, addr_json(&c->announce[i]));
+    if (s->listen.len)
+        json_array_append_new(a, addr_json(&s->listen));
+    return a;
+}
+
+char *hub_json_node_state(struct hub *h)
+{
+    struct snapshot *s = hub_snapshot(h);
+    struct hub_health health;
+    json_t *j, *peers, *topics;
+
+    if (!s)
+        return NULL;
+    j = json_object();
+    peers = json_array();
+    topics = json_array();
+    hub_health_get(h, &health);
+    for (unsigned i = 0; i < s->npeers; i++)
+        json_array_append_new(peers, peer_id_json(&s->peers[i].id));
+    for (unsigned i = 0; i < s->ntopics; i++)
+        if (s->topics[i].is_subscribed)
+            json_array_append_new(topics, json_string(s->topics[i].topic));
+    json_object_set_new(j, "pub_key", json_string(h->peer_id));
+    json_object_set_new(j, "country", json_string(health.country));
+    json_object_set_new(j, "country_iso", json_string(health.country_iso));
+    json_object_set_new(j, "addresses", own_addresses(h, s));
+    json_object_set_new(j, "peers", peers);
+    json_object_set_new(j, "topics", topics);
+    free(s);
+    return dump(j);
+}
+
+char *hub_json_p2p_snapshot(struct hub *h)
+{
+    struct snapshot *s = hub_snapshot(h);
+    json_t *j, *seen, *decoded, *buffers, *connected;
+    unsigned whole = 0;
+
+    if (!s)
+        return NULL;
+    j = json_object();
+    seen = json_array();
+    decoded = json_array();
+    buffers = json_object();
+    connected = json_array();
+    for (unsigned i = 0; i < s->ngenerations; i++) {
+        const struct coded_generation_info *g = &s->generations[i];
+        char id[2 * sizeof(g->id) + 1];
+        hex_encode(id, slice_of(g->id, sizeof(g->id)));
+        json_array_append_new(seen, json_string(id));
+        if (g->is_decoded)
+            json_array_append_new(decoded, json_string(id));
+        else
+            json_object_set_new(buffers, id, json_integer(g->rank));
+        whole += g->is_decoded;
+    }
+    for (unsigned i = 0; i < s->npeers; i++)
+        json_array_append_new(connected, peer_id_json(&s->peers[i].id));
+    json_object_set_new(j, "seen_message_hashes", seen);
+    json_object_set_new(j, "fully_decoded_message_hashes", decoded);
+    json_object_set_new(j, "undecoded_shard_buffer_sizes", buffers);
+    json_object_set_new(j, "total_peer_count", json_integer(s->npeers));
+    json_object_set_new(j, "full_message_node_count", json_integer(whole));
+    json_object_set_new(j, "partial_message_node_count", json_integer(s->ngenerations - whole));
+    json_object_set_new(j, "connected_peers", connected);
+    free(s);
+    return dump(j);
+}
+
+static json_t *members(const struct snapshot *s, unsigned topic)
+{
+    json_t *a = json_array();
+
+    for (unsigned i = 0; i < s->npeers && topic < 64; i++)
+        if (s->peers[i].meshes >> topic & 1)
+            json_array_append_new(a, peer_json(s, &s->peers[i]));
+    return a;
+}
+
+char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo)
+{
+    struct snapshot *s = hub_snapshot(h);
+    json_t *j, *a;
+
+    if (!s)
+        return NULL;
+    j = json_object();
+    a = json_array();
+    for (unsigned i = 0; i < s->ntopics; i++) {
+        json_t *t;
+        if (topic && *topic && strcmp(topic, s->topics[i].topic) != 0)
+            continue;
+        t = topic_json(&s->topics[i]);
+        if (has_nodeinfo)
+            json_object_set_new(t, "nodes", members(s, i));
+        json_array_append_new(a, t);
+    }
+    json_object_set_new(j, "count", json_integer((json_int_t)json_array_size(a)));
+    json_object_set_new(j, "topics", a);
+    free(s);
+    return dump(j);
+}
+
+const char *hub_not_ready_reason(struct hub *h)
+{
+    struct snapshot *s = hub_snapshot(h);
+    bool is_waiting;
+
+    if (!s)
+        return "the data path does not answer";
+    is_waiting = s->nbootstrap_waiting > 0 && s->npeers == 0;
+    pthread_mutex_lock(&h->lock);
+    h->not_ready[0] = 0;
+    if (is_waiting)
+        snprintf(h->not_ready, sizeof(h->not_ready), "no peer yet, waiting for %u bootstrap peers", s->nbootstrap_waiting);
+    for (unsigned i = 0; i < s->ntopics && !h->not_ready[0]; i++)
+        if (s->topics[i].is_subscribed && s->topics[i].mesh == 0 && s->npeers > 0)
+            snprintf(h->not_ready, sizeof(h->not_ready), "topic %.120s has no mesh peer yet", s->topics[i].topic);
+    pthread_mutex_unlock(&h->lock);
+    free(s);
+    return h->not_ready[0] ? h->not_ready : NULL;
+}

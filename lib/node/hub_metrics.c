@@ -1,0 +1,190 @@
+#include "node/hub_impl.h"
+
+#include <stdlib.h>
+
+#include "http/http_metrics.h"
+#include "node/worker.h"
+
+/* Dashboards know these names under a prefix of the mode. */
+static void family(struct metrics *m, const char *prefix, const char *name, const char *type, const char *help, double v)
+{
+    char full[128];
+
+    snprintf(full, sizeof(full), "%s%s", prefix, name);
+    metrics_family(m, full, type, help);
+    metrics_double(m, NULL, 0, v);
+}
+
+static void counter(struct metrics *m, const char *prefix, const char *name, const char *help, uint64_t v)
+{
+    family(m, prefix, name, "counter", help, (double)v);
+}
+
+static void mode_families(struct hub *h, struct metrics *m, const struct snapshot *s)
+{
+    const struct pubsub_counters *p = &s->pubsub;
+    const char *x = h->cfg.config->mode == NODE_OPTIMUM ? "optimum_mump2p_" : "optimum_gossip_p2p_";
+
+    counter(m, x, "delivered_messages_count", "Messages delivered whole to this node", p->delivered);
+    counter(m, x, "delivered_messages_bytes", "Payload bytes delivered to this node", p->delivered_bytes);
+    counter(m, x, "received_messages_count", "RPCs received from peers", p->rpc_in);
+    counter(m, x, "received_messages_bytes", "Bytes of RPCs received from peers", p->rpc_in_bytes);
+    counter(m, x, "dropped_queue_full_total", "RPCs not sent because a peer's queue was full", p->rpc_dropped + s->send_dropped);
+    counter(m, x, "dropped_rejected_total", "Messages and RPCs rejected as invalid", p->rejected + p->invalid_rpc);
+    counter(m, x, "dropped_throttled_total", "Control messages past a peer's budget", p->control_ignored);
+    counter(m, x, "shards_total", "Shards received", p->shards_in);
+    counter(m, x, "shards_duplicate_total", "Shards received that we had", p->shards_duplicate);
+    counter(m, x, "shards_unhelpful_total", "Shards received that were linearly dependent", p->shards_unhelpful);
+    counter(m, x, "shards_unnecessary_total", "Shards received after the message was decodable", p->shards_unnecessary);
+    family(m, x, "total_peers", "gauge", "Connected peers", s->npeers);
+    metrics_family(m, h->cfg.config->mode == NODE_OPTIMUM ? "optimum_mump2p_peers_per_protocol" : "optimum_gossip_p2p_peers_per_protocol",
+                   "gauge", "Peers by the pub/sub protocol that their stream speaks");
+    for (unsigned i = 0; i < PUBSUB_PROTO_COUNT; i++) {
+        struct metrics_label l = {"protocol", pubsub_proto_ids[i]};
+        unsigned n = 0;
+        for (unsigned j = 0; j < s->npeers; j++)
+            n += strcmp(s->peers[j].protocol, pubsub_proto_ids[i]) == 0;
+        metrics_u64(m, &l, 1, n);
+    }
+}
+
+static void client_families(struct hub *h, struct metrics *m, const struct snapshot *s)
+{
+    counter(m, "optimum_p2p_", "messages_published_total", "Messages published by clients of this node", h->n.published);
+    counter(m, "optimum_p2p_", "messages_received_total", "Messages delivered to clients of this node", h->n.delivered);
+    counter(m, "optimum_p2p_", "publish_errors_total", "Publishes that failed",
+            h->n.failed + h->n.refused_size + h->n.refused_topic + h->n.refused_full);
+    family(m, "optimum_p2p_", "active_topics", "gauge", "Topics with a subscriber here", s->ntopics);
+    counter(m, "codecast_", "publish_deduplicated_total", "Publishes of a payload that its topic had within 120 s", h->n.duplicates);
+    counter(m, "codecast_", "deliver_deduplicated_total", "Deliveries of a payload that its topic had within 120 s",
+            h->n.delivered_duplicates);
+    counter(m, "codecast_", "publish_refused_size_total", "Publishes larger than the maximum message size", h->n.refused_size);
+    counter(m, "codecast_", "publish_refused_full_total", "Publishes refused because the ring to the data path was full",
+            h->n.refused_full);
+    counter(m, "codecast_", "traces_total", "Trace events given to clients", h->n.traces);
+    counter(m, "codecast_", "traces_dropped_total", "Trace events dropped because clients or rings were slow", s->traces_dropped);
+    counter(m, "codecast_", "notes_dropped_total", "Log lines of the data path dropped because its ring was full", s->notes_dropped);
+    counter(m, "codecast_", "snapshots_late_total", "Snapshots that the data path did not answer in a second", h->n.snapshots_late);
+}
+
+static void shard_families(struct metrics *m, const struct pubsub_counters *p)
+{
+    counter(m, "codecast_", "shards_sent_total", "Shards sent", p->shards_out);
+    counter(m, "codecast_", "shards_sent_bytes_total", "Payload bytes of shards sent", p->shards_out_bytes);
+    counter(m, "codecast_", "shards_received_bytes_total", "Payload bytes of shards received", p->shards_in_bytes);
+    counter(m, "codecast_", "shards_new_total", "Shards that raised a rank", p->shards_new);
+    counter(m, "codecast_", "shards_forged_total", "Shards that did not match their header", p->shards_forged);
+    counter(m, "codecast_", "shards_refused_total", "Shards refused by a limit", p->shards_refused);
+    counter(m, "codecast_", "headers_received_total", "Generation headers received", p->headers_in);
+    counter(m, "codecast_", "headers_bad_total", "Generation headers with a wrong signature or shape", p->headers_bad);
+    counter(m, "codecast_", "decoded_total", "Generations decoded", p->decoded);
+    counter(m, "codecast_", "decode_failed_total", "Decodings whose result was forged and were repaired", p->decode_failed);
+    counter(m, "codecast_", "repairs_asked_total", "Repair requests sent", p->repairs_asked);
+    counter(m, "codecast_", "repairs_served_total", "Repair requests answered", p->repairs_served);
+    counter(m, "codecast_", "generations_expired_total", "Generations given up undecoded", p->generations_expired);
+    counter(m, "codecast_", "generations_refused_total", "Generations refused by a limit", p->generations_refused);
+    metrics_gauge(m, "codecast_generations", "Generations known", (double)p->generations_now);
+    metrics_gauge(m, "codecast_rows_bytes", "Bytes held in rows of undecoded generations", (double)p->rows_bytes);
+    metrics_gauge(m, "codecast_kept_bytes", "Bytes of messages kept for late peers", (double)p->kept_bytes);
+    metrics_gauge(m, "codecast_seen_messages", "Message ids remembered", (double)p->seen_now);
+}
+
+static void control_families(struct metrics *m, const struct pubsub_counters *p)
+{
+    const struct {
+        const char *kind;
+        uint64_t in, out;
+    } row[] = {{"graft", p->graft_in, p->graft_out},
+               {"prune", p->prune_in, p->prune_out},
+               {"ihave", p->ihave_in, p->ihave_out},
+               {"iwant", p->iwant_in, p->iwant_out},
+               {"idontwant", p->idontwant_in, p->idontwant_out}};
+
+    metrics_family(m, "codecast_control_total", "counter", "Control messages by kind and direction");
+    for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        struct metrics_label in[] = {{"kind", row[i].kind}, {"direction", "in"}};
+        struct metrics_label out[] = {{"kind", row[i].kind}, {"direction", "out"}};
+        metrics_u64(m, in, 2, row[i].in);
+        metrics_u64(m, out, 2, row[i].out);
+    }
+    counter(m, "codecast_", "messages_duplicate_total", "Plain messages received again", p->duplicates);
+    counter(m, "codecast_", "iwant_served_total", "Messages sent because a peer asked by IWANT", p->iwant_served);
+    counter(m, "codecast_", "oversize_total", "Messages of peers larger than the maximum message size", p->oversize);
+}
+
+static void net_families(struct metrics *m, const struct snapshot *s)
+{
+    const struct net_counters *n = &s->net;
+    struct metrics_label driver = {"driver", s->driver};
+    struct metrics_label in = {"direction", "in"}, out = {"direction", "out"};
+
+    metrics_family(m, "optimum_bandwidth_total_bytes", "counter", "Bytes on the wire of peer connections");
+    metrics_u64(m, &in, 1, n->bytes_in);
+    metrics_u64(m, &out, 1, n->bytes_out);
+    metrics_family(m, "optimum_bandwidth_messages_total", "counter", "RPC frames of peers");
+    metrics_u64(m, &in, 1, n->frames_in);
+    metrics_u64(m, &out, 1, n->frames_out);
+    metrics_family(m, "optimum_conn_total_connections", "counter", "Connections made since the start");
+    metrics_u64(m, &in, 1, n->conns_in);
+    metrics_u64(m, &out, 1, n->conns_out);
+    metrics_gauge(m, "optimum_conn_streams_current", "Connections now", n->conns_now);
+    metrics_family(m, "codecast_net_driver", "gauge", "The data path in use");
+    metrics_u64(m, &driver, 1, 1);
+    counter(m, "codecast_", "conns_refused_total", "Connections refused by a limit", n->conns_refused);
+    counter(m, "codecast_", "handshakes_failed_total", "Handshakes that failed", n->handshakes_failed);
+    counter(m, "codecast_", "dials_failed_total", "Dials that failed", n->dials_failed);
+    counter(m, "codecast_", "frames_oversize_total", "Connections cut because of an oversize frame", n->frames_oversize);
+    counter(m, "codecast_", "frames_unassigned_total", "Frames of peers whose stream never became ready", s->frames_dropped);
+    counter(m, "codecast_", "queue_full_total", "RPCs refused by a full connection queue", n->queue_full);
+    counter(m, "codecast_", "pool_refused_total", "Buffers refused by a full pool", s->pool_refused);
+    counter(m, "codecast_", "tcp_retransmits_total", "TCP segments sent again by our own stack", n->tcp_retransmits);
+    counter(m, "codecast_", "tcp_checksum_errors_total", "TCP segments with a wrong checksum", n->tcp_checksum_errors);
+    metrics_family(m, "codecast_packets_total", "counter", "Packets of the port");
+    metrics_u64(m, &in, 1, n->packets_in);
+    metrics_u64(m, &out, 1, n->packets_out);
+    metrics_family(m, "codecast_packets_dropped_total", "counter", "Packets that the port or its ring dropped");
+    metrics_u64(m, &in, 1, n->packets_dropped_in);
+    metrics_u64(m, &out, 1, n->packets_dropped_out);
+}
+
+static void ring_families(struct metrics *m, const struct snapshot *s)
+{
+    metrics_family(m, "codecast_ring_messages_total", "counter", "Messages that crossed a ring");
+    for (unsigned i = 0; i < s->nrings; i++)
+        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].pushed);
+    metrics_family(m, "codecast_ring_full_total", "counter", "Times a ring was full and its producer waited");
+    for (unsigned i = 0; i < s->nrings; i++)
+        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].full);
+    metrics_family(m, "codecast_ring_peak", "gauge", "Most messages ever in a ring");
+    for (unsigned i = 0; i < s->nrings; i++)
+        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].peak);
+}
+
+static void topic_families(struct metrics *m, const struct snapshot *s)
+{
+    metrics_family(m, "codecast_mesh_degree", "gauge", "Peers in the mesh of a topic");
+    for (unsigned i = 0; i < s->ntopics; i++)
+        metrics_u64(m, &(struct metrics_label){"topic", s->topics[i].topic}, 1, s->topics[i].mesh);
+    metrics_family(m, "codecast_topic_peers", "gauge", "Peers that subscribe to a topic");
+    for (unsigned i = 0; i < s->ntopics; i++)
+        metrics_u64(m, &(struct metrics_label){"topic", s->topics[i].topic}, 1, s->topics[i].peers);
+}
+
+void hub_metrics(struct hub *h, struct metrics *m)
+{
+    struct snapshot *s = hub_snapshot(h);
+
+    metrics_gauge(m, "codecast_up", "1 when the data path answers", s != NULL);
+    metrics_gauge(m, "codecast_uptime_seconds", "Seconds since the start", (double)(clock_now_ns() - h->started_ns) / 1e9);
+    if (!s)
+        return;
+    metrics_gauge(m, "codecast_shard_factor", "Configured shards of a message (k)", h->cfg.config->shard_factor);
+    mode_families(h, m, s);
+    client_families(h, m, s);
+    shard_families(m, &s->pubsub);
+    control_families(m, &s->pubsub);
+    net_families(m, s);
+    ring_families(m, s);
+    topic_families(m, s);
+    free(s);
+}

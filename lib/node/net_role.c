@@ -1,0 +1,247 @@
+#include "node/net_role.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/timerq.h"
+
+#define COMMANDS_PER_TURN 256
+#define EVENTS_PER_TURN   256
+#define FRAMES_MAX_BYTES  (1ull << 30)
+#define FRAMES_KEEP_BYTES (32ull << 20)
+#define WATCH_NS          10000000ull /* how often queues that hold something are reported */
+#define WATCH_BYTES       65536u
+#define SHADOWS_PER_BLOCK 256
+
+struct shadow {
+    struct buf buf; /* first, so that the one is the other */
+    struct buf *lent;
+    struct net_role *role;
+    struct shadow *next;
+};
+
+struct shadow_block { /* the first shadow of a block only links blocks */
+    struct shadow s[SHADOWS_PER_BLOCK];
+};
+
+static void shadow_release(struct buf *b)
+{
+    struct shadow *s = (struct shadow *)b;
+
+    xhomes_add(&s->role->sent, s->lent);
+    s->next = s->role->free_shadows;
+    s->role->free_shadows = s;
+}
+
+/* Grows by a block when none is free: rare, and never shrinks. */
+static struct shadow *shadow_get(struct net_role *r)
+{
+    if (!r->free_shadows) {
+        struct shadow_block *block = calloc(1, sizeof(*block));
+        if (!block)
+            return NULL;
+        block->s[0].next = r->shadow_blocks;
+        r->shadow_blocks = &block->s[0];
+        for (unsigned i = 1; i < SHADOWS_PER_BLOCK; i++) {
+            block->s[i].role = r;
+            block->s[i].next = r->free_shadows;
+            r->free_shadows = &block->s[i];
+        }
+    }
+    struct shadow *s = r->free_shadows;
+    r->free_shadows = s->next;
+    return s;
+}
+
+int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512])
+{
+    *r = (struct net_role){.next_watch_ns = TIMER_NEVER};
+    bufpool_init(&r->frames, FRAMES_MAX_BYTES, FRAMES_KEEP_BYTES);
+    cfg->frame_alloc = bufpool_alloc;
+    cfg->frame_ctx = &r->frames;
+    r->net = net_new(cfg, now, err, why);
+    return r->net ? 0 : -1;
+}
+
+void net_role_fini(struct net_role *r)
+{
+    net_free(r->net);
+    for (struct shadow *s = r->shadow_blocks, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    bufpool_fini(&r->frames);
+}
+
+static void watch(struct net_role *r, net_conn_id conn, uint64_t now)
+{
+    for (unsigned i = 0; i < r->nwatched; i++)
+        if (r->watched[i] == conn)
+            return;
+    if (r->nwatched == NET_ROLE_WATCHED)
+        return;
+    r->watched[r->nwatched++] = conn;
+    if (r->next_watch_ns == TIMER_NEVER)
+        r->next_watch_ns = now + WATCH_NS;
+}
+
+/* Tells the coding role how full the watched queues are; those that have drained are told so once and forgotten. */
+static void report_queues(struct net_role *r, uint64_t now)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < r->nwatched; i++) {
+        uint64_t bytes = net_conn_queue_bytes(r->net, r->watched[i]);
+        struct xmsg m = {.type = X_QUEUE, .conn = r->watched[i], .number = bytes};
+        bool is_told = xring_push_sp(r->to_coding.ring, &m);
+        if (!is_told || bytes >= WATCH_BYTES)
+            r->watched[kept++] = r->watched[i];
+    }
+    r->nwatched = kept;
+    r->next_watch_ns = kept ? now + WATCH_NS : TIMER_NEVER;
+}
+
+static void give_back(struct net_role *r, const struct net_piece *p, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        xhomes_add(&r->sent, p[i].buf);
+}
+
+static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
+{
+    struct net_piece piece[NET_MAX_PIECES];
+    struct xmsg told = {.type = X_DROPPED, .conn = m->conn};
+    unsigned n = 0;
+    int err = -NET_EMEM;
+
+    for (; n < m->send.count; n++) {
+        const struct net_piece *p = &m->send.piece[n];
+        struct shadow *s = shadow_get(r);
+        if (!s) {
+            give_back(r, p, m->send.count - n);
+            break;
+        }
+        s->lent = p->buf;
+        s->buf = (struct buf){.data = p->buf->data, .len = p->off + p->len, .cap = p->off + p->len, .refs = 1, .release = shadow_release};
+        piece[n] = (struct net_piece){&s->buf, p->off, p->len};
+        told.number += p->len;
+    }
+    if (n == m->send.count)
+        err = net_send(r->net, m->conn, piece, n, now);
+    if (err == 0) {
+        if (net_conn_queue_bytes(r->net, m->conn) >= WATCH_BYTES)
+            watch(r, m->conn, now);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++)
+        buf_unref(piece[i].buf);
+    if (err == -NET_ENOCONN) {
+        r->send_no_conn++; /* its CONN_DOWN is on its way to the coding role */
+        return;
+    }
+    r->send_dropped++;
+    xout_send(&r->to_coding, &told);
+}
+
+static void dial(struct net_role *r, struct xdial *d, uint64_t now)
+{
+    int err = net_dial(r->net, &d->addr, d->expect.len ? &d->expect : NULL, d->token, now);
+
+    if (err) {
+        struct net_event *ev = calloc(1, sizeof(*ev));
+        if (ev) {
+            *ev = (struct net_event){.type = NET_EV_DIAL_FAILED, .token = d->token, .reason = net_err_name(err)};
+            struct xmsg m = {.type = X_EVENT, .event = ev};
+            if (!xout_send(&r->to_coding, &m))
+                free(ev);
+        }
+    }
+    free(d);
+}
+
+static void fill_snapshot(struct net_role *r, struct snapshot *s)
+{
+    net_counters_get(r->net, &s->net);
+    snprintf(s->driver, sizeof(s->driver), "%s", net_driver_text(r->net));
+    if (net_listen_addr(r->net))
+        s->listen = *net_listen_addr(r->net);
+    s->pool_refused += r->frames.refused;
+    s->send_dropped += r->send_dropped;
+}
+
+static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
+{
+    switch (m->type) {
+    case X_SEND: send_rpc(r, m, now); break;
+    case X_DIAL: dial(r, m->dial, now); break;
+    case X_PUBSUB_OPEN: net_pubsub_open(r->net, m->conn, now); break;
+    case X_CLOSE: net_conn_close(r->net, m->conn, m->number != 0, now); break;
+    case X_FRAMES_HOME:
+        for (unsigned i = 0; i < m->homes.count; i++)
+            bufpool_put(&r->frames, m->homes.buf[i]);
+        break;
+    case X_SNAPSHOT:
+        fill_snapshot(r, m->snapshot);
+        xout_send(&r->to_coding, m);
+        break;
+    default: break;
+    }
+}
+
+static bool push_event(struct net_role *r, struct net_event *ev)
+{
+    struct xmsg m = {.conn = ev->conn, .protocol = ev->protocol};
+
+    if (ev->type == NET_EV_RPC) {
+        m.type = X_RPC;
+        m.buf = ev->frame;
+        return xring_push_sp(r->to_coding.ring, &m);
+    }
+    m.type = X_EVENT; /* connection upkeep: rare, so the heap may be used */
+    m.event = malloc(sizeof(*ev));
+    if (!m.event)
+        return false;
+    *m.event = *ev;
+    if (xring_push_sp(r->to_coding.ring, &m))
+        return true;
+    free(m.event);
+    return false;
+}
+
+unsigned net_role_poll(struct net_role *r, uint64_t now)
+{
+    struct xmsg m;
+    unsigned work = 0, n;
+
+    /* Commands are always taken, whatever the state of our own output: so the two roles cannot wait for each other. */
+    for (n = 0; n < COMMANDS_PER_TURN && r->to_coding.nheld < XOUT_HELD - 2 && xring_pop_sc(r->from_coding, &m); n++)
+        command(r, &m, now);
+    work += n;
+    work += net_poll(r->net, now);
+    if (!xout_flush(&r->to_coding))
+        return work;
+    for (n = 0; n < EVENTS_PER_TURN; n++) {
+        if (!r->has_event && !net_next_event(r->net, &r->event))
+            break;
+        r->has_event = !push_event(r, &r->event);
+        if (r->has_event)
+            break; /* the ring is full: the peer feels it as a closing window */
+    }
+    work += n;
+    if (now >= r->next_watch_ns)
+        report_queues(r, now);
+    xhomes_flush_sp(&r->sent, r->to_coding.ring, X_SENT_HOME);
+    return work;
+}
+
+uint64_t net_role_next_deadline(const struct net_role *r)
+{
+    uint64_t at = net_next_deadline(r->net);
+
+    return r->next_watch_ns < at ? r->next_watch_ns : at;
+}
+
+bool net_role_has_input(const struct net_role *r)
+{
+    return !xring_is_empty(r->from_coding) || r->has_event || r->to_coding.nheld || r->sent.head;
+}

@@ -1,0 +1,41 @@
+/* net_role.h: a net lcore's share of the node: one struct net joined to the rings
+ * Shape:   commands from the coding role -> net; net's events -> the coding role
+ * Owner:   one worker lcore
+ * Memory:  frames come from this role's pool and come home to it; buffers that the coding role lends for sending are
+ *          wrapped in shadows, whose counts this lcore alone touches, and go home when the last shadow does
+ */
+#ifndef NODE_NET_ROLE_H
+#define NODE_NET_ROLE_H
+
+#include "base/bufpool.h"
+#include "node/snapshot.h"
+#include "node/xcore.h"
+
+#define NET_ROLE_WATCHED 256 /* connections whose queues are reported at a time */
+
+struct shadow;
+
+struct net_role {
+    struct net *net;
+    struct xout to_coding;
+    struct xring *from_coding;
+    struct bufpool frames;
+    struct shadow *free_shadows, *shadow_blocks;
+    struct xhomes sent;
+    struct net_event event; /* one that the ring did not take */
+    bool has_event;
+    net_conn_id watched[NET_ROLE_WATCHED];
+    unsigned nwatched;
+    uint64_t next_watch_ns;
+    uint64_t send_dropped, send_no_conn;
+};
+
+/* cfg->frame_alloc and frame_ctx are set here. */
+int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512]);
+void net_role_fini(struct net_role *r);
+/* One turn; returns the work done. */
+unsigned net_role_poll(struct net_role *r, uint64_t now);
+uint64_t net_role_next_deadline(const struct net_role *r);
+bool net_role_has_input(const struct net_role *r);
+
+#endif

@@ -1,0 +1,272 @@
+#include "node/node.h"
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "libp2p/noise.h"
+#include "node/api.h"
+#include "node/eal.h"
+#include "node/hub_xcore.h"
+#include "node/sidecar.h"
+#include "node/worker.h"
+
+#define RING_DEPTH    4096
+#define CONTROL_DEPTH 8192
+#define FRAME_SPARE   (64u << 10) /* of an RPC beside its payload: header, coefficients, control */
+#define MAX_CONNS     1024
+#define LEAVE_MS      3500
+#define SPIN_NS       50000ull /* with a CPU to spare */
+#define SPIN_SHARED_NS 5000ull
+
+static const char *const optimum_protocols[] = {"/codecast/rlnc/1.0.0"};
+static const char *const gossip_protocols[] = {"/meshsub/1.2.0", "/meshsub/1.1.0"};
+
+struct node {
+    const struct node_config *cfg;
+    const struct key_pair *key;
+    struct eal_plan plan;
+    struct rng net_rng, coding_rng;
+    struct noise_identity noise;
+    struct session_local local;
+    struct multiaddr addrs[NODE_MAX_ANNOUNCE + 1];
+    struct xring net_to_coding, coding_to_net, coding_to_hub, hub_to_coding;
+    struct xdoor hub_door;
+    struct worker workers[2];
+    unsigned nworkers;
+    struct net_role net;
+    struct coding_role coding;
+    struct hub *hub;
+    struct sidecar *sidecar;
+    struct api *api;
+    bool has_net, has_coding, is_running;
+};
+
+static int make_rings(struct node *n, char err[512])
+{
+    struct worker *net = &n->workers[0], *coding = &n->workers[n->nworkers - 1];
+
+    if (xdoor_init(&n->hub_door) || xring_init(&n->net_to_coding, "net_to_coding", RING_DEPTH, &coding->door) ||
+        xring_init(&n->coding_to_net, "coding_to_net", RING_DEPTH, &net->door) ||
+        xring_init(&n->coding_to_hub, "coding_to_hub", CONTROL_DEPTH, &n->hub_door) ||
+        xring_init(&n->hub_to_coding, "hub_to_coding", CONTROL_DEPTH, &coding->door)) {
+        snprintf(err, 512, "no memory for the rings between lcores");
+        return -1;
+    }
+    return 0;
+}
+
+static void say_of_us(struct node *n)
+{
+    bool is_optimum = n->cfg->mode == NODE_OPTIMUM;
+
+    n->local = (struct session_local){.version = 1, .agent = "codecast/" CODECAST_VERSION, .addrs = n->addrs,
+                                      .protocols = is_optimum ? optimum_protocols : gossip_protocols,
+                                      .nprotocols = is_optimum ? 1 : 2};
+    for (unsigned i = 0; i < n->cfg->nannounce; i++)
+        n->addrs[n->local.naddrs++] = n->cfg->announce[i];
+}
+
+static int start_net(struct node *n, uint64_t now, char err[512])
+{
+    const struct node_config *c = n->cfg;
+    struct net_config nc = {.driver = (enum net_driver)c->net_driver, .listen_port = c->active->port,
+                            .identity = &n->noise, .local = &n->local, .max_conns = MAX_CONNS,
+                            .max_frame_bytes = c->active->max_msg_bytes + FRAME_SPARE,
+                            .max_queue_bytes = (32ull << 20) + 8ull * c->active->max_msg_bytes, .rng = &n->net_rng};
+    char why[512] = "", reason[256] = "";
+
+    nc.iface = *c->net_iface ? c->net_iface : NULL;
+    nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
+    nc.addr = *c->net_addr ? c->net_addr : NULL;
+    nc.listen_ip = nc.addr;
+    for (unsigned i = 0; i < n->local.nprotocols; i++)
+        nc.protocols[i] = n->local.protocols[i];
+    if (net_role_init(&n->net, &nc, now, reason, why)) {
+        snprintf(err, 512, "%s", reason);
+        return -1;
+    }
+    n->has_net = true;
+    n->net.to_coding.ring = &n->net_to_coding;
+    n->net.from_coding = &n->coding_to_net;
+    const struct multiaddr *own = net_listen_addr(n->net.net);
+    if (own && own->len && n->local.naddrs == 0)
+        n->addrs[n->local.naddrs++] = *own;
+    log_info("\"data path\" driver=\"%s\" why=\"%s\"", net_driver_text(n->net.net), why);
+    return 0;
+}
+
+static int start_coding(struct node *n, uint64_t now, char err[512])
+{
+    const struct node_config *c = n->cfg;
+    bool is_optimum = c->mode == NODE_OPTIMUM;
+    struct coding_config cc = {.bootstrap = c->bootstrap, .nbootstrap = c->nbootstrap, .rng = &n->coding_rng,
+                               .own_mode = node_mode_names[c->mode],
+                               .other_protocol = is_optimum ? gossip_protocols[0] : optimum_protocols[0],
+                               .wants_traces = hub_wants_traces(n->hub)};
+    struct timespec ts;
+
+    cc.pubsub = (struct pubsub_config){.mode = is_optimum ? PUBSUB_CODED : PUBSUB_GOSSIP, .key = n->key,
+                                       .mesh_target = c->active->mesh_target, .mesh_min = c->active->mesh_min,
+                                       .mesh_max = c->active->mesh_max, .max_msg_bytes = c->active->max_msg_bytes,
+                                       .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold,
+                                       .has_trace = true};
+    /* Dout must stay below Dlo and at most half of D. */
+    cc.pubsub.mesh_out = c->active->mesh_target / 2 < 2 ? c->active->mesh_target / 2 : 2;
+    if (cc.pubsub.mesh_out >= c->active->mesh_min)
+        cc.pubsub.mesh_out = c->active->mesh_min - 1;
+    if (is_optimum) {
+        cc.protocols[0] = PUBSUB_CODED_1;
+    } else {
+        cc.protocols[0] = PUBSUB_MESHSUB_12;
+        cc.protocols[1] = PUBSUB_MESHSUB_11;
+    }
+    key_pair_peer_id(n->key, &cc.self);
+    clock_gettime(CLOCK_REALTIME, &ts);
+    n->coding.to_net.ring = &n->coding_to_net;
+    n->coding.to_control.ring = &n->coding_to_hub;
+    n->coding.from_net = &n->net_to_coding;
+    n->coding.from_control = &n->hub_to_coding;
+    n->has_coding = true;
+    if (coding_role_init(&n->coding, &cc, now, (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec)) {
+        snprintf(err, 512, "no memory for the router");
+        return -1;
+    }
+    return 0;
+}
+
+static int make_hub(struct node *n, char err[512])
+{
+    struct hub_config hc = {.config = n->cfg, .to_coding = &n->hub_to_coding, .from_coding = &n->coding_to_hub,
+                            .door = &n->hub_door, .cpus = &n->plan.control};
+
+    key_pair_peer_id(n->key, &hc.self);
+    n->hub = hub_new(&hc);
+    if (!n->hub)
+        snprintf(err, 512, "no memory for the hub");
+    return n->hub ? 0 : -1;
+}
+
+static int launch(struct node *n, const struct node_options *opt, char err[512])
+{
+    unsigned lcore = 0;
+
+    n->workers[0].net = &n->net;
+    n->workers[n->nworkers - 1].coding = &n->coding;
+    n->is_running = true;
+    for (unsigned i = 0; i < n->nworkers; i++) {
+        n->workers[i].spin_ns = opt->is_spin ? UINT64_MAX : n->plan.ncpus > n->nworkers ? SPIN_NS : SPIN_SHARED_NS;
+        lcore = rte_get_next_lcore(lcore, 1, 0);
+        if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(worker_run, &n->workers[i], lcore)) {
+            snprintf(err, 512, "an lcore could not be started");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int start_control(struct node *n, char err[512])
+{
+    char reason[256] = "";
+
+    if (hub_start(n->hub)) {
+        snprintf(err, 512, "the hub's thread could not be started");
+        return -1;
+    }
+    n->sidecar = sidecar_start(n->cfg, n->hub, &n->plan.control, reason);
+    if (n->sidecar)
+        n->api = api_start(n->cfg, n->hub, &n->plan.control, reason);
+    if (!n->api)
+        snprintf(err, 512, "%s", reason);
+    return n->api ? 0 : -1;
+}
+
+static void say_started(struct node *n)
+{
+    char id[PEER_ID_TEXT_MAX], addr[MULTIADDR_TEXT_MAX] = "";
+    struct peer_id self;
+
+    key_pair_peer_id(n->key, &self);
+    peer_id_format(&self, id);
+    if (n->local.naddrs)
+        multiaddr_format(multiaddr_slice(&n->addrs[0]), addr, sizeof(addr));
+    log_info("\"node started\" version=%s mode=%s peer_id=%s addr=%s sidecar=%s:%u api=%s:%u lcores=%u hugepages=%s",
+             CODECAST_VERSION, node_mode_names[n->cfg->mode], id, addr, n->cfg->sidecar_bind, n->cfg->sidecar_port,
+             n->cfg->api_bind, n->cfg->api_port, n->nworkers, n->plan.has_hugepages ? "yes" : "no");
+}
+
+struct node *node_start(const struct node_config *cfg, const struct key_pair *key, const struct node_options *opt,
+                        char err[512])
+{
+    struct node *n = calloc(1, sizeof(*n));
+    uint64_t now;
+
+    if (!n) {
+        snprintf(err, 512, "no memory");
+        return NULL;
+    }
+    n->cfg = cfg;
+    n->key = key;
+    n->hub_door.fd = -1;
+    rng_init_system(&n->net_rng);
+    /* Coefficients and jitter: fast and seeded from the system; keys use the other one. */
+    rng_init_seeded(&n->coding_rng, rng_u64(&n->net_rng));
+    noise_identity_init(&n->noise, key, &n->net_rng);
+    eal_plan_make(&n->plan, opt->lcores);
+    if (eal_start(&n->plan, "p2pnode", cfg->log_level == LOG_DEBUG_L, err))
+        goto fail;
+    n->nworkers = n->plan.workers;
+    for (unsigned i = 0; i < n->nworkers; i++)
+        if (worker_init(&n->workers[i])) {
+            snprintf(err, 512, "no descriptor for a doorbell");
+            goto fail;
+        }
+    now = clock_now_ns();
+    say_of_us(n);
+    if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) ||
+        launch(n, opt, err) || start_control(n, err))
+        goto fail;
+    say_started(n);
+    return n;
+fail:
+    node_stop(n);
+    return NULL;
+}
+
+static void stop_workers(struct node *n)
+{
+    for (unsigned i = 0; i < n->nworkers; i++)
+        worker_stop(&n->workers[i]);
+    rte_eal_mp_wait_lcore();
+    n->is_running = false;
+}
+
+void node_stop(struct node *n)
+{
+    if (!n)
+        return;
+    if (n->is_running && n->hub)
+        hub_leave(n->hub, n->api ? LEAVE_MS : 0);
+    api_stop(n->api);
+    sidecar_stop(n->sidecar);
+    if (n->is_running)
+        stop_workers(n);
+    if (n->hub)
+        hub_stop(n->hub);
+    if (n->has_coding)
+        coding_role_fini(&n->coding);
+    if (n->has_net)
+        net_role_fini(&n->net);
+    hub_free(n->hub);
+    xring_fini(&n->net_to_coding);
+    xring_fini(&n->coding_to_net);
+    xring_fini(&n->coding_to_hub);
+    xring_fini(&n->hub_to_coding);
+    for (unsigned i = 0; i < n->nworkers; i++)
+        worker_fini(&n->workers[i]);
+    xdoor_fini(&n->hub_door);
+    noise_identity_fini(&n->noise);
+    free(n);
+}

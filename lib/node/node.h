@@ -1,0 +1,24 @@
+/* node.h: a whole node: data path on lcores, hub, sidecar, API
+ * Shape:   configuration and identity -> a running node; node_wait blocks until asked to stop
+ * Owner:   the main thread
+ * Errors:  -1 and one sentence in err; everything begun is undone
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "node/config.h"
+#include "libp2p/keys.h"
+
+struct node;
+
+struct node_options {
+    bool is_spin;    /* never sleep: dedicated servers */
+    unsigned lcores; /* 0: by CPUs; 1: net and coding together; 2: split */
+};
+
+struct node *node_start(const struct node_config *cfg, const struct key_pair *key, const struct node_options *opt,
+                        char err[512]);
+/* Leaves the mesh, closes connections and stops, within 5 s. Frees. */
+void node_stop(struct node *n);
+
+#endif

@@ -1,0 +1,62 @@
+/* peers.h: connections and the peers behind them, as the coding role keeps them
+ * Shape:   a peer may have several connections (both sides dialed); one of them carries our pub/sub stream
+ * Owner:   coding role 0
+ * Limits:  PEERS_MAX peers, PEERS_MAX_CONNS connections; frames that arrive before our own stream is ready are held,
+ *          PEERS_HELD per peer
+ */
+#ifndef NODE_PEERS_H
+#define NODE_PEERS_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "net/net.h"
+#include "pubsub/pubsub.h"
+
+#define PEERS_MAX       1024
+#define PEERS_MAX_CONNS 2048
+#define PEERS_HELD      64
+
+struct peer {
+    pubsub_peer handle; /* index + 1; also its place in peers.slots */
+    struct peer_id id;
+    struct list conns;
+    net_conn_id stream;  /* the connection of our pub/sub stream; 0: none ready */
+    net_conn_id opening; /* where one is being opened; 0: none */
+    bool is_known;       /* pubsub_peer_up was called */
+    bool is_warned;      /* of another NODE_MODE */
+    unsigned protocol;
+    char agent[64];
+    uint64_t rtt_ns, queue_bytes, connected_ns;
+    struct buf *held[PEERS_HELD];
+    unsigned nheld;
+};
+
+struct peer_conn {
+    struct list node; /* in peer.conns */
+    struct peer *peer;
+    net_conn_id id;
+    struct multiaddr addr;
+    bool is_dialer, has_no_pubsub;
+    unsigned reopens;
+};
+
+struct peers {
+    struct peer *slots[PEERS_MAX];
+    struct map by_id, by_conn;
+    unsigned count;
+};
+
+void peers_init(struct peers *p, const uint8_t seed[16]);
+/* Releases held frames. */
+void peers_fini(struct peers *p);
+/* NULL: a limit is reached or there is no memory. */
+struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_id conn, uint64_t now);
+struct peer_conn *peers_conn(const struct peers *p, net_conn_id conn);
+struct peer *peers_at(const struct peers *p, pubsub_peer handle);
+/* Takes the connection away. True when the peer has no other; the peer itself lives until peers_drop. */
+bool peers_remove(struct peers *p, struct peer_conn *c);
+void peers_drop(struct peers *p, struct peer *peer);
+/* Another connection of the peer that may carry the stream; NULL none. */
+struct peer_conn *peers_other_conn(const struct peer *peer);
+
+#endif

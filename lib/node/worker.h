@@ -1,0 +1,29 @@
+/* worker.h: one lcore's loop: its roles in turn, then the idle wait
+ * Shape:   poll every role; after some time without work, sleep on the ports' descriptors and the doorbell until the
+ *          nearest deadline
+ * Owner:   one lcore; `stop` is set by another thread
+ * Units:   ns
+ */
+#ifndef NODE_WORKER_H
+#define NODE_WORKER_H
+
+#include "node/coding_role.h"
+#include "node/net_role.h"
+
+struct worker {
+    struct net_role *net;       /* NULL: none here */
+    struct coding_role *coding; /* NULL: none here */
+    struct xdoor door;
+    uint64_t spin_ns;           /* spins this long after the last work before it sleeps; UINT64_MAX: never sleeps */
+    uint32_t stop;              /* set by worker_stop */
+    uint64_t turns, sleeps;
+};
+
+int worker_init(struct worker *w);
+void worker_fini(struct worker *w);
+/* The lcore function: runs until worker_stop; returns 0. */
+int worker_run(void *worker);
+void worker_stop(struct worker *w);
+uint64_t clock_now_ns(void);
+
+#endif

@@ -1,0 +1,166 @@
+/* xcore.h: how roles talk: rings of messages by value, and doorbells
+ * Shape:   fixed-size messages through rte_ring; one producer and one consumer each. A message carries ownership of what
+ *          it points to; what must go back goes back by a message of its own (the *_HOME kinds)
+ * Owner:   each ring end belongs to one role; the control side's producer end is under the hub's mutex
+ * Source:  DPDK rte_ring with elements of our own size
+ * Limits:  a full ring takes nothing: the producer keeps the message and tries again next turn (counted)
+ *
+ *            events, frames, RPC bufs home            deliveries, traces, answers
+ *   net role ------------------------------> coding role ------------------------> control (hub thread)
+ *            <------------------------------             <------------------------
+ *            sends, dials, frames home                   publishes, subscriptions, payloads home
+ */
+#ifndef NODE_XCORE_H
+#define NODE_XCORE_H
+
+#include "net/net.h"
+#include "pubsub/pubsub.h"
+
+#define XMSG_HOMES 8 /* buffers that one *_HOME message carries */
+
+enum xmsg_type {
+    /* net -> coding */
+    X_EVENT,      /* event: a net_event other than RPC, on the heap; the receiver frees it */
+    X_RPC,        /* conn, protocol, buf: a frame; goes home by X_FRAMES_HOME */
+    X_SENT_HOME,  /* bufs: buffers that X_SEND lent are done with */
+    X_QUEUE,      /* conn, number: bytes waiting in its output */
+    X_DROPPED,    /* conn, number: bytes of an RPC that did not fit its queue */
+    /* coding -> net */
+    X_SEND,        /* conn, pieces: references are lent until X_SENT_HOME */
+    X_DIAL,        /* dial, on the heap; the receiver frees it */
+    X_PUBSUB_OPEN, /* conn */
+    X_CLOSE,       /* conn, number: 1 polite */
+    X_FRAMES_HOME, /* bufs */
+    /* control -> coding */
+    X_PUBLISH,       /* publish; comes back as X_PUBLISHED */
+    X_SUBSCRIBE,     /* publish->topic alone; comes back as X_PUBLISHED */
+    X_UNSUBSCRIBE,   /* the same */
+    X_PAYLOADS_HOME, /* bufs that X_DELIVER lent */
+    X_TRACE_HOME,    /* trace */
+    X_DELIVERY_HOME, /* delivery */
+    X_LEAVE,         /* leave the mesh and close every connection; answered by X_LEFT */
+    /* coding -> control */
+    X_PUBLISHED,    /* publish with its err set */
+    X_SOURCES_HOME, /* bufs: payloads that control published */
+    X_DELIVER,      /* delivery; comes back as X_DELIVERY_HOME, its payload by X_PAYLOADS_HOME */
+    X_TRACE,        /* trace; comes back as X_TRACE_HOME */
+    X_NOTE,         /* note, on the heap: a line to log; the receiver frees it */
+    X_LEFT,
+    /* any direction, round trip */
+    X_SNAPSHOT, /* snapshot: each role fills its part and passes it on; ends at control */
+};
+
+struct xdial {
+    struct multiaddr addr;
+    struct peer_id expect;
+    uint64_t token;
+};
+
+struct xpublish { /* made by control, comes home to control */
+    char topic[PUBSUB_TOPIC_MAX + 1];
+    struct buf *payload;
+    uint8_t sha256[32];
+    int err;
+    enum xmsg_type kind;
+};
+
+struct xtrace {
+    struct xtrace *next;
+    uint64_t unix_ns;
+    struct pubsub_trace t;
+};
+
+struct xdelivery { /* of the coding role's fixed stock; comes home as X_DELIVERY_HOME */
+    struct xdelivery *next;
+    char topic[PUBSUB_TOPIC_MAX + 1];
+    struct buf *payload;
+    struct peer_id from, upstream;
+    uint8_t k;
+};
+
+struct xnote {
+    int level;
+    char text[400];
+};
+
+struct snapshot; /* snapshot.h */
+
+struct xmsg {
+    enum xmsg_type type;
+    uint32_t protocol;
+    net_conn_id conn;
+    union {
+        uint64_t number;
+        struct buf *buf;
+        struct net_event *event;
+        struct xdial *dial;
+        struct xpublish *publish;
+        struct xtrace *trace;
+        struct xdelivery *delivery;
+        struct snapshot *snapshot;
+        struct xnote *note;
+        struct {
+            struct buf *buf[XMSG_HOMES];
+            uint32_t count;
+        } homes;
+        struct {
+            struct net_piece piece[NET_MAX_PIECES];
+            uint32_t count;
+        } send;
+    };
+};
+
+/* A sleeper's bell: an eventfd that producers write only when its owner has said that it sleeps. */
+struct xdoor {
+    int fd;
+    uint32_t is_asleep; /* the one flag that two threads touch: stores and loads in xcore.c alone */
+};
+
+int xdoor_init(struct xdoor *d);
+void xdoor_fini(struct xdoor *d);
+void xdoor_ring(struct xdoor *d);
+/* The owner says it is about to sleep; it must then look at its rings once more before it waits on fd. */
+void xdoor_sleep(struct xdoor *d);
+void xdoor_wake(struct xdoor *d);
+
+struct rte_ring;
+struct xring {
+    struct rte_ring *ring;
+    struct xdoor *door; /* of the consumer */
+    uint64_t pushed, full;
+    uint32_t peak;
+};
+
+/* depth: a power of two. 0 or -1 (no memory). */
+int xring_init(struct xring *r, const char *name, unsigned depth, struct xdoor *consumer);
+void xring_fini(struct xring *r);
+/* Single producer. False: full, the message stays the caller's. */
+bool xring_push_sp(struct xring *r, const struct xmsg *m);
+/* Single consumer. */
+bool xring_pop_sc(struct xring *r, struct xmsg *m);
+bool xring_is_empty(const struct xring *r);
+unsigned xring_count(const struct xring *r);
+unsigned xring_room(const struct xring *r);
+
+/* A producer's end with a few messages kept back while the ring is full, so that rare messages (dials, closes, answers)
+ * are never lost. A role takes new input only while nothing is kept back. */
+#define XOUT_HELD 32
+struct xout {
+    struct xring *ring;
+    struct xmsg held[XOUT_HELD];
+    unsigned nheld;
+};
+/* False: the ring is full and so is the store (a role that follows the rule above never sees it). */
+bool xout_send(struct xout *o, const struct xmsg *m);
+/* Sends what is kept back. True when nothing is left. */
+bool xout_flush(struct xout *o);
+
+/* Buffers on their way home, kept in a list (buf->next) until the ring takes them. */
+struct xhomes {
+    struct buf *head, *tail;
+};
+void xhomes_add(struct xhomes *h, struct buf *b);
+/* Sends as many as the ring takes. True when none are left. */
+bool xhomes_flush_sp(struct xhomes *h, struct xring *r, enum xmsg_type type);
+
+#endif
