@@ -86,6 +86,8 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
     metrics_gauge(m, "codecast_generations", "Generations known", (double)p->generations_now);
     metrics_gauge(m, "codecast_rows_bytes", "Bytes held in rows of undecoded generations", (double)p->rows_bytes);
     metrics_gauge(m, "codecast_kept_bytes", "Bytes of messages kept for late peers", (double)p->kept_bytes);
+    counter(m, "codecast_", "seen_evicted_total", "Message ids forgotten early because the cache was full", p->seen_evicted);
+    counter(m, "codecast_", "kept_evicted_total", "Kept messages let go early because of the bound in bytes", p->mcache_evicted);
     metrics_gauge(m, "codecast_seen_messages", "Message ids remembered", (double)p->seen_now);
 }
 
@@ -119,11 +121,14 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     struct metrics_label in = {"direction", "in"}, out = {"direction", "out"};
 
     metrics_family(m, "optimum_bandwidth_total_bytes", "counter", "Bytes on the wire of peer connections");
-    metrics_u64(m, &in, 1, n->bytes_in);
-    metrics_u64(m, &out, 1, n->bytes_out);
+    metrics_u64(m, &in, 1, n->wire_bytes_in);
+    metrics_u64(m, &out, 1, n->wire_bytes_out);
     metrics_family(m, "optimum_bandwidth_messages_total", "counter", "RPC frames of peers");
     metrics_u64(m, &in, 1, n->frames_in);
     metrics_u64(m, &out, 1, n->frames_out);
+    metrics_family(m, "optimum_bandwidth_traffic_bytes_total", "counter", "Bytes of RPC frames of peers");
+    metrics_u64(m, &in, 1, n->bytes_in);
+    metrics_u64(m, &out, 1, n->bytes_out);
     metrics_family(m, "optimum_conn_total_connections", "counter", "Connections made since the start");
     metrics_u64(m, &in, 1, n->conns_in);
     metrics_u64(m, &out, 1, n->conns_out);
@@ -134,6 +139,9 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "handshakes_failed_total", "Handshakes that failed", n->handshakes_failed);
     counter(m, "codecast_", "dials_failed_total", "Dials that failed", n->dials_failed);
     counter(m, "codecast_", "frames_oversize_total", "Connections cut because of an oversize frame", n->frames_oversize);
+    counter(m, "codecast_", "frames_no_memory_total", "Connections cut because a frame found no memory", n->frames_no_memory);
+    counter(m, "codecast_", "frames_stalled_total", "Connections cut because a frame stopped half way", n->frames_stalled);
+    counter(m, "codecast_", "streams_replaced_total", "Inbound streams replaced by a newer one", n->streams_replaced);
     counter(m, "codecast_", "frames_unassigned_total", "Frames of peers whose stream never became ready", s->frames_dropped);
     counter(m, "codecast_", "queue_full_total", "RPCs refused by a full connection queue", n->queue_full);
     counter(m, "codecast_", "pool_refused_total", "Buffers refused by a full pool", s->pool_refused);

@@ -374,6 +374,11 @@ bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer ha
     return l && link_is_mesh(l);
 }
 
+unsigned pubsub_generations(const struct pubsub *ps, struct coded_generation_info *out, unsigned cap)
+{
+    return ps->coded ? coded_generations(ps->coded, out, cap) : 0;
+}
+
 void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
 {
     *out = ps->c;

@@ -140,6 +140,10 @@ unsigned pubsub_topics(const struct pubsub *ps, struct pubsub_topic_info *out, u
 /* Is p in our mesh of topic? */
 bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer p);
 
+/* Generations that the coded router knows (coded.h); none in gossip mode. */
+struct coded_generation_info;
+unsigned pubsub_generations(const struct pubsub *ps, struct coded_generation_info *out, unsigned cap);
+
 struct pubsub_counters {
     uint64_t published, delivered, delivered_bytes, duplicates, rejected, invalid_rpc, oversize;
     uint64_t rpc_in, rpc_out, rpc_in_bytes, rpc_out_bytes, rpc_dropped;
