@@ -110,13 +110,14 @@ int session_input(struct session *s, struct slice *in, uint64_t now);
 enum session_event_type {
     SESSION_UP,              /* peer: handshake done, streams may be opened */
     SESSION_IDENTIFIED,      /* identity: the first time, and again after each push (merged) */
-    SESSION_IDENTIFY_FAILED, /* err: no answer in time or a wrong one; the session lives on */
+    SESSION_IDENTIFY_FAILED, /* err: no answer in time or a wrong one; the session lives on, a late answer is still told */
     SESSION_STREAM_OPENED,   /* stream, protocol: theirs, index in cfg.accepts; set its user now */
     SESSION_STREAM_READY,    /* stream, user, protocol: ours, index in the list proposed */
-    SESSION_STREAM_REFUSED,  /* stream, user, err: ours; the peer speaks none of them, or time ran out. The stream is gone */
+    SESSION_STREAM_REFUSED,  /* stream, user, err: ours; -SESSION_EMULTISTREAM: the peer speaks none of them,
+                                -SESSION_ETIMEOUT, -SESSION_ENOSTREAM: it dropped the stream. The stream is gone */
     SESSION_STREAM_DATA,     /* stream, user, data; its bytes are credited to the peer at the next call */
-    SESSION_STREAM_EOF,      /* stream, user: the peer's write side is closed; ours may go on. When ours was closed
-                                before, the stream is gone after this event */
+    SESSION_STREAM_EOF,      /* stream, user: the peer's write side is closed; ours may go on. Once both have ended
+                                (whichever is last) the stream is gone, without another event */
     SESSION_STREAM_RESET,    /* stream, user: the peer dropped it; the stream is gone */
     SESSION_STREAM_WRITABLE, /* stream, user: after a FULL, its queue fell to half its limit */
     SESSION_RTT,             /* rtt_ns */
@@ -193,7 +194,7 @@ uint64_t session_stream_queued_bytes(const struct session *s, uint32_t stream);
 uint64_t session_stream_room_bytes(const struct session *s, uint32_t stream);
 /* The same over all streams. */
 uint64_t session_queued_bytes(const struct session *s);
-/* Half close: FIN follows what is queued. When the peer's side has ended too the stream is gone without an event. */
+/* Half close: FIN follows what is queued. */
 int session_stream_close(struct session *s, uint32_t stream);
 /* Drops the stream both ways, queued bytes included; no further event names it. */
 int session_stream_reset(struct session *s, uint32_t stream);
@@ -212,6 +213,6 @@ struct session_counters {
     uint64_t identify_bad, pushes_in, pushes_out;
     uint32_t streams_now;
 };
-const struct session_counters *session_counters(const struct session *s);
+void session_counters_get(const struct session *s, struct session_counters *out);
 
 #endif

@@ -151,6 +151,8 @@ struct yamux_gather {
 };
 
 void yamux_gather_begin(struct yamux_gather *g, size_t max_bytes);
+/* Bytes that are not yamux's ahead of its first frame, at most YAMUX_SMALL_MAX / 2 in all: copied. */
+void yamux_gather_copy(struct yamux_gather *g, struct slice s);
 /* Adds frames, at most max_bytes in all: first what concerns the whole session, then streams' control frames, then
  * data, streams in turn. The pieces point into queued buffers and into g. */
 void yamux_gather(struct yamux *y, struct yamux_gather *g, uint64_t now);

@@ -1,6 +1,8 @@
 /* yamux_out.c: frames out. */
 #include "libp2p/yamux.h"
 
+#include <assert.h>
+
 #include "libp2p/yamux_pvt.h"
 
 /* Little pieces are cheaper to copy together than to hand to the cipher one by one. */
@@ -43,6 +45,14 @@ static uint8_t *add_small(struct yamux_gather *g, uint32_t n)
     g->nsmall += n;
     g->bytes += n;
     return p;
+}
+
+void yamux_gather_copy(struct yamux_gather *g, struct slice s)
+{
+    uint8_t *p = add_small(g, (uint32_t)s.len);
+
+    assert(p && s.len <= YAMUX_SMALL_MAX / 2);
+    memcpy(p, s.p, s.len);
 }
 
 static bool put_head(struct yamux *y, struct yamux_gather *g, enum yamux_type type, unsigned flags, uint32_t stream,
