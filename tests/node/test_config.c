@@ -1,0 +1,150 @@
+#include "testing.h"
+
+#include "node/config.h"
+
+static const char *lookup(void *ctx, const char *name)
+{
+    const char *const *kv = ctx;
+
+    for (; *kv; kv += 2)
+        if (strcmp(kv[0], name) == 0)
+            return kv[1];
+    return NULL;
+}
+
+#define ID "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+
+static struct node_config cfg;
+
+static unsigned load(const char *const *env, struct settings_report *rep)
+{
+    memset(rep, 0, sizeof(*rep));
+    return node_config_load(&cfg, lookup, (void *)(uintptr_t)env, rep);
+}
+
+static void test_config_defaults_are_those_operators_know(void **state)
+{
+    const char *env[] = {"CLUSTER_ID", "n1", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(env, &rep), 0);
+    assert_int_equal(rep.warnings, 0);
+    assert_int_equal(cfg.mode, NODE_OPTIMUM);
+    assert_int_equal(cfg.active->port, 7070);
+    assert_int_equal(cfg.active->max_msg_bytes, 1048576);
+    assert_true(cfg.active->mesh_target == 6 && cfg.active->mesh_min == 4 && cfg.active->mesh_max == 12);
+    assert_true(cfg.shard_factor == 4 && cfg.shard_mult == 1.5 && cfg.threshold == 0.75);
+    assert_true(cfg.sidecar_port == 33212 && cfg.api_port == 9090);
+    assert_string_equal(cfg.identity_dir, "/identity");
+}
+
+static void test_config_gossipsub_values_fall_back_to_their_twins(void **state)
+{
+    const char *plain[] = {"CLUSTER_ID", "n1", "NODE_MODE", "gossipsub", NULL};
+    const char *twins[] = {"CLUSTER_ID", "n1", "NODE_MODE", "gossipsub", "OPTIMUM_PORT", "7171", "OPTIMUM_MESH_TARGET", "8",
+                           "OPTIMUM_MAX_MSG_SIZE", "2097152", "GOSSIPSUB_MESH_TARGET", "7", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(plain, &rep), 0);
+    assert_int_equal(cfg.active->port, 6060);
+    assert_int_equal(load(twins, &rep), 0);
+    assert_int_equal(cfg.active->port, 7171);
+    assert_int_equal(cfg.active->mesh_target, 7);
+    assert_int_equal(cfg.active->max_msg_bytes, 2097152);
+    assert_int_equal(cfg.active->mesh_min, 4);
+}
+
+static void test_config_every_broken_rule_is_one_clear_line(void **state)
+{
+    static const struct {
+        const char *name, *value, *want;
+    } bad[] = {
+        {"CLUSTER_ID", "has space", "CLUSTER_ID=has space: may hold letters"},
+        {"CLUSTER_ID", "a/b", "CLUSTER_ID=a/b: "},
+        {"NODE_MODE", "fast", "NODE_MODE=fast: must be one of optimum, gossipsub"},
+        {"SIDECAR_PORT", "70000", "SIDECAR_PORT=70000: must be a port from 1 to 65535"},
+        {"SIDECAR_PORT", "9090", "SIDECAR_PORT=9090: is also API_PORT"},
+        {"SIDECAR_PORT", "7070", "SIDECAR_PORT=7070: is also the mesh's port"},
+        {"API_PORT", "0", "API_PORT=0: "},
+        {"API_PORT", "7070", "API_PORT=7070: is also the mesh's port"},
+        {"OPTIMUM_PORT", "x", "OPTIMUM_PORT=x: "},
+        {"OPTIMUM_MAX_MSG_SIZE", "0", "OPTIMUM_MAX_MSG_SIZE=0: "},
+        {"OPTIMUM_MAX_MSG_SIZE", "1MB", "OPTIMUM_MAX_MSG_SIZE=1MB: "},
+        {"OPTIMUM_MESH_TARGET", "3", "OPTIMUM_MESH_TARGET=3: must be MIN <= TARGET <= MAX"},
+        {"OPTIMUM_MESH_TARGET", "13", "OPTIMUM_MESH_TARGET=13: must be MIN <= TARGET <= MAX"},
+        {"OPTIMUM_MESH_MIN", "7", "OPTIMUM_MESH_TARGET=6: must be MIN <= TARGET <= MAX"},
+        {"OPTIMUM_MESH_MAX", "5", "OPTIMUM_MESH_TARGET=6: "},
+        {"OPTIMUM_MESH_MIN", "-1", "OPTIMUM_MESH_MIN=-1: "},
+        {"OPTIMUM_SHARD_FACTOR", "0", "OPTIMUM_SHARD_FACTOR=0: must be a whole number from 1 to 255"},
+        {"OPTIMUM_SHARD_FACTOR", "256", "OPTIMUM_SHARD_FACTOR=256: "},
+        {"OPTIMUM_SHARD_MULT", "0", "OPTIMUM_SHARD_MULT=0: must be a number > 0"},
+        {"OPTIMUM_SHARD_MULT", "-1", "OPTIMUM_SHARD_MULT=-1: "},
+        {"OPTIMUM_THRESHOLD", "0", "OPTIMUM_THRESHOLD=0: must be a number > 0 and <= 1"},
+        {"OPTIMUM_THRESHOLD", "1.1", "OPTIMUM_THRESHOLD=1.1: "},
+        {"BOOTSTRAP_PEERS", "/ip4/10.0.0.1/tcp/7070/p2p/", "BOOTSTRAP_PEERS=/ip4/10.0.0.1/tcp/7070/p2p/: the peer id after /p2p/ is empty"},
+        {"BOOTSTRAP_PEERS", "/ip4/10.0.0.1/tcp/7070", "BOOTSTRAP_PEERS=/ip4/10.0.0.1/tcp/7070: must end in /p2p/"},
+        {"BOOTSTRAP_PEERS", "10.0.0.1:7070", "BOOTSTRAP_PEERS=10.0.0.1:7070: not an address"},
+        {"BOOTSTRAP_PEERS", "/ip4/10.0.0.1/tcp/7070/p2p/nonsense", "BOOTSTRAP_PEERS=/ip4/10.0.0.1/tcp/7070/p2p/nonsense: not an"},
+        {"BOOTSTRAP_PEERS", "/ip4/999.0.0.1/tcp/7070/p2p/" ID, "BOOTSTRAP_PEERS="},
+        {"ANNOUNCE_ADDRS", "here", "ANNOUNCE_ADDRS=here: not an address"},
+        {"NET_DRIVER", "dpdk", "NET_DRIVER=dpdk: must be one of auto, kernel, af_packet"},
+        {"LOG_LEVEL", "loud", "LOG_LEVEL=loud: must be one of debug, info, warn, error"},
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *env[] = {bad[i].name, bad[i].value, "CLUSTER_ID", "n1", NULL};
+        struct settings_report rep;
+        assert_int_equal(load(env, &rep), 1);
+        assert_true(rep.is_fatal[0]);
+        if (strncmp(rep.lines[0], bad[i].want, strlen(bad[i].want)) != 0)
+            fail_msg("got \"%s\", want \"%s...\"", rep.lines[0], bad[i].want);
+    }
+    const char *none[] = {NULL};
+    struct settings_report rep;
+    assert_int_equal(load(none, &rep), 1);
+    assert_string_equal(rep.lines[0], "CLUSTER_ID is not set: must be set: a name for this node, of letters, digits, '-', '_' and '.'");
+}
+
+static void test_config_warns_without_failing(void **state)
+{
+    static const struct {
+        const char *name, *value, *want;
+    } odd[] = {
+        {"OPTIMUM_MESH_MIN", "6", "OPTIMUM_MESH_TARGET=6: equals OPTIMUM_MESH_MIN"},
+        {"OPTIMUM_MESH_MAX", "6", "OPTIMUM_MESH_TARGET=6: equals OPTIMUM_MESH_MAX"},
+        {"OPTIMUM_SHARD_MULT", "0.5", "OPTIMUM_SHARD_MULT=0.5: below 1.0"},
+        {"SIDECAR_PORT", "80", "SIDECAR_PORT=80: below 1024"},
+    };
+
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        const char *env[] = {"CLUSTER_ID", "n1", odd[i].name, odd[i].value, NULL};
+        struct settings_report rep;
+        assert_int_equal(load(env, &rep), 0);
+        assert_int_equal(rep.warnings, 1);
+        if (strncmp(rep.lines[0], odd[i].want, strlen(odd[i].want)) != 0)
+            fail_msg("got \"%s\", want \"%s...\"", rep.lines[0], odd[i].want);
+    }
+}
+
+static void test_config_reads_lists(void **state)
+{
+    const char *env[] = {"CLUSTER_ID", "n1", "BOOTSTRAP_PEERS", " /ip4/10.0.0.1/tcp/7070/p2p/" ID " ,, /dns4/host/tcp/1/p2p/" ID ",",
+                         "ANNOUNCE_ADDRS", "/ip4/192.0.2.7/tcp/7070", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(env, &rep), 0);
+    assert_int_equal(cfg.nbootstrap, 2);
+    assert_int_equal(cfg.nannounce, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config_defaults_are_those_operators_know),
+        cmocka_unit_test(test_config_gossipsub_values_fall_back_to_their_twins),
+        cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
+        cmocka_unit_test(test_config_warns_without_failing),
+        cmocka_unit_test(test_config_reads_lists),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
