@@ -1,6 +1,8 @@
 /* The core in a network: everyone gets every message once, whatever happens to links and nodes. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
