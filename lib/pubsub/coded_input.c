@@ -1,0 +1,376 @@
+/* coded_input.c: headers and shards as they arrive */
+#include <math.h>
+#include <stdlib.h>
+
+#include "pubsub/coded_int.h"
+#include "pubsub/generation_header.h"
+
+static void breach(struct coded *c, pubsub_peer p, const char *rule)
+{
+    if (!coded_peer_find(c, p))
+        return; /* named before in the same breath */
+    c->host.penalize(c->host.core, p, INFINITY, rule);
+}
+
+void coded_trace(struct coded *c, enum pubsub_trace_type type, const struct generation *g, pubsub_peer p, struct slice coefs)
+{
+    struct pubsub_trace *t = &c->trace;
+    const struct peer_id *id;
+
+    if (!c->cfg.has_trace)
+        return;
+    id = c->host.peer_id(c->host.core, p);
+    t->type = type;
+    t->peer = p;
+    t->peer_id = id ? *id : (struct peer_id){0};
+    memcpy(t->msg_id, g->id, CODED_ID_BYTES);
+    t->msg_id_len = CODED_ID_BYTES;
+    t->coefs_len = g->shape.k;
+    if (coefs.len == 1) {
+        memset(t->coefs, 0, g->shape.k);
+        t->coefs[coefs.p[0]] = 1;
+    } else {
+        memcpy(t->coefs, coefs.p, g->shape.k);
+    }
+    memcpy(t->topic, g->topic.p, g->topic.len);
+    t->topic[g->topic.len] = 0;
+    t->reason = NULL;
+    t->length = g->shape.shard_bytes;
+    c->host.trace(c->host.core, t);
+}
+
+static bool is_wanted(struct coded *c, const struct coded_header *h)
+{
+    if (!c->host.is_subscribed(c->host.core, h->topic) || slice_is_equal(h->from, peer_id_slice(&c->self))) {
+        c->host.counters->control_ignored++;
+        return false;
+    }
+    if (h->shape.size_bytes > c->cfg.max_msg_bytes) {
+        c->host.counters->oversize++;
+        return false;
+    }
+    return true;
+}
+
+static struct generation *header_accept(struct coded *c, struct coded_peer *peer, const struct coded_header *h,
+                                        const uint8_t *id, uint64_t now)
+{
+    struct generation *g = NULL;
+    struct buf *field;
+    struct wr w;
+
+    field = buf_new(CODED_HEADER_MAX);
+    if (!field)
+        return NULL;
+    w = wr_of(field->data, field->cap);
+    coded_header_put(&w, h->core, h->signature);
+    field->len = (uint32_t)w.len;
+    if (!w.bad)
+        g = generation_new(h, field);
+    buf_unref(field);
+    if (!g)
+        return NULL;
+    memcpy(g->id, id, CODED_ID_BYTES);
+    return coded_add(c, g, peer, now) ? NULL : g;
+}
+
+static void on_header(struct coded *c, struct coded_peer *peer, struct slice content, uint64_t now)
+{
+    struct generation_link *l;
+    struct generation *g;
+    struct coded_header h;
+    uint8_t id[CODED_ID_BYTES];
+    int err = coded_header_read(content, &h);
+
+    c->host.counters->headers_in++;
+    if (err) {
+        c->host.counters->headers_bad++;
+        breach(c, peer->p, coded_err_name(err));
+        return;
+    }
+    generation_header_id(&h, id);
+    g = coded_find(c, id);
+    if (!g) {
+        if (coded_is_done(c, id, now) || !is_wanted(c, &h) || !coded_may_add(c, peer, &h.shape, now))
+            return;
+        err = generation_header_verify(&h);
+        if (err) {
+            c->host.counters->headers_bad++;
+            breach(c, peer->p, coded_err_name(err));
+            return;
+        }
+        g = header_accept(c, peer, &h, id, now);
+        if (!g)
+            return;
+        coded_near_topic(c, g->topic, now);
+    }
+    l = generation_link(g, peer->p, true);
+    if (l)
+        l->has_header = true;
+    coded_repair_arm(c, g, now);
+}
+
+/* Rows that did not decode: who sent what they should not have? Collected first, for penalize may drop peers. */
+static void name_liars(struct coded *c, struct generation *g)
+{
+    struct buf *scratch = g->dropped_count ? buf_new(g->shape.shard_bytes) : NULL;
+    pubsub_peer liars[RLNC_K_MAX], passers[RLNC_K_MAX];
+    unsigned nliars = 0, npassers = 0;
+
+    for (unsigned i = 0; scratch && i < g->dropped_count; i++) {
+        const struct generation_row *r = &g->dropped[i];
+
+        if (generation_dropped_is_genuine(g, i, scratch->data))
+            continue;
+        c->host.counters->shards_forged++;
+        if (!r->from)
+            continue;
+        if (r->is_second_hand)
+            passers[npassers++] = r->from;
+        else
+            liars[nliars++] = r->from;
+    }
+    buf_unref(scratch);
+    generation_release_dropped(g);
+    for (unsigned i = 0; i < npassers; i++)
+        c->host.penalize(c->host.core, passers[i], 0.5, "coded: passed on a forged shard");
+    for (unsigned i = 0; i < nliars; i++)
+        breach(c, liars[i], "coded: forged coded shard");
+}
+
+static void on_decoded(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint64_t wait = coded_pace_wait(&c->arrivals);
+    pubsub_peer upstream = g->last_from;
+
+    c->host.counters->decoded++;
+    g->is_gate_open = true;
+    coded_decoded(c, g, now);
+    coded_push_done(c, g);
+    if (c->cfg.mult > 1) {
+        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
+        coded_reschedule(c, g);
+    }
+    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k);
+    if (g->dropped_count)
+        name_liars(c, g);
+}
+
+void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint32_t before = g->bytes;
+    struct buf *payload = coded_alloc(c, g->shape.size_bytes);
+
+    if (!payload) {
+        c->host.counters->decode_failed++;
+        g->repair_at_ns = now + 100 * CODED_MS; /* the timer tries again */
+        coded_reschedule(c, g);
+        return;
+    }
+    if (generation_decode(g, payload, c->scratch)) {
+        buf_unref(payload);
+        c->host.counters->decode_failed++;
+        coded_charge(c, g, before);
+        g->round = 0;
+        coded_repair_run(c, g, now);
+        return;
+    }
+    coded_charge(c, g, before);
+    on_decoded(c, g, now);
+}
+
+/* Whether a shard that came was asked for, and what it tells about the time answers take. */
+static bool take_answer(struct coded *c, struct generation_link *l, const struct coded_shard *s, uint64_t now)
+{
+    bool is_coded = s->coefs.len > 1, is_asked;
+
+    if (!l->asked_ns)
+        return false;
+    is_asked = is_coded || coded_bits_has(&l->asked, s->coefs.p[0]);
+    if (is_asked)
+        coded_pace_sample(&c->answers, now - l->asked_ns);
+    if (!is_coded)
+        coded_bits_del(&l->asked, s->coefs.p[0]);
+    if (coded_bits_is_empty(&l->asked))
+        l->asked_ns = 0;
+    l->failed = 0;
+    return is_asked;
+}
+
+/* Form against header; NULL: fits, else the rule broken. */
+static const char *shard_misfit(const struct generation *g, const struct coded_shard *s)
+{
+    unsigned k = g->shape.k, nonzero = 0;
+
+    if (s->rank > k)
+        return "coded: rank does not fit the generation";
+    if (s->coefs.len == 1) {
+        if (s->coefs.p[0] >= k)
+            return "coded: shard index out of range";
+        return s->payload.len == rlnc_shape_length(&g->shape, s->coefs.p[0]) ? NULL : "coded: wrong shard length";
+    }
+    if (s->coefs.len != k)
+        return "coded: wrong number of coefficients";
+    for (unsigned i = 0; i < k; i++)
+        nonzero |= s->coefs.p[i];
+    if (!nonzero)
+        return "coded: all coefficients are zero";
+    return s->payload.len == g->shape.shard_bytes ? NULL : "coded: wrong shard length";
+}
+
+static enum generation_verdict add(struct coded *c, struct generation *g, const struct coded_shard *s, struct buf *frame,
+                                   pubsub_peer p)
+{
+    uint32_t before = g->bytes;
+    enum generation_verdict v;
+
+    if (s->coefs.len == 1)
+        v = generation_add_source(g, s->coefs.p[0], s->payload, frame, p);
+    else
+        v = generation_add_coded(g, s->coefs, s->payload, frame, p, s->flags & CODED_SHARD_SECOND_HAND);
+    coded_charge(c, g, before);
+    return v;
+}
+
+static void count_verdict(struct coded *c, const struct generation *g, enum generation_verdict v, pubsub_peer p,
+                          struct slice coefs)
+{
+    struct pubsub_counters *n = c->host.counters;
+
+    switch (v) {
+    case GENERATION_NEW:
+        n->shards_new++;
+        coded_trace(c, TRACE_NEW_SHARD, g, p, coefs);
+        break;
+    case GENERATION_DUPLICATE:
+        n->shards_duplicate++;
+        coded_trace(c, TRACE_DUPLICATE_SHARD, g, p, coefs);
+        break;
+    case GENERATION_VERIFIED:
+    case GENERATION_UNHELPFUL:
+        n->shards_unhelpful++;
+        coded_trace(c, TRACE_UNHELPFUL_SHARD, g, p, coefs);
+        break;
+    case GENERATION_FORGED: n->shards_forged++; break;
+    }
+}
+
+static void open_gate(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint64_t wait = coded_pace_wait(&c->arrivals);
+
+    if (g->is_gate_open || (double)g->rank.rank < c->cfg.threshold * g->shape.k)
+        return;
+    g->is_gate_open = true;
+    if (c->cfg.mult > 1 && !rlnc_rank_is_full(&g->rank))
+        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
+}
+
+static void useful(struct coded *c, struct generation *g, enum generation_verdict v, const struct coded_shard *s,
+                   pubsub_peer p, bool is_answer, uint64_t now)
+{
+    if (v == GENERATION_NEW && !is_answer && g->rank.rank > 1)
+        coded_pace_sample(&c->arrivals, now - g->progress_ns);
+    coded_progress(c, g, now);
+    g->last_from = p;
+    open_gate(c, g, now);
+    if (s->coefs.len == 1 && !is_answer)
+        coded_push_source(c, g, s->coefs.p[0], p, s->sent);
+    if (rlnc_rank_is_full(&g->rank)) {
+        coded_try_decode(c, g, now);
+        return;
+    }
+    if (s->coefs.len == 1 && g->hint_at_ns == TIMER_NEVER)
+        g->hint_at_ns = now + coded_pace_wait(&c->arrivals);
+    g->repair_at_ns = TIMER_NEVER;
+    coded_repair_arm(c, g, now);
+    coded_reschedule(c, g);
+}
+
+/* Reasons not to look at a shard's bytes at all. */
+static bool is_refused(struct coded *c, const struct generation *g, const struct generation_link *l, const struct coded_shard *s)
+{
+    struct coded_peer *payer = coded_peer_find(c, g->charged);
+    bool is_full = c->rows_bytes + s->payload.len > c->cfg.rows_bytes ||
+                   (payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2);
+    bool is_doubtful = s->coefs.len > 1 && g->failures && (!l || l->is_suspect || g->failures > 2);
+
+    if (!is_full && !is_doubtful)
+        return false;
+    c->host.counters->shards_refused++;
+    return true;
+}
+
+static void on_shard(struct coded *c, struct coded_peer *peer, struct slice content, struct buf *frame, uint64_t now)
+{
+    enum generation_verdict v;
+    struct generation_link *l;
+    struct generation *g;
+    struct coded_shard s;
+    pubsub_peer p = peer->p;
+    const char *misfit;
+    bool is_answer;
+    int err = coded_shard_read(content, &s);
+
+    c->host.counters->shards_in++;
+    c->host.counters->shards_in_bytes += s.payload.len;
+    if (err) {
+        breach(c, p, coded_err_name(err));
+        return;
+    }
+    g = coded_find(c, s.id);
+    if (!g) {
+        if (coded_is_done(c, s.id, now)) {
+            c->host.counters->shards_unnecessary++;
+            return;
+        }
+        c->host.counters->shards_refused++;
+        coded_ask_header(c, peer, s.id, now);
+        return;
+    }
+    misfit = shard_misfit(g, &s);
+    if (misfit) {
+        c->host.counters->shards_forged++;
+        breach(c, p, misfit);
+        return;
+    }
+    l = generation_link(g, p, true);
+    if (l) {
+        l->rank = s.rank > l->rank ? s.rank : l->rank;
+        l->is_done |= s.rank == g->shape.k;
+        l->has_header = true;
+        l->heard_ns = now;
+        if (s.coefs.len == 1)
+            coded_bits_put(&l->has, s.coefs.p[0]);
+    }
+    if (generation_is_decoded(g)) {
+        c->host.counters->shards_unnecessary++;
+        coded_trace(c, TRACE_UNNECESSARY_SHARD, g, p, s.coefs);
+        return;
+    }
+    is_answer = l && take_answer(c, l, &s, now);
+    if (is_refused(c, g, l, &s))
+        return;
+    v = add(c, g, &s, frame, p);
+    count_verdict(c, g, v, p, s.coefs);
+    if (v == GENERATION_FORGED)
+        breach(c, p, "coded: shard does not match its hash");
+    else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
+        useful(c, g, v, &s, p, is_answer, now);
+}
+
+void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now)
+{
+    struct coded_peer *peer = coded_peer_find(c, p);
+
+    if (!peer)
+        return;
+    switch (field) {
+    case CODED_HEADER: on_header(c, peer, content, now); break;
+    case CODED_SHARD: on_shard(c, peer, content, frame, now); break;
+    case CODED_HAVE: coded_on_have(c, p, content, now); break;
+    case CODED_WANT: coded_on_want(c, p, content, now); break;
+    case CODED_NEAR: coded_on_near(c, p, content); break;
+    default: c->host.counters->control_ignored++; break; /* a later version's */
+    }
+}

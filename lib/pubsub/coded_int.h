@@ -1,0 +1,162 @@
+/* coded_int.h: the coded router's insides, shared by the coded*.c files alone
+ * Owner:   the pub/sub core
+ * Rule:    host->penalize may call coded_peer_down before it returns: it is the last thing a function does with a peer
+ */
+#ifndef PUBSUB_CODED_INT_H
+#define PUBSUB_CODED_INT_H
+
+#include "base/map.h"
+#include "pubsub/coded.h"
+#include "pubsub/coded_pace.h"
+#include "pubsub/generation.h"
+#include "pubsub/seen.h"
+
+#define CODED_MS 1000000ull
+
+enum {
+    CODED_SMALL_PER_SHARD = 1024,     /* default small-message rule: a source shard should carry at least this much ... */
+    CODED_SMALL_MAX_BYTES = 65536,    /* ... but payloads above this are always coded */
+    CODED_UNDECODED_MAX = 4096,       /* undecoded generations in all */
+    CODED_UNDECODED_PER_PEER = 512,   /* brought by one peer */
+    CODED_SEEN_MAX = 1 << 17,         /* ids of finished generations, 120 s */
+    CODED_MESH_MAX = 64,              /* peers of one topic that we look at */
+    CODED_PEERS_MAX = 4096,
+    CODED_ASKS_PER_SECOND = 64,       /* headers we ask one peer for */
+    CODED_NEAR_TOPICS = 8,            /* neighbour lists kept per peer, and topics we tell ours for times 8 */
+    CODED_OFFER_MAX = 256,            /* generations offered on GRAFT */
+    CODED_GOSSIP_MAX = 64,            /* generations gossiped per heartbeat */
+    CODED_GOSSIP_PEERS = 3,           /* peers outside the mesh that hear of each */
+    CODED_GOSSIP_BEATS = 5,           /* heartbeats during which a decoded generation is gossiped */
+    CODED_ASK_WIDTH = 3,              /* peers with the whole message that share one repair */
+    CODED_PROBE_WIDTH = 16,           /* peers asked what they have */
+    CODED_HINTS_MAX = 8,              /* HAVEs to one peer before decoding */
+    CODED_SPOKEN_MAX = 128,           /* unknown ids remembered, so that a header is asked for once */
+};
+#define CODED_STALE_NS  (30000 * CODED_MS) /* undecoded without progress: given up */
+#define CODED_YIELD_NS  (2000 * CODED_MS)  /* without progress for this long: may be evicted for a newer one */
+#define CODED_SEEN_NS   (120000 * CODED_MS)
+#define CODED_NEAR_NS   (20 * CODED_MS)    /* mesh changes are told together */
+
+struct coded_near_list {
+    uint64_t topic; /* hash of the topic; 0: free */
+    uint8_t count;
+    uint32_t tags[CODED_NEAR_MAX];
+};
+
+struct coded_peer {
+    pubsub_peer p;
+    uint32_t tag;
+    uint32_t undecoded; /* generations charged to it */
+    uint64_t bytes;     /* that they hold */
+    uint64_t asks_since_ns;
+    uint32_t asks;
+    uint32_t next_near;
+    struct coded_near_list near[CODED_NEAR_TOPICS];
+};
+
+/* A topic whose mesh we tell our mesh. */
+struct coded_topic {
+    char name[CODED_TOPIC_MAX];
+    uint16_t len;
+    uint64_t told; /* hash of the list told last */
+};
+
+struct coded_spoken {
+    uint8_t id[CODED_ID_BYTES];
+    uint64_t asked_ns;
+};
+
+struct coded {
+    struct pubsub_config cfg;
+    struct coded_host host;
+    struct peer_id self;
+    uint32_t self_tag;
+    uint64_t hash_seed[2];
+    struct msgkey_seed key_seed;
+    struct map generations;              /* id -> struct generation */
+    struct list undecoded, kept;         /* by last progress; by age */
+    uint32_t undecoded_count, kept_count;
+    uint64_t rows_bytes, kept_bytes;
+    struct seen done;                    /* ids that need nothing more */
+    struct map peers;                    /* pubsub_peer -> struct coded_peer */
+    struct timerq timers;
+    struct coded_pace arrivals, answers; /* between useful shards; from asking to the first shard */
+    struct coded_topic topics[CODED_NEAR_TOPICS * 8];
+    unsigned topic_count;
+    uint64_t near_at_ns;
+    struct coded_spoken spoken[CODED_SPOKEN_MAX];
+    struct pubsub_trace trace; /* large, so it does not live on the stack */
+    uint8_t *scratch;          /* generation_decode_bytes */
+};
+
+/* The fields of one RPC to one peer, before the payload. */
+struct coded_body {
+    struct wr w;
+    uint8_t bytes[CODED_HEADER_MAX + 4 * CODED_SMALL_MAX];
+};
+
+/* coded_table.c: generations by id, limits, ages */
+struct generation *coded_find(const struct coded *c, const uint8_t *id);
+bool coded_is_done(const struct coded *c, const uint8_t *id, uint64_t now);
+/* May p bring another undecoded generation of that size? Makes room when it can; else counts the refusal. */
+bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now);
+/* Takes g; 0, or -1 without memory (g is freed). peer: who is charged; NULL for our own. */
+int coded_add(struct coded *c, struct generation *g, struct coded_peer *peer, uint64_t now);
+void coded_drop(struct coded *c, struct generation *g);
+/* g's bytes changed since `before`. */
+void coded_charge(struct coded *c, struct generation *g, uint32_t before);
+void coded_progress(struct coded *c, struct generation *g, uint64_t now);
+/* g has its payload now: moves from the undecoded to the kept. */
+void coded_decoded(struct coded *c, struct generation *g, uint64_t now);
+void coded_expire(struct coded *c, uint64_t now);
+/* Puts g's timer at its earliest deadline. */
+void coded_reschedule(struct coded *c, struct generation *g);
+struct buf *coded_alloc(struct coded *c, uint32_t len);
+
+/* coded_input.c */
+struct coded_peer *coded_peer_find(const struct coded *c, pubsub_peer p);
+void coded_try_decode(struct coded *c, struct generation *g, uint64_t now);
+void coded_trace(struct coded *c, enum pubsub_trace_type type, const struct generation *g, pubsub_peer p, struct slice coefs);
+
+/* coded_send.c: messages to one peer */
+void coded_body_init(struct coded_body *b);
+/* The header, unless the peer has it. */
+void coded_body_header(struct coded_body *b, const struct generation *g, struct generation_link *l);
+void coded_body_have(struct coded_body *b, const struct generation *g, struct generation_link *l);
+void coded_body_send(struct coded *c, struct coded_body *b, pubsub_peer p);
+bool coded_is_slow(const struct coded *c, pubsub_peer p);
+void coded_send_source(struct coded *c, const struct generation *g, struct generation_link *l, unsigned index, struct slice sent);
+/* n fresh mixtures of verified rows. */
+void coded_send_mixed(struct coded *c, const struct generation *g, struct generation_link *l, unsigned n);
+void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, unsigned row);
+
+/* coded_push.c: what goes out unasked */
+void coded_push_published(struct coded *c, struct generation *g);
+/* Source shard index was verified just now; it came pushed from `from`, which told that `sent` have it too. */
+void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, struct slice sent);
+void coded_push_hints(struct coded *c, struct generation *g);
+void coded_push_done(struct coded *c, struct generation *g);
+void coded_push_spare(struct coded *c, struct generation *g);
+
+/* coded_repair.c: what is asked for and answered */
+void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now);
+void coded_repair_run(struct coded *c, struct generation *g, uint64_t now);
+void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);
+void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);
+void coded_ask_header(struct coded *c, struct coded_peer *peer, const uint8_t *id, uint64_t now);
+
+/* coded_near.c: who is next to whom */
+uint32_t coded_tag_of(const struct peer_id *id);
+void coded_near_topic(struct coded *c, struct slice topic, uint64_t now);
+void coded_near_tell(struct coded *c, bool is_all);
+void coded_on_near(struct coded *c, pubsub_peer p, struct slice content);
+/* Of all that have source shard index and are next to u, are we the one to send it? */
+bool coded_near_is_ours(const struct coded *c, const struct generation *g, unsigned index, const struct coded_peer *u,
+                        struct slice sent);
+static inline uint32_t coded_tag_read(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+bool coded_tags_have(struct slice tags, uint32_t tag);
+
+#endif

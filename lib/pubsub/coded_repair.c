@@ -1,0 +1,381 @@
+/* coded_repair.c: what is asked for and answered (docs/PROTOCOL.md 7)
+ * Note:    what was not pushed is asked for, index by index, of peers that told they have it, each index of one peer. When nobody is
+ *          known to have what is missing, peers are asked what they have; when even that leaves a gap, for the unverified
+ *          rows that they hold, as received. So rank k among the connected is enough, however it is spread
+ */
+#include <math.h>
+
+#include "pubsub/coded_int.h"
+
+enum {
+    SECOND_HAND_ROUND = 2, /* rounds without progress before unverified rows are asked for */
+    SOURCE_ONLY_ROUNDS = 4, /* after a forgery: rounds in which only source shards are asked for */
+    HEADER_AGAIN_MS = 200,
+};
+#define ROUND_MAX_NS (1000 * CODED_MS)
+
+static uint64_t answer_wait(const struct coded *c, const struct generation *g)
+{
+    uint64_t wait = coded_pace_wait(&c->answers) << (g->round < 6 ? g->round : 6);
+
+    return wait < ROUND_MAX_NS ? wait : ROUND_MAX_NS;
+}
+
+static bool is_waiting(const struct generation *g)
+{
+    for (unsigned i = 0; i < g->link_count; i++)
+        if (g->links[i].asked_ns)
+            return true;
+    return false;
+}
+
+void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint64_t at;
+
+    if (generation_is_decoded(g))
+        return;
+    at = now + (is_waiting(g) ? answer_wait(c, g) : coded_pace_wait(&c->arrivals));
+    if (at < g->repair_at_ns) {
+        g->repair_at_ns = at;
+        coded_reschedule(c, g);
+    }
+}
+
+static void forget_overdue(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint64_t wait = answer_wait(c, g);
+
+    for (unsigned i = 0; i < g->link_count; i++) {
+        struct generation_link *l = &g->links[i];
+
+        if (!l->asked_ns || l->asked_ns + wait > now)
+            continue;
+        l->asked_ns = 0;
+        l->asked = (struct coded_bits){{0}};
+        l->failed += l->failed < UINT8_MAX;
+    }
+}
+
+struct ask {
+    struct coded_bits missing; /* not verified here */
+    struct coded_bits left;    /* of those, asked of nobody */
+    unsigned need;             /* rank still missing after what is asked */
+};
+
+static struct ask ask_of(const struct generation *g)
+{
+    struct ask a = {.missing = coded_bits_minus(coded_bits_all(g->shape.k), g->have)};
+    struct coded_bits asked = {{0}};
+    unsigned gap = g->shape.k - g->rank.rank, n;
+
+    for (unsigned i = 0; i < g->link_count; i++)
+        asked = coded_bits_or(asked, g->links[i].asked);
+    a.left = coded_bits_minus(a.missing, asked);
+    asked = coded_bits_and(asked, a.missing);
+    n = coded_bits_count(&asked);
+    a.need = gap > n ? gap - n : 0;
+    return a;
+}
+
+static void send_want(struct coded *c, struct generation *g, struct generation_link *l, const struct coded_want *w)
+{
+    struct coded_body b;
+
+    c->host.counters->repairs_asked++;
+    l->told_rank = w->rank;
+    coded_body_init(&b);
+    coded_want_put(&b.w, w, g->shape.k);
+    coded_body_send(c, &b, l->peer);
+}
+
+/* Asks l for `give`, which it has; the other missing ones are named as expected elsewhere. */
+static void ask_indices(struct coded *c, struct generation *g, struct generation_link *l, const struct ask *a,
+                        struct coded_bits give, uint64_t now)
+{
+    struct coded_want w = {
+        .id = g->id,
+        .verified = g->have,
+        .skip = coded_bits_minus(a->missing, give),
+        .rank = (uint8_t)g->rank.rank,
+        .count = (uint8_t)coded_bits_count(&give),
+        .flags = g->failures && g->round < SOURCE_ONLY_ROUNDS ? CODED_WANT_SOURCE_ONLY : 0,
+    };
+
+    l->asked = coded_bits_or(l->asked, give);
+    l->asked_ns = now;
+    send_want(c, g, l, &w);
+}
+
+static struct coded_bits some_of(struct coded *c, const struct generation *g, struct coded_bits from, unsigned n)
+{
+    unsigned k = g->shape.k, it = 0, index, start = (unsigned)rng_below(c->host.rng, k);
+    struct coded_bits out = {{0}};
+
+    while (n && coded_bits_next(&from, k, start, &it, &index)) {
+        coded_bits_put(&out, index);
+        n--;
+    }
+    return out;
+}
+
+static struct coded_bits helps_with(const struct generation_link *l, struct coded_bits left)
+{
+    return l->is_done ? left : coded_bits_and(l->has, left);
+}
+
+/* Links that can help, those that failed least first, else in random order. Returns how many have the whole message. */
+static unsigned candidates(struct coded *c, const struct generation *g, struct coded_bits left, uint8_t *order, unsigned *n)
+{
+    unsigned start = g->link_count ? (unsigned)rng_below(c->host.rng, g->link_count) : 0, done = 0;
+
+    *n = 0;
+    for (unsigned i = 0; i < g->link_count; i++) {
+        uint8_t at = (uint8_t)((start + i) % g->link_count);
+        const struct generation_link *l = &g->links[at];
+        struct coded_bits help = helps_with(l, left);
+        unsigned j = *n;
+
+        if (l->asked_ns || coded_bits_is_empty(&help))
+            continue;
+        for (; j > 0 && g->links[order[j - 1]].failed > l->failed; j--)
+            order[j] = order[j - 1];
+        order[j] = at;
+        ++*n;
+        done += l->is_done;
+    }
+    return done;
+}
+
+static bool ask_known(struct coded *c, struct generation *g, struct ask *a, uint64_t now)
+{
+    uint8_t order[GENERATION_LINKS_MAX];
+    unsigned n, width = candidates(c, g, a->left, order, &n);
+    bool asked = false;
+
+    width = width < CODED_ASK_WIDTH ? width : CODED_ASK_WIDTH;
+    for (unsigned i = 0; i < n && a->need; i++) {
+        struct generation_link *l = &g->links[order[i]];
+        unsigned share = l->is_done && width > 1 ? (a->need + width - 1) / width : a->need;
+        struct coded_bits give = some_of(c, g, helps_with(l, a->left), share);
+        unsigned got = coded_bits_count(&give);
+
+        if (!got)
+            continue;
+        width -= l->is_done && width > 1;
+        ask_indices(c, g, l, a, give, now);
+        a->left = coded_bits_minus(a->left, give);
+        a->need -= got < a->need ? got : a->need;
+        asked = true;
+    }
+    return asked;
+}
+
+/* Asks for rows that their holders could not verify either. */
+static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need, uint64_t now)
+{
+    bool asked = false;
+
+    for (unsigned i = 0; i < g->link_count; i++) {
+        struct generation_link *l = &g->links[i];
+        struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank, .count = (uint8_t)need,
+                               .flags = CODED_WANT_SECOND_HAND};
+
+        if (l->asked_ns || l->is_suspect || l->rank <= coded_bits_count(&l->has))
+            continue;
+        l->asked_ns = now;
+        send_want(c, g, l, &w);
+        asked = true;
+    }
+    return asked;
+}
+
+/* "What do you have?" to mesh and other subscribers. */
+static void probe(struct coded *c, struct generation *g)
+{
+    pubsub_peer peers[2 * CODED_MESH_MAX];
+    unsigned n = c->host.mesh(c->host.core, g->topic, peers, CODED_MESH_MAX), start;
+    unsigned all = n + c->host.subscribers(c->host.core, g->topic, peers + n, CODED_MESH_MAX);
+    struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank};
+
+    start = all > n ? (unsigned)rng_below(c->host.rng, all - n) : 0;
+    for (unsigned i = 0; i < all && i < CODED_PROBE_WIDTH; i++) {
+        pubsub_peer p = i < n ? peers[i] : peers[n + (start + i - n) % (all - n)];
+        struct generation_link *l = generation_link(g, p, true);
+
+        if (l)
+            send_want(c, g, l, &w);
+    }
+}
+
+void coded_repair_run(struct coded *c, struct generation *g, uint64_t now)
+{
+    struct ask a;
+
+    g->repair_at_ns = TIMER_NEVER;
+    forget_overdue(c, g, now);
+    a = ask_of(g);
+    if (a.need && !ask_known(c, g, &a, now)) {
+        bool asked = g->round >= SECOND_HAND_ROUND && ask_second_hand(c, g, a.need, now);
+
+        if (!asked || g->round % 2 == 0)
+            probe(c, g);
+    }
+    g->repair_at_ns = now + answer_wait(c, g);
+    g->round += g->round < UINT8_MAX;
+    coded_reschedule(c, g);
+}
+
+void coded_ask_header(struct coded *c, struct coded_peer *peer, const uint8_t *id, uint64_t now)
+{
+    struct coded_spoken *s = &c->spoken[(id[0] ^ id[1] << 3) % CODED_SPOKEN_MAX];
+    struct coded_want w = {.id = id, .flags = CODED_WANT_HEADER};
+    struct coded_body b;
+
+    if (now - peer->asks_since_ns >= 1000 * CODED_MS) {
+        peer->asks_since_ns = now;
+        peer->asks = 0;
+    }
+    if (peer->asks >= CODED_ASKS_PER_SECOND ||
+        (s->asked_ns && now - s->asked_ns < HEADER_AGAIN_MS * CODED_MS && !memcmp(s->id, id, CODED_ID_BYTES)))
+        return;
+    peer->asks++;
+    memcpy(s->id, id, CODED_ID_BYTES);
+    s->asked_ns = now;
+    coded_body_init(&b);
+    coded_want_put(&b.w, &w, 0);
+    coded_body_send(c, &b, peer->p);
+}
+
+/* The link's peer told its state. False: it told nonsense, and is gone perhaps. */
+static bool hear(struct coded *c, struct generation *g, struct generation_link *l, unsigned rank, struct coded_bits has,
+                 uint64_t now)
+{
+    unsigned k = g->shape.k;
+
+    has = coded_bits_and(has, coded_bits_all(k));
+    if (rank > k || coded_bits_count(&has) > rank) {
+        c->host.penalize(c->host.core, l->peer, INFINITY, "coded: rank does not fit the generation");
+        return false;
+    }
+    l->rank = (uint8_t)rank;
+    l->has = rank == k ? coded_bits_all(k) : has;
+    l->is_done |= rank == k;
+    l->heard_ns = now;
+    return true;
+}
+
+static void tell(struct coded *c, const struct generation *g, struct generation_link *l)
+{
+    struct coded_body b;
+
+    coded_body_init(&b);
+    coded_body_header(&b, g, l);
+    coded_body_have(&b, g, l);
+    coded_body_send(c, &b, l->peer);
+}
+
+/* It was asked for something that it does not have (any more): ask others now. */
+static void give_up_on(struct generation *g, struct generation_link *l, uint64_t now)
+{
+    struct coded_bits lacks = coded_bits_minus(l->asked, l->has);
+
+    if (!l->asked_ns || l->is_done || (coded_bits_is_empty(&lacks) && !coded_bits_is_empty(&l->asked)))
+        return;
+    l->asked_ns = 0;
+    l->asked = (struct coded_bits){{0}};
+    l->failed += l->failed < UINT8_MAX;
+    g->repair_at_ns = now;
+}
+
+void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now)
+{
+    struct coded_peer *peer = coded_peer_find(c, p);
+    struct generation_link *l;
+    struct generation *g;
+    struct coded_have h;
+    int err = coded_have_read(content, &h);
+
+    if (err) {
+        c->host.penalize(c->host.core, p, 1, coded_err_name(err));
+        return;
+    }
+    g = coded_find(c, h.id);
+    if (!g) {
+        if (h.rank && !coded_is_done(c, h.id, now))
+            coded_ask_header(c, peer, h.id, now);
+        return;
+    }
+    l = generation_link(g, p, true);
+    if (!l || !hear(c, g, l, h.rank, h.verified, now))
+        return;
+    l->has_header = true;
+    if (generation_is_decoded(g)) {
+        if (!l->is_done && l->told_rank < g->shape.k)
+            tell(c, g, l);
+        return;
+    }
+    give_up_on(g, l, now);
+    coded_repair_arm(c, g, now);
+    coded_reschedule(c, g);
+}
+
+static void serve(struct coded *c, struct generation *g, struct generation_link *l, const struct coded_want *w)
+{
+    unsigned k = g->shape.k, limit = 4 * k + 16, left = w->count, it = 0, index, before = l->served;
+    struct coded_bits give = coded_bits_minus(coded_bits_minus(g->have, w->verified), w->skip);
+    unsigned start = (unsigned)rng_below(c->host.rng, k);
+    struct coded_bits more = coded_bits_minus(g->have, w->verified);
+
+    if (l->served + left > limit)
+        left = l->served < limit ? limit - l->served : 0;
+    while (left && coded_bits_next(&give, k, start, &it, &index)) {
+        coded_send_source(c, g, l, index, (struct slice){0});
+        left--;
+    }
+    if (left && !(w->flags & CODED_WANT_SOURCE_ONLY) && !coded_bits_is_empty(&more) &&
+        (generation_is_decoded(g) || g->is_gate_open)) {
+        unsigned most = coded_bits_count(&more), n = left < most ? left : most;
+
+        coded_send_mixed(c, g, l, n);
+        left -= n;
+    }
+    if (w->flags & CODED_WANT_SECOND_HAND)
+        for (unsigned i = 0; i < g->coded_count && left; i++, left--)
+            coded_send_second_hand(c, g, l, i);
+    c->host.counters->repairs_served += l->served - before;
+    if (l->served == before)
+        tell(c, g, l);
+}
+
+void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_t now)
+{
+    struct coded_peer *peer = coded_peer_find(c, p);
+    struct generation_link *l;
+    struct generation *g;
+    struct coded_want w;
+    int err = coded_want_read(content, &w);
+
+    if (err) {
+        c->host.penalize(c->host.core, p, 1, coded_err_name(err));
+        return;
+    }
+    g = coded_find(c, w.id);
+    if (!g) {
+        /* It knows a message that we do not. */
+        if (!(w.flags & CODED_WANT_HEADER) && !coded_is_done(c, w.id, now))
+            coded_ask_header(c, peer, w.id, now);
+        return;
+    }
+    l = generation_link(g, p, true);
+    if (!l || !hear(c, g, l, w.rank, w.verified, now))
+        return;
+    l->has_header = !(w.flags & CODED_WANT_HEADER);
+    l->sent = (struct coded_bits){{0}}; /* what we thought under way to it has been lost, or it would not ask */
+    if (w.count == 0 || coded_is_slow(c, p))
+        tell(c, g, l);
+    else
+        serve(c, g, l, &w);
+    if (!generation_is_decoded(g))
+        coded_repair_arm(c, g, now);
+}

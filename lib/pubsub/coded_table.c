@@ -1,0 +1,175 @@
+/* coded_table.c: generations by id, what they may cost, and when they go */
+#include "pubsub/coded_int.h"
+
+static struct slice id_slice(const uint8_t *id)
+{
+    return slice_of(id, CODED_ID_BYTES);
+}
+
+struct generation *coded_find(const struct coded *c, const uint8_t *id)
+{
+    return map_get(&c->generations, id_slice(id));
+}
+
+bool coded_is_done(const struct coded *c, const uint8_t *id, uint64_t now)
+{
+    return seen_has(&c->done, msgkey_of(&c->key_seed, id_slice(id)), now);
+}
+
+struct buf *coded_alloc(struct coded *c, uint32_t len)
+{
+    return c->cfg.alloc ? c->cfg.alloc(c->cfg.alloc_ctx, len) : buf_new(len);
+}
+
+/* What a message costs while it is kept: many small ones must count too. */
+static uint64_t kept_cost(const struct generation *g)
+{
+    return (uint64_t)g->shape.size_bytes + g->block_bytes;
+}
+
+static void count_now(struct coded *c)
+{
+    c->host.counters->generations_now = c->undecoded_count + c->kept_count;
+    c->host.counters->rows_bytes = c->rows_bytes;
+    c->host.counters->kept_bytes = c->kept_bytes;
+}
+
+/* Takes g's cost off whoever pays for it now. */
+static void discharge(struct coded *c, struct generation *g)
+{
+    struct coded_peer *peer = coded_peer_find(c, g->charged);
+
+    if (peer) {
+        peer->undecoded--;
+        peer->bytes -= g->bytes;
+    }
+    g->charged = 0;
+    c->rows_bytes -= g->bytes;
+    c->undecoded_count--;
+}
+
+static void evict_stale(struct coded *c, uint64_t now)
+{
+    struct generation *oldest;
+
+    if (list_is_empty(&c->undecoded))
+        return;
+    oldest = CONTAINER_OF(c->undecoded.next, struct generation, order);
+    if (oldest->progress_ns + CODED_YIELD_NS > now)
+        return;
+    c->host.counters->generations_expired++;
+    coded_drop(c, oldest);
+}
+
+bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now)
+{
+    bool is_ours = !peer || (peer->undecoded < CODED_UNDECODED_PER_PEER &&
+                             peer->bytes + shape->size_bytes <= c->cfg.rows_bytes / 2);
+
+    if (c->undecoded_count >= CODED_UNDECODED_MAX || c->rows_bytes + shape->size_bytes > c->cfg.rows_bytes)
+        evict_stale(c, now);
+    if (is_ours && c->undecoded_count < CODED_UNDECODED_MAX && c->rows_bytes + shape->size_bytes <= c->cfg.rows_bytes)
+        return true;
+    c->host.counters->generations_refused++;
+    return false;
+}
+
+int coded_add(struct coded *c, struct generation *g, struct coded_peer *peer, uint64_t now)
+{
+    if (map_put(&c->generations, id_slice(g->id), g)) {
+        generation_free(g);
+        return -1;
+    }
+    g->born_ns = g->progress_ns = now;
+    g->charged = peer ? peer->p : 0;
+    if (peer) {
+        peer->undecoded++;
+        peer->bytes += g->bytes;
+    }
+    list_push_back(&c->undecoded, &g->order);
+    c->undecoded_count++;
+    c->rows_bytes += g->bytes;
+    g->expire_at_ns = now + CODED_STALE_NS;
+    coded_reschedule(c, g);
+    count_now(c);
+    return 0;
+}
+
+void coded_drop(struct coded *c, struct generation *g)
+{
+    if (generation_is_decoded(g)) {
+        c->kept_bytes -= kept_cost(g);
+        c->kept_count--;
+    } else {
+        discharge(c, g);
+    }
+    list_del(&g->order);
+    timerq_cancel(&c->timers, &g->timer);
+    map_del(&c->generations, id_slice(g->id));
+    generation_free(g);
+    count_now(c);
+}
+
+void coded_charge(struct coded *c, struct generation *g, uint32_t before)
+{
+    struct coded_peer *peer = coded_peer_find(c, g->charged);
+
+    c->rows_bytes += (uint64_t)g->bytes - before;
+    if (peer)
+        peer->bytes += (uint64_t)g->bytes - before;
+    count_now(c);
+}
+
+void coded_progress(struct coded *c, struct generation *g, uint64_t now)
+{
+    g->progress_ns = now;
+    g->round = 0;
+    g->expire_at_ns = now + CODED_STALE_NS;
+    list_del(&g->order);
+    list_push_back(&c->undecoded, &g->order);
+}
+
+static void evict_kept(struct coded *c)
+{
+    while (c->kept_bytes > c->cfg.keep_bytes && c->kept_count > 1)
+        coded_drop(c, CONTAINER_OF(c->kept.next, struct generation, order));
+}
+
+void coded_decoded(struct coded *c, struct generation *g, uint64_t now)
+{
+    discharge(c, g);
+    list_del(&g->order);
+    list_push_back(&c->kept, &g->order);
+    c->kept_count++;
+    c->kept_bytes += kept_cost(g);
+    g->decoded_ns = now;
+    g->hint_at_ns = g->repair_at_ns = TIMER_NEVER;
+    g->expire_at_ns = now + c->cfg.keep_ns;
+    coded_reschedule(c, g);
+    seen_add(&c->done, msgkey_of(&c->key_seed, id_slice(g->id)), now);
+    evict_kept(c); /* never g: it is the youngest */
+    count_now(c);
+}
+
+void coded_expire(struct coded *c, uint64_t now)
+{
+    LIST_EACH(it, &c->undecoded) {
+        struct generation *g = CONTAINER_OF(it, struct generation, order);
+
+        if (!c->host.is_subscribed(c->host.core, g->topic))
+            coded_drop(c, g);
+    }
+    seen_expire(&c->done, now);
+}
+
+void coded_reschedule(struct coded *c, struct generation *g)
+{
+    uint64_t at = g->expire_at_ns;
+
+    at = g->hint_at_ns < at ? g->hint_at_ns : at;
+    at = g->repair_at_ns < at ? g->repair_at_ns : at;
+    at = g->push_at_ns < at ? g->push_at_ns : at;
+    if (timer_is_set(&g->timer) && g->timer.at_ns == at)
+        return;
+    timerq_set(&c->timers, &g->timer, at); /* without memory for a larger heap the heartbeat still finds it */
+}

@@ -1,0 +1,287 @@
+/* generation.c: one coded message at one node */
+#include "pubsub/generation.h"
+
+#include <stdlib.h>
+
+#include "pubsub/generation_hash.h"
+
+enum { LINKS_FIRST = 8 };
+
+/* header_field begins with the RPC's tag and length; the slices of h may lie in another copy of the content. */
+static struct slice content_of(const struct buf *header_field, size_t content_len)
+{
+    return slice_of(header_field->data + header_field->len - content_len, content_len);
+}
+
+struct generation *generation_new(const struct coded_header *h, struct buf *header_field)
+{
+    unsigned k = h->shape.k;
+    size_t rows = k * sizeof(struct generation_row), size = sizeof(struct generation) + 3 * rows + rlnc_rank_bytes(k);
+    struct coded_header own;
+    struct generation *g;
+
+    if (peer_id_from_bytes(&(struct peer_id){0}, h->from))
+        return NULL;
+    g = calloc(1, size);
+    if (!g)
+        return NULL;
+    if (coded_header_read(content_of(header_field, h->core.len + 2 + h->signature.len), &own)) {
+        free(g);
+        return NULL;
+    }
+    g->shape = own.shape;
+    g->topic = own.topic;
+    g->hashes = own.hashes.p;
+    g->seqno = own.seqno;
+    peer_id_from_bytes(&g->from, own.from);
+    g->header = buf_ref(header_field);
+    g->source = (struct generation_row *)(g + 1);
+    g->coded = g->source + k;
+    g->dropped = g->coded + k;
+    rlnc_rank_init(&g->rank, k, g->dropped + k);
+    g->block_bytes = (uint32_t)(size + header_field->len + LINKS_FIRST * sizeof(struct generation_link));
+    g->bytes = g->block_bytes;
+    g->hint_at_ns = g->repair_at_ns = g->push_at_ns = g->expire_at_ns = TIMER_NEVER;
+    return g;
+}
+
+static void row_release(struct generation *g, struct generation_row *r)
+{
+    if (!r->buf)
+        return;
+    g->bytes -= r->len;
+    buf_unref(r->buf);
+    *r = (struct generation_row){0};
+}
+
+static void rows_release(struct generation *g, struct generation_row *rows, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        row_release(g, &rows[i]);
+}
+
+void generation_free(struct generation *g)
+{
+    rows_release(g, g->source, g->shape.k);
+    rows_release(g, g->coded, g->coded_count);
+    generation_release_dropped(g);
+    buf_unref(g->payload);
+    buf_unref(g->header);
+    free(g->links);
+    free(g);
+}
+
+bool generation_is_genuine(const struct generation *g, unsigned index, struct slice payload)
+{
+    uint8_t digest[CODED_HASH_BYTES];
+
+    generation_hash_shard(payload, digest);
+    return memcmp(digest, g->hashes + index * CODED_HASH_BYTES, CODED_HASH_BYTES) == 0;
+}
+
+/* Fills r with a reference into frame, or with a copy when most of frame is something else: a peer must not pin large
+ * frames with small rows. False: no memory. */
+static bool row_keep(struct generation *g, struct generation_row *r, struct slice coefs, struct slice payload,
+                     struct buf *frame, pubsub_peer from)
+{
+    *r = (struct generation_row){.p = payload.p, .coefs = coefs.p, .len = (uint32_t)payload.len, .from = from};
+    if (payload.len >= frame->len / 2) {
+        r->buf = buf_ref(frame);
+    } else {
+        r->buf = buf_new((uint32_t)(payload.len + coefs.len));
+        if (!r->buf)
+            return false;
+        memcpy(r->buf->data, payload.p, payload.len);
+        if (coefs.len)
+            memcpy(r->buf->data + payload.len, coefs.p, coefs.len);
+        r->buf->len = (uint32_t)(payload.len + coefs.len);
+        r->p = r->buf->data;
+        r->coefs = coefs.len ? r->buf->data + payload.len : NULL;
+    }
+    g->bytes += r->len;
+    return true;
+}
+
+enum generation_verdict generation_add_source(struct generation *g, unsigned index, struct slice payload, struct buf *frame,
+                                              pubsub_peer from)
+{
+    if (coded_bits_has(&g->have, index))
+        return GENERATION_DUPLICATE;
+    if (!generation_is_genuine(g, index, payload))
+        return GENERATION_FORGED;
+    if (!row_keep(g, &g->source[index], (struct slice){0}, payload, frame, from))
+        return GENERATION_UNHELPFUL;
+    coded_bits_put(&g->have, index);
+    return rlnc_rank_add_source(&g->rank, index) ? GENERATION_NEW : GENERATION_VERIFIED;
+}
+
+enum generation_verdict generation_add_coded(struct generation *g, struct slice coefs, struct slice payload,
+                                             struct buf *frame, pubsub_peer from, bool is_second_hand)
+{
+    struct generation_row *r = &g->coded[g->coded_count];
+
+    if (g->coded_count == g->shape.k || !rlnc_rank_would_add(&g->rank, coefs.p))
+        return GENERATION_UNHELPFUL;
+    if (!row_keep(g, r, coefs, payload, frame, from))
+        return GENERATION_UNHELPFUL;
+    r->is_second_hand = is_second_hand;
+    rlnc_rank_add(&g->rank, coefs.p);
+    g->coded_count++;
+    return GENERATION_NEW;
+}
+
+size_t generation_decode_bytes(void)
+{
+    return rlnc_decode_bytes(RLNC_K_MAX) + rlnc_rank_bytes(RLNC_K_MAX);
+}
+
+static struct rlnc_row source_row(const struct generation *g, unsigned i)
+{
+    if (g->payload)
+        return rlnc_source_row(&g->shape, g->payload->data, i);
+    return (struct rlnc_row){g->source[i].p, NULL, g->source[i].len, (uint16_t)i};
+}
+
+/* k independent rows: all verified ones, then coded ones that add to them (verified rows that came later may have made
+ * some of those superfluous). */
+static unsigned choose_rows(const struct generation *g, struct rlnc_row *rows, void *rank_mem)
+{
+    struct rlnc_rank rank;
+    unsigned n = 0;
+
+    rlnc_rank_init(&rank, g->shape.k, rank_mem);
+    for (unsigned i = 0; i < g->shape.k; i++)
+        if (coded_bits_has(&g->have, i)) {
+            rlnc_rank_add_source(&rank, i);
+            rows[n++] = source_row(g, i);
+        }
+    for (unsigned i = 0; i < g->coded_count && n < g->shape.k; i++)
+        if (rlnc_rank_add(&rank, g->coded[i].coefs))
+            rows[n++] = (struct rlnc_row){g->coded[i].p, g->coded[i].coefs, g->coded[i].len, RLNC_CODED};
+    return n;
+}
+
+static bool computed_is_genuine(const struct generation *g, const uint8_t *payload)
+{
+    for (unsigned i = 0; i < g->shape.k; i++) {
+        struct rlnc_row r = rlnc_source_row(&g->shape, payload, i);
+
+        if (!coded_bits_has(&g->have, i) && !generation_is_genuine(g, i, slice_of(r.p, r.len)))
+            return false;
+    }
+    return true;
+}
+
+/* Coded rows become evidence; the rank is what the verified rows have. Earlier evidence stays as far as there is room. */
+static void drop_coded(struct generation *g)
+{
+    for (unsigned i = 0; i < g->coded_count; i++) {
+        struct generation_link *l = generation_link(g, g->coded[i].from, false);
+
+        if (l)
+            l->is_suspect = true;
+        if (g->dropped_count < g->shape.k)
+            g->dropped[g->dropped_count++] = g->coded[i];
+        else
+            row_release(g, &g->coded[i]);
+    }
+    g->coded_count = 0;
+    g->failures += g->failures < UINT8_MAX;
+    rlnc_rank_reset(&g->rank);
+    for (unsigned i = 0; i < g->shape.k; i++)
+        if (coded_bits_has(&g->have, i))
+            rlnc_rank_add_source(&g->rank, i);
+}
+
+int generation_decode(struct generation *g, struct buf *payload, void *scratch)
+{
+    struct rlnc_row rows[RLNC_K_MAX];
+    unsigned n = choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
+
+    if (rlnc_decode(&g->shape, rows, n, payload->data, scratch) || !computed_is_genuine(g, payload->data)) {
+        drop_coded(g);
+        return -GENERATION_E_FORGED;
+    }
+    payload->len = g->shape.size_bytes;
+    rows_release(g, g->source, g->shape.k);
+    rows_release(g, g->coded, g->coded_count);
+    g->coded_count = 0;
+    g->have = coded_bits_all(g->shape.k);
+    g->payload = payload;
+    return 0;
+}
+
+bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8_t *scratch)
+{
+    rlnc_expect(&g->shape, g->payload->data, g->dropped[i].coefs, scratch);
+    return memcmp(scratch, g->dropped[i].p, g->shape.shard_bytes) == 0;
+}
+
+void generation_release_dropped(struct generation *g)
+{
+    rows_release(g, g->dropped, g->dropped_count);
+    g->dropped_count = 0;
+}
+
+struct pubsub_piece generation_source_piece(const struct generation *g, unsigned i)
+{
+    const struct generation_row *r = &g->source[i];
+
+    if (g->payload)
+        return (struct pubsub_piece){g->payload, rlnc_shape_offset(&g->shape, i), rlnc_shape_length(&g->shape, i)};
+    return (struct pubsub_piece){r->buf, (uint32_t)(r->p - r->buf->data), r->len};
+}
+
+void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coefs, uint8_t *const *out, unsigned n)
+{
+    struct rlnc_row rows[RLNC_K_MAX];
+    unsigned nrows = 0;
+
+    for (unsigned i = 0; i < g->shape.k; i++)
+        if (coded_bits_has(&g->have, i))
+            rows[nrows++] = source_row(g, i);
+    rlnc_recode(&g->shape, rows, nrows, rng, coefs, out, n);
+}
+
+struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make)
+{
+    for (unsigned i = 0; i < g->link_count; i++)
+        if (g->links[i].peer == p)
+            return &g->links[i];
+    if (!make || p == 0 || g->link_count == GENERATION_LINKS_MAX)
+        return NULL;
+    if (g->link_count == g->link_cap) {
+        unsigned cap = g->link_cap ? g->link_cap * 2u : LINKS_FIRST;
+        struct generation_link *l = realloc(g->links, cap * sizeof(*l));
+
+        if (!l)
+            return NULL;
+        g->links = l;
+        g->link_cap = (uint16_t)cap;
+    }
+    g->links[g->link_count] = (struct generation_link){.peer = p};
+    return &g->links[g->link_count++];
+}
+
+static void rows_forget(struct generation_row *rows, unsigned n, pubsub_peer p)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (rows[i].from == p)
+            rows[i].from = 0;
+}
+
+void generation_peer_gone(struct generation *g, pubsub_peer p)
+{
+    for (unsigned i = 0; i < g->link_count; i++)
+        if (g->links[i].peer == p) {
+            g->links[i] = g->links[--g->link_count];
+            break;
+        }
+    rows_forget(g->source, g->shape.k, p);
+    rows_forget(g->coded, g->coded_count, p);
+    rows_forget(g->dropped, g->dropped_count, p);
+    if (g->charged == p)
+        g->charged = 0;
+    if (g->last_from == p)
+        g->last_from = 0;
+}

@@ -1,0 +1,136 @@
+/* generation.h: one coded message at one node: rows that arrived, rank, who has what; later the whole payload
+ * Shape:   header -> generation; shards -> verdicts; rank k -> payload, verified or not
+ * Owner:   the coded router
+ * Memory:  one block per generation, sized by k; rows hold references of the frames that they arrived in (or copies, when a
+ *          frame is mostly something else); nothing is allocated per shard
+ * Errors:  verdicts (enum generation_verdict); -GENERATION_E... from decode
+ * Limits:  at most k source rows, k coded rows, and k dropped rows kept for naming a liar; links: GENERATION_LINKS_MAX
+ */
+#ifndef PUBSUB_GENERATION_H
+#define PUBSUB_GENERATION_H
+
+#include "base/list.h"
+#include "base/timerq.h"
+#include "pubsub/coded_wire.h"
+#include "pubsub/pubsub.h"
+
+#define GENERATION_LINKS_MAX 128 /* peers whose state we keep per generation; beyond them we only answer */
+
+/* What a peer is known to hold of this generation, and what passed between us. */
+struct generation_link {
+    pubsub_peer peer;
+    uint8_t rank;             /* it told */
+    uint8_t told_rank;        /* we told; k once it knows that we are done */
+    uint8_t hints;            /* HAVEs sent while undecoded */
+    uint8_t pushed;           /* shards sent unasked */
+    bool is_done;             /* it has the message */
+    bool has_header;          /* it has the header: it sent it, or we did */
+    bool is_suspect;          /* a row of its was among those that did not decode */
+    uint8_t failed;           /* times it did not answer what was asked */
+    uint16_t served;          /* shards sent in all */
+    struct coded_bits has;    /* it told */
+    struct coded_bits sent;   /* we, or others by their word, sent it these */
+    struct coded_bits asked;  /* asked of it, not arrived */
+    uint64_t asked_ns;        /* 0: nothing asked */
+    uint64_t heard_ns;        /* when it last told its state */
+};
+
+struct generation_row {
+    struct buf *buf; /* NULL: no row */
+    const uint8_t *p, *coefs;
+    uint32_t len;
+    pubsub_peer from; /* 0: gone */
+    bool is_second_hand;
+};
+
+enum generation_verdict {
+    GENERATION_NEW,       /* raised the rank */
+    GENERATION_VERIFIED,  /* dependent, but now a verified source shard */
+    GENERATION_DUPLICATE, /* we have that source shard */
+    GENERATION_UNHELPFUL, /* dependent */
+    GENERATION_FORGED,    /* a source shard that does not hash to what the header says */
+};
+
+enum generation_err { GENERATION_E_FORGED = 1 /* decoded, but not to what the header says */ };
+
+struct generation {
+    uint8_t id[CODED_ID_BYTES];
+    struct timer timer;
+    struct list order; /* the router's: undecoded by last progress, decoded by age */
+    struct rlnc_shape shape;
+    struct slice topic;     /* into header */
+    const uint8_t *hashes;  /* into header */
+    struct peer_id from;
+    uint64_t seqno;
+    struct buf *header; /* the RPC field, as we send it on */
+    struct buf *payload; /* once decoded (or published) */
+    struct coded_bits have; /* verified source shards */
+    struct rlnc_rank rank;  /* of all rows */
+    struct generation_row *source, *coded, *dropped; /* k each */
+    uint16_t coded_count, dropped_count;
+    struct generation_link *links;
+    uint16_t link_count, link_cap;
+    uint32_t bytes;       /* all that this generation holds, as charged */
+    uint32_t block_bytes; /* of which its own block */
+    pubsub_peer charged;  /* who brought the header; 0: nobody, or gone */
+    pubsub_peer last_from; /* who sent the last useful shard */
+    uint8_t failures;      /* decodings that did not verify */
+    uint8_t round;         /* repair rounds without progress */
+    bool is_gate_open;     /* recoding is allowed: rank reached the threshold */
+    uint64_t born_ns, progress_ns, decoded_ns;
+    uint64_t hint_at_ns, repair_at_ns, push_at_ns, expire_at_ns;
+};
+
+/* header_field: the whole RPC field; a reference is taken. header was read from its content. NULL: no memory. */
+struct generation *generation_new(const struct coded_header *header, struct buf *header_field);
+void generation_free(struct generation *g);
+
+/* A source shard (index < k, length as the header says): hashed, kept when right. Takes a reference of frame unless it copies;
+ * on any verdict but NEW and VERIFIED nothing is kept. */
+enum generation_verdict generation_add_source(struct generation *g, unsigned index, struct slice payload, struct buf *frame,
+                                              pubsub_peer from);
+/* A coded shard: k coefficients, shard_bytes of payload. Unverified. */
+enum generation_verdict generation_add_coded(struct generation *g, struct slice coefs, struct slice payload,
+                                             struct buf *frame, pubsub_peer from, bool is_second_hand);
+/* Are these bytes source shard index? */
+bool generation_is_genuine(const struct generation *g, unsigned index, struct slice payload);
+
+/* Scratch that generation_decode needs, for any k. */
+size_t generation_decode_bytes(void);
+/* At full rank: decodes into payload (size bytes of room) and checks what was computed. On 0 the payload's reference passes, and
+ * coded rows are released. -GENERATION_E_FORGED: the coded rows moved to `dropped`, rank fell to the verified rows. */
+int generation_decode(struct generation *g, struct buf *payload, void *scratch);
+
+/* After decoding: was dropped row i what it claimed to be? scratch: shard_bytes. */
+bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8_t *scratch);
+void generation_release_dropped(struct generation *g);
+
+/* Where source shard i lies (verified, or decoded). */
+struct pubsub_piece generation_source_piece(const struct generation *g, unsigned i);
+
+/* n coded shards of what is verified (at least one row), coefficients into coefs (n x k), payloads into out. */
+void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coefs, uint8_t *const *out, unsigned n);
+
+/* The link to p, made when make is set; NULL: none, or no room. Links move when another is made. */
+struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make);
+/* Forgets p everywhere. */
+void generation_peer_gone(struct generation *g, pubsub_peer p);
+
+static inline bool generation_is_decoded(const struct generation *g)
+{
+    return g->payload != NULL;
+}
+
+/* What we tell others: k only when decoded. */
+static inline unsigned generation_rank(const struct generation *g)
+{
+    return g->payload ? g->shape.k : g->rank.rank;
+}
+
+/* What a link's peer surely or probably holds. */
+static inline struct coded_bits generation_link_holds(const struct generation_link *l)
+{
+    return coded_bits_or(l->has, l->sent);
+}
+
+#endif
