@@ -1,6 +1,7 @@
 /* fuzz_http.c: query strings, JSON quoting, WebSocket handshake headers */
 #include <stdlib.h>
 
+#include "http/http_flat.h"
 #include "http/http_json.h"
 #include "http/http_query.h"
 #include "http/ws_handshake.h"
@@ -32,6 +33,20 @@ static void fuzz_quote(struct slice in)
     free(out);
 }
 
+static void fuzz_flat(struct slice in)
+{
+    static const char *const names[] = {"topic", "message"};
+    struct flat_value v[2];
+    uint8_t *out;
+
+    if (http_flat_find(in, names, 2, v) < 0)
+        return;
+    out = malloc(in.len + 1);
+    if (http_flat_text(out, &v[0]) > (ssize_t)v[0].raw.len)
+        abort();
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_of(data, size);
@@ -41,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_query(in);
     fuzz_quote(in);
+    fuzz_flat(in);
     json_decref(http_json_parse(in, err, sizeof(err)));
     ws_handshake_check(&h, &error);
     h.upgrade = SLICE_LIT("websocket");
