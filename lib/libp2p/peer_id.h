@@ -7,6 +7,8 @@
 #ifndef LIBP2P_PEER_ID_H
 #define LIBP2P_PEER_ID_H
 
+#include <assert.h>
+
 #include "base/slice.h"
 
 #define PEER_ID_MAX      44 /* identity multihash of a 42-byte key */
@@ -40,6 +42,7 @@ int peer_id_key(const struct peer_id *id, struct slice *key);
 
 static inline struct slice peer_id_slice(const struct peer_id *id)
 {
+    assert(id->len <= PEER_ID_MAX);
     return (struct slice){id->bytes, id->len};
 }
 
