@@ -14,7 +14,7 @@
 #include "base/buf.h"
 
 #define PKTIO_HEAD_MAX   128 /* Ethernet + IP + TCP headers with every option fit */
-#define PKTIO_PIECES_MAX 18
+#define PKTIO_PIECES_MAX 32
 #define PKTIO_BURST      64
 
 /* One received frame. `data` is valid until pktio_recv_done. With buf != NULL it may be kept longer: take buf_ref(buf);

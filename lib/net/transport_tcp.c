@@ -1,0 +1,628 @@
+/* transport_tcp.c: our TCP on a packet port (transport_tcp.h)
+ * Events:  the stack's are edges and name its connections; ours are levels and name pipes. A pipe with something to read
+ *          sits on `ready`, moves to `again` when its PIPE_IN of this turn is handed out, and leaves when it is read empty
+ */
+#include "net/transport_tcp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/timerq.h"
+#include "drivers/guard.h"
+#include "drivers/pktio.h"
+#include "tcp/tcp.h"
+
+#define BURST         32
+#define PEEK_SLICES   16
+#define LINGER_NS     3000000000ull /* of a polite close */
+#define RETRY_NS      2000000ull    /* when the stack had no memory for a send */
+#define SEND_BUF      (4u << 20)
+#define RECV_BUF      (4u << 20)
+
+struct tpipe {
+    struct pipe pipe;
+    struct list node;    /* in all */
+    struct list ready;   /* in ready or again */
+    struct list waiting; /* in lingering (polite close under way) */
+    struct tcp_conn *tcp;
+    bool is_orphan;      /* the connection has left */
+    bool has_fin;        /* the peer's side ends after what is unread */
+    bool is_full;        /* room was 0: owe a PIPE_ROOM */
+    const char *broken;  /* why, once it is */
+    uint64_t linger_until;
+    struct buf *rest;    /* what the stack did not take of the last send */
+    uint32_t rest_off, rest_len;
+};
+
+struct ttcp {
+    struct transport t;
+    struct pktio *port;
+    struct guard *guard;
+    struct tcp_stack *stack;
+    struct list all, ready, again, lingering;
+    struct tpipe *gone;      /* owes a PIPE_GONE: its bytes were offered, its connection is no more */
+    struct tpipe *lent_pipe; /* whose bytes are lent out */
+    struct slice lent[PEEK_SLICES];
+    unsigned nlent, lent_at;
+    bool is_tx_full;
+    bool is_starved;         /* a send found no memory */
+    uint64_t now;
+    struct pktio_seg seg;
+};
+
+static struct ttcp *ttcp_of(const struct transport *t)
+{
+    return CONTAINER_OF((struct transport *)(uintptr_t)t, struct ttcp, t);
+}
+
+static struct tpipe *tpipe_of(const struct pipe *p)
+{
+    return CONTAINER_OF((struct pipe *)(uintptr_t)p, struct tpipe, pipe);
+}
+
+static struct ttcp *owner_of(const struct tpipe *p)
+{
+    return ttcp_of(p->pipe.transport);
+}
+
+static const char *reason_text(enum tcp_reason r)
+{
+    switch (r) {
+    case TCP_CLOSED_DONE: return "closed";
+    case TCP_CLOSED_RESET: return "reset by the peer";
+    case TCP_CLOSED_TIMEOUT: return "connection timed out";
+    case TCP_CLOSED_REFUSED: return "connection refused";
+    case TCP_CLOSED_UNREACHABLE: return "host unreachable";
+    case TCP_CLOSED_NO_MEMORY: return "no memory";
+    }
+    return "connection broken";
+}
+
+/* ---- pipes ---- */
+
+static struct tpipe *tpipe_new(struct ttcp *t, struct tcp_conn *tcp)
+{
+    struct tpipe *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    p->pipe.transport = &t->t;
+    p->tcp = tcp;
+    list_push_back(&t->all, &p->node);
+    return p;
+}
+
+static void tpipe_free(struct tpipe *p)
+{
+    struct ttcp *t = owner_of(p);
+
+    if (t->gone == p)
+        t->gone = NULL;
+    if (t->lent_pipe == p)
+        t->lent_pipe = NULL;
+    buf_unref(p->rest);
+    list_del(&p->node);
+    list_del(&p->ready);
+    list_del(&p->waiting);
+    free(p);
+}
+
+static void mark_ready(struct ttcp *t, struct tpipe *p)
+{
+    if (!list_is_linked(&p->ready))
+        list_push_back(&t->ready, &p->ready);
+}
+
+/* What was lent out has been taken: the stack may forget it and open the window. */
+static void settle(struct ttcp *t)
+{
+    uint32_t taken = 0;
+
+    if (!t->lent_pipe)
+        return;
+    for (unsigned i = 0; i < t->lent_at; i++)
+        taken += (uint32_t)t->lent[i].len;
+    if (t->lent_pipe->tcp)
+        tcp_recv_consume(t->lent_pipe->tcp, taken);
+    t->lent_pipe = NULL;
+}
+
+static int ttcp_recv(struct pipe *pipe, struct slice *in, const char **reason)
+{
+    struct tpipe *p = tpipe_of(pipe);
+    struct ttcp *t = owner_of(p);
+
+    if (t->lent_pipe != p || t->lent_at == t->nlent) {
+        settle(t);
+        t->nlent = p->tcp ? tcp_recv_peek(p->tcp, t->lent, PEEK_SLICES) : 0;
+        t->lent_at = 0;
+        if (t->nlent > 0)
+            t->lent_pipe = p;
+    }
+    if (t->nlent > 0) {
+        *in = t->lent[t->lent_at++];
+        return 1;
+    }
+    if (p->broken) {
+        list_del(&p->ready);
+        *reason = p->broken;
+        return PIPE_BROKEN;
+    }
+    list_del(&p->ready);
+    return p->has_fin ? PIPE_END : PIPE_NOTHING;
+}
+
+static uint64_t ttcp_room(const struct pipe *pipe)
+{
+    struct tpipe *p = tpipe_of(pipe);
+
+    if (!p->rest)
+        return UINT32_MAX; /* one send may be larger than the stack's room; its rest waits here */
+    p->is_full = true;
+    return 0;
+}
+
+/* Offers the rest to the stack again; true when nothing is left. */
+static bool push_rest(struct tpipe *p)
+{
+    int n;
+
+    if (!p->rest)
+        return true;
+    n = p->tcp ? tcp_send_buf(p->tcp, p->rest, p->rest_off, p->rest_len) : -TCP_ECLOSED;
+    if (n == -TCP_ENOMEM) {
+        owner_of(p)->is_starved = true;
+        return false;
+    }
+    if (n >= 0 && (uint32_t)n < p->rest_len) {
+        p->rest_off += (uint32_t)n;
+        p->rest_len -= (uint32_t)n;
+        return false;
+    }
+    buf_unref(p->rest); /* all taken, or closed: an event says so */
+    p->rest = NULL;
+    return true;
+}
+
+static void ttcp_send(struct pipe *pipe, struct buf *b, uint32_t off, uint32_t len, uint64_t now)
+{
+    struct tpipe *p = tpipe_of(pipe);
+
+    if (len == 0 || !p->tcp)
+        return;
+    p->rest = buf_ref(b); /* room was not 0, so nothing else waits */
+    p->rest_off = off;
+    p->rest_len = len;
+    push_rest(p);
+}
+
+static bool ttcp_is_flushed(const struct pipe *pipe)
+{
+    const struct tpipe *p = tpipe_of(pipe);
+    struct tcp_conn_info info;
+
+    if (!p->tcp)
+        return true;
+    tcp_conn_info(p->tcp, &info);
+    return !p->rest && info.send_queued_bytes == 0;
+}
+
+static void ttcp_close(struct pipe *pipe, bool is_polite, uint64_t now)
+{
+    struct tpipe *p = tpipe_of(pipe);
+    struct ttcp *t = owner_of(p);
+
+    settle(t);
+    p->pipe.user = NULL;
+    list_del(&p->ready);
+    if (!p->tcp || p->broken) {
+        tpipe_free(p);
+        return;
+    }
+    if (!is_polite) {
+        tcp_abort(p->tcp);
+        tpipe_free(p);
+        return;
+    }
+    p->is_orphan = true;
+    p->linger_until = now + LINGER_NS;
+    list_push_back(&t->lingering, &p->waiting);
+    if (push_rest(p))
+        tcp_close(p->tcp);
+    mark_ready(t, p); /* to throw away what is unread */
+}
+
+/* ---- dialing ---- */
+
+static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, uint64_t now, const char **reason)
+{
+    struct ttcp *t = ttcp_of(tr);
+    struct ip_endpoint remote = {.port = to->port};
+    struct tpipe *p;
+    int rc;
+
+    if (to->ip_len != 4) {
+        *reason = "this driver speaks IPv4 only";
+        return NULL;
+    }
+    remote.ip = ip_v4_bytes(to->ip);
+    p = tpipe_new(t, NULL);
+    if (!p) {
+        *reason = "no memory";
+        return NULL;
+    }
+    rc = tcp_connect(t->stack, &remote, 0, p, &p->tcp, now);
+    if (rc < 0) {
+        *reason = tcp_err_name(rc);
+        tpipe_free(p);
+        return NULL;
+    }
+    return &p->pipe;
+}
+
+/* ---- events ---- */
+
+static bool on_accepted(struct ttcp *t, struct tcp_conn *tcp, struct pipe_event *ev)
+{
+    struct tpipe *p = tpipe_new(t, tcp);
+    struct tcp_conn_info info;
+
+    if (!p) {
+        tcp_abort(tcp);
+        return false;
+    }
+    tcp_conn_set_user(tcp, p);
+    tcp_conn_info(tcp, &info);
+    *ev = (struct pipe_event){.type = PIPE_NEW, .pipe = &p->pipe};
+    ev->remote.ip_len = 4;
+    ev->remote.port = info.remote.port;
+    memcpy(ev->remote.ip, info.remote.ip.bytes, 4);
+    if (tcp_recv_unread(tcp) > 0)
+        mark_ready(t, p);
+    return true;
+}
+
+static bool on_writable(struct tpipe *p, struct pipe_event *ev)
+{
+    if (!push_rest(p))
+        return false;
+    if (p->is_orphan) {
+        tcp_close(p->tcp);
+        return false;
+    }
+    if (!p->is_full)
+        return false;
+    p->is_full = false;
+    *ev = (struct pipe_event){.type = PIPE_ROOM, .pipe = &p->pipe};
+    return true;
+}
+
+/* The stack's connection lives until its next event is asked for: its last bytes are offered first, then the end. */
+static bool on_closed(struct ttcp *t, struct tpipe *p, enum tcp_reason reason, struct pipe_event *ev)
+{
+    if (p->is_orphan) {
+        p->tcp = NULL;
+        tpipe_free(p);
+        return false;
+    }
+    p->broken = reason_text(reason);
+    t->gone = p;
+    *ev = (struct pipe_event){.type = PIPE_IN, .pipe = &p->pipe};
+    return true;
+}
+
+/* After the last bytes: the pipe no longer has a connection below it. */
+static bool on_gone(struct ttcp *t, struct pipe_event *ev)
+{
+    struct tpipe *p = t->gone;
+
+    t->gone = NULL;
+    settle(t);
+    p->tcp = NULL;
+    list_del(&p->ready);
+    *ev = (struct pipe_event){.type = PIPE_GONE, .pipe = &p->pipe, .reason = p->broken};
+    return true;
+}
+
+static bool translate(struct ttcp *t, const struct tcp_event *e, struct pipe_event *ev)
+{
+    struct tpipe *p = e->user;
+
+    if (e->type == TCP_EV_ACCEPTED)
+        return on_accepted(t, e->conn, ev);
+    if (!p)
+        return false;
+    switch (e->type) {
+    case TCP_EV_CONNECTED:
+        *ev = (struct pipe_event){.type = PIPE_OPEN, .pipe = &p->pipe};
+        return true;
+    case TCP_EV_PEER_CLOSED:
+        p->has_fin = true;
+        mark_ready(t, p);
+        return false;
+    case TCP_EV_READABLE:
+        mark_ready(t, p);
+        return false;
+    case TCP_EV_WRITABLE:
+        return on_writable(p, ev);
+    case TCP_EV_CLOSED:
+        return on_closed(t, p, e->reason, ev);
+    default:
+        return false;
+    }
+}
+
+static void discard(struct tpipe *p)
+{
+    list_del(&p->ready);
+    if (p->tcp)
+        tcp_recv_consume(p->tcp, tcp_recv_unread(p->tcp));
+}
+
+static bool next_ready(struct ttcp *t, struct pipe_event *ev)
+{
+    struct list *it;
+
+    while ((it = list_pop_front(&t->ready))) {
+        struct tpipe *p = CONTAINER_OF(it, struct tpipe, ready);
+
+        if (p->is_orphan) {
+            discard(p);
+            continue;
+        }
+        list_push_back(&t->again, &p->ready);
+        *ev = (struct pipe_event){.type = PIPE_IN, .pipe = &p->pipe};
+        return true;
+    }
+    return false;
+}
+
+static bool ttcp_next_event(struct transport *tr, struct pipe_event *ev)
+{
+    struct ttcp *t = ttcp_of(tr);
+    struct tcp_event e;
+
+    settle(t);
+    if (t->gone)
+        return on_gone(t, ev);
+    while (tcp_stack_next_event(t->stack, &e))
+        if (translate(t, &e, ev))
+            return true;
+    return next_ready(t, ev);
+}
+
+/* ---- the turn ---- */
+
+static void run_lingering(struct ttcp *t, uint64_t now)
+{
+    LIST_EACH(it, &t->lingering) {
+        struct tpipe *p = CONTAINER_OF(it, struct tpipe, waiting);
+
+        if (now < p->linger_until)
+            break; /* in order of their closing */
+        tcp_abort(p->tcp);
+        tpipe_free(p);
+    }
+}
+
+/* Sends that found no memory are tried again; rare, so a walk over all is good enough. */
+static void feed_starved(struct ttcp *t)
+{
+    t->is_starved = false;
+    LIST_EACH(it, &t->all) {
+        struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
+
+        if (p->rest && push_rest(p) && p->is_orphan)
+            tcp_close(p->tcp);
+    }
+}
+
+static unsigned ttcp_poll(struct transport *tr, uint64_t now)
+{
+    struct ttcp *t = ttcp_of(tr);
+    struct pktio_frame frames[BURST];
+    unsigned n, work;
+
+    t->now = now;
+    settle(t);
+    for (struct list *it; (it = list_pop_front(&t->again));)
+        list_push_back(&t->ready, it);
+    n = pktio_recv(t->port, frames, BURST);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
+
+        if (frames[i].buf)
+            tcp_stack_input_buf(t->stack, frames[i].buf, flags, now);
+        else
+            tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags, now);
+    }
+    pktio_recv_done(t->port);
+    work = n;
+    if (tcp_stack_next_deadline(t->stack) <= now) {
+        tcp_stack_on_deadline(t->stack, now);
+        work++;
+    }
+    if (t->is_starved)
+        feed_starved(t);
+    run_lingering(t, now);
+    return work + !list_is_empty(&t->ready);
+}
+
+static void seg_of(struct pktio_seg *out, const struct tcp_segment *seg)
+{
+    memcpy(out->head, seg->head, seg->head_len);
+    out->head_len = seg->head_len;
+    out->npieces = seg->slice_count;
+    out->csum_start = seg->csum_start;
+    out->csum_offset = seg->csum_offset;
+    out->gso_bytes = seg->gso_size;
+    out->is_ip6 = false;
+    for (unsigned i = 0; i < seg->slice_count; i++)
+        out->pieces[i] = (struct pktio_piece){seg->slices[i].p, (uint32_t)seg->slices[i].len, NULL};
+}
+
+static void ttcp_flush(struct transport *tr, uint64_t now)
+{
+    struct ttcp *t = ttcp_of(tr);
+    struct tcp_segment seg;
+
+    settle(t);
+    t->is_tx_full = false;
+    while (tcp_stack_output(t->stack, &seg, now) > 0) {
+        seg_of(&t->seg, &seg);
+        if (pktio_send(t->port, &t->seg, 1) == 1)
+            continue;
+        tcp_stack_output_failed(t->stack, &seg, now);
+        t->is_tx_full = true; /* the wait descriptor now also tells of room */
+        break;
+    }
+}
+
+static uint64_t ttcp_next_deadline(const struct transport *tr)
+{
+    const struct ttcp *t = ttcp_of(tr);
+    uint64_t at = tcp_stack_next_deadline(t->stack);
+
+    if (!list_is_empty(&t->again) || !list_is_empty(&t->ready))
+        return 0;
+    if (t->is_starved && t->now + RETRY_NS < at)
+        at = t->now + RETRY_NS;
+    if (!list_is_empty(&t->lingering)) {
+        const struct tpipe *p = CONTAINER_OF(t->lingering.next, struct tpipe, waiting);
+
+        if (p->linger_until < at)
+            at = p->linger_until;
+    }
+    return at;
+}
+
+static unsigned ttcp_wait_fds(struct transport *tr, int *fds, unsigned cap)
+{
+    struct ttcp *t = ttcp_of(tr);
+    int fd = pktio_wait_fd(t->port, t->is_tx_full);
+
+    if (fd < 0 || cap == 0)
+        return 0;
+    fds[0] = fd;
+    return 1;
+}
+
+static void ttcp_stats(struct transport *tr, struct transport_stats *out)
+{
+    struct ttcp *t = ttcp_of(tr);
+    const struct tcp_counters *c = tcp_stack_counters(t->stack);
+    struct pktio_counters p;
+
+    pktio_counters_get(t->port, &p);
+    *out = (struct transport_stats){
+        .packets_in = p.rx_frames,
+        .packets_out = p.tx_segs,
+        .packets_dropped_in = p.rx_dropped + p.rx_truncated,
+        .packets_dropped_out = p.tx_dropped,
+        .tcp_retransmits = c->tx_rtx_segments,
+        .tcp_checksum_errors = c->drop_tcp_csum + c->drop_ip_csum,
+        .accepts_failed = c->drop_conn_full + c->drop_backlog,
+    };
+}
+
+static bool ttcp_link_is_up(struct transport *tr, uint64_t now)
+{
+    struct ttcp *t = ttcp_of(tr);
+    bool was_up = t->port->link.is_up;
+
+    pktio_refresh(t->port);
+    if (!was_up && t->port->link.is_up)
+        tcp_stack_announce(t->stack, now);
+    return t->port->link.is_up;
+}
+
+/* Connections that are still closing get their reset; the guard goes last, so that the kernel stays silent to the end. */
+static void ttcp_free(struct transport *tr)
+{
+    struct ttcp *t = ttcp_of(tr);
+
+    LIST_EACH(it, &t->all) {
+        struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
+
+        if (p->tcp)
+            tcp_abort(p->tcp);
+        tpipe_free(p);
+    }
+    if (t->stack) {
+        ttcp_flush(tr, t->now);
+        tcp_stack_free(t->stack);
+    }
+    pktio_close(t->port);
+    if (t->guard) {
+        guard_close(t->guard);
+        free(t->guard);
+    }
+    free(t);
+}
+
+static const struct transport_ops ttcp_ops = {
+    ttcp_poll, ttcp_next_event, ttcp_flush, ttcp_next_deadline, ttcp_wait_fds, ttcp_dial, ttcp_recv, ttcp_room,
+    ttcp_send, ttcp_is_flushed, ttcp_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
+
+/* ---- opening ---- */
+
+static void stack_config(const struct transport_tcp_config *cfg, const struct pktio_link *link, struct tcp_config *c)
+{
+    static const uint8_t none[4];
+
+    tcp_config_defaults(c);
+    memcpy(c->mac, link->mac, 6);
+    c->ip = ip_v4_bytes(cfg->ip4);
+    c->prefix_len = cfg->prefix;
+    if (memcmp(cfg->gateway4, none, 4) != 0)
+        c->gateway = ip_v4_bytes(cfg->gateway4);
+    c->mtu_bytes = link->mtu;
+    c->csum_tx = link->has_tx_csum;
+    c->csum_rx_trusted = false; /* each frame says it for itself */
+    c->gso_max_bytes = link->gso_max_bytes;
+    c->address_shared = link->is_shared;
+    if (cfg->dial_count) {
+        c->port_min = cfg->dial_first;
+        c->port_max = (uint16_t)(cfg->dial_first + cfg->dial_count - 1);
+    }
+    c->max_conns = cfg->max_conns + cfg->max_half_open;
+    c->max_half_open = cfg->max_half_open;
+    c->send_buf_bytes = SEND_BUF;
+    c->recv_buf_bytes = RECV_BUF;
+}
+
+struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port, struct guard *guard, uint64_t now,
+                                    char err[256])
+{
+    struct ttcp *t = calloc(1, sizeof(*t));
+    struct tcp_config c;
+    int rc = -TCP_ENOMEM;
+
+    if (t) {
+        stack_config(cfg, &port->link, &c);
+        t->stack = tcp_stack_new(&c, cfg->rng, &rc, now);
+    }
+    if (!t || !t->stack || (cfg->listen_port && (rc = tcp_listen(t->stack, cfg->listen_port, cfg->max_half_open)) < 0)) {
+        snprintf(err, 256, "TCP on %s: %s", port->text, tcp_err_name(rc));
+        if (t && t->stack)
+            tcp_stack_free(t->stack);
+        free(t);
+        return NULL;
+    }
+    t->t.ops = &ttcp_ops;
+    t->t.has_link = true;
+    t->t.listen = (struct endpoint){.ip_len = 4, .port = cfg->listen_port};
+    memcpy(t->t.listen.ip, cfg->ip4, 4);
+    t->port = port;
+    t->guard = guard;
+    t->now = now;
+    list_init(&t->all);
+    list_init(&t->ready);
+    list_init(&t->again);
+    list_init(&t->lingering);
+    snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1], cfg->ip4[2], cfg->ip4[3],
+             cfg->prefix);
+    tcp_stack_announce(t->stack, now);
+    return &t->t;
+}

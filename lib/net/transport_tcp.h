@@ -1,0 +1,28 @@
+/* transport_tcp.h: pipes over our own TCP (lib/tcp) on a packet port (drivers/pktio.h)
+ * Owner:   one net role: the port, its stack and its pipes belong to it whole
+ * Memory:  takes the port and the guard when it succeeds
+ * Errors:  NULL with the reason in err
+ */
+#ifndef NET_TRANSPORT_TCP_H
+#define NET_TRANSPORT_TCP_H
+
+#include "base/rng.h"
+#include "net/transport.h"
+
+struct pktio;
+struct guard;
+
+struct transport_tcp_config {
+    uint8_t ip4[4], gateway4[4]; /* gateway zeroes: none */
+    uint8_t prefix;
+    uint16_t listen_port;
+    uint16_t dial_first, dial_count; /* local ports of dials; count 0: the stack's default range */
+    uint32_t max_conns, max_half_open;
+    struct rng *rng; /* borrowed */
+};
+
+/* guard: NULL for an address that is ours alone. */
+struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port, struct guard *guard, uint64_t now,
+                                    char err[256]);
+
+#endif
