@@ -35,7 +35,8 @@ struct net_config {
     const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
     const char *gateway;                    /* for ports that are ours alone */
     uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */
-    const char *listen_ip;                  /* kernel driver: address to bind and to dial from; NULL: any */
+    const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is
+                                             * ignored); NULL: any */
     struct pktio *port;                     /* NET_MEMPAIR: the end of the cable to use (drivers/mempair.h); net_free closes it */
     const struct noise_identity *identity;  /* borrowed; one per node, shared by its roles */
     const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
@@ -74,9 +75,8 @@ enum net_event_type {
                             peer does not answer: an identity with nothing in it, and reason */
     NET_EV_PUBSUB_READY, /* conn, protocol: the stream we opened is negotiated; net_send works from now */
     NET_EV_PUBSUB_NONE,  /* conn: the peer speaks none of our pub/sub protocols */
-    NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed. Those that
-                            come before PUBSUB_READY (or NONE) are held back until then, up to 256 KiB */
-    NET_EV_PUBSUB_IN,    /* conn, protocol: the peer opened its stream to us, perhaps anew (replacing the former) */
+    NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed. May
+                            come before PUBSUB_READY, and on a connection where we open no stream at all */
     NET_EV_PUBSUB_CLOSED,/* conn: our outbound stream is gone; net_pubsub_open may be tried again */
     NET_EV_WRITABLE,     /* conn: the queue fell below its low mark after an -NET_EFULL */
     NET_EV_RTT,          /* conn, rtt_ns */

@@ -17,28 +17,6 @@ static void push_frame(struct conn *c, struct buf *frame)
     }
 }
 
-void pubsub_stream_release(struct conn *c)
-{
-    c->is_released = true;
-    for (uint32_t i = 0; i < c->nheld; i++)
-        push_frame(c, c->held[i]);
-    c->nheld = c->held_bytes = 0;
-}
-
-/* The router above knows a peer from PUBSUB_READY on; a hello that comes before must not be lost. */
-static void on_frame(struct conn *c, struct buf *frame)
-{
-    if (!c->is_released) {
-        if (c->nheld < HELD_FRAMES_MAX && c->held_bytes + frame->len <= HELD_BYTES_MAX) {
-            c->held[c->nheld++] = frame;
-            c->held_bytes += frame->len;
-            return;
-        }
-        pubsub_stream_release(c);
-    }
-    push_frame(c, frame);
-}
-
 static void on_framer_error(struct conn *c, int err, uint64_t now)
 {
     struct net_counters *k = &c->net->counters;
@@ -53,13 +31,13 @@ static void on_data(struct conn *c, struct slice in, uint64_t now)
     struct net *n = c->net;
     uint32_t held = framer_held_bytes(&c->framer);
     struct buf *frame;
-    int rc = 0;
+    int rc;
 
-    while (in.len > 0 && (rc = framer_input(&c->framer, &in, &frame)) > 0)
-        on_frame(c, frame);
+    while ((rc = framer_input(&c->framer, &in, &frame)) > 0) {
+        push_frame(c, frame);
+        c->frame_deadline_ns = 0; /* what follows is a new frame: a new clock */
+    }
     n->partial_bytes = n->partial_bytes - held + framer_held_bytes(&c->framer);
-    if (held == 0 || rc > 0)
-        c->frame_deadline_ns = 0; /* a new frame: a new clock */
     if (rc < 0) {
         on_framer_error(c, rc, now);
     } else if (n->partial_bytes > n->cfg.max_partial_bytes) {
@@ -78,15 +56,12 @@ static void drop_partial(struct conn *c)
 /* Theirs. The former stream, if there is one, stays as it is; its bytes are dropped. */
 static void on_opened(struct conn *c, const struct session_event *ev)
 {
-    struct queued_event up = {.type = NET_EV_PUBSUB_IN, .protocol = (uint8_t)ev->protocol, .conn = c};
-
     if (c->in_stream) {
         c->net->counters.streams_replaced++;
         drop_partial(c);
     }
     c->in_stream = ev->stream;
     c->in_protocol = (uint8_t)ev->protocol;
-    event_queue_push(&c->net->events, &up);
 }
 
 static void on_in_end(struct conn *c, bool is_reset)
@@ -104,7 +79,6 @@ static void on_out_ready(struct conn *c, unsigned protocol)
     c->is_out_ready = true;
     c->out_protocol = (uint8_t)protocol;
     event_queue_push(&c->net->events, &ev);
-    pubsub_stream_release(c);
 }
 
 static void on_out_end(struct conn *c, const struct session_event *ev)
@@ -118,7 +92,6 @@ static void on_out_end(struct conn *c, const struct session_event *ev)
         return;
     }
     conn_tell(c, NET_EV_PUBSUB_NONE, ev->type == SESSION_STREAM_REFUSED ? session_err_name(ev->err) : "ended before it was ready");
-    pubsub_stream_release(c);
 }
 
 void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_t now)
@@ -214,8 +187,6 @@ int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned 
 
 void pubsub_stream_fini(struct conn *c)
 {
-    while (c->nheld > 0)
-        buf_unref(c->held[--c->nheld]);
     drop_partial(c);
     framer_fini(&c->framer);
     c->in_stream = c->out_stream = 0;

@@ -47,9 +47,6 @@ enum conn_state {
     CONN_OVER,      /* pipe and session are gone; the struct waits until its last event is taken */
 };
 
-#define HELD_FRAMES_MAX 64
-#define HELD_BYTES_MAX  (256u << 10)
-
 struct conn {
     struct net *net;
     net_conn_id id;
@@ -69,11 +66,9 @@ struct conn {
     /* RPC streams; 0: none */
     uint32_t out_stream, in_stream;
     uint8_t out_protocol, in_protocol;
-    bool is_out_ready, is_released; /* released: RPCs are not held back any more */
+    bool is_out_ready;
     struct framer framer;
     uint64_t frame_deadline_ns; /* while a frame is half received */
-    struct buf *held[HELD_FRAMES_MAX];
-    uint32_t nheld, held_bytes;
 };
 
 struct net {
@@ -121,8 +116,6 @@ void conn_tell(struct conn *c, enum net_event_type type, const char *reason);
 /* pubsub_stream.c: session events of streams. */
 int pubsub_stream_open(struct conn *c, uint64_t now);
 void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_t now);
-/* Gives up the frames held back. */
-void pubsub_stream_release(struct conn *c);
 void pubsub_stream_fini(struct conn *c);
 int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned count, uint64_t now);
 

@@ -565,13 +565,24 @@ static void learn_listen(struct kernel *kn, bool is_any)
     }
 }
 
+/* "address" or "address/len". */
+static bool parse_ip(const char *text, struct endpoint *e)
+{
+    char ip[64];
+
+    snprintf(ip, sizeof(ip), "%.*s", (int)strcspn(text, "/"), text);
+    e->ip_len = 4;
+    if (inet_pton(AF_INET, ip, e->ip) == 1)
+        return true;
+    e->ip_len = 16;
+    return inet_pton(AF_INET6, ip, e->ip) == 1;
+}
+
 static int open_listener(struct kernel *kn, const char *listen_ip, uint16_t port, char err[256])
 {
     struct endpoint e = {.ip_len = 16, .port = port};
 
-    if (listen_ip && inet_pton(AF_INET, listen_ip, e.ip) == 1) {
-        e.ip_len = 4;
-    } else if (listen_ip && inet_pton(AF_INET6, listen_ip, e.ip) != 1) {
+    if (listen_ip && !parse_ip(listen_ip, &e)) {
         snprintf(err, 256, "\"%s\" is not an IP address to listen on", listen_ip);
         return -1;
     }

@@ -1,0 +1,477 @@
+/* Whole roles against each other, over kernel sockets and over our TCP on a cable in memory: the same tests twice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define MIB (1u << 20)
+
+static bool is_mem(void **state)
+{
+    return *(const bool *)*state;
+}
+
+static struct world *make(void **state, unsigned count, world_tweak tweak)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    world_init(w, is_mem(state), count, NULL, tweak);
+    return w;
+}
+
+static void drop(struct world *w)
+{
+    world_fini(w);
+    free(w);
+}
+
+/* ---- two nodes ---- */
+
+static void test_net_meets_and_identifies(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    struct wconn *a, *b;
+    struct net_counters k;
+
+    world_connect(w, 0, 1, NULL, NULL);
+    a = world_conn(w, 0, 1);
+    b = world_conn(w, 1, 0);
+    assert_true(a->is_dialer && !b->is_dialer);
+    assert_int_equal(w->nodes[0].dial_token, 77);
+    assert_string_equal(a->identity->agent, "codecast-test");
+    assert_true(a->identity->nprotocols >= 2);
+    assert_true(a->identity->observed.len > 0);
+    net_counters_get(w->nodes[1].net, &k);
+    assert_int_equal(k.conns_in, 1);
+    assert_int_equal(k.conns_now, 1);
+    assert_int_equal(k.handshakes_now, 0);
+    drop(w);
+}
+
+struct flow {
+    struct wconn *from, *to;
+    unsigned node;
+    uint64_t count, sent, bytes, hash;
+    uint32_t (*length)(uint64_t i);
+};
+
+static uint32_t kib(uint64_t i)
+{
+    return 1024;
+}
+
+static uint32_t mixed(uint64_t i)
+{
+    return i % 4 == 3 ? 8 * MIB : 1 + (uint32_t)(i * 7919 % 70000);
+}
+
+/* Sends what the queue takes now. */
+static void push(struct world *w, struct flow *f)
+{
+    while (f->sent < f->count && world_send(w, f->node, f->from, f->sent, f->length(f->sent)) == 0) {
+        struct buf *b = world_frame(f->sent, f->length(f->sent));
+
+        f->hash = world_hash(f->hash, b);
+        f->bytes += b->len;
+        buf_unref(b);
+        f->sent++;
+    }
+}
+
+static bool are_through(struct world *w, void *arg)
+{
+    struct flow *f = arg;
+
+    push(w, &f[0]);
+    push(w, &f[1]);
+    return f[0].to->frames == f[0].count && f[1].to->frames == f[1].count;
+}
+
+static void check(const struct flow *f)
+{
+    assert_int_equal(f->to->frames, f->count);
+    assert_int_equal(f->to->bytes, f->bytes);
+    assert_true(f->to->hash == f->hash);
+    assert_int_equal(f->to->misaligned, 0);
+}
+
+static void exchange(struct world *w, uint64_t count, uint32_t (*length)(uint64_t i))
+{
+    unsigned ca, cb;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    world_open_stream(w, 0, ca);
+    world_open_stream(w, 1, cb);
+    struct wconn *a = &w->nodes[0].conns[ca], *b = &w->nodes[1].conns[cb];
+    struct flow f[2] = {{.from = a, .to = b, .node = 0, .count = count, .length = length},
+                        {.from = b, .to = a, .node = 1, .count = count, .length = length}};
+
+    assert_int_equal(a->protocol, 0);
+    if (!world_run(w, are_through, f, 20000))
+        fail_msg("%lu and %lu of %lu frames came; %s", (unsigned long)f[0].to->frames, (unsigned long)f[1].to->frames,
+                 (unsigned long)count, a->is_down ? a->reason : "connection up");
+    check(&f[0]);
+    check(&f[1]);
+}
+
+static void test_net_exchanges_small_frames(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+
+    exchange(w, 1000, kib);
+    drop(w);
+}
+
+static void test_net_exchanges_large_frames(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    struct net_counters k;
+
+    exchange(w, 20, mixed);
+    net_counters_get(w->nodes[0].net, &k);
+    assert_int_equal(k.partial_bytes_now, 0);
+    drop(w);
+}
+
+static void other_protocols(unsigned i, struct net_config *cfg)
+{
+    if (i == 1) {
+        cfg->protocols[0] = "/other/1.0.0";
+        cfg->protocols[1] = NULL;
+    }
+}
+
+static bool has_none(struct world *w, void *arg)
+{
+    return ((struct wconn *)arg)->has_no_pubsub;
+}
+
+static void test_net_tells_of_no_common_protocol(void **state)
+{
+    struct world *w = make(state, 2, other_protocols);
+    unsigned c;
+
+    world_connect(w, 0, 1, &c, NULL);
+    assert_int_equal(net_pubsub_open(w->nodes[0].net, w->nodes[0].conns[c].id, w->now), 0);
+    assert_true(world_run(w, has_none, &w->nodes[0].conns[c], 3000));
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[c], 0, 10), -NET_ENOCONN);
+    drop(w);
+}
+
+static void second_only(unsigned i, struct net_config *cfg)
+{
+    if (i == 1) {
+        cfg->protocols[0] = cfg->protocols[1];
+        cfg->protocols[1] = NULL;
+    }
+}
+
+static void test_net_settles_on_the_second_protocol(void **state)
+{
+    struct world *w = make(state, 2, second_only);
+    unsigned c;
+
+    world_connect(w, 0, 1, &c, NULL);
+    world_open_stream(w, 0, c);
+    assert_int_equal(w->nodes[0].conns[c].protocol, 1);
+    drop(w);
+}
+
+/* ---- dials that fail ---- */
+
+static bool dial_failed(struct world *w, void *arg)
+{
+    return w->nodes[0].dials_failed == 1;
+}
+
+static void test_net_checks_the_expected_peer(void **state)
+{
+    struct world *w = make(state, 3, NULL);
+
+    assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[1].addr, &w->nodes[2].id, 5, w->now), 0);
+    assert_true(world_run(w, dial_failed, NULL, 3000));
+    assert_int_equal(w->nodes[0].dial_token, 5);
+    assert_int_equal(w->nodes[0].nconns, 0);
+    world_run(w, NULL, NULL, 50);
+    assert_int_equal(w->nodes[1].nconns, 0);
+    drop(w);
+}
+
+static void test_net_tells_a_refused_dial(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    struct multiaddr nobody;
+    uint8_t ip[4] = {127, 0, 0, 11};
+
+    if (is_mem(state))
+        memcpy(ip, (uint8_t[4]){10, 1, 0, 1}, 4);
+    multiaddr_of_tcp(&nobody, ip, 4, 9, NULL);
+    assert_int_equal(net_dial(w->nodes[0].net, &nobody, NULL, 6, w->now), 0);
+    assert_true(world_run(w, dial_failed, NULL, 3000));
+    assert_int_equal(w->nodes[0].dial_token, 6);
+    assert_true(strcasecmp(w->nodes[0].dial_reason, "connection refused") == 0);
+    drop(w);
+}
+
+static void test_net_refuses_what_cannot_be_dialed(void **state)
+{
+    struct world *w = make(state, 1, NULL);
+    struct multiaddr m;
+
+    assert_int_equal(multiaddr_parse(&m, slice_str("/dns4/example.org/tcp/7070")), 0);
+    assert_int_equal(net_dial(w->nodes[0].net, &m, NULL, 1, w->now), -NET_EADDR);
+    assert_int_equal(net_pubsub_open(w->nodes[0].net, 12345, w->now), -NET_ENOCONN);
+    net_conn_close(w->nodes[0].net, 12345, true, w->now); /* nothing to do, nothing to break */
+    drop(w);
+}
+
+/* ---- limits ---- */
+
+static void small_frames(unsigned i, struct net_config *cfg)
+{
+    if (i == 1)
+        cfg->max_frame_bytes = 10000;
+}
+
+static bool is_down(struct world *w, void *arg)
+{
+    return ((struct wconn *)arg)->is_down;
+}
+
+static void test_net_ends_a_peer_with_an_oversize_frame(void **state)
+{
+    struct world *w = make(state, 2, small_frames);
+    struct net_counters k;
+    unsigned ca, cb;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    world_open_stream(w, 0, ca);
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[ca], 0, 10000), 0);
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[ca], 1, 10001), 0);
+    assert_true(world_run(w, is_down, &w->nodes[1].conns[cb], 3000));
+    assert_true(world_run(w, is_down, &w->nodes[0].conns[ca], 3000));
+    assert_int_equal(w->nodes[1].conns[cb].frames, 1);
+    net_counters_get(w->nodes[1].net, &k);
+    assert_int_equal(k.frames_oversize, 1);
+    assert_int_equal(k.conns_now, 0);
+    drop(w);
+}
+
+static void small_queue(unsigned i, struct net_config *cfg)
+{
+    cfg->max_queue_bytes = MIB;
+}
+
+static bool is_writable(struct world *w, void *arg)
+{
+    return ((struct wconn *)arg)->writables > 0;
+}
+
+static bool has_all(struct world *w, void *arg)
+{
+    struct flow *f = arg;
+
+    return f->to->frames == f->sent;
+}
+
+/* The receiver's own queue of events fills first, then its window closes, then our queue: nothing is lost. */
+static void test_net_holds_a_fast_sender_back(void **state)
+{
+    struct world *w = make(state, 2, small_queue);
+    unsigned ca, cb;
+    int rc = 0;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    world_open_stream(w, 0, ca);
+    struct wconn *a = &w->nodes[0].conns[ca];
+    struct flow f = {.from = a, .to = &w->nodes[1].conns[cb]};
+    w->nodes[1].is_stuffed = true;
+    for (unsigned quiet = 0; quiet < 200;) {
+        rc = world_send(w, 0, a, f.sent, 100000);
+        quiet = rc == 0 ? 0 : quiet + 1;
+        f.sent += rc == 0;
+        assert_true(f.sent < 4000);
+        world_step(w);
+    }
+    assert_int_equal(rc, -NET_EFULL);
+    assert_in_range(net_conn_queue_bytes(w->nodes[0].net, a->id), MIB, MIB + 100010);
+    a->writables = 0;
+    w->nodes[1].is_stuffed = false;
+    assert_true(world_run(w, is_writable, a, 5000));
+    assert_true(world_run(w, has_all, &f, 5000));
+    assert_int_equal(a->writables, 1);
+    assert_int_equal(world_send(w, 0, a, f.sent++, 10), 0);
+    assert_true(world_run(w, has_all, &f, 5000));
+    drop(w);
+}
+
+static void one_conn(unsigned i, struct net_config *cfg)
+{
+    if (i == 0)
+        cfg->max_conns = 1;
+}
+
+static void test_net_keeps_to_its_connections(void **state)
+{
+    struct world *w = make(state, 3, one_conn);
+    struct net_counters k;
+
+    world_connect(w, 0, 1, NULL, NULL);
+    assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[2].addr, NULL, 1, w->now), -NET_ELIMIT);
+    assert_int_equal(net_dial(w->nodes[2].net, &w->nodes[0].addr, NULL, 1, w->now), 0);
+    world_run(w, NULL, NULL, 100);
+    assert_int_equal(w->nodes[2].dials_failed, 1);
+    net_counters_get(w->nodes[0].net, &k);
+    assert_int_equal(k.refused_full, 1);
+    assert_int_equal(k.conns_now, 1);
+    drop(w);
+}
+
+/* ---- ends ---- */
+
+static void test_net_says_goodbye_after_what_is_queued(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    unsigned ca, cb;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    world_open_stream(w, 0, ca);
+    struct wconn *a = &w->nodes[0].conns[ca], *b = &w->nodes[1].conns[cb];
+    for (uint64_t i = 0; i < 30; i++)
+        assert_int_equal(world_send(w, 0, a, i, 100000), 0);
+    net_conn_close(w->nodes[0].net, a->id, true, w->now);
+    assert_int_equal(world_send(w, 0, a, 30, 10), -NET_ENOCONN);
+    assert_true(world_run(w, is_down, b, 5000));
+    assert_int_equal(b->frames, 30);
+    assert_string_equal(b->reason, "closed by the peer");
+    assert_true(world_run(w, is_down, a, 5000));
+    assert_string_equal(a->reason, "closed");
+    drop(w);
+}
+
+static void test_net_cuts_at_once_when_not_polite(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    unsigned ca, cb;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    net_conn_close(w->nodes[0].net, w->nodes[0].conns[ca].id, false, w->now);
+    world_step(w);
+    assert_true(w->nodes[0].conns[ca].is_down);
+    assert_true(world_run(w, is_down, &w->nodes[1].conns[cb], 3000));
+    drop(w);
+}
+
+static void test_net_frees_in_the_middle_of_everything(void **state)
+{
+    struct world *w = make(state, 3, NULL);
+    unsigned ca;
+
+    world_connect(w, 0, 1, &ca, NULL);
+    world_open_stream(w, 0, ca);
+    for (uint64_t i = 0; i < 10; i++)
+        world_send(w, 0, &w->nodes[0].conns[ca], i, 300000);
+    net_dial(w->nodes[2].net, &w->nodes[0].addr, NULL, 1, w->now);
+    for (unsigned i = 0; i < 3; i++)
+        world_step(w);
+    drop(w); /* the leak checker judges */
+}
+
+/* ---- five nodes ---- */
+
+static bool five_through(struct world *w, void *arg)
+{
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned k = 0; k < w->nodes[i].nconns; k++)
+            if (w->nodes[i].conns[k].frames < 50)
+                return false;
+    return true;
+}
+
+static void test_net_five_nodes_full_mesh(void **state)
+{
+    struct world *w = make(state, 5, NULL);
+    uint64_t want = 0;
+
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned k = i + 1; k < 5; k++)
+            world_connect(w, i, k, NULL, NULL);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(w->nodes[i].nconns, 4);
+        for (unsigned c = 0; c < 4; c++)
+            world_open_stream(w, i, c);
+    }
+    for (uint64_t f = 0; f < 50; f++) {
+        struct buf *b = world_frame(f, 5000);
+
+        want = world_hash(want, b);
+        buf_unref(b);
+        for (unsigned i = 0; i < 5; i++)
+            for (unsigned c = 0; c < 4; c++)
+                assert_int_equal(world_send(w, i, &w->nodes[i].conns[c], f, 5000), 0);
+    }
+    assert_true(world_run(w, five_through, NULL, 10000));
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned c = 0; c < 4; c++)
+            assert_true(w->nodes[i].conns[c].hash == want);
+    drop(w);
+}
+
+/* Both dial each other at once: two connections, and both work. */
+static bool both_twice(struct world *w, void *arg)
+{
+    return w->nodes[0].nconns == 2 && w->nodes[1].nconns == 2;
+}
+
+static void test_net_crossing_dials_give_two_connections(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+
+    net_dial(w->nodes[0].net, &w->nodes[1].addr, NULL, 1, w->now);
+    net_dial(w->nodes[1].net, &w->nodes[0].addr, NULL, 1, w->now);
+    assert_true(world_run(w, both_twice, NULL, 3000));
+    world_open_stream(w, 0, 0);
+    world_open_stream(w, 0, 1);
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[0], 0, 100), 0);
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[1], 0, 100), 0);
+    world_run(w, NULL, NULL, 100);
+    assert_int_equal(w->nodes[1].conns[0].frames, 1);
+    assert_int_equal(w->nodes[1].conns[1].frames, 1);
+    drop(w);
+}
+
+#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel), cmocka_unit_test_prestate(f, (void *)&memory)
+
+int main(int argc, char **argv)
+{
+    static bool kernel = false, memory = true;
+    const struct CMUnitTest tests[] = {
+        BOTH(test_net_meets_and_identifies),
+        BOTH(test_net_exchanges_small_frames),
+        BOTH(test_net_exchanges_large_frames),
+        BOTH(test_net_tells_of_no_common_protocol),
+        BOTH(test_net_settles_on_the_second_protocol),
+        BOTH(test_net_checks_the_expected_peer),
+        BOTH(test_net_tells_a_refused_dial),
+        BOTH(test_net_refuses_what_cannot_be_dialed),
+        BOTH(test_net_ends_a_peer_with_an_oversize_frame),
+        BOTH(test_net_holds_a_fast_sender_back),
+        BOTH(test_net_keeps_to_its_connections),
+        BOTH(test_net_says_goodbye_after_what_is_queued),
+        BOTH(test_net_cuts_at_once_when_not_polite),
+        BOTH(test_net_frees_in_the_middle_of_everything),
+        BOTH(test_net_five_nodes_full_mesh),
+        BOTH(test_net_crossing_dials_give_two_connections),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
