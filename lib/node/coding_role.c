@@ -346,7 +346,6 @@ static void net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
             c->peer->rtt_ns = ev->rtt_ns;
         break;
     case NET_EV_LINK: note(r, LOG_WARN_L, "\"link\" state=\"%s\"", ev->reason ? ev->reason : ""); break;
-    case NET_EV_PUBSUB_IN:
     case NET_EV_WRITABLE:
     case NET_EV_RPC: break;
     }

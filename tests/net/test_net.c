@@ -447,11 +447,11 @@ static void test_net_crossing_dials_give_two_connections(void **state)
     drop(w);
 }
 
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel), cmocka_unit_test_prestate(f, (void *)&memory)
+#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel)
 
 int main(int argc, char **argv)
 {
-    static bool kernel = false, memory = true;
+    static bool kernel = false;
     const struct CMUnitTest tests[] = {
         BOTH(test_net_meets_and_identifies),
         BOTH(test_net_exchanges_small_frames),

@@ -97,10 +97,11 @@ static struct wconn *conn_of(struct wnode *n, net_conn_id id)
 
 static void on_up(struct wnode *n, const struct net_event *ev)
 {
-    struct wconn *c = &n->conns[n->nconns++];
+    struct wconn *c = &n->conns[n->nconns];
 
-    assert_true(n->nconns <= WORLD_CONNS);
-    assert_null(conn_of(n, 0));
+    assert_true(n->nconns < WORLD_CONNS && ev->conn != 0);
+    assert_null(conn_of(n, ev->conn));
+    n->nconns++;
     *c = (struct wconn){.id = ev->conn, .peer = ev->peer, .is_dialer = ev->is_dialer, .is_up = true};
     assert_true(ev->addr.len > 0);
     if (ev->is_dialer)
