@@ -309,7 +309,7 @@ static void on_accept(struct rpc_tag *t, bool ok)
 static int start_loops(struct rpc_server *s)
 {
     for (unsigned i = 0; i < s->cfg.threads; i++) {
-        char name[16];
+        char name[24];
 
         snprintf(name, sizeof(name), "rpc-server-%u", i);
         s->loops[i] = rpc_loop_new(name, s->cfg.cpus);
