@@ -28,6 +28,7 @@ struct rpc_call *rpc_call_make(grpc_call *call, struct slice path, const struct 
     c->user = s->user;
     atomic_init(&c->data, s->data);
     c->max_send_bytes = s->max_send_bytes;
+    c->max_recv_bytes = s->max_recv_bytes;
     c->deadline = s->deadline;
     grpc_metadata_array_init(&c->in_headers);
     grpc_metadata_array_init(&c->in_trailers);

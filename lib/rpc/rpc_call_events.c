@@ -176,15 +176,17 @@ static bool wants_messages(const struct rpc_call *c)
 
 static void deliver(struct rpc_call *c, grpc_byte_buffer *bb)
 {
-    size_t len = grpc_byte_buffer_length(bb);
-    struct rpc_msg *m = rpc_msg_from_buffer(bb);
+    struct rpc_msg *m;
+    int err = rpc_msg_from_buffer(&m, bb, c->max_recv_bytes);
 
-    if (!m) {
-        rpc_call_abort(c, RPC_CODE_INTERNAL, "the message does not decode");
+    if (err == -RPC_EARG)
+        rpc_call_abort(c, RPC_CODE_INTERNAL, "the message does not decompress");
+    else if (err < 0)
+        rpc_call_abort(c, RPC_CODE_RESOURCE_EXHAUSTED, "Received message larger than max, once decompressed");
+    if (err < 0)
         return;
-    }
     RPC_COUNT(c->home->totals.received, 1);
-    RPC_COUNT(c->home->totals.received_bytes, len);
+    RPC_COUNT(c->home->totals.received_bytes, rpc_msg_len(m));
     if (c->on.on_message)
         c->on.on_message(c, m, c->user);
     rpc_msg_unref(m);

@@ -22,6 +22,7 @@ struct rpc_call {
     void *user;
     _Atomic(void *) data;
     uint32_t max_send_bytes; /* 0: no bound */
+    uint32_t max_recv_bytes;
     gpr_timespec deadline;
     char *path;
     char *peer;                     /* gpr_free */
@@ -62,7 +63,7 @@ struct rpc_call_setup {
     const struct rpc_handlers *on;
     void *user, *data;
     const struct rpc_queue_limits *queue;
-    uint32_t max_send_bytes;
+    uint32_t max_send_bytes, max_recv_bytes;
     struct rpc_home *home;
     gpr_timespec deadline;
 };

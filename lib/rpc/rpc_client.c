@@ -34,6 +34,7 @@ static grpc_channel *make_channel(const struct rpc_client_config *c)
     rpc_args_int(&a, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, or_default(c->max_recv_bytes, DEFAULT_RECV_BYTES));
     rpc_args_int(&a, GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, c->max_send_bytes ? (int64_t)c->max_send_bytes : -1);
     rpc_args_int(&a, GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);
+    rpc_args_int(&a, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0); /* rpc_inflate.h says why */
     rpc_args_int(&a, GRPC_ARG_KEEPALIVE_TIME_MS, or_default(c->keepalive_ms, DEFAULT_KEEPALIVE_MS));
     rpc_args_int(&a, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, or_default(c->keepalive_timeout_ms, DEFAULT_TIMEOUT_MS));
     rpc_args_int(&a, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -130,6 +131,7 @@ int rpc_client_new(struct rpc_client **out, const struct rpc_client_config *cfg)
     }
     c->loop = cfg->loop;
     c->max_send_bytes = cfg->max_send_bytes;
+    c->max_recv_bytes = or_default(cfg->max_recv_bytes, DEFAULT_RECV_BYTES);
     c->on_state = cfg->on_state;
     c->user = cfg->user;
     rpc_home_init(&c->home);
@@ -245,6 +247,7 @@ int rpc_client_open(struct rpc_client *c, const char *path, const struct rpc_han
         .data = data,
         .queue = opt ? &opt->queue : &by_default,
         .max_send_bytes = c->max_send_bytes,
+        .max_recv_bytes = c->max_recv_bytes,
         .home = &c->home,
         .deadline = rpc_client_deadline(opt),
     };

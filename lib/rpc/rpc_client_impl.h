@@ -15,7 +15,7 @@ struct rpc_client {
     char *target;
     struct rpc_loop *loop;
     grpc_channel *channel;
-    uint32_t max_send_bytes;
+    uint32_t max_send_bytes, max_recv_bytes;
     void (*on_state)(struct rpc_client *c, enum rpc_state state, void *user);
     void *user;
     struct rpc_home home;

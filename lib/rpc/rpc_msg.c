@@ -6,6 +6,8 @@
 
 #include <grpc/byte_buffer_reader.h>
 
+#include "rpc/rpc_err.h"
+#include "rpc/rpc_inflate.h"
 #include "rpc/rpc_slice.h"
 
 /* Below this a received message is copied out of core's read buffer, which may be a thousand times as large. */
@@ -132,22 +134,35 @@ grpc_byte_buffer *rpc_msg_to_buffer(const struct rpc_msg *m)
     return grpc_raw_byte_buffer_create((grpc_slice *)(uintptr_t)m->part, m->count);
 }
 
-struct rpc_msg *rpc_msg_from_buffer(grpc_byte_buffer *bb)
+static int share_or_copy(struct rpc_msg **out, grpc_byte_buffer *bb)
 {
     grpc_byte_buffer_reader r;
     grpc_slice *only = NULL;
     grpc_slice s;
 
-    if (!grpc_byte_buffer_reader_init(&r, bb)) {
-        grpc_byte_buffer_destroy(bb);
-        return NULL;
-    }
+    if (!grpc_byte_buffer_reader_init(&r, bb))
+        return -RPC_EARG;
     if (bb->data.raw.slice_buffer.count == 1 && grpc_byte_buffer_length(bb) >= MSG_COPY_BELOW_BYTES &&
         grpc_byte_buffer_reader_peek(&r, &only))
         s = grpc_slice_ref(*only);
     else
         s = grpc_byte_buffer_reader_readall(&r);
     grpc_byte_buffer_reader_destroy(&r);
+    *out = msg_of_slice(s);
+    return *out ? 0 : -RPC_ENOMEM;
+}
+
+int rpc_msg_from_buffer(struct rpc_msg **out, grpc_byte_buffer *bb, size_t max_bytes)
+{
+    int err;
+
+    *out = NULL;
+    if (bb->data.raw.compression != GRPC_COMPRESS_NONE)
+        err = rpc_inflate(out, bb, max_bytes);
+    else if (grpc_byte_buffer_length(bb) > max_bytes)
+        err = -RPC_ETOOBIG;
+    else
+        err = share_or_copy(out, bb);
     grpc_byte_buffer_destroy(bb);
-    return msg_of_slice(s);
+    return err;
 }

@@ -116,6 +116,7 @@ static grpc_server *make_core(const struct rpc_server_config *c)
     rpc_args_int(&a, GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, c->max_send_bytes ? (int64_t)c->max_send_bytes : -1);
     rpc_args_int(&a, GRPC_ARG_MAX_CONCURRENT_STREAMS, c->max_streams);
     rpc_args_int(&a, GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);
+    rpc_args_int(&a, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0); /* rpc_inflate.h says why */
     rpc_args_int(&a, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS);
     rpc_args_int(&a, GRPC_ARG_KEEPALIVE_TIME_MS, c->keepalive_ms);
     rpc_args_int(&a, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, c->keepalive_timeout_ms);
@@ -260,6 +261,7 @@ static void accept_call(struct rpc_server *s, grpc_call *call, const grpc_call_d
         .user = r ? r->user : NULL,
         .queue = &m->queue,
         .max_send_bytes = s->cfg.max_send_bytes,
+        .max_recv_bytes = s->cfg.max_recv_bytes,
         .home = &s->home,
         .deadline = details->deadline,
     };

@@ -54,9 +54,11 @@ static void on_done(struct rpc_tag *t, bool ok)
     struct rpc_home *home = &u->client->home;
     char *text = grpc_slice_to_c_string(u->message);
     struct rpc_status st = {(int)u->code, text};
-    struct rpc_msg *reply = u->in ? rpc_msg_from_buffer(u->in) : NULL;
+    struct rpc_msg *reply = NULL;
 
-    if (st.code == RPC_CODE_OK && !reply)
+    if (u->in && rpc_msg_from_buffer(&reply, u->in, u->client->max_recv_bytes) < 0)
+        st = (struct rpc_status){RPC_CODE_RESOURCE_EXHAUSTED, "the reply does not decompress within the bound"};
+    else if (st.code == RPC_CODE_OK && !reply)
         st = (struct rpc_status){RPC_CODE_INTERNAL, "status OK without a reply"};
     if (st.code != RPC_CODE_OK) {
         rpc_msg_unref(reply);
