@@ -107,7 +107,8 @@ void session_free(struct session *s)
         return;
     for (y = yamux_walk(&s->yamux, NULL); y; y = next) {
         next = yamux_walk(&s->yamux, y);
-        stream_free(s, y->user);
+        if (y->user) /* not yet, when the session ended inside the frame that opened it */
+            stream_free(s, y->user);
     }
     LIST_EACH(it, &s->waiting) /* gone streams whose end was not told */
         stream_free(s, CONTAINER_OF(it, struct stream, waiting_link));
