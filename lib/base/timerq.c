@@ -59,17 +59,23 @@ void timerq_cancel(struct timerq *q, struct timer *t)
         sift_down(q, i, last);
 }
 
+int timerq_reserve(struct timerq *q, uint32_t n)
+{
+    if (n <= q->cap)
+        return 0;
+    struct timer **h = realloc(q->heap, n * sizeof(*h));
+    if (!h)
+        return -1;
+    q->heap = h;
+    q->cap = n;
+    return 0;
+}
+
 int timerq_set(struct timerq *q, struct timer *t, uint64_t at_ns)
 {
     timerq_cancel(q, t);
-    if (q->count == q->cap) {
-        uint32_t cap = q->cap ? q->cap * 2 : 16;
-        struct timer **h = realloc(q->heap, cap * sizeof(*h));
-        if (!h)
-            return -1;
-        q->heap = h;
-        q->cap = cap;
-    }
+    if (q->count == q->cap && timerq_reserve(q, q->cap ? q->cap * 2 : 16))
+        return -1;
     t->at_ns = at_ns;
     sift_up(q, q->count++, t);
     return 0;

@@ -26,6 +26,8 @@ struct timerq {
 
 void timerq_init(struct timerq *q);
 void timerq_fini(struct timerq *q);
+/* Room for n timers, after which setting that many cannot fail. 0, or -1 without memory. */
+int timerq_reserve(struct timerq *q, uint32_t n);
 /* Sets or moves t. */
 int timerq_set(struct timerq *q, struct timer *t, uint64_t at_ns);
 void timerq_cancel(struct timerq *q, struct timer *t);

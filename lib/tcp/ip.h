@@ -1,0 +1,39 @@
+/* ip.h: IPv4 headers
+ * Shape:   packet -> struct ip_in; addresses and lengths -> 20 bytes; the pseudo-header's sum
+ * Source:  RFC 791, RFC 9293 3.1. No fragments, no options sent; received options are skipped
+ */
+#ifndef TCP_IP_H
+#define TCP_IP_H
+
+#include "base/slice.h"
+#include "tcp/csum.h"
+#include "tcp/ip_addr.h"
+#include "tcp/tcp_wire.h"
+
+struct ip_in {
+    struct ip_addr src, dst;
+    uint8_t proto;
+    bool is_fragment;
+    struct slice body;
+};
+
+enum ip_parse_result { IP_OK = 0, IP_BAD_FORM, IP_BAD_CSUM };
+
+/* Bytes after the packet's end (Ethernet padding) are cut off. is_quoted: the head of a packet inside an ICMP error,
+ * whose body may be shorter than it says and whose checksum does not matter. */
+enum ip_parse_result ip_parse(struct ip_in *in, struct slice packet, bool is_quoted);
+
+/* total_bytes: header and body, at most 65535. DF is set. */
+void ip_build(uint8_t out[IPV4_HLEN], const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+              uint8_t ttl, uint16_t id, uint32_t total_bytes);
+
+/* Adds the pseudo-header of a TCP segment of len bytes. */
+void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len);
+
+/* Class E, multicast, broadcast, loopback or zero: no host's address on a wire. */
+static inline bool ip_is_host(const struct ip_addr *a)
+{
+    return a->family == IP_V4 && a->bytes[0] != 0 && a->bytes[0] != 127 && a->bytes[0] < 224;
+}
+
+#endif

@@ -1,0 +1,394 @@
+#include "tcp/recvq.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define RANGES_FIRST_CAP 8
+#define KEEP_DIVISOR     4 /* a lent buffer is kept if at least this part of it is payload, else copied */
+
+/* ---- pieces and chains ---- */
+
+static void piece_free(struct recvq *q, struct rx_piece *pc)
+{
+    if (pc->charge_bytes)
+        rxpool_uncharge(q->pool, pc->charge_bytes);
+    buf_unref(pc->buf);
+    slab_put(&q->pool->pieces, pc);
+}
+
+static void chain_free(struct recvq *q, struct rx_chain *c)
+{
+    while (c->first) {
+        struct rx_piece *pc = c->first;
+        c->first = pc->next;
+        piece_free(q, pc);
+    }
+    c->last = NULL;
+}
+
+static void chain_join(struct rx_chain *a, const struct rx_chain *b)
+{
+    if (!b->first)
+        return;
+    if (a->last)
+        a->last->next = b->first;
+    else
+        a->first = b->first;
+    a->last = b->last;
+}
+
+static struct rx_piece *piece_new(struct recvq *q, struct buf *b, const uint8_t *p, uint32_t len)
+{
+    struct rx_piece *pc = slab_get(&q->pool->pieces);
+
+    if (pc)
+        *pc = (struct rx_piece){.buf = buf_ref(b), .p = p, .len = len};
+    return pc;
+}
+
+static bool is_worth_keeping(const struct buf *lent, size_t len)
+{
+    return lent && len * KEEP_DIVISOR >= lent->cap;
+}
+
+/* Appends data to the chain by reference: false when the pool refuses. */
+static bool chain_keep(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent, bool is_ooo)
+{
+    uint32_t charge = lent->cap + (uint32_t)sizeof(struct rx_piece);
+
+    if (!rxpool_charge(q->pool, charge, is_ooo))
+        return false;
+    struct rx_piece *pc = piece_new(q, lent, data.p, (uint32_t)data.len);
+    if (!pc) {
+        rxpool_uncharge(q->pool, charge);
+        return false;
+    }
+    pc->charge_bytes = charge;
+    chain_join(c, &(struct rx_chain){pc, pc});
+    return true;
+}
+
+/* The block copies go to, with room. */
+static struct buf *copy_block(struct recvq *q, bool is_ooo)
+{
+    struct buf **at = is_ooo ? &q->ooo_block : &q->ready_block;
+
+    if (*at && (*at)->len < (*at)->cap)
+        return *at;
+    struct buf *b = rxpool_block(q->pool, is_ooo);
+    if (!b)
+        return NULL;
+    buf_unref(*at);
+    return *at = b;
+}
+
+/* Appends a copy of data; returns the bytes that found room. */
+static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice data, bool is_ooo)
+{
+    uint32_t done = 0;
+
+    while (done < data.len) {
+        struct buf *b = copy_block(q, is_ooo);
+        if (!b)
+            break;
+        uint8_t *to = b->data + b->len;
+        uint32_t n = (uint32_t)(data.len - done < b->cap - b->len ? data.len - done : b->cap - b->len);
+        struct rx_piece *last = c->last;
+        if (last && last->buf == b && last->p + last->len == to) {
+            last->len += n;
+        } else {
+            struct rx_piece *pc = piece_new(q, b, to, n);
+            if (!pc)
+                break;
+            chain_join(c, &(struct rx_chain){pc, pc});
+        }
+        memcpy(to, data.p + done, n);
+        b->len += n;
+        done += n;
+    }
+    return done;
+}
+
+/* Returns the bytes kept: all of data, or the first part of it. */
+static uint32_t chain_append(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent, bool is_ooo)
+{
+    if (is_worth_keeping(lent, data.len) && chain_keep(q, c, data, lent, is_ooo))
+        return (uint32_t)data.len;
+    return chain_copy(q, c, data, is_ooo);
+}
+
+/* ---- ranges beyond a hole ---- */
+
+/* The first range that ends at or above seq. */
+static uint32_t range_find(const struct recvq *q, uint32_t seq)
+{
+    uint32_t a = 0, b = q->range_count;
+
+    while (a < b) {
+        uint32_t m = (a + b) / 2;
+        if (seq_geq(q->range[m].hi, seq))
+            b = m;
+        else
+            a = m + 1;
+    }
+    return a;
+}
+
+static int range_reserve(struct recvq *q)
+{
+    if (q->range_count < q->range_cap)
+        return 0;
+    if (q->range_count >= RECVQ_MAX_RANGES)
+        return -1;
+    uint32_t cap = q->range_cap ? q->range_cap * 2 : RANGES_FIRST_CAP;
+    struct rx_range *r = realloc(q->range, cap * sizeof(*r));
+    if (!r)
+        return -1;
+    q->range = r;
+    q->range_cap = cap;
+    return 0;
+}
+
+static void range_remove(struct recvq *q, uint32_t i)
+{
+    memmove(&q->range[i], &q->range[i + 1], (q->range_count - i - 1) * sizeof(*q->range));
+    q->range_count--;
+}
+
+/* Range i grew upwards: joins the next one when they touch. */
+static void range_join_next(struct recvq *q, uint32_t i)
+{
+    if (i + 1 >= q->range_count || q->range[i].hi != q->range[i + 1].lo)
+        return;
+    chain_join(&q->range[i].chain, &q->range[i + 1].chain);
+    q->range[i].hi = q->range[i + 1].hi;
+    range_remove(q, i + 1);
+}
+
+static uint32_t chain_count(const struct rx_chain *c, const struct rx_piece *after)
+{
+    uint32_t n = 0;
+
+    for (const struct rx_piece *pc = after ? after->next : c->first; pc; pc = pc->next)
+        n++;
+    return n;
+}
+
+/* data lies in the hole before range i and may touch the range before it (i - 1, when is_touching) and range i.
+ * Returns the bytes kept. */
+static uint32_t fill_gap(struct recvq *q, uint32_t i, bool is_touching, uint32_t seq, struct slice data,
+                         struct buf *lent)
+{
+    struct rx_chain made = {0};
+    struct rx_chain *c = is_touching ? &q->range[i - 1].chain : &made;
+    struct rx_piece *before = c->last;
+    uint32_t kept = chain_append(q, c, data, lent, true);
+
+    if (kept == 0)
+        return 0;
+    q->ooo_pieces += chain_count(c, before);
+    if (is_touching) {
+        i--;
+        q->range[i].hi += kept;
+    } else if (kept == data.len && i < q->range_count && q->range[i].lo == seq + kept) {
+        chain_join(&made, &q->range[i].chain);
+        q->range[i].chain = made;
+        q->range[i].lo = seq;
+    } else {
+        memmove(&q->range[i + 1], &q->range[i], (q->range_count - i) * sizeof(*q->range));
+        q->range_count++;
+        q->range[i] = (struct rx_range){seq, seq + kept, made};
+    }
+    range_join_next(q, i);
+    return kept;
+}
+
+/* seq's range comes first among the recent ones, and only once. */
+static void note_recent(struct recvq *q, uint32_t seq)
+{
+    const struct rx_range *r = &q->range[range_find(q, seq + 1)];
+    uint32_t keep[RECVQ_RECENT] = {seq}, n = 1;
+
+    for (uint32_t i = 0; i < q->recent_count && n < RECVQ_RECENT; i++)
+        if (seq_lt(q->recent[i], r->lo) || seq_geq(q->recent[i], r->hi))
+            keep[n++] = q->recent[i];
+    memcpy(q->recent, keep, sizeof(keep));
+    q->recent_count = n;
+}
+
+static void note_duplicate(struct recvq *q, uint32_t lo, uint32_t hi, uint32_t *dup_bytes)
+{
+    *dup_bytes += hi - lo;
+    q->dsack = (struct seq_range){lo, hi};
+}
+
+static enum recvq_result insert_ooo(struct recvq *q, uint32_t seq, struct slice data, struct buf *lent,
+                                    uint32_t *dup_bytes)
+{
+    uint32_t lo = seq, hi = seq + (uint32_t)data.len;
+
+    while (seq_lt(lo, hi)) {
+        uint32_t i = range_find(q, lo);
+        if (i < q->range_count && seq_leq(q->range[i].lo, lo) && seq_gt(q->range[i].hi, lo)) {
+            uint32_t end = seq_min(hi, q->range[i].hi);
+            note_duplicate(q, lo, end, dup_bytes);
+            lo = end;
+            continue;
+        }
+        bool is_touching = i < q->range_count && q->range[i].hi == lo;
+        if (is_touching)
+            i++;
+        if (q->ooo_pieces >= RECVQ_MAX_PIECES || range_reserve(q))
+            return RECVQ_NO_ROOM;
+        uint32_t end = i < q->range_count ? seq_min(hi, q->range[i].lo) : hi;
+        uint32_t kept = fill_gap(q, i, is_touching, lo, (struct slice){data.p + (lo - seq), end - lo}, lent);
+        if (kept == 0)
+            return RECVQ_NO_MEMORY;
+        note_recent(q, lo);
+        lo += kept;
+    }
+    return RECVQ_OUT_OF_ORDER;
+}
+
+/* ---- in order ---- */
+
+/* Drops the first n bytes of a chain. */
+static void chain_cut(struct recvq *q, struct rx_chain *c, uint32_t n, uint32_t *pieces_freed)
+{
+    while (n) {
+        struct rx_piece *pc = c->first;
+        if (pc->len > n) {
+            pc->p += n;
+            pc->len -= n;
+            return;
+        }
+        n -= pc->len;
+        c->first = pc->next;
+        if (!c->first)
+            c->last = NULL;
+        piece_free(q, pc);
+        (*pieces_freed)++;
+    }
+}
+
+/* nxt moved: what lay beyond the hole and is now reached becomes readable. */
+static void take_reached(struct recvq *q)
+{
+    uint32_t done = 0, ignored = 0;
+
+    while (done < q->range_count && seq_leq(q->range[done].lo, q->nxt)) {
+        struct rx_range *r = &q->range[done++];
+        q->ooo_pieces -= chain_count(&r->chain, NULL);
+        uint32_t old = seq_min(q->nxt, r->hi) - r->lo;
+        chain_cut(q, &r->chain, old, &ignored);
+        q->unread_bytes += r->hi - r->lo - old;
+        chain_join(&q->ready, &r->chain);
+        q->nxt = seq_max(q->nxt, r->hi);
+    }
+    if (!done)
+        return;
+    memmove(q->range, &q->range[done], (q->range_count - done) * sizeof(*q->range));
+    q->range_count -= done;
+    if (q->range_count == 0) {
+        buf_unref(q->ooo_block);
+        q->ooo_block = NULL;
+        q->recent_count = 0;
+    }
+}
+
+enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data, struct buf *lent,
+                               uint32_t *dup_bytes)
+{
+    uint32_t hi = seq + (uint32_t)data.len;
+
+    if (seq_lt(seq, q->nxt)) {
+        uint32_t old = seq_min(q->nxt, hi) - seq;
+        note_duplicate(q, seq, seq + old, dup_bytes);
+        seq += old;
+        data.p += old;
+        data.len -= old;
+        if (data.len == 0)
+            return RECVQ_OUT_OF_ORDER;
+    }
+    if (seq != q->nxt)
+        return insert_ooo(q, seq, data, lent, dup_bytes);
+    uint32_t kept = chain_append(q, &q->ready, data, lent, false);
+    if (kept == 0)
+        return RECVQ_NO_MEMORY;
+    q->nxt += kept;
+    q->unread_bytes += kept;
+    if (q->range_count)
+        take_reached(q);
+    return RECVQ_IN_ORDER;
+}
+
+unsigned recvq_peek(const struct recvq *q, struct slice *out, unsigned n)
+{
+    unsigned count = 0;
+
+    for (const struct rx_piece *pc = q->ready.first; pc && count < n; pc = pc->next)
+        out[count++] = (struct slice){pc->p, pc->len};
+    return count;
+}
+
+void recvq_consume(struct recvq *q, uint32_t n)
+{
+    uint32_t ignored = 0;
+
+    assert(n <= q->unread_bytes);
+    q->unread_bytes -= n;
+    chain_cut(q, &q->ready, n, &ignored);
+    if (q->unread_bytes)
+        return;
+    /* Idle connections hold no block. */
+    buf_unref(q->ready_block);
+    q->ready_block = NULL;
+}
+
+void recvq_skip_fin(struct recvq *q)
+{
+    q->nxt++;
+}
+
+/* ---- SACK ---- */
+
+static bool is_listed(const struct seq_range *out, unsigned from, unsigned count, uint32_t lo)
+{
+    for (unsigned i = from; i < count; i++)
+        if (out[i].lo == lo)
+            return true;
+    return false;
+}
+
+unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n)
+{
+    unsigned count = 0, first;
+
+    if (q->dsack.lo != q->dsack.hi && n) {
+        out[count++] = q->dsack;
+        q->dsack.lo = q->dsack.hi;
+    }
+    first = count;
+    for (uint32_t k = 0; k < q->recent_count && count < n; k++) {
+        uint32_t i = range_find(q, q->recent[k] + 1);
+        if (i < q->range_count && seq_leq(q->range[i].lo, q->recent[k]) && !is_listed(out, first, count, q->range[i].lo))
+            out[count++] = (struct seq_range){q->range[i].lo, q->range[i].hi};
+    }
+    return count;
+}
+
+void recvq_init(struct recvq *q, struct rxpool *pool, uint32_t nxt)
+{
+    *q = (struct recvq){.pool = pool, .nxt = nxt};
+}
+
+void recvq_fini(struct recvq *q)
+{
+    chain_free(q, &q->ready);
+    for (uint32_t i = 0; i < q->range_count; i++)
+        chain_free(q, &q->range[i].chain);
+    free(q->range);
+    buf_unref(q->ready_block);
+    buf_unref(q->ooo_block);
+    recvq_init(q, q->pool, q->nxt);
+}

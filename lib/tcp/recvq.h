@@ -1,0 +1,77 @@
+/* recvq.h: received bytes, in order and out of order
+ * Shape:   (sequence number, bytes) in any order -> slices in order; the ranges beyond a hole for SACK
+ * Source:  RFC 9293 3.10.7.4, RFC 2018, RFC 2883
+ * Owner:   the connection; memory from the stack's rxpool
+ * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead
+ * Errors:  what cannot be kept is refused and said so; nothing acknowledged or SACKed is ever dropped
+ * Limits:  RECVQ_MAX_RANGES holes and RECVQ_MAX_PIECES pieces beyond a hole; finding a place is logarithmic
+ */
+#ifndef TCP_RECVQ_H
+#define TCP_RECVQ_H
+
+#include "base/buf.h"
+#include "tcp/rxpool.h"
+#include "tcp/seq.h"
+#include "tcp/seqset.h"
+
+#define RECVQ_MAX_RANGES 512
+#define RECVQ_MAX_PIECES 8192
+#define RECVQ_RECENT     4
+
+struct rx_piece {
+    struct rx_piece *next;
+    struct buf *buf; /* one reference */
+    const uint8_t *p;
+    uint32_t len;
+    uint32_t charge_bytes; /* of a lent buffer; a block is charged by itself */
+};
+
+struct rx_chain {
+    struct rx_piece *first, *last;
+};
+
+struct rx_range {
+    uint32_t lo, hi;
+    struct rx_chain chain;
+};
+
+struct recvq {
+    struct rxpool *pool;
+    uint32_t nxt;             /* next byte expected in order */
+    uint32_t unread_bytes;
+    struct rx_chain ready;
+    struct buf *ready_block, *ooo_block; /* where copies go on; NULL: none yet */
+    struct rx_range *range;   /* out of order, sorted, never touching */
+    uint32_t range_count, range_cap;
+    uint32_t ooo_pieces;
+    uint32_t recent[RECVQ_RECENT]; /* a number in each of the latest ranges, latest first */
+    uint32_t recent_count;
+    struct seq_range dsack;   /* the last duplicate not yet reported; lo == hi: none */
+};
+
+enum recvq_result {
+    RECVQ_IN_ORDER = 1, /* nxt moved */
+    RECVQ_OUT_OF_ORDER, /* kept beyond a hole, or nothing new */
+    RECVQ_NO_MEMORY,    /* refused: pool or heap */
+    RECVQ_NO_ROOM,      /* refused: too many holes or pieces */
+};
+
+void recvq_init(struct recvq *q, struct rxpool *pool, uint32_t nxt);
+void recvq_fini(struct recvq *q);
+/* data begins at seq and lies within the window (the caller trimmed it); lent: the buffer data points into, or NULL.
+ * *dup_bytes: bytes we had already. */
+enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data, struct buf *lent,
+                               uint32_t *dup_bytes);
+unsigned recvq_peek(const struct recvq *q, struct slice *out, unsigned n);
+void recvq_consume(struct recvq *q, uint32_t n);
+/* The peer's FIN took a sequence number. */
+void recvq_skip_fin(struct recvq *q);
+/* The blocks of the next ACK, a pending DSACK first (and then forgotten). Returns how many, at most n. */
+unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n);
+
+static inline bool recvq_has_holes(const struct recvq *q)
+{
+    return q->range_count > 0;
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* rxpool.h: memory for received and unread bytes, bounded for the whole stack
+ * Shape:   blocks to copy into; charges for buffers kept by reference
+ * Owner:   the stack
+ * Memory:  blocks are made on demand, kept for reuse until fini
+ * Errors:  NULL or false at the bound, or without memory. Bytes out of order are refused before the bound is near
+ *          (RXPOOL_OOO_SHARE): peers with holes in their streams cannot starve those without
+ */
+#ifndef TCP_RXPOOL_H
+#define TCP_RXPOOL_H
+
+#include "base/buf.h"
+#include "tcp/slab.h"
+
+#define RXPOOL_BLOCK_BYTES 16384
+
+struct rxpool {
+    struct slab pieces;    /* struct rx_piece */
+    struct buf *free;      /* by next */
+    uint64_t max_bytes, used_bytes;
+};
+
+void rxpool_init(struct rxpool *p, uint64_t max_bytes);
+void rxpool_fini(struct rxpool *p);
+/* A buffer of RXPOOL_BLOCK_BYTES with len 0 and one reference, charged until the last reference goes. */
+struct buf *rxpool_block(struct rxpool *p, bool is_ooo);
+bool rxpool_charge(struct rxpool *p, uint32_t bytes, bool is_ooo);
+void rxpool_uncharge(struct rxpool *p, uint32_t bytes);
+
+#endif

@@ -1,0 +1,386 @@
+#include "tcp/scoreboard.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define RING_FIRST_CAP  16
+#define QUEUE_FIRST_CAP 16
+
+static struct sb_record *rec_at(const struct scoreboard *sb, uint32_t index)
+{
+    return &sb->ring[index & (sb->cap - 1)];
+}
+
+static bool is_live(const struct scoreboard *sb, uint32_t index)
+{
+    return index - sb->head < sb->tail - sb->head;
+}
+
+static bool needs_rtx(const struct sb_record *r)
+{
+    return (r->flags & (SB_LOST | SB_RTX | SB_SACKED)) == SB_LOST;
+}
+
+/* The record that contains seq; tail when none does. */
+static uint32_t rec_find(const struct scoreboard *sb, uint32_t seq)
+{
+    uint32_t a = 0, b = sb->tail - sb->head;
+
+    while (a < b) {
+        uint32_t m = (a + b) / 2;
+        const struct sb_record *r = rec_at(sb, sb->head + m);
+        if (seq_gt(r->seq + r->len, seq))
+            b = m;
+        else
+            a = m + 1;
+    }
+    return sb->head + a;
+}
+
+/* ---- small queues of marks; without memory a mark is dropped, and the timeout does its work ---- */
+
+static bool queue_push(struct sb_queue *q, struct sb_mark m)
+{
+    if (q->tail - q->head == q->cap) {
+        uint32_t cap = q->cap ? q->cap * 2 : QUEUE_FIRST_CAP;
+        struct sb_mark *n = cap > SB_MAX_RECORDS * 2 ? NULL : malloc(cap * sizeof(*n));
+        if (!n)
+            return false;
+        for (uint32_t i = q->head; i != q->tail; i++)
+            n[i & (cap - 1)] = q->m[i & (q->cap - 1)];
+        free(q->m);
+        q->m = n;
+        q->cap = cap;
+    }
+    q->m[q->tail++ & (q->cap - 1)] = m;
+    return true;
+}
+
+static struct sb_mark *queue_front(const struct sb_queue *q)
+{
+    return q->head == q->tail ? NULL : &q->m[q->head & (q->cap - 1)];
+}
+
+/* ---- life ---- */
+
+void sb_init(struct scoreboard *sb, uint32_t seq)
+{
+    *sb = (struct scoreboard){.una = seq, .nxt = seq};
+    seqset_init(&sb->sacked, SB_MAX_RANGES);
+}
+
+void sb_fini(struct scoreboard *sb)
+{
+    free(sb->ring);
+    free(sb->in_flight_again.m);
+    free(sb->again.m);
+    seqset_fini(&sb->sacked);
+    sb_init(sb, sb->una);
+}
+
+int sb_reserve(struct scoreboard *sb, uint32_t n)
+{
+    uint32_t used = sb->tail - sb->head, cap = sb->cap ? sb->cap : RING_FIRST_CAP;
+
+    if (used + n <= sb->cap)
+        return 0;
+    while (cap < used + n)
+        cap *= 2;
+    struct sb_record *ring = cap > SB_MAX_RECORDS ? NULL : malloc(cap * sizeof(*ring));
+    if (!ring)
+        return -1;
+    for (uint32_t i = sb->head; i != sb->tail; i++)
+        ring[i & (cap - 1)] = *rec_at(sb, i);
+    free(sb->ring);
+    sb->ring = ring;
+    sb->cap = cap;
+    return 0;
+}
+
+void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now)
+{
+    while (len) {
+        uint32_t n = len < mss ? len : mss;
+        assert(sb->tail - sb->head < sb->cap);
+        *rec_at(sb, sb->tail++) = (struct sb_record){.sent_ns = now, .seq = sb->nxt, .len = n};
+        sb->nxt += n;
+        len -= n;
+    }
+}
+
+/* ---- acknowledgement ---- */
+
+static void note_delivered(struct scoreboard *sb, const struct sb_record *r, struct sb_news *news)
+{
+    news->delivered_bytes += r->len;
+    if (needs_rtx(r))
+        sb->lost_bytes -= r->len;
+    if (r->flags & SB_EVER_RTX)
+        news->acked_rtx = true;
+    else if (r->sent_ns > news->sent_ns)
+        news->sent_ns = r->sent_ns;
+}
+
+void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
+{
+    assert(seq_gt(ack, sb->una) && seq_leq(ack, sb->nxt));
+    news->acked_bytes += ack - sb->una;
+    while (sb->head != sb->tail) {
+        struct sb_record *r = rec_at(sb, sb->head);
+        if (seq_gt(r->seq + r->len, ack))
+            break;
+        if (r->flags & SB_SACKED)
+            sb->sacked_bytes -= r->len;
+        else
+            note_delivered(sb, r, news);
+        sb->head++;
+    }
+    if (sb->head != sb->tail && seq_lt(rec_at(sb, sb->head)->seq, ack)) {
+        /* Part of a packet: the peer trimmed it, or a box on the way cut it. */
+        struct sb_record *r = rec_at(sb, sb->head);
+        uint32_t cut = ack - r->seq;
+        if (r->flags & SB_SACKED)
+            sb->sacked_bytes -= cut;
+        else
+            news->delivered_bytes += cut;
+        if (needs_rtx(r))
+            sb->lost_bytes -= cut;
+        r->seq += cut;
+        r->len -= cut;
+    }
+    seqset_trim(&sb->sacked, ack);
+    sb->una = ack;
+    if (seq_lt(sb->judged, sb->head))
+        sb->judged = sb->head;
+    if (seq_lt(sb->cursor, sb->head))
+        sb->cursor = sb->head;
+}
+
+/* [lo, hi) was just joined into range r: marks the records that r now covers whole. */
+static void mark_sacked(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct seq_range r, struct sb_news *news)
+{
+    for (uint32_t i = rec_find(sb, lo); i != sb->tail; i++) {
+        struct sb_record *rec = rec_at(sb, i);
+        if (seq_geq(rec->seq, hi))
+            break;
+        if ((rec->flags & SB_SACKED) || seq_lt(rec->seq, r.lo) || seq_gt(rec->seq + rec->len, r.hi))
+            continue;
+        note_delivered(sb, rec, news);
+        rec->flags |= SB_SACKED;
+        sb->sacked_bytes += rec->len;
+        news->sacked_bytes += rec->len;
+    }
+}
+
+void sb_sack(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct sb_news *news)
+{
+    if (seq_geq(lo, hi) || seq_leq(hi, sb->una) || seq_gt(hi, sb->nxt))
+        return;
+    lo = seq_max(lo, sb->una);
+    while (seq_lt(lo, hi)) {
+        const struct seqset *s = &sb->sacked;
+        uint32_t i = seqset_find(s, lo);
+        if (i < s->count && seq_leq(s->r[i].lo, lo)) {
+            lo = s->r[i].hi;
+            continue;
+        }
+        uint32_t end = i < s->count ? seq_min(hi, s->r[i].lo) : hi;
+        if (seqset_add(&sb->sacked, lo, end))
+            return;
+        mark_sacked(sb, lo, end, s->r[seqset_find(s, lo)], news);
+        lo = end;
+    }
+}
+
+/* ---- loss ---- */
+
+static void mark_lost(struct scoreboard *sb, struct sb_record *r, struct sb_news *news)
+{
+    r->flags = (uint8_t)((r->flags | SB_LOST) & ~SB_RTX);
+    sb->lost_bytes += r->len;
+    news->lost_bytes += r->len;
+}
+
+/* RFC 6675 IsLost turned round: the sequence number below which everything not SACKed is lost, because three
+ * separate ranges, or more than two segments' bytes, are SACKed at or above it. */
+static bool lost_below(const struct scoreboard *sb, uint32_t mss, uint32_t *limit)
+{
+    uint32_t bytes = 0, ranges = 0;
+
+    for (uint32_t i = sb->sacked.count; i-- > 0;) {
+        bytes += sb->sacked.r[i].hi - sb->sacked.r[i].lo;
+        ranges++;
+        *limit = sb->sacked.r[i].lo;
+        if (ranges >= SB_DUP_THRESH || bytes > (SB_DUP_THRESH - 1) * mss)
+            return true;
+    }
+    return false;
+}
+
+static void judge_retransmissions(struct scoreboard *sb, uint32_t limit, struct sb_news *news)
+{
+    struct sb_mark *m;
+
+    while ((m = queue_front(&sb->in_flight_again))) {
+        if (is_live(sb, m->index)) {
+            struct sb_record *r = rec_at(sb, m->index);
+            if ((r->flags & SB_RTX) && !(r->flags & SB_SACKED)) {
+                /* Judged by what was new when it left: those behind it in the queue left later. */
+                if (seq_gt(m->nxt, limit))
+                    return;
+                if (!queue_push(&sb->again, *m))
+                    return;
+                mark_lost(sb, r, news);
+                news->lost_again++;
+            }
+        }
+        sb->in_flight_again.head++;
+    }
+}
+
+void sb_detect(struct scoreboard *sb, uint32_t mss, struct sb_news *news)
+{
+    uint32_t limit;
+
+    if (!lost_below(sb, mss, &limit))
+        return;
+    for (; sb->judged != sb->tail; sb->judged++) {
+        struct sb_record *r = rec_at(sb, sb->judged);
+        if (seq_geq(r->seq, limit))
+            break;
+        if (r->flags & (SB_SACKED | SB_LOST))
+            continue;
+        mark_lost(sb, r, news);
+        if (seq_lt(sb->judged, sb->cursor))
+            sb->cursor = sb->judged;
+    }
+    judge_retransmissions(sb, limit, news);
+}
+
+void sb_mark_head_lost(struct scoreboard *sb)
+{
+    struct sb_news ignored = {0};
+
+    if (sb->head == sb->tail || needs_rtx(rec_at(sb, sb->head)) || (rec_at(sb, sb->head)->flags & SB_SACKED))
+        return;
+    mark_lost(sb, rec_at(sb, sb->head), &ignored);
+    sb->cursor = sb->head;
+}
+
+bool sb_mark_all_lost(struct scoreboard *sb)
+{
+    bool reneged = sb->head != sb->tail && (rec_at(sb, sb->head)->flags & SB_SACKED);
+
+    if (reneged) {
+        seqset_clear(&sb->sacked);
+        sb->sacked_bytes = 0;
+    }
+    sb->lost_bytes = 0;
+    for (uint32_t i = sb->head; i != sb->tail; i++) {
+        struct sb_record *r = rec_at(sb, i);
+        if (reneged)
+            r->flags &= (uint8_t)~SB_SACKED;
+        if (r->flags & SB_SACKED)
+            continue;
+        r->flags = (uint8_t)((r->flags | SB_LOST) & ~SB_RTX);
+        sb->lost_bytes += r->len;
+    }
+    sb->in_flight_again.head = sb->in_flight_again.tail;
+    sb->again.head = sb->again.tail;
+    sb->cursor = sb->head;
+    sb->judged = sb->tail;
+    return reneged;
+}
+
+void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len)
+{
+    struct sb_news ignored = {0};
+    uint32_t first = rec_find(sb, seq);
+
+    for (uint32_t i = first; i != sb->tail && seq_lt(rec_at(sb, i)->seq, seq + len); i++) {
+        struct sb_record *r = rec_at(sb, i);
+        if (!(r->flags & SB_SACKED) && !needs_rtx(r))
+            mark_lost(sb, r, &ignored);
+    }
+    if (seq_lt(first, sb->cursor))
+        sb->cursor = first;
+}
+
+int sb_resegment(struct scoreboard *sb, uint32_t mss)
+{
+    struct scoreboard n = *sb;
+    uint32_t count = 0;
+
+    for (uint32_t i = sb->head; i != sb->tail; i++)
+        count += (rec_at(sb, i)->len + mss - 1) / mss;
+    n.ring = NULL;
+    n.cap = n.head = n.tail = 0;
+    if (sb_reserve(&n, count ? count : 1))
+        return -1;
+    for (uint32_t i = sb->head; i != sb->tail; i++) {
+        struct sb_record r = *rec_at(sb, i), part = r;
+        for (uint32_t at = 0; at < r.len; at += part.len) {
+            part.seq = r.seq + at;
+            part.len = r.len - at < mss ? r.len - at : mss;
+            *rec_at(&n, n.tail++) = part;
+        }
+    }
+    free(sb->ring);
+    /* Marks hold indexes of before: the timeout covers what they would have found. */
+    n.in_flight_again.head = n.in_flight_again.tail;
+    n.again.head = n.again.tail;
+    n.cursor = n.judged = n.head;
+    *sb = n;
+    return 0;
+}
+
+/* ---- sending again ---- */
+
+static bool next_index(struct scoreboard *sb, uint32_t *index)
+{
+    struct sb_mark *m;
+
+    if (sb->lost_bytes == 0)
+        return false;
+    while ((m = queue_front(&sb->again))) {
+        if (is_live(sb, m->index) && needs_rtx(rec_at(sb, m->index))) {
+            *index = m->index;
+            return true;
+        }
+        sb->again.head++;
+    }
+    while (sb->cursor != sb->tail && !needs_rtx(rec_at(sb, sb->cursor)))
+        sb->cursor++;
+    *index = sb->cursor;
+    return sb->cursor != sb->tail;
+}
+
+uint32_t sb_next_rtx(struct scoreboard *sb, uint32_t mss, uint32_t max_bytes, uint32_t *seq)
+{
+    uint32_t i, bytes;
+
+    if (!next_index(sb, &i))
+        return 0;
+    *seq = rec_at(sb, i)->seq;
+    bytes = rec_at(sb, i)->len;
+    for (; rec_at(sb, i)->len == mss && i + 1 != sb->tail; i++) {
+        const struct sb_record *r = rec_at(sb, i + 1);
+        if (!needs_rtx(r) || bytes + r->len > max_bytes || r->len > mss)
+            break;
+        bytes += r->len;
+    }
+    return bytes;
+}
+
+void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_t now)
+{
+    for (uint32_t i = rec_find(sb, seq); i != sb->tail && seq_lt(rec_at(sb, i)->seq, seq + len); i++) {
+        struct sb_record *r = rec_at(sb, i);
+        if (!needs_rtx(r))
+            continue;
+        r->flags |= SB_RTX | SB_EVER_RTX;
+        r->sent_ns = now;
+        sb->lost_bytes -= r->len;
+        queue_push(&sb->in_flight_again, (struct sb_mark){i, sb->nxt});
+    }
+}

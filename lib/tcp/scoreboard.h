@@ -1,0 +1,110 @@
+/* scoreboard.h: what we sent and what became of it
+ * Shape:   sent, acknowledged, SACKed -> bytes in flight, bytes lost, what to send again
+ * Source:  RFC 6675 (pipe, IsLost, NextSeg's first rule), RFC 2018, RFC 6582 for peers without SACK.
+ *          Beyond it: a retransmission is lost again when more than two segments sent after it were SACKed
+ * Owner:   the connection
+ * Memory:  one record a packet in a ring that doubles on the heap; none of it moves with the stream
+ * Errors:  reserve: 0 or -1 without memory. The rest cannot fail; SACKs beyond the range bound are ignored
+ * Limits:  each record changes state a bounded number of times: no walk over the window for an ACK
+ * Note:    records carry their sending time, for the time-based detection (RACK) and rate samples (BBR) to come
+ */
+#ifndef TCP_SCOREBOARD_H
+#define TCP_SCOREBOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tcp/seqset.h"
+
+#define SB_DUP_THRESH  3
+#define SB_MAX_RANGES  1024
+#define SB_MAX_RECORDS 65536
+
+enum sb_flag {
+    SB_SACKED = 1,   /* the peer has it */
+    SB_LOST = 2,     /* we believe its last transmission lost, unless SB_RTX */
+    SB_RTX = 4,      /* sent again since it was marked lost: counts as in flight */
+    SB_EVER_RTX = 8, /* gives no round-trip sample (Karn) */
+};
+
+struct sb_record {
+    uint64_t sent_ns; /* last transmission */
+    uint32_t seq, len; /* SYN and FIN count one */
+    uint8_t flags;
+};
+
+struct sb_mark {
+    uint32_t index; /* absolute */
+    uint32_t nxt;   /* `nxt` when it was retransmitted */
+};
+
+struct sb_queue {
+    struct sb_mark *m;
+    uint32_t cap, head, tail;
+};
+
+struct scoreboard {
+    uint32_t una, nxt;       /* first unacknowledged, next new */
+    struct sb_record *ring;  /* [head, tail), indexes absolute, masked by cap - 1 */
+    uint32_t cap, head, tail;
+    struct seqset sacked;
+    uint32_t sacked_bytes;   /* of whole records */
+    uint32_t lost_bytes;     /* lost, not SACKed, not sent again */
+    uint32_t judged;         /* records below were looked at by the loss rule */
+    uint32_t cursor;         /* no record below needs sending again but those in `again` */
+    struct sb_queue in_flight_again; /* retransmissions in their order of sending */
+    struct sb_queue again;           /* those found lost a second time */
+};
+
+/* What one ACK brought. */
+struct sb_news {
+    uint32_t acked_bytes;     /* cumulative, SYN and FIN included */
+    uint32_t delivered_bytes; /* acknowledged or SACKed for the first time */
+    uint32_t sacked_bytes;    /* of these: SACKed */
+    uint32_t lost_bytes;      /* newly believed lost */
+    uint32_t lost_again;      /* records */
+    uint64_t sent_ns;         /* the latest transmission that is unambiguously acknowledged; 0: none */
+    bool acked_rtx;           /* something retransmitted was acknowledged */
+};
+
+void sb_init(struct scoreboard *sb, uint32_t seq);
+void sb_fini(struct scoreboard *sb);
+
+/* Room for n more records. */
+int sb_reserve(struct scoreboard *sb, uint32_t n);
+/* len new bytes of sequence space left in packets of mss. Room must be reserved. */
+void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now);
+
+/* ack in (una, nxt]. Adds to *news. */
+void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news);
+/* One SACK block, any numbers. Adds to *news. */
+void sb_sack(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct sb_news *news);
+/* After those: applies the loss rule. Adds to *news. */
+void sb_detect(struct scoreboard *sb, uint32_t mss, struct sb_news *news);
+
+/* Without SACK: the first record is lost (again). */
+void sb_mark_head_lost(struct scoreboard *sb);
+/* Timeout: everything not SACKed is lost; if the head is SACKed the peer reneged and all SACKs are forgotten: true. */
+bool sb_mark_all_lost(struct scoreboard *sb);
+/* The last transmission of [seq, seq + len) never left. */
+void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len);
+/* The packet size shrank: records are cut to mss. Allocates; -1 without memory, nothing changed. */
+int sb_resegment(struct scoreboard *sb, uint32_t mss);
+
+/* The next run to send again, at most max_bytes but at least one record, records of exactly mss but the last:
+ * its bytes, 0 when there is none. */
+uint32_t sb_next_rtx(struct scoreboard *sb, uint32_t mss, uint32_t max_bytes, uint32_t *seq);
+void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_t now);
+
+static inline uint32_t sb_flight(const struct scoreboard *sb)
+{
+    return sb->nxt - sb->una;
+}
+
+/* Bytes believed to be in the network. */
+static inline uint32_t sb_pipe(const struct scoreboard *sb)
+{
+    return sb->nxt - sb->una - sb->sacked_bytes - sb->lost_bytes;
+}
+
+#endif
