@@ -292,6 +292,18 @@ bool sb_mark_all_lost(struct scoreboard *sb)
     return reneged;
 }
 
+void sb_unmark_lost(struct scoreboard *sb)
+{
+    for (uint32_t i = sb->head; i != sb->tail && sb->lost_bytes; i++) {
+        struct sb_record *r = rec_at(sb, i);
+        if (!needs_rtx(r))
+            continue;
+        r->flags &= (uint8_t)~SB_LOST;
+        sb->lost_bytes -= r->len;
+    }
+    sb->judged = sb->head;
+}
+
 void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len)
 {
     struct sb_news ignored = {0};

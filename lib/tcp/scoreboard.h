@@ -86,6 +86,8 @@ void sb_detect(struct scoreboard *sb, uint32_t mss, struct sb_news *news);
 void sb_mark_head_lost(struct scoreboard *sb);
 /* Timeout: everything not SACKed is lost; if the head is SACKed the peer reneged and all SACKs are forgotten: true. */
 bool sb_mark_all_lost(struct scoreboard *sb);
+/* It was all a mistake: what is marked lost and not sent again is in flight after all. */
+void sb_unmark_lost(struct scoreboard *sb);
 /* The last transmission of [seq, seq + len) never left. */
 void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len);
 /* The packet size shrank: records are cut to mss. Allocates; -1 without memory, nothing changed. */

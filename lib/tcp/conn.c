@@ -1,0 +1,254 @@
+#include "tcp/conn.h"
+
+#include <assert.h>
+
+#include "tcp/isn.h"
+#include "tcp/stack.h"
+
+#define WINDOW_UNDER_PRESSURE_SEGMENTS 4
+
+static uint8_t window_scale_for(uint32_t bytes)
+{
+    uint8_t s = 0;
+
+    while (s < TCP_WSCALE_MAX && bytes >> s > UINT16_MAX)
+        s++;
+    return s;
+}
+
+struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now)
+{
+    struct tcp_conn *c = slab_get(&s->conns);
+
+    if (!c)
+        return NULL;
+    memset(c, 0, sizeof(*c));
+    c->flow = (struct flow){.remote = *remote, .local_port = local_port, .kind = FLOW_CONN};
+    c->stack = s;
+    c->timer.kind = CONN_TIMER_KIND;
+    for (unsigned i = 0; i < CONN_DEADLINES; i++)
+        c->deadline[i] = TIMER_NEVER;
+    c->iss = isn_make(s->isn_key, remote, local_port, now);
+    sb_init(&c->sb, c->iss);
+    sendq_init(&c->sq, c->iss + 1);
+    recvq_init(&c->rq, &s->rxpool, 0);
+    rtt_init(&c->rtt, s->cfg.rto_min_ns, s->cfg.rto_max_ns);
+    c->mtu_bytes = s->cfg.mtu_bytes;
+    c->peer_mss = TCP_MSS_DEFAULT;
+    cc_init(&c->cc, &cc_cubic_ops, TCP_MSS_DEFAULT);
+    conn_set_mss(c, true);
+    c->rcv_wscale = window_scale_for(s->cfg.recv_buf_bytes);
+    c->rcv_mss = TCP_MSS_DEFAULT;
+    c->ts_offset = (uint32_t)flow_hash(s->ts_key, remote, local_port);
+    c->last_heard_ns = now;
+    return c;
+}
+
+static void leave_lists(struct tcp_conn *c)
+{
+    if (c->in_table)
+        table_del(&c->stack->table, &c->flow);
+    c->in_table = false;
+    list_del(&c->tx_link);
+    list_del(&c->starved_link);
+    timerq_cancel(&c->stack->timers, &c->timer);
+}
+
+static void drop_queues(struct tcp_conn *c)
+{
+    uint32_t bytes = sendq_bytes(&c->sq);
+
+    sendq_fini(&c->sq);
+    sb_fini(&c->sb);
+    stack_tx_freed(c->stack, bytes);
+}
+
+void conn_free(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+
+    leave_lists(c);
+    list_del(&c->event_link);
+    if (list_is_linked(&c->half_link))
+        listen_forget_half(c);
+    else
+        s->open_count--;
+    drop_queues(c);
+    recvq_fini(&c->rq);
+    if (s->dying == c)
+        s->dying = NULL;
+    slab_put(&s->conns, c);
+}
+
+static void count_reason(struct tcp_counters *n, enum tcp_reason reason)
+{
+    switch (reason) {
+    case TCP_CLOSED_RESET: n->conn_reset++; break;
+    case TCP_CLOSED_TIMEOUT: n->conn_timeout++; break;
+    case TCP_CLOSED_REFUSED: n->conn_refused++; break;
+    default: break;
+    }
+}
+
+void conn_finish(struct tcp_conn *c, enum tcp_reason reason)
+{
+    c->state = TCP_CLOSED;
+    c->reason = reason;
+    if (list_is_linked(&c->half_link)) {
+        c->stack->n.drop_half_open++;
+        conn_free(c);
+        return;
+    }
+    count_reason(&c->stack->n, reason);
+    leave_lists(c);
+    drop_queues(c);
+    if (reason != TCP_CLOSED_DONE || c->rq.unread_bytes == 0)
+        conn_event(c, CONN_EV_CLOSED);
+    else
+        list_push_back(&c->stack->unread, &c->tx_link);
+}
+
+void conn_event(struct tcp_conn *c, enum conn_event ev)
+{
+    if (list_is_linked(&c->half_link))
+        return;
+    c->events |= ev;
+    if (!list_is_linked(&c->event_link))
+        list_push_back(&c->stack->events, &c->event_link);
+}
+
+void conn_set_mss(struct tcp_conn *c, bool is_initial)
+{
+    uint32_t ours = c->mtu_bytes - IPV4_HLEN - TCP_HLEN;
+    uint32_t least = c->peer_mss < ours ? c->peer_mss : ours;
+
+    c->mss = least - (c->ts_ok ? TCP_TS_LEN : 0);
+    cc_set_mss(&c->cc, c->mss, is_initial);
+}
+
+void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes)
+{
+    uint32_t before = c->mss;
+
+    if (mtu_bytes < PMTU_MIN)
+        mtu_bytes = PMTU_MIN;
+    if (mtu_bytes > c->stack->cfg.mtu_bytes)
+        mtu_bytes = c->stack->cfg.mtu_bytes;
+    c->mtu_bytes = mtu_bytes;
+    conn_set_mss(c, false);
+    if (c->mss >= before || conn_is_handshake(c) || c->state == TCP_CLOSED)
+        return;
+    /* RFC 1191 6.4: what was too large is sent again without taking it for congestion. Without memory to cut the
+     * records the timeout tries again. */
+    if (sb_resegment(&c->sb, c->mss) == 0)
+        sb_mark_all_lost(&c->sb);
+    conn_kick(c);
+}
+
+void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
+{
+    const struct tcp_options *o = &in->opt;
+
+    if (o->has_mss)
+        c->peer_mss = o->mss > TCP_MSS_MIN ? o->mss : TCP_MSS_MIN;
+    c->sack_ok = o->has_sack_ok;
+    c->ts_ok = o->has_ts;
+    c->wscale_ok = o->has_wscale;
+    if (c->wscale_ok)
+        c->snd_wscale = o->wscale;
+    else
+        c->rcv_wscale = 0;
+    if (c->ts_ok) {
+        c->ts_recent = o->ts_val;
+        c->ts_recent_ns = now;
+    }
+    conn_set_mss(c, true);
+}
+
+void conn_established(struct tcp_conn *c, uint64_t now)
+{
+    struct tcp_stack *s = c->stack;
+
+    c->state = TCP_ESTABLISHED;
+    s->n.conn_established++;
+    conn_timer_clear(c, CONN_LIFE);
+    if (s->cfg.keepalive_idle_ns)
+        conn_timer_set(c, CONN_KEEP, now + s->cfg.keepalive_idle_ns);
+    if (c->listener) {
+        listen_forget_half(c);
+        s->open_count++;
+        conn_event(c, CONN_EV_ACCEPTED);
+    } else
+        conn_event(c, CONN_EV_CONNECTED);
+    if (c->fin_queued)
+        c->state = TCP_FIN_WAIT_1;
+    if (sendq_bytes(&c->sq) || c->fin_queued)
+        conn_kick(c);
+}
+
+void conn_kick(struct tcp_conn *c)
+{
+    if (!list_is_linked(&c->tx_link) && c->state != TCP_CLOSED)
+        list_push_back(&c->stack->tx, &c->tx_link);
+}
+
+void conn_ack_now(struct tcp_conn *c)
+{
+    if (!c->acks_owed)
+        c->acks_owed = 1;
+    conn_kick(c);
+}
+
+void conn_ack_soon(struct tcp_conn *c, uint64_t now)
+{
+    if (c->deadline[CONN_DELACK] == TIMER_NEVER)
+        conn_timer_set(c, CONN_DELACK, now + c->stack->cfg.delayed_ack_ns);
+}
+
+uint32_t conn_ts_now(const struct tcp_conn *c, uint64_t now)
+{
+    return (uint32_t)(now / 1000000) + c->ts_offset;
+}
+
+/* ---- our window ---- */
+
+/* The right edge we would like to announce. */
+static uint32_t wanted_edge(const struct tcp_conn *c)
+{
+    const struct rxpool *p = c->rq.pool;
+    uint32_t buf = c->stack->cfg.recv_buf_bytes, unread = c->rq.unread_bytes;
+    uint32_t room = buf > unread ? buf - unread : 0;
+    uint32_t least = WINDOW_UNDER_PRESSURE_SEGMENTS * c->rcv_mss;
+
+    /* The whole stack is short: nobody is invited to send more than keeps the stream alive. */
+    if (p->used_bytes > p->max_bytes / 4 * 3 && room > least)
+        room = least;
+    return c->rq.nxt + room;
+}
+
+uint32_t conn_window_gain(const struct tcp_conn *c)
+{
+    int32_t gain = seq_diff(wanted_edge(c), c->rcv_adv);
+
+    return gain > 0 ? (uint32_t)gain : 0;
+}
+
+uint16_t conn_window(struct tcp_conn *c)
+{
+    uint32_t gain = conn_window_gain(c), half = c->stack->cfg.recv_buf_bytes / 2;
+    uint32_t step = c->rcv_mss < half ? c->rcv_mss : half;
+    /* RFC 9293 3.8.6.2.2: the edge moves in whole packets or not at all, and never back. */
+    uint32_t edge = gain >= step ? c->rcv_adv + gain : c->rcv_adv;
+    int32_t wnd = seq_diff(edge, c->rq.nxt);
+    unsigned shift = conn_is_handshake(c) ? 0 : c->rcv_wscale;
+
+    if (wnd < 0)
+        wnd = 0;
+    uint32_t field = (uint32_t)wnd >> shift;
+    if (seq_lt(c->rq.nxt + (field << shift), c->rcv_adv))
+        field++;
+    if (field > UINT16_MAX)
+        field = UINT16_MAX;
+    c->rcv_adv = seq_max(c->rcv_adv, c->rq.nxt + (field << shift));
+    return (uint16_t)field;
+}

@@ -1,0 +1,180 @@
+/* conn.h: one connection, inside
+ * Shape:   segments, user calls and deadlines -> state; conn_output asks it for the next segment
+ * Files:   conn.c life, events, windows; conn_in.c segments; conn_ack.c acknowledgement and recovery;
+ *          conn_out.c sending; conn_timer.c deadlines; conn_api.c the user's calls (tcp.h)
+ * Owner:   the stack
+ * Note:    nothing here may free a connection but conn_free and conn_finish; both say when
+ */
+#ifndef TCP_CONN_H
+#define TCP_CONN_H
+
+#include "base/list.h"
+#include "base/timerq.h"
+#include "tcp/cc.h"
+#include "tcp/neigh.h"
+#include "tcp/recvq.h"
+#include "tcp/rtt.h"
+#include "tcp/scoreboard.h"
+#include "tcp/segment.h"
+#include "tcp/sendq.h"
+#include "tcp/table.h"
+#include "tcp/tcp.h"
+
+/* A connection has one timer in the stack's queue and these deadlines (conn_timer.c). */
+enum conn_deadline {
+    CONN_RTX,     /* something is in flight and unanswered */
+    CONN_PERSIST, /* nothing is in flight and the peer's window holds us */
+    CONN_DELACK,  /* an acknowledgement is owed */
+    CONN_KEEP,    /* silence */
+    CONN_LIFE,    /* handshake, or FIN_WAIT_2 */
+    CONN_DEADLINES,
+};
+#define CONN_TIMER_KIND 2
+
+enum conn_recovery { CONN_OPEN, CONN_RECOVERY, CONN_LOSS };
+
+enum conn_event {
+    CONN_EV_CONNECTED = 1, CONN_EV_ACCEPTED = 2, CONN_EV_READABLE = 4, CONN_EV_WRITABLE = 8, CONN_EV_PEER_CLOSED = 16,
+    CONN_EV_CLOSED = 32,
+};
+
+struct listener {
+    uint16_t port; /* 0: free slot */
+    uint32_t backlog, half_open;
+    struct list half; /* its half-open connections, oldest first */
+};
+
+struct tcp_conn {
+    struct flow flow;
+    struct tcp_stack *stack;
+    enum tcp_state state;
+    void *user;
+
+    /* where it stands among the stack's lists */
+    struct list tx_link;      /* has something to send, or waits for its neighbour, or closed but unread */
+    struct list event_link;
+    struct list half_link;    /* half-open: on its listener's list, not yet shown to the user */
+    struct list starved_link; /* waits for the stack's send memory */
+    struct listener *listener; /* half-open: whose; NULL otherwise */
+    uint32_t events;          /* enum conn_event, not yet told */
+    enum tcp_reason reason;
+    bool in_table;
+    struct neigh *neigh;
+    uint32_t neigh_gen;
+
+    /* sending */
+    struct scoreboard sb;     /* una and nxt; SYN and FIN are records of one */
+    struct sendq sq;
+    uint32_t iss;
+    uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
+    uint32_t snd_wl1, snd_wl2;
+    uint8_t snd_wscale;
+    uint16_t ip_id;
+    uint32_t mtu_bytes;       /* of the path as far as we know */
+    uint32_t peer_mss;        /* as announced */
+    uint32_t mss;             /* payload of a full packet: less than both, options counted */
+    bool fin_queued, fin_sent, is_short; /* is_short: the user waits for WRITABLE */
+    bool cwnd_limited;
+    bool probe_now;           /* send an empty segment below the window: the peer must answer */
+    bool unreachable;         /* the network said so, softly */
+    struct cc cc;
+    struct rtt rtt;
+    enum conn_recovery recovery;
+    uint32_t recover;         /* recovery ends when this is acknowledged */
+    uint32_t timeout_una;     /* una at the last timeout: still there, then it is a repeated one */
+    uint32_t dupacks;         /* without SACK */
+    uint32_t rtx_ts;          /* timestamp of the first retransmission of this recovery */
+    bool undo_armed, rtx_ts_set;
+    uint32_t syn_timeouts, probes, persist_count;
+    uint64_t stuck_since_ns;  /* first transmission or probe since the last sign of progress; 0: none */
+    uint64_t last_sent_ns;    /* data */
+    uint64_t closed_at_ns;    /* tcp_close */
+
+    /* receiving */
+    struct recvq rq;
+    uint32_t irs;
+    uint32_t rcv_adv;         /* right edge of the window we announced */
+    uint32_t last_ack_sent;
+    uint8_t rcv_wscale;
+    uint32_t rcv_mss;         /* the largest payload seen, as a guess of the peer's packet */
+    uint32_t unacked_bytes;   /* received in order since our last ACK */
+    uint32_t acks_owed;       /* ACKs to send now; more than one only without SACK */
+    bool has_peer_fin, peer_fin_done;
+    uint32_t peer_fin_seq;
+    uint64_t last_heard_ns, last_data_ns; /* any segment; payload or FIN */
+    uint32_t bad_answers;     /* answers to bad segments in this period */
+    uint64_t bad_period_ns;
+
+    /* options */
+    bool sack_ok, ts_ok, wscale_ok;
+    uint32_t ts_offset, ts_recent;
+    uint64_t ts_recent_ns;
+
+    struct timer timer;
+    uint64_t deadline[CONN_DEADLINES];
+
+    uint64_t sent_bytes, acked_bytes, received_bytes, rtx_segments, rtx_bytes, rto_count, recovery_count;
+};
+
+/* ---- conn.c ---- */
+/* NULL: table full. Not yet in the demultiplexer. */
+struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now);
+/* Forgets it at once, without events. */
+void conn_free(struct tcp_conn *c);
+/* The connection is over: out of the demultiplexer, no timers, nothing more to send. CLOSED follows; a half-open
+ * one is freed instead. The caller must not touch c afterwards. */
+void conn_finish(struct tcp_conn *c, enum tcp_reason reason);
+void conn_event(struct tcp_conn *c, enum conn_event ev);
+/* The peer's options of SYN or SYN-ACK. */
+void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
+/* mtu or options changed: the packet size follows. */
+void conn_set_mss(struct tcp_conn *c, bool is_initial);
+/* The path takes only this much. */
+void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes);
+/* Both sides know of each other. */
+void conn_established(struct tcp_conn *c, uint64_t now);
+/* Has something to send: put it in line. */
+void conn_kick(struct tcp_conn *c);
+void conn_ack_soon(struct tcp_conn *c, uint64_t now);
+void conn_ack_now(struct tcp_conn *c);
+uint32_t conn_ts_now(const struct tcp_conn *c, uint64_t now);
+/* The window to put in the next header; moves the announced edge. */
+uint16_t conn_window(struct tcp_conn *c);
+/* Bytes by which the announced edge could move up. */
+uint32_t conn_window_gain(const struct tcp_conn *c);
+static inline uint32_t conn_fin_seq(const struct tcp_conn *c)
+{
+    return c->sq.end;
+}
+static inline bool conn_is_handshake(const struct tcp_conn *c)
+{
+    return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+}
+
+/* ---- conn_in.c ---- */
+void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_t now);
+/* A first SYN for a listener has made c. */
+void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
+
+/* ---- conn_ack.c ---- */
+/* in->ack lies in [una, nxt] or is an older duplicate. */
+void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
+/* The send window of a header that is newer than what we know. */
+void conn_learn_window(struct tcp_conn *c, const struct tcp_in *in);
+void conn_timeout(struct tcp_conn *c, uint64_t now);
+
+/* ---- conn_out.c ---- */
+/* Fills seg: true. False: nothing to send now. c survives. */
+bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now);
+/* Header fields common to all its segments. */
+void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now);
+
+/* ---- conn_timer.c ---- */
+void conn_timer_set(struct tcp_conn *c, enum conn_deadline d, uint64_t at);
+void conn_timer_clear(struct tcp_conn *c, enum conn_deadline d);
+/* Sets PERSIST, later each time until the window opens. */
+void conn_persist(struct tcp_conn *c, uint64_t now);
+/* c may be gone afterwards. */
+void conn_on_timer(struct tcp_conn *c, uint64_t now);
+
+#endif

@@ -1,0 +1,304 @@
+/* conn_out.c: the next segment of a connection: what was lost, then what is new, then a bare ACK
+ * Source:  RFC 6675 5 (NextSeg), RFC 9293 3.8.6.2.1 (silly windows; Nagle is off), RFC 3042, RFC 9293 3.8.6.1 (probes)
+ */
+#include "tcp/conn.h"
+#include "tcp/stack.h"
+
+void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
+{
+    const struct tcp_config *cfg = &c->stack->cfg;
+
+    *o = (struct tcp_out){.src_mac = cfg->mac, .dst_mac = c->neigh->mac, .src_ip = &cfg->ip,
+                          .dst_ip = &c->flow.remote.ip, .src_port = c->flow.local_port,
+                          .dst_port = c->flow.remote.port, .seq = c->sb.nxt, .ack = c->rq.nxt, .flags = TCP_ACK,
+                          .ttl = cfg->ttl, .ip_id = c->ip_id++, .gso_size = (uint16_t)c->mss,
+                          .csum_partial = cfg->csum_tx};
+    o->opt.has_ts = c->ts_ok;
+    o->opt.ts_val = conn_ts_now(c, now);
+    o->opt.ts_ecr = c->ts_recent;
+}
+
+/* Every segment carries the window and acknowledges what we have. */
+static void finish(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o)
+{
+    if (o->flags & TCP_ACK) {
+        o->wnd = conn_window(c);
+        c->last_ack_sent = c->rq.nxt;
+        c->unacked_bytes = 0;
+        conn_timer_clear(c, CONN_DELACK);
+    }
+    seg->conn = c;
+    seg->seq = o->seq;
+    tcp_out_build(seg, o);
+    c->stack->n.tx_segments++;
+    c->stack->n.tx_data_bytes += seg->payload_bytes;
+    if (seg->gso_size)
+        c->ip_id = (uint16_t)(c->ip_id + (seg->payload_bytes - 1) / seg->gso_size);
+}
+
+static void note_sent(struct tcp_conn *c, uint64_t now)
+{
+    if (!c->stuck_since_ns)
+        c->stuck_since_ns = now;
+    c->last_sent_ns = now;
+    if (c->deadline[CONN_RTX] == TIMER_NEVER)
+        conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
+}
+
+/* Largest payload of one segment handed to the port, in whole packets. */
+static uint32_t burst_bytes(const struct tcp_conn *c)
+{
+    uint32_t max = c->stack->cfg.gso_max_bytes, head = IPV4_HLEN + TCP_HLEN_MAX;
+
+    if (max > UINT16_MAX)
+        max = UINT16_MAX;
+    if (max < head + 2 * c->mss)
+        return c->mss;
+    return (max - head) / c->mss * c->mss;
+}
+
+static uint32_t cwnd_room(const struct tcp_conn *c)
+{
+    uint64_t pipe = sb_pipe(&c->sb), cwnd = c->cc.cwnd_bytes;
+
+    if (!c->sack_ok) {
+        /* Duplicate ACKs: each tells of a packet that arrived. Before the third, two new ones may go (RFC 3042). */
+        uint64_t out = (uint64_t)c->dupacks * c->mss;
+        pipe = pipe > out ? pipe - out : 0;
+    }
+    return cwnd > pipe ? (uint32_t)(cwnd - pipe < UINT32_MAX ? cwnd - pipe : UINT32_MAX) : 0;
+}
+
+/* ---- SYN ---- */
+
+static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    struct tcp_out o;
+    bool is_answer = c->state == TCP_SYN_RECEIVED;
+
+    conn_header(c, &o, now);
+    o.seq = c->iss;
+    o.flags = is_answer ? TCP_SYN | TCP_ACK : TCP_SYN;
+    o.wnd = c->stack->cfg.recv_buf_bytes < UINT16_MAX ? (uint16_t)c->stack->cfg.recv_buf_bytes : UINT16_MAX;
+    if (!is_answer)
+        o.ack = 0;
+    o.opt.has_mss = true;
+    o.opt.mss = (uint16_t)(c->stack->cfg.mtu_bytes - IPV4_HLEN - TCP_HLEN);
+    o.opt.has_sack_ok = !is_answer || c->sack_ok;
+    o.opt.has_wscale = !is_answer || c->wscale_ok;
+    o.opt.wscale = c->rcv_wscale;
+    o.opt.has_ts = !is_answer || c->ts_ok;
+    c->acks_owed = 0;
+    finish(c, seg, &o);
+    note_sent(c, now);
+}
+
+static bool out_first_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    if (sb_reserve(&c->sb, 1))
+        return false; /* the handshake's deadline ends this */
+    sb_sent(&c->sb, 1, 1, now);
+    out_syn(c, seg, now);
+    return true;
+}
+
+/* ---- again ---- */
+
+/* Payload slices and flags of [seq, seq + len) of sequence space; returns what fits. */
+static uint32_t fill(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o, uint32_t seq, uint32_t len)
+{
+    uint32_t left = seq_lt(seq, c->sq.end) ? c->sq.end - seq : 0;
+    uint32_t data = len < left ? len : left;
+    uint32_t got = sendq_slices(&c->sq, seq, data, seg->slices, TCP_SEG_SLICES, &seg->slice_count);
+
+    if (got < data && got > c->mss)
+        got = sendq_slices(&c->sq, seq, got - got % c->mss, seg->slices, TCP_SEG_SLICES, &seg->slice_count);
+    seg->payload_bytes = got;
+    o->seq = seq;
+    if (got == left)
+        o->flags |= TCP_PSH;
+    if (got < len && got == left) { /* what is beyond the data is the FIN */
+        o->flags |= TCP_FIN;
+        got++;
+    }
+    return got;
+}
+
+static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    uint32_t seq, room = cwnd_room(c), burst = burst_bytes(c);
+    uint32_t len = sb_next_rtx(&c->sb, c->mss, room < burst ? room : burst, &seq);
+    struct tcp_out o;
+
+    if (!len)
+        return false;
+    /* The first retransmission of a recovery goes in any case (RFC 6675 5, 4.3). */
+    if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && !c->rtx_ts_set)) {
+        c->cwnd_limited = true;
+        return false;
+    }
+    if (conn_is_handshake(c)) {
+        sb_retransmitted(&c->sb, seq, len, now);
+        out_syn(c, seg, now);
+        c->stack->n.tx_rtx_segments++;
+        return true;
+    }
+    conn_header(c, &o, now);
+    len = fill(c, seg, &o, seq, len);
+    sb_retransmitted(&c->sb, seq, len, now);
+    finish(c, seg, &o);
+    if (!c->rtx_ts_set) {
+        c->rtx_ts_set = true;
+        c->rtx_ts = o.opt.ts_val;
+    }
+    if (seq == c->sb.una)
+        conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
+    note_sent(c, now);
+    c->rtx_segments++;
+    c->rtx_bytes += seg->payload_bytes;
+    c->stack->n.tx_rtx_segments++;
+    c->stack->n.tx_rtx_bytes += seg->payload_bytes;
+    return true;
+}
+
+/* ---- new ---- */
+
+static void restart_after_idle(struct tcp_conn *c, uint64_t now)
+{
+    uint64_t rto = rtt_rto_ns(&c->rtt);
+
+    if (sb_flight(&c->sb) == 0 && c->last_sent_ns && now - c->last_sent_ns >= rto)
+        c->cc.ops->idle(&c->cc, now - c->last_sent_ns, rto, now);
+}
+
+/* How many of `avail` new bytes may go now, in whole packets unless they are the last. */
+static uint32_t sendable(struct tcp_conn *c, uint32_t avail, uint32_t wnd_room, uint64_t now)
+{
+    uint32_t room = cwnd_room(c), n = avail, burst = burst_bytes(c);
+
+    c->cwnd_limited = room < avail && room <= wnd_room;
+    if (n > wnd_room)
+        n = wnd_room;
+    if (n > room)
+        n = room;
+    if (n > burst)
+        n = burst;
+    if (n == avail)
+        return n;
+    if (n >= c->mss)
+        return n - n % c->mss;
+    if (room < wnd_room)
+        return 0; /* the congestion window holds us: ACKs will come */
+    /* The peer's window holds us: half of its largest is worth a segment, else wait for more or for the probe. */
+    if (n && n >= c->max_snd_wnd / 2)
+        return n;
+    if (sb_flight(&c->sb) == 0) {
+        if (n && c->probe_now) {
+            c->probe_now = false; /* waited long enough (3.8.6.2.1, override timeout) */
+            return n;
+        }
+        if (c->deadline[CONN_PERSIST] == TIMER_NEVER)
+            conn_persist(c, now);
+    }
+    return 0;
+}
+
+static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    bool fin = c->fin_queued && !c->fin_sent;
+    uint32_t avail = c->fin_sent ? 0 : c->sq.end - c->sb.nxt;
+    int32_t wnd = seq_diff(c->sb.una + c->snd_wnd, c->sb.nxt);
+    uint32_t wnd_room = wnd > 0 ? (uint32_t)wnd : 0;
+    struct tcp_out o;
+
+    if (!avail)
+        c->cwnd_limited = false;
+    if (!avail && !fin)
+        return false;
+    restart_after_idle(c, now);
+    uint32_t n = sendable(c, avail, wnd_room, now);
+    if (n < avail)
+        fin = false;
+    if (!n && !fin)
+        return false;
+    if (sb_reserve(&c->sb, n / c->mss + 2)) {
+        if (sb_flight(&c->sb) == 0)
+            conn_persist(c, now);
+        return false;
+    }
+    conn_header(c, &o, now);
+    uint32_t len = fill(c, seg, &o, c->sb.nxt, n + fin);
+    if (o.flags & TCP_FIN)
+        c->fin_sent = true;
+    c->sent_bytes += seg->payload_bytes;
+    sb_sent(&c->sb, len, c->mss, now);
+    conn_timer_clear(c, CONN_PERSIST);
+    c->acks_owed = 0;
+    c->probe_now = false;
+    finish(c, seg, &o);
+    note_sent(c, now);
+    return true;
+}
+
+/* ---- ACK ---- */
+
+static bool out_ack(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    struct tcp_out o;
+
+    if (!c->acks_owed && !c->probe_now)
+        return false;
+    conn_header(c, &o, now);
+    if (c->probe_now) {
+        /* One below what the peer expects and empty: it must tell us where it stands. */
+        c->probe_now = false;
+        c->stack->n.probe_sent++;
+        o.seq = c->sb.una - 1;
+    }
+    if (c->acks_owed)
+        c->acks_owed--;
+    if (c->sack_ok)
+        o.opt.sack_count = (uint8_t)recvq_sacks(&c->rq, o.opt.sack, c->ts_ok ? TCP_SACK_BLOCKS - 1 : TCP_SACK_BLOCKS);
+    finish(c, seg, &o);
+    return true;
+}
+
+/* The neighbour to send to is known. Else c waits on its list, or tries again later. */
+static bool has_neighbour(struct tcp_conn *c, uint64_t now)
+{
+    struct tcp_stack *s = c->stack;
+
+    if (!c->neigh || c->neigh->gen != c->neigh_gen) {
+        c->neigh = stack_route(s, &c->flow.remote.ip, now);
+        if (!c->neigh) {
+            conn_persist(c, now);
+            return false;
+        }
+        c->neigh_gen = c->neigh->gen;
+    }
+    if (c->neigh->state == NEIGH_KNOWN) {
+        neigh_use(&s->neigh, c->neigh, now);
+        return true;
+    }
+    list_del(&c->tx_link);
+    list_push_back(&c->neigh->waiters, &c->tx_link);
+    return false;
+}
+
+bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    if (c->state == TCP_CLOSED || !has_neighbour(c, now))
+        return false;
+    seg->slice_count = 0;
+    seg->payload_bytes = 0;
+    if (c->sb.nxt == c->iss)
+        return out_first_syn(c, seg, now);
+    /* Holes are told before anything else: they cost the peer time. SACK blocks do not travel with full packets. */
+    if (!conn_is_handshake(c) && c->acks_owed && (recvq_has_holes(&c->rq) || c->rq.dsack.lo != c->rq.dsack.hi))
+        return out_ack(c, seg, now);
+    if (out_again(c, seg, now))
+        return true;
+    if (conn_is_handshake(c))
+        return false;
+    return out_new(c, seg, now) || out_ack(c, seg, now);
+}

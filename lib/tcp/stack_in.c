@@ -1,0 +1,245 @@
+/* stack_in.c: what arrives: Ethernet, ARP, IPv4, ICMP, and TCP to its connection */
+#include "tcp/arp.h"
+#include "tcp/icmp.h"
+#include "tcp/stack.h"
+
+struct frame {
+    struct eth_in eth;
+    struct ip_in ip;
+    struct buf *lent; /* or NULL */
+    unsigned flags;
+};
+
+/* ---- neighbours ---- */
+
+void stack_wake_waiters(struct tcp_stack *s, struct neigh *n)
+{
+    struct list *l;
+
+    while ((l = list_pop_front(&n->waiters)))
+        list_push_back(&s->tx, l);
+}
+
+void stack_fail_waiters(struct tcp_stack *s, struct neigh *n, uint64_t now)
+{
+    struct list *l;
+
+    (void)s;
+    while ((l = list_pop_front(&n->waiters))) {
+        struct tcp_conn *c = CONTAINER_OF(l, struct tcp_conn, tx_link);
+        if (conn_is_handshake(c))
+            conn_finish(c, TCP_CLOSED_UNREACHABLE);
+        else if (sb_flight(&c->sb) == 0)
+            conn_persist(c, now); /* else the retransmission timer asks again */
+    }
+}
+
+static void learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *mac, bool make, uint64_t now)
+{
+    struct neigh *n = make ? neigh_get(&s->neigh, ip, now) : neigh_find(&s->neigh, ip);
+
+    if (!n)
+        return;
+    neigh_learn(&s->neigh, n, mac, now);
+    stack_wake_waiters(s, n);
+}
+
+int tcp_stack_neigh_set(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t mac[6], uint64_t now)
+{
+    if (!neigh_get(&s->neigh, ip, now))
+        return -TCP_EFULL;
+    learn(s, ip, mac, true, now);
+    return 0;
+}
+
+void tcp_stack_neigh_failed(struct tcp_stack *s, const struct ip_addr *ip, uint64_t now)
+{
+    struct neigh *n = neigh_find(&s->neigh, ip);
+
+    if (!n)
+        return;
+    neigh_forget(&s->neigh, n);
+    stack_fail_waiters(s, n, now);
+}
+
+static void input_arp(struct tcp_stack *s, const struct frame *f, uint64_t now)
+{
+    struct arp_packet a;
+
+    if (arp_parse(&a, f->eth.body)) {
+        s->n.drop_arp_form++;
+        return;
+    }
+    if (s->cfg.neigh_external || !ip_is_host(&a.sender_ip) || ip_addr_is_equal(&a.sender_ip, &s->cfg.ip)) {
+        s->n.drop_arp_other++;
+        return;
+    }
+    bool for_us = ip_addr_is_equal(&a.target_ip, &s->cfg.ip);
+    /* RFC 826: what we know is brought up to date by anything; something new is learnt from those who want us. */
+    learn(s, &a.sender_ip, a.sender_mac, for_us && a.op == ARP_REQUEST && !s->cfg.address_shared, now);
+    if (!for_us || a.op != ARP_REQUEST || s->cfg.address_shared) {
+        s->n.drop_arp_other += !for_us;
+        return;
+    }
+    struct arp_packet r = {.op = ARP_REPLY, .sender_ip = s->cfg.ip, .target_ip = a.sender_ip};
+    struct ctl_frame out = {.head_len = ETH_HLEN + ARP_LEN};
+    memcpy(r.sender_mac, s->cfg.mac, ETH_ALEN);
+    memcpy(r.target_mac, a.sender_mac, ETH_ALEN);
+    eth_build(out.head, a.sender_mac, s->cfg.mac, ETH_TYPE_ARP);
+    arp_build(out.head + ETH_HLEN, &r);
+    stack_push_ctl(s, &out);
+}
+
+/* ---- ICMP ---- */
+
+static void reply_echo(struct tcp_stack *s, const struct frame *f, struct slice echo, uint64_t now)
+{
+    struct ctl_frame out = {.head_len = ETH_HLEN + IPV4_HLEN + 4};
+
+    if (s->cfg.address_shared)
+        return;
+    if (!rate_take(&s->icmp_rate, now) || echo.len + IPV4_HLEN + 4 > s->cfg.mtu_bytes ||
+        !(out.payload = buf_copy(echo))) {
+        s->n.drop_icmp_rate++;
+        return;
+    }
+    eth_build(out.head, f->eth.src, s->cfg.mac, ETH_TYPE_IPV4);
+    ip_build(out.head + ETH_HLEN, &s->cfg.ip, &f->ip.src, IPPROTO_ICMP_N, s->cfg.ttl, 0,
+             IPV4_HLEN + 4 + (uint32_t)echo.len);
+    icmp_echo_reply_build(out.head + ETH_HLEN + IPV4_HLEN, echo);
+    stack_push_ctl(s, &out);
+}
+
+/* RFC 5927: only an error that quotes a sequence number in flight is about us. Errors inside an established
+ * connection are soft: its own timers judge. */
+static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint64_t now)
+{
+    struct flow *fl = ip_addr_is_equal(&e->local.ip, &s->cfg.ip)
+                          ? table_find(&s->table, &e->remote, e->local.port) : NULL;
+    struct tcp_conn *c = fl && fl->kind == FLOW_CONN ? CONTAINER_OF(fl, struct tcp_conn, flow) : NULL;
+
+    if (!c || seq_lt(e->seq, c->sb.una) || seq_geq(e->seq, c->sb.nxt)) {
+        s->n.drop_icmp_form++;
+        return;
+    }
+    if (e->code == ICMP_CODE_FRAG_NEEDED) {
+        if (e->next_mtu < c->mtu_bytes)
+            conn_path_mtu(c, e->next_mtu);
+    } else if (c->state != TCP_SYN_SENT)
+        c->unreachable = conn_is_handshake(c);
+    else
+        conn_finish(c, e->code == ICMP_CODE_PORT || e->code == ICMP_CODE_PROTO ? TCP_CLOSED_REFUSED
+                                                                               : TCP_CLOSED_UNREACHABLE);
+}
+
+static void input_icmp(struct tcp_stack *s, const struct frame *f, uint64_t now)
+{
+    struct icmp_in in;
+
+    switch (icmp_parse(&in, f->ip.body)) {
+    case ICMP_IN_BAD: s->n.drop_icmp_form++; break;
+    case ICMP_IN_ECHO: reply_echo(s, f, in.echo, now); break;
+    case ICMP_IN_TCP_ERROR: input_icmp_error(s, &in, now); break;
+    case ICMP_IN_OTHER: break;
+    }
+}
+
+/* ---- TCP ---- */
+
+static bool is_our_port(struct tcp_stack *s, uint16_t port)
+{
+    return !s->cfg.address_shared || stack_listener(s, port) ||
+           (port >= s->cfg.port_min && port <= s->cfg.port_max);
+}
+
+static void input_stranger(struct tcp_stack *s, const struct frame *f, const struct ip_endpoint *remote,
+                           const struct tcp_in *in, uint64_t now)
+{
+    struct listener *l = stack_listener(s, in->dst_port);
+
+    if (l && (in->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
+        listen_syn(s, l, remote, in, now);
+        return;
+    }
+    s->n.drop_tcp_port++;
+    if (is_our_port(s, in->dst_port))
+        stack_reset_stranger(s, remote, in, f->eth.src, now);
+}
+
+static void input_tcp(struct tcp_stack *s, const struct frame *f, uint64_t now)
+{
+    struct tcp_in in;
+
+    if (tcp_in_parse(&in, f->ip.body) || in.src_port == 0 || in.dst_port == 0) {
+        s->n.drop_tcp_form++;
+        return;
+    }
+    if (!s->cfg.csum_rx_trusted && !(f->flags & TCP_INPUT_CSUM_OK) && !tcp_in_is_intact(&f->ip, f->ip.body)) {
+        s->n.drop_tcp_csum++;
+        return;
+    }
+    s->n.rx_segments++;
+    struct ip_endpoint remote = {f->ip.src, in.src_port};
+    struct flow *fl = table_find(&s->table, &remote, in.dst_port);
+    if (fl && fl->kind == FLOW_TIMEWAIT) {
+        if (!timewait_input(s, CONTAINER_OF(fl, struct timewait, flow), &in, f->eth.src, now))
+            return;
+        fl = NULL;
+    }
+    if (fl)
+        conn_input(CONTAINER_OF(fl, struct tcp_conn, flow), &in, f->lent, now);
+    else
+        input_stranger(s, f, &remote, &in, now);
+}
+
+/* ---- IP and Ethernet ---- */
+
+static void input_ip(struct tcp_stack *s, struct frame *f, uint64_t now)
+{
+    switch (ip_parse(&f->ip, f->eth.body, false)) {
+    case IP_OK: break;
+    case IP_BAD_FORM: s->n.drop_ip_form++; return;
+    case IP_BAD_CSUM: s->n.drop_ip_csum++; return;
+    }
+    if (!ip_addr_is_equal(&f->ip.dst, &s->cfg.ip))
+        s->n.drop_ip_dst++;
+    else if (!ip_is_host(&f->ip.src) || ip_addr_is_equal(&f->ip.src, &s->cfg.ip))
+        s->n.drop_ip_src++; /* LAND and reflections among them */
+    else if (f->ip.is_fragment)
+        s->n.drop_ip_fragment++;
+    else if (f->ip.proto == IPPROTO_TCP_N)
+        input_tcp(s, f, now);
+    else if (f->ip.proto == IPPROTO_ICMP_N)
+        input_icmp(s, f, now);
+    else
+        s->n.drop_ip_proto++;
+}
+
+static void input(struct tcp_stack *s, struct slice bytes, struct buf *lent, unsigned flags, uint64_t now)
+{
+    struct frame f = {.lent = lent, .flags = flags};
+
+    s->now_ns = now;
+    s->n.rx_frames++;
+    s->n.rx_bytes += bytes.len;
+    if (eth_parse(&f.eth, bytes))
+        s->n.drop_eth_short++;
+    else if (memcmp(f.eth.dst, s->cfg.mac, ETH_ALEN) != 0 && !eth_is_broadcast(f.eth.dst))
+        s->n.drop_eth_dst++;
+    else if (f.eth.type == ETH_TYPE_ARP)
+        input_arp(s, &f, now);
+    else if (f.eth.type == ETH_TYPE_IPV4 && !eth_is_broadcast(f.eth.dst))
+        input_ip(s, &f, now);
+    else
+        s->n.drop_eth_type++;
+}
+
+void tcp_stack_input(struct tcp_stack *s, struct slice frame, unsigned flags, uint64_t now)
+{
+    input(s, frame, NULL, flags, now);
+}
+
+void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now)
+{
+    input(s, buf_slice(frame), frame, flags, now);
+}

@@ -1,0 +1,71 @@
+/* sim.h: two stacks, a bad network between them, and a clock that jumps
+ * Shape:   sim_step moves the clock to the next thing that happens and lets it happen
+ * Note:    everything follows from the seed. Checksums of what is on the wire are completed and checked here, GSO
+ *          segments are cut up here or passed whole, as a port would
+ */
+#ifndef TESTS_TCP_SIM_H
+#define TESTS_TCP_SIM_H
+
+#include <stdbool.h>
+
+#include "base/rng.h"
+#include "tcp/segment.h"
+#include "tcp/tcp.h"
+
+#define MS 1000000ull
+#define SEC 1000000000ull
+#define PPM 1000000u
+
+struct sim_net {
+    uint64_t delay_ns, jitter_ns;  /* one way; jitter keeps order */
+    uint64_t bytes_per_s;          /* 0: no limit */
+    uint64_t queue_bytes;          /* with a limit: what waits beyond it is dropped; 0: no bound */
+    uint32_t loss_ppm, dup_ppm, reorder_ppm;
+    uint64_t reorder_ns;           /* at most this much later than in turn */
+    bool keep_gso;                 /* super-frames arrive whole, as on a veth */
+    bool lend;                     /* frames are lent as buffers */
+};
+
+struct sim_frame;
+
+struct sim {
+    struct tcp_stack *stack[2];
+    struct tcp_config cfg[2];
+    struct sim_net net;
+    struct rng rng;
+    uint64_t now;
+    struct sim_frame **heap; /* in flight, by arrival */
+    uint32_t count, cap;
+    uint64_t order;          /* ties: first sent first */
+    uint64_t busy_until[2], last_arrival[2];
+    uint64_t sent, lost, duplicated, reordered;
+    /* Sees every packet leaving side; true: it is lost. */
+    bool (*filter)(struct sim *sim, int side, struct slice frame, void *arg);
+    void *filter_arg;
+    /* Is told every event. NULL: they are thrown away. */
+    void (*on_event)(struct sim *sim, int side, const struct tcp_event *ev, void *arg);
+    void *event_arg;
+};
+
+void sim_config(struct tcp_config *c, int side);
+/* Defaults, 10 ms one way; then the caller may change cfg and net before sim_start. */
+void sim_init(struct sim *sim, uint64_t seed);
+void sim_start(struct sim *sim);
+void sim_fini(struct sim *sim);
+struct ip_endpoint sim_endpoint(int side, uint16_t port);
+
+/* Sends what the stacks have to send, tells events: until neither has anything more at this time. */
+void sim_settle(struct sim *sim);
+/* The time of the next arrival or deadline; UINT64_MAX: none. */
+uint64_t sim_next(const struct sim *sim);
+/* Moves to it and handles it. False: nothing will ever happen. */
+bool sim_step(struct sim *sim);
+/* Steps until `until`, then the clock is there. */
+void sim_run(struct sim *sim, uint64_t until);
+/* Puts a frame on the wire towards side's peer, as if side had sent it. */
+void sim_inject(struct sim *sim, int side, struct slice frame);
+
+/* TCP fields of a frame for filters: false if it is not TCP. */
+bool sim_parse(struct slice frame, struct tcp_in *in);
+
+#endif
