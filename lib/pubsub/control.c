@@ -219,13 +219,14 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     uint64_t backoff_s = it->backoff_s ? it->backoff_s : BACKOFF_PRUNE_S;
 
     ps->c.prune_in++;
-    if (!l || !tp->is_subscribed) {
+    if (!tp || !tp->is_subscribed) {
         ps->c.control_ignored++;
         return;
     }
-    if (link_is_mesh(l))
+    if (l && link_is_mesh(l)) { /* no link: it unsubscribed in the same RPC */
         trace_peer(ps, TRACE_PRUNE, p, it->topic);
-    link_mesh_del(l);
+        link_mesh_del(l);
+    }
     if (backoff_s > BACKOFF_MAX_S)
         backoff_s = BACKOFF_MAX_S;
     backoff_add(&ps->backoff, it->topic, &p->id, backoff_s * SECOND_NS, ps->now);

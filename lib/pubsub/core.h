@@ -35,6 +35,7 @@
 #define IDONTWANT_MIN_BYTES 1024
 #define SUBSCRIPTIONS_MAX   4096 /* changes per peer and heartbeat */
 #define OFFER_IDS_MAX       500  /* kept messages told to a peer that grafts */
+#define OFFER_RELAYED_BYTES (4u << 20) /* of them, relayed ones up to this: a go peer asks everyone who offers */
 #define IHAVE_CHUNK         500  /* ids in one IHAVE that we send */
 
 struct peer {

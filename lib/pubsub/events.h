@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "pubsub/pubsub.h"
 
-#define EVENTS_TRACE_MAX 65536
+#define EVENTS_TRACE_MAX 8192
 
 struct event {
     struct list node;

@@ -108,8 +108,11 @@ int outq_push(struct outq *q, const struct pubsub_piece *pieces, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         u->pieces[i] = pieces[i];
         u->len += pieces[i].len;
-        buf_ref(pieces[i].buf);
     }
+    if (!u->len) /* nothing would come out for it */
+        return 0;
+    for (unsigned i = 0; i < n; i++)
+        buf_ref(pieces[i].buf);
     q->count++;
     q->unit_bytes += u->len;
     return 0;
@@ -121,6 +124,8 @@ int outq_push_bytes(struct outq *q, struct slice head, struct buf *body, uint32_
 
     if (!u || !reserve(&q->arena, head.len))
         return -1;
+    if (!head.len && !(body && len))
+        return 0;
     *u = (struct outq_unit){.npieces = body ? 2 : 1, .len = (uint32_t)head.len + (body ? len : 0)};
     u->pieces[0] = (struct pubsub_piece){NULL, q->arena.len, (uint32_t)head.len};
     if (head.len)
@@ -186,7 +191,7 @@ static bool plan_unit(struct plan *pl, const struct outq_unit *u)
             next.is_open = false;
         }
     }
-    if (next.pieces > PUBSUB_MAX_PIECES || (pl->total && next.total > OUTQ_RPC_BYTES))
+    if (next.pieces > PUBSUB_MAX_PIECES || ((pl->total || pl->units) && next.total > OUTQ_JOIN_BYTES))
         return false;
     next.units++;
     *pl = next;

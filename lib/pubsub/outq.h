@@ -1,7 +1,7 @@
 /* outq.h: what one peer is to be sent, packed into RPCs
  * Shape:   subscriptions, control entries, units of pieces -> RPCs of at most PUBSUB_MAX_PIECES pieces
- *          One RPC takes all that waits: subscriptions, then control, then units in order; small pieces are copied
- *          together, large ones go by reference. A unit (one message, or one coded send) is never split
+ *          Subscriptions first, then control, then units in order, small things together in one RPC, each large one in
+ *          its own; small pieces are copied together, large ones go by reference. A unit (one message, or one coded send) is never split
  * Owner:   the peer it belongs to
  * Memory:  a pushed unit takes its own references; what outq_next gives out belongs to the receiver
  * Units:   bytes
@@ -18,6 +18,9 @@
 #define OUTQ_UNIT_PIECES 3
 /* rust-libp2p refuses RPCs above 64 KiB, go-libp2p above 1 MiB: what we may split stays below both. */
 #define OUTQ_RPC_BYTES  (60u << 10)
+/* A frame is acted on when it is whole: what could be acted on at once (an IDONTWANT, a small message) does not share an
+ * RPC with something large. */
+#define OUTQ_JOIN_BYTES (8u << 10)
 #define OUTQ_COPY_BYTES 2048 /* pieces up to this are copied next to their neighbours */
 
 struct outq_bytes {

@@ -321,6 +321,11 @@ static bool next_send(struct pubsub *ps, struct pubsub_output *out)
     return false;
 }
 
+void pubsub_trace_enable(struct pubsub *ps, bool is_on)
+{
+    ps->cfg.has_trace = is_on;
+}
+
 bool pubsub_next_output(struct pubsub *ps, struct pubsub_output *out)
 {
     out->npieces = 0;

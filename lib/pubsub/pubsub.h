@@ -44,7 +44,7 @@ struct pubsub_config {
                                       * 0: 8 MiB + 4 * max_msg_bytes. The connection's own bound must be higher */
     uint32_t seen_max;               /* ids remembered for 120 s; 0: 1 Mi (memory is touched as it fills) */
     bool is_flood_publish;
-    bool has_trace;                  /* make TRACE outputs */
+    bool has_trace;                  /* make TRACE outputs from the start; see pubsub_trace_enable */
     struct buf *(*alloc)(void *ctx, uint32_t cap); /* payload memory; NULL: heap */
     void *alloc_ctx;
 };
@@ -116,6 +116,9 @@ struct pubsub_output {
     struct pubsub_trace *trace; /* TRACE: valid until the next call into the core */
     const char *reason;         /* DISCONNECT: static text */
 };
+
+/* Traces cost a copy each: switch them off while nobody reads them. */
+void pubsub_trace_enable(struct pubsub *ps, bool is_on);
 
 /* The next output; false when there is none. Drain after each call that gives input. Our own publishes are delivered to
  * us too when we are subscribed (the caller tells the publisher's client apart). */

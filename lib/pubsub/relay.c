@@ -225,17 +225,23 @@ static bool is_offered(const struct pubsub *ps, const struct link *l, const stru
     return m->topic == l->topic && (m->is_ours || !only_ours) && !may_have(ps, l->peer, m);
 }
 
-/* The oldest of the newest OFFER_IDS_MAX messages to offer. */
+/* The oldest of the newest messages to offer: OFFER_IDS_MAX of them, relayed ones up to OFFER_RELAYED_BYTES. */
 static struct message *first_offer(const struct pubsub *ps, const struct link *l, bool only_ours)
 {
     struct message *first = NULL;
+    uint64_t relayed_bytes = 0;
     unsigned n = 0;
 
-    for (struct message *m = NULL; n < OFFER_IDS_MAX && (m = mcache_older(&ps->mcache, m));)
-        if (is_offered(ps, l, m, only_ours)) {
-            first = m;
-            n++;
-        }
+    for (struct message *m = NULL; n < OFFER_IDS_MAX && (m = mcache_older(&ps->mcache, m));) {
+        if (!is_offered(ps, l, m, only_ours))
+            continue;
+        if (!m->is_ours)
+            relayed_bytes += m->bytes;
+        if (relayed_bytes > OFFER_RELAYED_BYTES)
+            break;
+        first = m;
+        n++;
+    }
     return first;
 }
 

@@ -127,6 +127,27 @@ static void test_outq_large_pieces_go_by_reference(void **state)
     outq_fini(&q);
 }
 
+/* What says "do not send it" must not wait for the message to cross. */
+static void test_outq_control_goes_ahead_of_a_large_unit(void **state)
+{
+    struct buf *big = filled(20000, 'b'), *rpc;
+    struct outq q;
+    unsigned n;
+
+    outq_init(&q);
+    push(&q, big);
+    put_graft(&q, "t");
+    rpc = take(&q, &n);
+    assert_true(rpc->len < 20);
+    buf_unref(rpc);
+    rpc = take(&q, &n);
+    assert_int_equal(rpc->len, 20000);
+    buf_unref(rpc);
+    assert_true(outq_is_empty(&q));
+    buf_unref(big);
+    outq_fini(&q);
+}
+
 /* Random units come out whole, in order, byte for byte, in RPCs within the limits. */
 static void test_outq_keeps_order_and_bytes(void **state)
 {
@@ -168,7 +189,7 @@ static void test_outq_keeps_order_and_bytes(void **state)
             uint32_t before = q.count;
             struct buf *rpc = take(&q, &n);
             assert_true(n > 0);
-            if (rpc->len > OUTQ_RPC_BYTES)
+            if (rpc->len > OUTQ_JOIN_BYTES)
                 assert_int_equal(before - q.count, 1); /* one unit alone may be larger */
             memcpy(got->data + got->len, rpc->data, rpc->len);
             got->len += rpc->len;
@@ -245,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outq_packs_all_into_one_rpc),
         cmocka_unit_test(test_outq_large_pieces_go_by_reference),
+        cmocka_unit_test(test_outq_control_goes_ahead_of_a_large_unit),
         cmocka_unit_test(test_outq_keeps_order_and_bytes),
         cmocka_unit_test(test_outq_splits_long_control_between_entries),
         cmocka_unit_test(test_outq_without_memory_keeps_everything),
