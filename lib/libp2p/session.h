@@ -33,7 +33,7 @@ struct multiaddr;      /* libp2p/multiaddr.h */
 
 #define SESSION_OUTPUT_MIN    65536 /* session_output needs at least this room */
 #define SESSION_MAX_PROPOSALS 8     /* protocols that one outbound stream may propose */
-#define SESSION_MAX_PROTOCOLS 64    /* kept of a peer's identify */
+#define SESSION_MAX_PROTOCOLS 64    /* kept of a peer's identify, and told in ours */
 #define SESSION_MAX_ADDRS     32
 
 enum session_err {

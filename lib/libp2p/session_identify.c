@@ -1,18 +1,13 @@
 /* session_identify.c: identify's messages, and what we keep of the peer's. */
 #include <stdlib.h>
 
-#include "base/pb.h"
 #include "base/uvarint.h"
+#include "libp2p/identify_wire.h"
 #include "libp2p/session_pvt.h"
 
 /* go and js: 8 KiB in a message, up to 10 messages that are merged. */
 #define MESSAGE_BYTES_MAX 8192
 #define MESSAGES_MAX      10
-
-enum field {
-    FIELD_PUBLIC_KEY = 1, FIELD_LISTEN_ADDR = 2, FIELD_PROTOCOL = 3, FIELD_OBSERVED = 4, FIELD_VERSION = 5,
-    FIELD_AGENT = 6, FIELD_RECORD = 8,
-};
 
 /* ---- reading ---- */
 
@@ -81,67 +76,26 @@ int identify_reader_input(struct identify_reader *r, struct slice in)
 
 /* ---- keeping ---- */
 
-struct message {
-    struct slice key;
-    bool has_agent, has_version, has_observed, has_record;
-    struct session_identity id;
-};
-
-static void take_field(struct message *m, const struct pb_field *f)
+static void set_if(struct slice *to, struct slice s)
 {
-    struct session_identity *id = &m->id;
-
-    switch (f->number) {
-    case FIELD_PUBLIC_KEY: m->key = f->bytes; break;
-    case FIELD_LISTEN_ADDR:
-        if (id->naddrs < SESSION_MAX_ADDRS)
-            id->addrs[id->naddrs++] = f->bytes;
-        break;
-    case FIELD_PROTOCOL:
-        if (id->nprotocols < SESSION_MAX_PROTOCOLS)
-            id->protocols[id->nprotocols++] = f->bytes;
-        break;
-    case FIELD_OBSERVED: id->observed = f->bytes, m->has_observed = true; break;
-    case FIELD_VERSION: id->protocol_version = f->bytes, m->has_version = true; break;
-    case FIELD_AGENT: id->agent = f->bytes, m->has_agent = true; break;
-    case FIELD_RECORD: id->record = f->bytes, m->has_record = true; break;
-    default: break;
-    }
+    if (s.p)
+        *to = s;
 }
 
-static int decode(struct slice in, struct message *m)
+/* Adds what m says to what was known: a push leaves out what stays as it was. */
+static void merge(struct session_identity *id, const struct identify *m)
 {
-    struct rd r = rd_of(in);
-    struct pb_field f;
-    int n;
-
-    memset(m, 0, sizeof(*m));
-    while ((n = pb_next(&r, &f)) > 0)
-        if (f.type == PB_BYTES)
-            take_field(m, &f);
-    return n;
-}
-
-/* What a push leaves out stays as it was. */
-static void merge(struct message *m, const struct session_identity *old)
-{
-    struct session_identity *id = &m->id;
-
-    if (!m->has_agent)
-        id->agent = old->agent;
-    if (!m->has_version)
-        id->protocol_version = old->protocol_version;
-    if (!m->has_observed)
-        id->observed = old->observed;
-    if (!m->has_record)
-        id->record = old->record;
-    if (!id->nprotocols) {
-        id->nprotocols = old->nprotocols;
-        memcpy(id->protocols, old->protocols, sizeof(old->protocols));
+    set_if(&id->agent, m->agent);
+    set_if(&id->protocol_version, m->protocol_version);
+    set_if(&id->observed, m->observed);
+    set_if(&id->record, m->record);
+    if (m->nprotocols) {
+        id->nprotocols = m->nprotocols;
+        memcpy(id->protocols, m->protocols, sizeof(id->protocols));
     }
-    if (!id->naddrs) {
-        id->naddrs = old->naddrs;
-        memcpy(id->addrs, old->addrs, sizeof(old->addrs));
+    if (m->naddrs) {
+        id->naddrs = m->naddrs;
+        memcpy(id->addrs, m->addrs, sizeof(id->addrs));
     }
 }
 
@@ -166,6 +120,8 @@ static void move_in(struct buf *b, struct slice *s)
     b->len += (uint32_t)s->len;
     s->p = to;
 }
+
+_Static_assert(SESSION_MAX_PROTOCOLS == IDENTIFY_PROTOCOLS_MAX && SESSION_MAX_ADDRS == IDENTIFY_ADDRS_MAX, "copied whole");
 
 /* One block for all that is kept, whichever messages it came from. */
 static struct buf *gather(struct session_identity *id)
@@ -203,72 +159,64 @@ static bool is_peers_key(const struct session *s, struct slice key)
 
 int identify_finish(struct session *s, struct identify_reader *r, bool is_push)
 {
-    struct message m;
+    struct session_identity id = {0};
+    struct identify m;
     struct buf *b;
 
-    if (r->left || r->prefix_have || !r->messages || decode(slice_of(r->bytes, r->len), &m) < 0)
+    if (r->left || r->prefix_have || !r->messages || identify_decode(slice_of(r->bytes, r->len), &m) < 0)
         return -1;
-    if (m.key.len && !is_peers_key(s, m.key))
+    if (m.public_key.len && !is_peers_key(s, m.public_key))
         return -1;
     if (s->identity)
-        merge(&m, s->identity);
-    b = gather(&m.id);
-    if (!b || (!s->identity && !(s->identity = calloc(1, sizeof(*s->identity))))) {
+        id = *s->identity;
+    id.is_push = is_push;
+    merge(&id, &m);
+    b = gather(&id);
+    if (!b || (!s->identity && !(s->identity = malloc(sizeof(*s->identity))))) {
         buf_unref(b);
         return -1;
     }
-    m.id.is_push = is_push;
     buf_unref(s->identity_bytes);
     s->identity_bytes = b;
-    *s->identity = m.id;
+    *s->identity = id;
     s->takes_push = has_protocol(s->identity, IDENTIFY_PUSH_ID);
     return 0;
 }
 
 /* ---- writing ---- */
 
-static void put_text(struct wr *w, enum field f, const char *text)
+static void add_protocol(struct identify *m, const char *name)
 {
-    pb_put_bytes(w, f, slice_str(text));
-}
-
-static void put_message(const struct session *s, bool is_push, unsigned naddrs, struct wr *w)
-{
-    const struct session_local *l = s->cfg.local;
-
-    pb_put_bytes(w, FIELD_PUBLIC_KEY, slice_of(s->cfg.identity->key_pb, sizeof(s->cfg.identity->key_pb)));
-    for (unsigned i = 0; i < naddrs; i++)
-        pb_put_bytes(w, FIELD_LISTEN_ADDR, multiaddr_slice(&l->addrs[i]));
-    for (unsigned i = 0; i < KIND_APP; i++)
-        put_text(w, FIELD_PROTOCOL, s->names[i]);
-    for (unsigned i = 0; i < l->nprotocols; i++)
-        put_text(w, FIELD_PROTOCOL, l->protocols[i]);
-    if (s->remote.len && !is_push)
-        pb_put_bytes(w, FIELD_OBSERVED, multiaddr_slice(&s->remote));
-    put_text(w, FIELD_VERSION, l->protocol_version ? l->protocol_version : "ipfs/0.1.0");
-    if (l->agent)
-        put_text(w, FIELD_AGENT, l->agent);
-    if (l->record.len && naddrs == l->naddrs)
-        pb_put_bytes(w, FIELD_RECORD, l->record);
-}
-
-static size_t message_bytes(const struct session *s, bool is_push, unsigned naddrs)
-{
-    struct wr size = wr_counter();
-
-    put_message(s, is_push, naddrs, &size);
-    return size.len;
+    if (m->nprotocols < IDENTIFY_PROTOCOLS_MAX)
+        m->protocols[m->nprotocols++] = slice_str(name);
 }
 
 size_t identify_create(const struct session *s, bool is_push, uint8_t *out, size_t cap)
 {
-    unsigned naddrs = s->cfg.local->naddrs;
-    struct wr w = wr_of(out, cap);
+    const struct session_local *l = s->cfg.local;
+    struct identify m = {
+        .public_key = slice_of(s->cfg.identity->key_pb, sizeof(s->cfg.identity->key_pb)),
+        .protocol_version = slice_str(l->protocol_version ? l->protocol_version : "ipfs/0.1.0"),
+        .record = l->record.len ? l->record : (struct slice){NULL, 0},
+    };
+    uint8_t prefix[UVARINT_MAX];
+    ssize_t n;
 
-    /* Addresses are what may be too many: leave out the last ones, and the record, which has them all. */
-    while (naddrs && message_bytes(s, is_push, naddrs) + UVARINT_MAX > cap)
-        naddrs--;
-    wr_uvarint(&w, message_bytes(s, is_push, naddrs));
-    put_message(s, is_push, naddrs, &w);
-    return w.bad ? 0 : w.len;
+    if (l->agent)
+        m.agent = slice_str(l->agent);
+    if (s->remote.len && !is_push)
+        m.observed = multiaddr_slice(&s->remote);
+    for (unsigned i = 0; i < KIND_APP; i++)
+        add_protocol(&m, s->names[i]);
+    for (unsigned i = 0; i < l->nprotocols; i++)
+        add_protocol(&m, l->protocols[i]);
+    for (; m.naddrs < l->naddrs && m.naddrs < IDENTIFY_ADDRS_MAX; m.naddrs++)
+        m.addrs[m.naddrs] = multiaddr_slice(&l->addrs[m.naddrs]);
+    n = identify_encode(&m, out + sizeof(prefix), cap - sizeof(prefix));
+    if (n < 0)
+        return 0;
+    unsigned k = uvarint_put(prefix, (uint64_t)n);
+    memcpy(out, prefix, k);
+    memmove(out + k, out + sizeof(prefix), (size_t)n);
+    return k + (size_t)n;
 }

@@ -192,7 +192,7 @@ void identify_reader_free(struct identify_reader *r);
 int identify_reader_input(struct identify_reader *r, struct slice in);
 /* At the end of the stream: keeps what was said. -1: malformed, or another's key. */
 int identify_finish(struct session *s, struct identify_reader *r, bool is_push);
-/* Our message with its length prefix; returns its bytes. */
+/* Our message with its length prefix; returns its bytes, 0 when it cannot be told in cap. */
 size_t identify_create(const struct session *s, bool is_push, uint8_t *out, size_t cap);
 
 #endif

@@ -9,22 +9,20 @@
  */
 #include <stdlib.h>
 
+#include "libp2p/identify_wire.h"
 #include "libp2p/session_pvt.h"
 
 /* The spec allows two at a time; a peer's monitor and its user may meet. */
 #define ECHOES_MAX 4
 /* Partly received pushes: each may hold an identify message. */
 #define PUSHES_MAX 2
-/* Ours; those who read less (rust: 4096 in all) come first. */
-#define MESSAGE_MAX 4000
-
 static bool send_identify(struct session *s, struct stream *st, bool is_push)
 {
-    uint8_t out[MESSAGE_MAX];
+    uint8_t out[IDENTIFY_WRITE_MAX];
     size_t n = identify_create(s, is_push, out, sizeof(out));
 
     s->told_version = s->cfg.local->version;
-    if (stream_copy(s, st, slice_of(out, n)) < 0) {
+    if (!n || stream_copy(s, st, slice_of(out, n)) < 0) {
         stream_kill(s, st);
         return false;
     }
