@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "crypto/crypto.h"
 #include "libp2p/noise.h"
 #include "node/api.h"
 #include "node/eal.h"
@@ -210,6 +211,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     n->cfg = cfg;
     n->key = key;
     n->hub_door.fd = -1;
+    crypto_init();
     rng_init_system(&n->net_rng);
     /* Coefficients and jitter: fast and seeded from the system; keys use the other one. */
     rng_init_seeded(&n->coding_rng, rng_u64(&n->net_rng));
