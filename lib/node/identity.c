@@ -106,15 +106,12 @@ static int write_file(const char *dir, const uint8_t *bytes, size_t len, char er
     return -1;
 }
 
-static int make_key(struct key_pair *key, char err[512])
+static void make_key(struct key_pair *key)
 {
     struct rng rng;
 
     rng_init_system(&rng);
-    if (key_pair_init(key, &rng) == 0)
-        return 0;
-    snprintf(err, 512, "no key could be made");
-    return -1;
+    key_pair_init(key, &rng);
 }
 
 static int store(const struct key_pair *key, const char *dir, char err[512])
@@ -134,8 +131,7 @@ static int store(const struct key_pair *key, const char *dir, char err[512])
 
 int identity_generate(struct key_pair *key, const char *dir, char err[512])
 {
-    if (make_key(key, err))
-        return -1;
+    make_key(key);
     if (store(key, dir, err) == 0)
         return 0;
     key_pair_fini(key);
@@ -149,8 +145,7 @@ int identity_open(struct key_pair *key, const char *dir, enum identity_origin *o
     *origin = IDENTITY_LOADED;
     if (rc <= 0)
         return rc;
-    if (make_key(key, err))
-        return -1;
+    make_key(key);
     *origin = store(key, dir, err) == 0 ? IDENTITY_MADE : IDENTITY_MADE_FOR_THIS_RUN;
     return 0;
 }
