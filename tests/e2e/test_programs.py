@@ -1,0 +1,114 @@
+"""The programs by themselves: arguments, configuration errors, identity files, exit codes."""
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+
+def run(build, program, *args, timeout=20, **env):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(('OPTIMUM_', 'GOSSIPSUB_', 'NET_'))}
+    return subprocess.run([build / 'app' / program / program, *args], env={**clean, **env}, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize('program', ['p2pnode', 'gateway'])
+def test_help_and_version(build, program):
+    r = run(build, program, '--help')
+    assert r.returncode == 0 and 'CLUSTER_ID' in r.stdout and 'Usage' in r.stdout
+    r = run(build, program, '--version')
+    assert r.returncode == 0 and re.match(rf'{program} \d+\.\d+\.\d+', r.stdout)
+    r = run(build, program, 'nonsense')
+    assert r.returncode == 2 and 'nonsense' in r.stderr
+
+
+@pytest.mark.parametrize('name,value,rule', [
+    ('CLUSTER_ID', 'with space', 'letters'),
+    ('NODE_MODE', 'turbo', 'optimum, gossipsub'),
+    ('OPTIMUM_SHARD_FACTOR', '0', '1 to 255'),
+    ('OPTIMUM_THRESHOLD', '2', '<= 1'),
+    ('OPTIMUM_SHARD_MULT', '0', '> 0'),
+    ('OPTIMUM_MESH_TARGET', '1', 'MIN <= TARGET <= MAX'),
+    ('OPTIMUM_PORT', '99999', '1 to 65535'),
+    ('BOOTSTRAP_PEERS', '/ip4/10.0.0.1/tcp/7070/p2p/', 'peer id after /p2p/ is empty'),
+    ('NET_DRIVER', 'warp', 'af_packet'),
+])
+def test_broken_configuration_is_one_fatal_line(build, tmp_path, name, value, rule):
+    env = {'CLUSTER_ID': 'x', 'IDENTITY_DIR': str(tmp_path), name: value}
+    r = run(build, 'p2pnode', 'check-config', **env)
+    fatal = [line for line in r.stderr.splitlines() if line.startswith('fatal')]
+    assert r.returncode == 2 and len(fatal) == 1, r.stderr
+    assert name in fatal[0] and value in fatal[0] and rule in fatal[0]
+    r = run(build, 'p2pnode', **env)
+    assert r.returncode == 2 and f'{name}=' in r.stderr
+
+
+def test_check_config_prints_what_holds(build):
+    r = run(build, 'p2pnode', 'check-config', CLUSTER_ID='x', NODE_MODE='gossipsub', OPTIMUM_PORT='7171')
+    assert r.returncode == 0 and json.loads(r.stdout)['port'] == 7171
+
+
+def test_generate_key_prints_only_the_id_and_keeps_the_key(build, tmp_path):
+    d = str(tmp_path / 'id')
+    first = run(build, 'p2pnode', 'generate-key', '--output-peer-id', IDENTITY_DIR=d)
+    again = run(build, 'p2pnode', 'generate-key', '--output-peer-id', IDENTITY_DIR=d)
+    assert first.returncode == 0 and re.fullmatch(r'12D3KooW\w+\n', first.stdout)
+    assert again.stdout == first.stdout
+    assert run(build, 'p2pnode', 'peer-id', IDENTITY_DIR=d).stdout == first.stdout
+    assert run(build, 'p2pnode', 'generate-key', IDENTITY_DIR=d).returncode == 1
+    assert os.stat(f'{d}/p2p.key').st_mode & 0o777 == 0o600
+    forced = run(build, 'p2pnode', 'generate-key', '--force', '--output-peer-id', IDENTITY_DIR=d)
+    assert forced.returncode == 0 and forced.stdout != first.stdout
+
+
+def crc64_iso(data):
+    crc = 0xFFFFFFFFFFFFFFFF
+    for b in data:
+        crc ^= b
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0xD800000000000000 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFFFFFFFFFF
+
+
+def test_key_file_has_the_known_format(build, tmp_path):
+    peer = run(build, 'p2pnode', 'generate-key', '--output-peer-id', IDENTITY_DIR=str(tmp_path)).stdout.strip()
+    raw = (tmp_path / 'p2p.key').read_bytes()
+    assert int.from_bytes(raw[:8], 'little') == crc64_iso(raw[8:])
+    j = json.loads(raw[8:])
+    assert j['ID'] == peer and base64.b64decode(j['Key'])[:4] == bytes([8, 1, 18, 64])
+
+
+def test_damaged_key_file_is_fatal_and_prints_both_sums(build, tmp_path):
+    run(build, 'p2pnode', 'generate-key', IDENTITY_DIR=str(tmp_path))
+    raw = bytearray((tmp_path / 'p2p.key').read_bytes())
+    raw[20] ^= 1
+    (tmp_path / 'p2p.key').write_bytes(raw)
+    r = run(build, 'p2pnode', CLUSTER_ID='x', IDENTITY_DIR=str(tmp_path), NET_DRIVER='kernel')
+    assert r.returncode == 1
+    assert f'{int.from_bytes(raw[:8], "little"):016x}' in r.stderr and f'{crc64_iso(bytes(raw[8:])):016x}' in r.stderr
+
+
+def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
+    env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
+           'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9'}
+    p = subprocess.Popen([build / 'app/p2pnode/p2pnode'], env=env, stderr=subprocess.PIPE, text=True)
+    for line in p.stderr:
+        if 'node started' in line:
+            break
+    t0 = time.monotonic()
+    p.send_signal(signal.SIGTERM)
+    assert p.wait(8) == 0
+    assert time.monotonic() - t0 < 5
+
+
+def test_port_in_use_is_said_and_fatal(build, tmp_path):
+    with socket.socket() as s:
+        s.bind(('127.0.0.8', 7070))
+        s.listen()
+        r = run(build, 'p2pnode', CLUSTER_ID='x', IDENTITY_DIR=str(tmp_path), NET_DRIVER='kernel', NET_ADDR='127.0.0.8',
+                SIDECAR_BIND='127.0.0.8', API_BIND='127.0.0.8')
+    assert r.returncode == 1 and '7070' in r.stderr
