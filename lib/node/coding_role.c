@@ -86,10 +86,59 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     return r->ps ? make_stocks(r) : -1;
 }
 
-void coding_role_fini(struct coding_role *r)
+static void drop_input(struct coding_role *r, const struct xmsg *m)
 {
+    switch (m->type) {
+    case X_EVENT:
+        if (m->event->identity)
+            net_identity_free(m->event->identity);
+        free(m->event);
+        break;
+    case X_RPC:
+        adopt(r, m->buf, frame_release);
+        buf_unref(m->buf);
+        break;
+    case X_PUBLISH:
+        adopt(r, m->publish->payload, source_release);
+        buf_unref(m->publish->payload);
+        free(m->publish);
+        break;
+    case X_SUBSCRIBE:
+    case X_UNSUBSCRIBE: free(m->publish); break;
+    case X_SENT_HOME:
+    case X_PAYLOADS_HOME:
+        for (unsigned i = 0; i < m->homes.count; i++)
+            buf_unref(m->homes.buf[i]);
+        break;
+    case X_SNAPSHOT: free(m->snapshot); break;
+    default: break;
+    }
+}
+
+void coding_role_settle(struct coding_role *r, const struct xout *kept)
+{
+    struct xmsg m;
+
+    while (xring_pop_sc(r->from_control, &m))
+        drop_input(r, &m);
+    while (xring_pop_sc(r->from_net, &m))
+        drop_input(r, &m);
+    for (unsigned i = 0; i < kept->nheld; i++)
+        drop_input(r, &kept->held[i]);
+    for (unsigned i = 0; i < r->to_control.nheld; i++) /* what the hub never saw */
+        if (r->to_control.held[i].type == X_DELIVER)
+            buf_unref(r->to_control.held[i].delivery->payload);
+        else if (r->to_control.held[i].type == X_NOTE)
+            free(r->to_control.held[i].note);
+        else if (r->to_control.held[i].type == X_PUBLISHED)
+            free(r->to_control.held[i].publish);
     peers_fini(&r->peers);
     pubsub_free(r->ps);
+    r->ps = NULL;
+}
+
+void coding_role_fini(struct coding_role *r)
+{
     free(r->delivery_stock);
     free(r->trace_stock);
     bufpool_fini(&r->payloads);

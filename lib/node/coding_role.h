@@ -48,6 +48,10 @@ struct coding_role {
 
 /* Rings are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
 int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uint64_t now, uint64_t unix_ns);
+/* The node's end, all lcores and the hub stopped, the net role settled: takes in what is still in the rings and frees the
+ * core. Afterwards r->frames and r->sources hold the buffers that belong to others. `kept`: what net had not got into
+ * the ring. */
+void coding_role_settle(struct coding_role *r, const struct xout *kept);
 void coding_role_fini(struct coding_role *r);
 unsigned coding_role_poll(struct coding_role *r, uint64_t now);
 uint64_t coding_role_next_deadline(const struct coding_role *r);

@@ -108,6 +108,7 @@ void hub_stop(struct hub *h)
     xdoor_ring(h->cfg.door);
     pthread_join(h->thread, NULL);
     h->has_thread = false;
+    hub_drain(h);
 }
 
 void hub_free(struct hub *h)

@@ -150,7 +150,7 @@ static void published(struct hub *h, struct xpublish *p)
     free(p);
 }
 
-static void source_done(struct buf *b)
+void hub_source_done(struct buf *b)
 {
     struct hub_source *s = CONTAINER_OF(b, struct hub_source, buf);
 
@@ -180,7 +180,7 @@ static void handle(struct hub *h, const struct xmsg *m)
     case X_PUBLISHED: published(h, m->publish); break;
     case X_SOURCES_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
-            source_done(m->homes.buf[i]);
+            hub_source_done(m->homes.buf[i]);
         break;
     case X_NOTE:
         log_line((enum log_level)m->note->level, "%s", m->note->text);
@@ -211,8 +211,18 @@ void *hub_dispatch_run(void *arg)
             poll(&pfd, 1, 1000);
         xdoor_wake(h->cfg.door);
     }
-    while (xring_pop_sc(h->cfg.from_coding, &m)) /* what the lcores left behind */
-        if (m.type == X_SOURCES_HOME || m.type == X_PUBLISHED || m.type == X_NOTE || m.type == X_SNAPSHOT)
-            handle(h, &m);
     return NULL;
+}
+
+/* The lcores have stopped, nobody else counts any more: what they left behind goes home directly. */
+void hub_drain(struct hub *h)
+{
+    struct xmsg m;
+
+    while (xring_pop_sc(h->cfg.from_coding, &m)) {
+        if (m.type == X_DELIVER)
+            buf_unref(m.delivery->payload);
+        else if (m.type != X_TRACE)
+            handle(h, &m);
+    }
 }

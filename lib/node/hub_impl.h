@@ -59,6 +59,7 @@ struct hub {
  * home even when it takes nothing else. */
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must);
 void *hub_dispatch_run(void *hub);
+void hub_drain(struct hub *h);
 /* Encodes t as kind 2 or 3; NULL: no memory. */
 struct hub_trace *hub_trace_encode(const struct xtrace *t, const struct peer_id *self, int kind);
 /* A snapshot of the lcores, or NULL when none came in a second; free() it. */

@@ -29,6 +29,8 @@ void hub_leave(struct hub *h, unsigned timeout_ms);
 /* Stops the dispatch thread. The lcores must have stopped. */
 void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
+/* A client's payload that has come home. */
+void hub_source_done(struct buf *b);
 /* Set while someone listens to traces; the coding role reads it. */
 const uint32_t *hub_wants_traces(const struct hub *h);
 

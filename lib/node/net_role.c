@@ -65,7 +65,6 @@ int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char
 
 void net_role_fini(struct net_role *r)
 {
-    net_free(r->net);
     for (struct shadow *s = r->shadow_blocks, *next; s; s = next) {
         next = s->next;
         free(s);
@@ -109,7 +108,7 @@ static void give_back(struct net_role *r, const struct net_piece *p, unsigned co
 
 static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
 {
-    struct net_piece piece[NET_MAX_PIECES];
+    struct net_piece piece[NET_MAX_PIECES] = {0};
     struct xmsg told = {.type = X_DROPPED, .conn = m->conn};
     unsigned n = 0;
     int err = -NET_EMEM;
@@ -244,4 +243,35 @@ uint64_t net_role_next_deadline(const struct net_role *r)
 bool net_role_has_input(const struct net_role *r)
 {
     return !xring_is_empty(r->from_coding) || r->has_event || r->to_coding.nheld || r->sent.head;
+}
+
+static void drop_command(struct net_role *r, const struct xmsg *m)
+{
+    if (m->type == X_SEND)
+        give_back(r, m->send.piece, m->send.count);
+    else if (m->type == X_FRAMES_HOME)
+        command(r, m, 0);
+    else if (m->type == X_DIAL)
+        free(m->dial);
+}
+
+void net_role_settle(struct net_role *r, const struct xout *kept)
+{
+    struct xmsg m;
+
+    if (r->from_coding)
+        while (xring_pop_sc(r->from_coding, &m))
+            drop_command(r, &m);
+    for (unsigned i = 0; i < kept->nheld; i++)
+        drop_command(r, &kept->held[i]);
+    if (r->has_event && r->event.frame)
+        bufpool_put(&r->frames, r->event.frame);
+    if (r->has_event && r->event.identity)
+        net_identity_free(r->event.identity);
+    net_free(r->net);
+    for (struct buf *b = r->sent.head, *next; b; b = next) {
+        next = b->next;
+        buf_unref(b); /* the coding role's count: its lcore no longer runs */
+    }
+    r->sent = (struct xhomes){0};
 }

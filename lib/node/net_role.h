@@ -32,6 +32,10 @@ struct net_role {
 
 /* cfg->frame_alloc and frame_ctx are set here. */
 int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512]);
+/* The node's end, all lcores stopped: closes the connections and gives back what was lent for sending, what is still in
+ * the ring included. `kept`: messages that the coding role had not got into the ring. */
+void net_role_settle(struct net_role *r, const struct xout *kept);
+/* After both roles have settled. */
 void net_role_fini(struct net_role *r);
 /* One turn; returns the work done. */
 unsigned net_role_poll(struct net_role *r, uint64_t now);

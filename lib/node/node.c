@@ -245,6 +245,23 @@ static void stop_workers(struct node *n)
     n->is_running = false;
 }
 
+/* Single-threaded by now: every buffer goes home before the pools are freed. */
+static void settle_coding(struct node *n)
+{
+    struct buf *b, *next;
+
+    coding_role_settle(&n->coding, &n->net.to_coding);
+    for (b = n->coding.frames.head; b; b = next) {
+        next = b->next;
+        bufpool_put(&n->net.frames, b);
+    }
+    for (b = n->coding.sources.head; b; b = next) {
+        next = b->next;
+        hub_source_done(b);
+    }
+    coding_role_fini(&n->coding);
+}
+
 void node_stop(struct node *n)
 {
     if (!n)
@@ -257,8 +274,10 @@ void node_stop(struct node *n)
         stop_workers(n);
     if (n->hub)
         hub_stop(n->hub);
+    if (n->has_net)
+        net_role_settle(&n->net, &n->coding.to_net);
     if (n->has_coding)
-        coding_role_fini(&n->coding);
+        settle_coding(n);
     if (n->has_net)
         net_role_fini(&n->net);
     hub_free(n->hub);
