@@ -28,9 +28,28 @@ static void shadow_release(struct buf *b)
 {
     struct shadow *s = (struct shadow *)b;
 
-    xhomes_add(&s->role->sent, s->lent);
-    s->next = s->role->free_shadows;
-    s->role->free_shadows = s;
+    s->next = s->role->done;
+    s->role->done = s;
+}
+
+/* Sends home what the done shadows had borrowed, as far as the ring takes it. */
+static void flush_done(struct net_role *r)
+{
+    while (r->done) {
+        struct xmsg m = {.type = X_SENT_HOME};
+        struct shadow *s = r->done, *next;
+        for (; s && m.homes.count < XMSG_HOMES; s = s->next)
+            m.homes.buf[m.homes.count++] = s->lent;
+        if (!xring_push_sp(r->to_coding.ring, &m))
+            return;
+        for (next = r->done; next != s;) {
+            struct shadow *f = next;
+            next = f->next;
+            f->next = r->free_shadows;
+            r->free_shadows = f;
+        }
+        r->done = s;
+    }
 }
 
 /* Grows by a block when none is free: rare, and never shrinks. */
@@ -100,10 +119,14 @@ static void report_queues(struct net_role *r, uint64_t now)
     r->next_watch_ns = kept ? now + WATCH_NS : TIMER_NEVER;
 }
 
+/* Without a shadow (no memory): straight home. */
 static void give_back(struct net_role *r, const struct net_piece *p, unsigned count)
 {
+    struct xmsg m = {.type = X_SENT_HOME};
+
     for (unsigned i = 0; i < count; i++)
-        xhomes_add(&r->sent, p[i].buf);
+        m.homes.buf[m.homes.count++] = p[i].buf;
+    xout_send(&r->to_coding, &m);
 }
 
 static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
@@ -229,7 +252,7 @@ unsigned net_role_poll(struct net_role *r, uint64_t now)
     work += n;
     if (now >= r->next_watch_ns)
         report_queues(r, now);
-    xhomes_flush_sp(&r->sent, r->to_coding.ring, X_SENT_HOME);
+    flush_done(r);
     return work;
 }
 
@@ -242,16 +265,17 @@ uint64_t net_role_next_deadline(const struct net_role *r)
 
 bool net_role_has_input(const struct net_role *r)
 {
-    return !xring_is_empty(r->from_coding) || r->has_event || r->to_coding.nheld || r->sent.head;
+    return !xring_is_empty(r->from_coding) || r->has_event || r->to_coding.nheld || r->done;
 }
 
 static void drop_command(struct net_role *r, const struct xmsg *m)
 {
     if (m->type == X_SEND)
-        give_back(r, m->send.piece, m->send.count);
-    else if (m->type == X_FRAMES_HOME)
+        for (unsigned i = 0; i < m->send.count; i++)
+            buf_unref(m->send.piece[i].buf); /* the coding role's count: its lcore no longer runs */
+    if (m->type == X_FRAMES_HOME)
         command(r, m, 0);
-    else if (m->type == X_DIAL)
+    if (m->type == X_DIAL)
         free(m->dial);
 }
 
@@ -269,9 +293,7 @@ void net_role_settle(struct net_role *r, const struct xout *kept)
     if (r->has_event && r->event.identity)
         net_identity_free(r->event.identity);
     net_free(r->net);
-    for (struct buf *b = r->sent.head, *next; b; b = next) {
-        next = b->next;
-        buf_unref(b); /* the coding role's count: its lcore no longer runs */
-    }
-    r->sent = (struct xhomes){0};
+    for (struct shadow *s = r->done; s; s = s->next)
+        buf_unref(s->lent);
+    r->done = NULL;
 }

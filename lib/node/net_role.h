@@ -21,7 +21,7 @@ struct net_role {
     struct xring *from_coding;
     struct bufpool frames;
     struct shadow *free_shadows, *shadow_blocks;
-    struct xhomes sent;
+    struct shadow *done; /* whose lent buffers go home; the same buffer may be lent many times, so they are the list */
     struct net_event event; /* one that the ring did not take */
     bool has_event;
     net_conn_id watched[NET_ROLE_WATCHED];
