@@ -56,10 +56,11 @@ static inline const char *vec_str(json_t *j, const char *key)
 
 static inline struct bytes vec_unhex(const char *hex)
 {
-    struct bytes b = {malloc(strlen(hex) / 2 + (hex[0] == 0)), strlen(hex) / 2};
+    size_t len = hex ? strlen(hex) / 2 : 0;
+    struct bytes b = {malloc(len ? len : 1), len};
 
-    if (!b.p || hex_decode(b.p, b.len, slice_str(hex)) != (ssize_t)b.len)
-        fail_msg("bad hex %.40s", hex);
+    if (!hex || !b.p || hex_decode(b.p, b.len, slice_str(hex)) != (ssize_t)b.len)
+        fail_msg("bad hex %.40s", hex ? hex : "(none)");
     return b;
 }
 
