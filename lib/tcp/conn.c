@@ -92,7 +92,7 @@ static void count_reason(struct tcp_counters *n, enum tcp_reason reason)
 
 void conn_finish(struct tcp_conn *c, enum tcp_reason reason)
 {
-    c->state = TCP_CLOSED;
+    c->state = TCP_ST_CLOSED;
     c->reason = reason;
     if (list_is_linked(&c->half_link)) {
         c->stack->n.drop_half_open++;
@@ -136,7 +136,7 @@ void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes)
         mtu_bytes = c->stack->cfg.mtu_bytes;
     c->mtu_bytes = mtu_bytes;
     conn_set_mss(c, false);
-    if (c->mss >= before || conn_is_handshake(c) || c->state == TCP_CLOSED)
+    if (c->mss >= before || conn_is_handshake(c) || c->state == TCP_ST_CLOSED)
         return;
     /* RFC 1191 6.4: what was too large is sent again without taking it for congestion. Without memory to cut the
      * records the timeout tries again. */
@@ -169,7 +169,7 @@ void conn_established(struct tcp_conn *c, uint64_t now)
 {
     struct tcp_stack *s = c->stack;
 
-    c->state = TCP_ESTABLISHED;
+    c->state = TCP_ST_ESTABLISHED;
     s->n.conn_established++;
     conn_timer_clear(c, CONN_LIFE);
     if (s->cfg.keepalive_idle_ns)
@@ -181,14 +181,14 @@ void conn_established(struct tcp_conn *c, uint64_t now)
     } else
         conn_event(c, CONN_EV_CONNECTED);
     if (c->fin_queued)
-        c->state = TCP_FIN_WAIT_1;
+        c->state = TCP_ST_FIN_WAIT_1;
     if (sendq_bytes(&c->sq) || c->fin_queued)
         conn_kick(c);
 }
 
 void conn_kick(struct tcp_conn *c)
 {
-    if (!list_is_linked(&c->tx_link) && c->state != TCP_CLOSED)
+    if (!list_is_linked(&c->tx_link) && c->state != TCP_ST_CLOSED)
         list_push_back(&c->stack->tx, &c->tx_link);
 }
 

@@ -148,7 +148,7 @@ static inline uint32_t conn_fin_seq(const struct tcp_conn *c)
 }
 static inline bool conn_is_handshake(const struct tcp_conn *c)
 {
-    return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+    return c->state == TCP_ST_SYN_SENT || c->state == TCP_ST_SYN_RECEIVED;
 }
 
 /* ---- conn_in.c ---- */

@@ -52,7 +52,7 @@ int tcp_connect(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t 
     s->open_count++;
     s->n.conn_active++;
     c->user = user;
-    c->state = TCP_SYN_SENT;
+    c->state = TCP_ST_SYN_SENT;
     table_add(&s->table, &c->flow);
     c->in_table = true;
     conn_timer_set(c, CONN_LIFE, now + s->cfg.syn_timeout_ns);
@@ -80,7 +80,7 @@ uint32_t tcp_send_room(const struct tcp_conn *c)
     uint32_t room = queued < s->cfg.send_buf_bytes ? s->cfg.send_buf_bytes - queued : 0;
     uint64_t pool = s->tx_bytes < s->cfg.tx_pool_bytes ? s->cfg.tx_pool_bytes - s->tx_bytes : 0;
 
-    return c->state == TCP_CLOSED || c->fin_queued ? 0 : room < pool ? room : (uint32_t)pool;
+    return c->state == TCP_ST_CLOSED || c->fin_queued ? 0 : room < pool ? room : (uint32_t)pool;
 }
 
 /* The next acknowledgement, ours or another connection's, brings WRITABLE. */
@@ -98,7 +98,7 @@ int tcp_send_buf(struct tcp_conn *c, struct buf *b, uint32_t off, uint32_t len)
     uint32_t room = tcp_send_room(c), n = len < room ? len : room;
 
     assert(len <= INT32_MAX);
-    if (c->state == TCP_CLOSED || c->fin_queued)
+    if (c->state == TCP_ST_CLOSED || c->fin_queued)
         return -TCP_ECLOSED;
     if (n && sendq_push(&c->sq, b, b->data + off, n))
         return -TCP_ENOMEM;
@@ -134,7 +134,7 @@ static bool is_update_due(const struct tcp_conn *c)
 void tcp_recv_consume(struct tcp_conn *c, uint32_t n)
 {
     recvq_consume(&c->rq, n);
-    if (c->state == TCP_CLOSED) {
+    if (c->state == TCP_ST_CLOSED) {
         if (c->rq.unread_bytes == 0 && list_is_linked(&c->tx_link)) {
             list_del(&c->tx_link); /* off the unread list */
             conn_event(c, CONN_EV_CLOSED);
@@ -152,13 +152,13 @@ void tcp_close(struct tcp_conn *c)
     if (c->fin_queued)
         return;
     switch (c->state) {
-    case TCP_SYN_SENT:
+    case TCP_ST_SYN_SENT:
         c->fin_queued = true;
         conn_finish(c, TCP_CLOSED_DONE);
         return;
-    case TCP_ESTABLISHED: c->state = TCP_FIN_WAIT_1; break;
-    case TCP_CLOSE_WAIT: c->state = TCP_LAST_ACK; break;
-    case TCP_SYN_RECEIVED: break; /* conn_established goes on */
+    case TCP_ST_ESTABLISHED: c->state = TCP_ST_FIN_WAIT_1; break;
+    case TCP_ST_CLOSE_WAIT: c->state = TCP_ST_LAST_ACK; break;
+    case TCP_ST_SYN_RECEIVED: break; /* conn_established goes on */
     default: return;
     }
     c->fin_queued = true;
@@ -170,7 +170,7 @@ void tcp_abort(struct tcp_conn *c)
 {
     struct tcp_stack *s = c->stack;
 
-    if (c->state != TCP_CLOSED) {
+    if (c->state != TCP_ST_CLOSED) {
         s->n.conn_aborted++;
         stack_reset_conn(c, s->now_ns);
     }
@@ -180,15 +180,15 @@ void tcp_abort(struct tcp_conn *c)
 const char *tcp_state_name(enum tcp_state s)
 {
     switch (s) {
-    case TCP_SYN_SENT: return "syn-sent";
-    case TCP_SYN_RECEIVED: return "syn-received";
-    case TCP_ESTABLISHED: return "established";
-    case TCP_FIN_WAIT_1: return "fin-wait-1";
-    case TCP_FIN_WAIT_2: return "fin-wait-2";
-    case TCP_CLOSE_WAIT: return "close-wait";
-    case TCP_CLOSING: return "closing";
-    case TCP_LAST_ACK: return "last-ack";
-    case TCP_CLOSED: return "closed";
+    case TCP_ST_SYN_SENT: return "syn-sent";
+    case TCP_ST_SYN_RECEIVED: return "syn-received";
+    case TCP_ST_ESTABLISHED: return "established";
+    case TCP_ST_FIN_WAIT_1: return "fin-wait-1";
+    case TCP_ST_FIN_WAIT_2: return "fin-wait-2";
+    case TCP_ST_CLOSE_WAIT: return "close-wait";
+    case TCP_ST_CLOSING: return "closing";
+    case TCP_ST_LAST_ACK: return "last-ack";
+    case TCP_ST_CLOSED: return "closed";
     }
     return "unknown";
 }

@@ -58,7 +58,7 @@ static void learn_irs(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     learn_irs(c, in, now);
-    c->state = TCP_SYN_RECEIVED;
+    c->state = TCP_ST_SYN_RECEIVED;
     conn_kick(c);
 }
 
@@ -89,7 +89,7 @@ static void input_syn_sent(struct tcp_conn *c, struct tcp_in *in, uint64_t now)
     learn_irs(c, in, now);
     if (!has_ack) {
         /* Both sides opened at once: our SYN goes again, as SYN-ACK. */
-        c->state = TCP_SYN_RECEIVED;
+        c->state = TCP_ST_SYN_RECEIVED;
         sb_mark_head_lost(&c->sb);
         conn_kick(c);
         return;
@@ -141,7 +141,7 @@ static void input_rst(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
         challenge(c, now);
         return;
     }
-    conn_finish(c, c->state == TCP_SYN_RECEIVED ? TCP_CLOSED_REFUSED : TCP_CLOSED_RESET);
+    conn_finish(c, c->state == TCP_ST_SYN_RECEIVED ? TCP_CLOSED_REFUSED : TCP_CLOSED_RESET);
 }
 
 /* The peer's SYN again while we wait for its ACK: our answer was lost, or both opened at once. True: go on. */
@@ -270,9 +270,9 @@ static void input_fin(struct tcp_conn *c, uint64_t now)
     conn_ack_now(c);
     conn_event(c, CONN_EV_PEER_CLOSED);
     switch (c->state) {
-    case TCP_ESTABLISHED: c->state = TCP_CLOSE_WAIT; break;
-    case TCP_FIN_WAIT_1: c->state = TCP_CLOSING; break; /* had our FIN been acknowledged, it would be FIN_WAIT_2 */
-    case TCP_FIN_WAIT_2:
+    case TCP_ST_ESTABLISHED: c->state = TCP_ST_CLOSE_WAIT; break;
+    case TCP_ST_FIN_WAIT_1: c->state = TCP_ST_CLOSING; break; /* our FIN is not acknowledged, or it would be FIN_WAIT_2 */
+    case TCP_ST_FIN_WAIT_2:
         timewait_enter(s, c, now);
         conn_finish(c, TCP_CLOSED_DONE);
         break;
@@ -284,17 +284,17 @@ static void input_fin(struct tcp_conn *c, uint64_t now)
 static bool on_fin_acked(struct tcp_conn *c, uint64_t now)
 {
     switch (c->state) {
-    case TCP_FIN_WAIT_1:
-        c->state = TCP_FIN_WAIT_2;
+    case TCP_ST_FIN_WAIT_1:
+        c->state = TCP_ST_FIN_WAIT_2;
         c->last_data_ns = now;
         if (c->stack->cfg.fin_wait_ns)
             conn_timer_set(c, CONN_LIFE, now + c->stack->cfg.fin_wait_ns);
         return false;
-    case TCP_CLOSING:
+    case TCP_ST_CLOSING:
         timewait_enter(c->stack, c, now);
         conn_finish(c, TCP_CLOSED_DONE);
         return true;
-    case TCP_LAST_ACK:
+    case TCP_ST_LAST_ACK:
         conn_finish(c, TCP_CLOSED_DONE);
         return true;
     default: return false;
@@ -336,13 +336,13 @@ static void input_text(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, 
 
 void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_t now)
 {
-    if (c->state == TCP_SYN_SENT) {
+    if (c->state == TCP_ST_SYN_SENT) {
         input_syn_sent(c, in, now);
         return;
     }
     if (!check_timestamp(c, in, now))
         return;
-    if (c->state == TCP_SYN_RECEIVED && (in->flags & (TCP_SYN | TCP_RST)) == TCP_SYN && in->seq == c->irs &&
+    if (c->state == TCP_ST_SYN_RECEIVED && (in->flags & (TCP_SYN | TCP_RST)) == TCP_SYN && in->seq == c->irs &&
         !input_syn_again(c, in, now))
         return;
     if (!check_sequence(c, in, now))
@@ -362,7 +362,7 @@ void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_
         c->stack->n.drop_no_ack++;
         return;
     }
-    if (c->state == TCP_SYN_RECEIVED) {
+    if (c->state == TCP_ST_SYN_RECEIVED) {
         if (!input_handshake_ack(c, in, now))
             return;
     } else if (!check_ack(c, in, now))

@@ -74,7 +74,7 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
 static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 {
     struct tcp_out o;
-    bool is_answer = c->state == TCP_SYN_RECEIVED;
+    bool is_answer = c->state == TCP_ST_SYN_RECEIVED;
 
     conn_header(c, &o, now);
     o.seq = c->iss;
@@ -287,7 +287,7 @@ static bool has_neighbour(struct tcp_conn *c, uint64_t now)
 
 bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 {
-    if (c->state == TCP_CLOSED || !has_neighbour(c, now))
+    if (c->state == TCP_ST_CLOSED || !has_neighbour(c, now))
         return false;
     seg->slice_count = 0;
     seg->payload_bytes = 0;

@@ -116,7 +116,7 @@ static bool on_life(struct tcp_conn *c, uint64_t now)
         conn_finish(c, c->unreachable ? TCP_CLOSED_UNREACHABLE : TCP_CLOSED_TIMEOUT);
         return true;
     }
-    if (c->state != TCP_FIN_WAIT_2)
+    if (c->state != TCP_ST_FIN_WAIT_2)
         return false;
     if (now - c->last_data_ns < c->stack->cfg.fin_wait_ns) {
         conn_timer_set(c, CONN_LIFE, c->last_data_ns + c->stack->cfg.fin_wait_ns);

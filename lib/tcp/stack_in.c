@@ -125,7 +125,7 @@ static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint6
     if (e->code == ICMP_CODE_FRAG_NEEDED) {
         if (e->next_mtu < c->mtu_bytes)
             conn_path_mtu(c, e->next_mtu);
-    } else if (c->state != TCP_SYN_SENT)
+    } else if (c->state != TCP_ST_SYN_SENT)
         c->unreachable = conn_is_handshake(c);
     else
         conn_finish(c, e->code == ICMP_CODE_PORT || e->code == ICMP_CODE_PROTO ? TCP_CLOSED_REFUSED

@@ -69,15 +69,15 @@ void stack_reset_conn(struct tcp_conn *c, uint64_t now)
     struct tcp_stack *s = c->stack;
     struct tcp_out o;
 
-    if (c->sb.nxt == c->iss || c->state == TCP_CLOSED)
+    if (c->sb.nxt == c->iss || c->state == TCP_ST_CLOSED)
         return; /* the peer has never heard of it, or no longer knows it */
     if (!c->neigh || c->neigh->gen != c->neigh_gen || c->neigh->state != NEIGH_KNOWN) {
         s->n.drop_neigh_unknown++;
         return;
     }
     conn_header(c, &o, now);
-    o.flags = c->state == TCP_SYN_SENT ? TCP_RST : TCP_RST | TCP_ACK;
-    if (c->state == TCP_SYN_SENT)
+    o.flags = c->state == TCP_ST_SYN_SENT ? TCP_RST : TCP_RST | TCP_ACK;
+    if (c->state == TCP_ST_SYN_SENT)
         o.ack = 0;
     if (stack_reply(s, &o))
         s->n.tx_rst++;

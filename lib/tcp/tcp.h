@@ -201,9 +201,10 @@ void tcp_close(struct tcp_conn *c);
 /* RST now, unsent data dropped. c is gone, and no event of it follows. */
 void tcp_abort(struct tcp_conn *c);
 
+/* LISTEN and TIME_WAIT are not states of a struct tcp_conn here. */
 enum tcp_state {
-    TCP_SYN_SENT = 1, TCP_SYN_RECEIVED, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_CLOSE_WAIT, TCP_CLOSING,
-    TCP_LAST_ACK, TCP_CLOSED, /* LISTEN and TIME_WAIT are not states of a struct tcp_conn here */
+    TCP_ST_SYN_SENT = 1, TCP_ST_SYN_RECEIVED, TCP_ST_ESTABLISHED, TCP_ST_FIN_WAIT_1, TCP_ST_FIN_WAIT_2,
+    TCP_ST_CLOSE_WAIT, TCP_ST_CLOSING, TCP_ST_LAST_ACK, TCP_ST_CLOSED,
 };
 const char *tcp_state_name(enum tcp_state s);
 
