@@ -1,19 +1,175 @@
 /* open.c: opens the configured driver (open.h) */
 #include "net/open.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "drivers/af_packet.h"
+#include "drivers/guard.h"
+#include "drivers/ifinfo.h"
+#include "drivers/mempair.h"
+#include "net/select.h"
 #include "net/transport_kernel.h"
+#include "net/transport_tcp.h"
+
+#define DIAL_PORTS 64 /* local ports; each serves any number of different remotes */
+
+static struct transport_tcp_config tcp_config(const struct net_config *cfg)
+{
+    return (struct transport_tcp_config){.listen_port = cfg->listen_port, .max_conns = cfg->max_conns,
+                                         .max_half_open = cfg->max_handshakes * 4, .rng = cfg->rng};
+}
+
+/* The address of a port that is ours alone. */
+static int own_address(const struct net_config *cfg, struct transport_tcp_config *tc, char err[256])
+{
+    if (!cfg->addr || ifinfo_parse_cidr4(cfg->addr, tc->ip4, &tc->prefix) < 0) {
+        snprintf(err, 256, "NET_ADDR: the %s driver needs an address of its own, as in 172.28.0.10/16, not \"%.40s\"",
+                 net_driver_name(cfg->driver), cfg->addr ? cfg->addr : "");
+        return -1;
+    }
+    if (cfg->gateway && inet_pton(AF_INET, cfg->gateway, tc->gateway4) != 1) {
+        snprintf(err, 256, "NET_GATEWAY: \"%.40s\" is not an IPv4 address", cfg->gateway);
+        return -1;
+    }
+    return 0;
+}
+
+/* The stack on a port; closes both port and guard when it cannot be. */
+static struct transport *on_port(const struct transport_tcp_config *tc, struct pktio *port, struct guard *guard, uint64_t now,
+                                 char err[256])
+{
+    struct transport *t = port ? transport_tcp_new(tc, port, guard, now, err) : NULL;
+
+    if (t)
+        return t;
+    pktio_close(port);
+    if (guard)
+        guard_close(guard);
+    free(guard);
+    return NULL;
+}
+
+/* ---- af_packet ---- */
+
+/* Which interface and address: that of NET_ADDR, of NET_IFACE, or of the default route. */
+static int shared_interface(const struct net_config *cfg, struct ifinfo *info, char err[256])
+{
+    const char *addr = cfg->addr ? cfg->addr : cfg->listen_ip;
+    uint8_t ip[4];
+    char text[32];
+
+    if (addr) {
+        snprintf(text, sizeof(text), "%.*s", (int)strcspn(addr, "/"), addr);
+        if (inet_pton(AF_INET, text, ip) != 1) {
+            snprintf(err, 256, "NET_ADDR: \"%.40s\" is not an IPv4 address", addr);
+            return -1;
+        }
+        if (ifinfo_by_ip4(ip, info, err) < 0)
+            return -1;
+    } else if (ifinfo_get(cfg->iface, info, err) < 0) {
+        return -1;
+    }
+    if (info->is_loopback || !info->has_mac)
+        snprintf(err, 256, "%s is not an Ethernet interface", info->name);
+    else if (!info->has_ip4)
+        snprintf(err, 256, "NET_IFACE: %s has no IPv4 address", info->name);
+    else
+        return 0;
+    return -1;
+}
+
+static struct transport *open_af_packet(const struct net_config *cfg, uint64_t now, char err[256])
+{
+    struct transport_tcp_config tc = tcp_config(cfg);
+    struct af_packet_config pc = {.listen_port = cfg->listen_port};
+    struct guard *guard;
+    struct ifinfo info;
+
+    if (shared_interface(cfg, &info, err) < 0)
+        return NULL;
+    guard = calloc(1, sizeof(*guard));
+    if (!guard) {
+        snprintf(err, 256, "no memory");
+        return NULL;
+    }
+    /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
+    if (guard_open(guard, info.ip4, cfg->listen_port, DIAL_PORTS, cfg->rng, err) < 0) {
+        guard_close(guard);
+        free(guard);
+        return NULL;
+    }
+    pc.iface = info.name;
+    memcpy(pc.ip4, info.ip4, 4);
+    memcpy(tc.ip4, info.ip4, 4);
+    memcpy(tc.gateway4, info.gateway4, 4);
+    tc.prefix = info.ip4_prefix;
+    pc.dial_first = tc.dial_first = guard->dial_first;
+    pc.dial_count = tc.dial_count = guard->dial_count;
+    return on_port(&tc, af_packet_open(&pc, err), guard, now, err);
+}
+
+static const char *why_not_af_packet(const struct net_config *cfg, char text[256])
+{
+    struct ifinfo info;
+
+    if (af_packet_probe() != 0)
+        return "no CAP_NET_RAW";
+    return shared_interface(cfg, &info, text) < 0 ? text : NULL;
+}
+
+/* ---- the others ---- */
+
+static struct transport *open_mempair(const struct net_config *cfg, uint64_t now, char err[256])
+{
+    struct transport_tcp_config tc = tcp_config(cfg);
+
+    if (!cfg->port) {
+        snprintf(err, 256, "mempair: no end of a cable was given");
+        return NULL;
+    }
+    if (own_address(cfg, &tc, err) < 0)
+        return NULL;
+    return on_port(&tc, cfg->port, NULL, now, err);
+}
+
+static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now, char err[256])
+{
+    switch (driver) {
+    case NET_KERNEL:
+        return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
+    case NET_AF_PACKET:
+        return open_af_packet(cfg, now, err);
+    case NET_MEMPAIR:
+        return open_mempair(cfg, now, err);
+    default:
+        snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver));
+        return NULL;
+    }
+}
+
+static struct transport *open_best(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
+{
+    char no_packet[256], failed[256];
+    struct driver_facts f = {.no_vfio = "not built in", .no_af_xdp = "not built in"};
+    struct transport *t;
+
+    f.no_af_packet = why_not_af_packet(cfg, no_packet);
+    if (select_driver(&f, why) == NET_AF_PACKET) {
+        t = open_af_packet(cfg, now, failed);
+        if (t)
+            return t;
+        f.no_af_packet = failed; /* what cannot be seen beforehand: the next best */
+        select_driver(&f, why);
+    }
+    return open_driver(cfg, NET_KERNEL, now, err);
+}
 
 struct transport *net_open_transport(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
-    switch (cfg->driver) {
-    case NET_AUTO:
-    case NET_KERNEL:
-        snprintf(why, 512, "kernel: %s", cfg->driver == NET_KERNEL ? "as configured" : "the only driver here");
-        return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
-    default:
-        snprintf(err, 256, "NET_DRIVER: this driver is not built in");
-        return NULL;
-    }
+    if (cfg->driver == NET_AUTO)
+        return open_best(cfg, now, err, why);
+    snprintf(why, 512, "%s: as configured", net_driver_name(cfg->driver));
+    return open_driver(cfg, cfg->driver, now, err);
 }

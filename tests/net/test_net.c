@@ -32,13 +32,20 @@ static void drop(struct world *w)
     free(w);
 }
 
+static struct net_counters counters(struct world *w, unsigned i)
+{
+    struct net_counters k;
+
+    net_counters_get(w->nodes[i].net, &k);
+    return k;
+}
+
 /* ---- two nodes ---- */
 
 static void test_net_meets_and_identifies(void **state)
 {
     struct world *w = make(state, 2, NULL);
     struct wconn *a, *b;
-    struct net_counters k;
 
     world_connect(w, 0, 1, NULL, NULL);
     a = world_conn(w, 0, 1);
@@ -48,10 +55,9 @@ static void test_net_meets_and_identifies(void **state)
     assert_string_equal(a->identity->agent, "codecast-test");
     assert_true(a->identity->nprotocols >= 2);
     assert_true(a->identity->observed.len > 0);
-    net_counters_get(w->nodes[1].net, &k);
-    assert_int_equal(k.conns_in, 1);
-    assert_int_equal(k.conns_now, 1);
-    assert_int_equal(k.handshakes_now, 0);
+    assert_int_equal(counters(w, 1).conns_in, 1);
+    assert_int_equal(counters(w, 1).conns_now, 1);
+    assert_int_equal(counters(w, 1).handshakes_now, 0);
     drop(w);
 }
 
@@ -132,11 +138,9 @@ static void test_net_exchanges_small_frames(void **state)
 static void test_net_exchanges_large_frames(void **state)
 {
     struct world *w = make(state, 2, NULL);
-    struct net_counters k;
 
     exchange(w, 20, mixed);
-    net_counters_get(w->nodes[0].net, &k);
-    assert_int_equal(k.partial_bytes_now, 0);
+    assert_int_equal(counters(w, 0).partial_bytes_now, 0);
     drop(w);
 }
 
@@ -199,7 +203,7 @@ static void test_net_checks_the_expected_peer(void **state)
     assert_true(world_run(w, dial_failed, NULL, 3000));
     assert_int_equal(w->nodes[0].dial_token, 5);
     assert_int_equal(w->nodes[0].nconns, 0);
-    world_run(w, NULL, NULL, 50);
+    WORLD_WAIT(w, counters(w, 1).handshakes_failed == 1);
     assert_int_equal(w->nodes[1].nconns, 0);
     drop(w);
 }
@@ -248,7 +252,6 @@ static bool is_down(struct world *w, void *arg)
 static void test_net_ends_a_peer_with_an_oversize_frame(void **state)
 {
     struct world *w = make(state, 2, small_frames);
-    struct net_counters k;
     unsigned ca, cb;
 
     world_connect(w, 0, 1, &ca, &cb);
@@ -258,9 +261,8 @@ static void test_net_ends_a_peer_with_an_oversize_frame(void **state)
     assert_true(world_run(w, is_down, &w->nodes[1].conns[cb], 3000));
     assert_true(world_run(w, is_down, &w->nodes[0].conns[ca], 3000));
     assert_int_equal(w->nodes[1].conns[cb].frames, 1);
-    net_counters_get(w->nodes[1].net, &k);
-    assert_int_equal(k.frames_oversize, 1);
-    assert_int_equal(k.conns_now, 0);
+    assert_int_equal(counters(w, 1).frames_oversize, 1);
+    assert_int_equal(counters(w, 1).conns_now, 0);
     drop(w);
 }
 
@@ -321,16 +323,13 @@ static void one_conn(unsigned i, struct net_config *cfg)
 static void test_net_keeps_to_its_connections(void **state)
 {
     struct world *w = make(state, 3, one_conn);
-    struct net_counters k;
 
     world_connect(w, 0, 1, NULL, NULL);
     assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[2].addr, NULL, 1, w->now), -NET_ELIMIT);
     assert_int_equal(net_dial(w->nodes[2].net, &w->nodes[0].addr, NULL, 1, w->now), 0);
-    world_run(w, NULL, NULL, 100);
-    assert_int_equal(w->nodes[2].dials_failed, 1);
-    net_counters_get(w->nodes[0].net, &k);
-    assert_int_equal(k.refused_full, 1);
-    assert_int_equal(k.conns_now, 1);
+    WORLD_WAIT(w, w->nodes[2].dials_failed == 1);
+    assert_int_equal(counters(w, 0).refused_full, 1);
+    assert_int_equal(counters(w, 0).conns_now, 1);
     drop(w);
 }
 
@@ -441,17 +440,15 @@ static void test_net_crossing_dials_give_two_connections(void **state)
     world_open_stream(w, 0, 1);
     assert_int_equal(world_send(w, 0, &w->nodes[0].conns[0], 0, 100), 0);
     assert_int_equal(world_send(w, 0, &w->nodes[0].conns[1], 0, 100), 0);
-    world_run(w, NULL, NULL, 100);
-    assert_int_equal(w->nodes[1].conns[0].frames, 1);
-    assert_int_equal(w->nodes[1].conns[1].frames, 1);
+    WORLD_WAIT(w, w->nodes[1].conns[0].frames == 1 && w->nodes[1].conns[1].frames == 1);
     drop(w);
 }
 
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel)
+#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel), cmocka_unit_test_prestate(f, (void *)&memory)
 
 int main(int argc, char **argv)
 {
-    static bool kernel = false;
+    static bool kernel = false, memory = true;
     const struct CMUnitTest tests[] = {
         BOTH(test_net_meets_and_identifies),
         BOTH(test_net_exchanges_small_frames),

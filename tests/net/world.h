@@ -59,6 +59,16 @@ void world_fini(struct world *w);
 void world_step(struct world *w);
 /* Runs until cond(arg) or `ms` of the world's time; returns whether it came true. */
 bool world_run(struct world *w, bool (*cond)(struct world *w, void *arg), void *arg, unsigned ms);
+/* Turns until cond holds; the test fails when it does not within five seconds of the world's time. */
+#define WORLD_WAIT(w, cond)                                              \
+    do {                                                                 \
+        uint64_t wait_until = (w)->now + 5000000000ull;                  \
+        while (!(cond)) {                                                \
+            if ((w)->now > wait_until)                                   \
+                fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #cond); \
+            world_step(w);                                               \
+        }                                                                \
+    } while (0)
 /* Dials and waits until both sides have identified each other; conn numbers in *a_conn, *b_conn (may be NULL). */
 void world_connect(struct world *w, unsigned a, unsigned b, unsigned *a_conn, unsigned *b_conn);
 /* Opens the pub/sub stream of node a's connection and waits for it. */
