@@ -10,14 +10,14 @@
 #define FRAME_RATE     (16u << 10)
 #define SECOND_NS      1000000000ull
 
-void conn_tell(struct conn *c, enum net_event_type type, const char *reason)
+void netconn_tell(struct netconn *c, enum net_event_type type, const char *reason)
 {
     struct queued_event ev = {.type = type, .conn = c, .value = c->token, .reason = reason};
 
     event_queue_push(&c->net->events, &ev);
 }
 
-void conn_mark_dirty(struct conn *c)
+void netconn_mark_dirty(struct netconn *c)
 {
     if (!list_is_linked(&c->dirty))
         list_push_back(&c->net->dirty, &c->dirty);
@@ -36,10 +36,10 @@ static uint32_t free_slot(struct net *n)
     return UINT32_MAX;
 }
 
-struct conn *conn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now)
+struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now)
 {
     uint32_t slot = free_slot(n);
-    struct conn *c = slot == UINT32_MAX ? NULL : calloc(1, sizeof(*c));
+    struct netconn *c = slot == UINT32_MAX ? NULL : calloc(1, sizeof(*c));
 
     if (!c)
         return NULL;
@@ -59,7 +59,7 @@ struct conn *conn_new(struct net *n, struct pipe *pipe, const struct endpoint *r
     return c;
 }
 
-void conn_begin(struct conn *c, uint64_t now)
+void netconn_begin(struct netconn *c, uint64_t now)
 {
     struct net *n = c->net;
     struct multiaddr remote;
@@ -82,14 +82,14 @@ void conn_begin(struct conn *c, uint64_t now)
     c->deadline_ns = TIMER_NEVER; /* the session keeps the handshake's time */
     c->session = session_new(&cfg, now);
     if (!c->session) {
-        conn_end(c, "no memory for a session", false, now);
+        netconn_end(c, "no memory for a session", false, now);
         return;
     }
-    conn_mark_dirty(c);
-    conn_rearm(c);
+    netconn_mark_dirty(c);
+    netconn_rearm(c);
 }
 
-static void leave_handshake(struct conn *c)
+static void leave_handshake(struct netconn *c)
 {
     c->net->counters.handshakes_now--;
     if (list_is_linked(&c->handshake)) {
@@ -100,7 +100,7 @@ static void leave_handshake(struct conn *c)
         iplimit_handshake_over(&c->net->iplimit, &c->remote);
 }
 
-void conn_end(struct conn *c, const char *reason, bool is_polite, uint64_t now)
+void netconn_end(struct netconn *c, const char *reason, bool is_polite, uint64_t now)
 {
     struct net *n = c->net;
     bool was_shaking = c->state == CONN_DIALING || c->state == CONN_HANDSHAKE;
@@ -123,19 +123,19 @@ void conn_end(struct conn *c, const char *reason, bool is_polite, uint64_t now)
     n->counters.conns_now--;
     list_push_back(&n->over, &c->over);
     if (c->is_told_up)
-        conn_tell(c, NET_EV_CONN_DOWN, reason);
+        netconn_tell(c, NET_EV_CONN_DOWN, reason);
     else if (c->is_dialer)
-        conn_tell(c, NET_EV_DIAL_FAILED, reason);
+        netconn_tell(c, NET_EV_DIAL_FAILED, reason);
 }
 
 /* The session is over: what it still says (a last GoAway) goes out, then the pipe closes in peace. */
-static void end_with_last_words(struct conn *c, const char *reason, uint64_t now)
+static void end_with_last_words(struct netconn *c, const char *reason, uint64_t now)
 {
-    conn_pump(c, now);
-    conn_end(c, reason, true, now);
+    netconn_pump(c, now);
+    netconn_end(c, reason, true, now);
 }
 
-static void on_up(struct conn *c, const struct session_event *ev, uint64_t now)
+static void on_up(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
     leave_handshake(c);
     c->peer = *ev->peer;
@@ -145,7 +145,7 @@ static void on_up(struct conn *c, const struct session_event *ev, uint64_t now)
         c->net->counters.conns_out++;
     else
         c->net->counters.conns_in++;
-    conn_tell(c, NET_EV_CONN_UP, NULL);
+    netconn_tell(c, NET_EV_CONN_UP, NULL);
 }
 
 static void copy_text(char *out, size_t cap, struct slice s)
@@ -172,7 +172,7 @@ static void copy_identity(struct net_identity *id, const struct session_identity
         id->record = buf_copy(from->record);
 }
 
-static void on_identified(struct conn *c, const struct session_identity *from, const char *reason)
+static void on_identified(struct netconn *c, const struct session_identity *from, const char *reason)
 {
     struct queued_event ev = {.type = NET_EV_IDENTIFIED, .conn = c, .reason = reason};
 
@@ -185,14 +185,14 @@ static void on_identified(struct conn *c, const struct session_identity *from, c
         net_identity_free(ev.identity);
 }
 
-static void on_rtt(struct conn *c, uint64_t rtt_ns)
+static void on_rtt(struct netconn *c, uint64_t rtt_ns)
 {
     struct queued_event ev = {.type = NET_EV_RTT, .conn = c, .value = rtt_ns};
 
     event_queue_push(&c->net->events, &ev);
 }
 
-static void on_event(struct conn *c, const struct session_event *ev, uint64_t now)
+static void on_event(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
     switch (ev->type) {
     case SESSION_UP:
@@ -216,7 +216,7 @@ static void on_event(struct conn *c, const struct session_event *ev, uint64_t no
     }
 }
 
-void conn_drain(struct conn *c, uint64_t now)
+void netconn_drain(struct netconn *c, uint64_t now)
 {
     struct session_event ev;
 
@@ -225,7 +225,7 @@ void conn_drain(struct conn *c, uint64_t now)
 }
 
 /* A frame that is half here has its time; the clock starts with the frame. */
-static void time_frame(struct conn *c, uint64_t now)
+static void time_frame(struct netconn *c, uint64_t now)
 {
     uint32_t held = framer_held_bytes(&c->framer);
 
@@ -235,13 +235,13 @@ static void time_frame(struct conn *c, uint64_t now)
         c->frame_deadline_ns = now + FRAME_GRACE_NS + held / FRAME_RATE * SECOND_NS;
 }
 
-static void input(struct conn *c, struct slice in, uint64_t now)
+static void input(struct netconn *c, struct slice in, uint64_t now)
 {
     c->net->counters.wire_bytes_in += in.len;
     while (in.len > 0 && c->state != CONN_OVER) {
         int err = session_input(c->session, &in, now);
 
-        conn_drain(c, now);
+        netconn_drain(c, now);
         if (err < 0 && c->state != CONN_OVER) {
             end_with_last_words(c, session_err_name(err), now); /* CLOSED should have come; never go on after an error */
             return;
@@ -249,7 +249,7 @@ static void input(struct conn *c, struct slice in, uint64_t now)
     }
 }
 
-void conn_readable(struct conn *c, uint64_t now)
+void netconn_readable(struct netconn *c, uint64_t now)
 {
     size_t taken = 0;
 
@@ -261,7 +261,7 @@ void conn_readable(struct conn *c, uint64_t now)
         if (rc == PIPE_NOTHING)
             break;
         if (rc == PIPE_END || rc == PIPE_BROKEN) {
-            conn_end(c, c->state == CONN_LEAVING ? "closed" : reason ? reason : "closed by the peer", rc == PIPE_END, now);
+            netconn_end(c, c->state == CONN_LEAVING ? "closed" : reason ? reason : "closed by the peer", rc == PIPE_END, now);
             return;
         }
         taken += in.len;
@@ -270,10 +270,10 @@ void conn_readable(struct conn *c, uint64_t now)
     if (c->state == CONN_OVER || taken == 0)
         return;
     time_frame(c, now);
-    conn_mark_dirty(c);
+    netconn_mark_dirty(c);
 }
 
-void conn_rearm(struct conn *c)
+void netconn_rearm(struct netconn *c)
 {
     uint64_t at = c->deadline_ns;
 
@@ -286,36 +286,36 @@ void conn_rearm(struct conn *c)
         timerq_set(&c->net->timers, &c->timer, at);
 }
 
-void conn_on_timer(struct conn *c, uint64_t now)
+void netconn_on_timer(struct netconn *c, uint64_t now)
 {
     if (now >= c->deadline_ns) {
-        conn_end(c, c->state == CONN_DIALING ? "dial timed out" : "closed", false, now);
+        netconn_end(c, c->state == CONN_DIALING ? "dial timed out" : "closed", false, now);
         return;
     }
     if (c->frame_deadline_ns && now >= c->frame_deadline_ns) {
         c->net->counters.frames_stalled++;
-        conn_end(c, "a frame took too long", false, now);
+        netconn_end(c, "a frame took too long", false, now);
         return;
     }
     if (c->session && now >= session_next_deadline(c->session)) {
         session_on_deadline(c->session, now);
-        conn_drain(c, now);
+        netconn_drain(c, now);
     }
     if (c->state == CONN_OVER)
         return;
-    conn_mark_dirty(c);
-    conn_rearm(c);
+    netconn_mark_dirty(c);
+    netconn_rearm(c);
 }
 
-static void tell_writable(struct conn *c)
+static void tell_writable(struct netconn *c)
 {
     if (!c->wants_writable || session_queued_bytes(c->session) > c->net->cfg.max_queue_bytes / 2)
         return;
     c->wants_writable = false;
-    conn_tell(c, NET_EV_WRITABLE, NULL);
+    netconn_tell(c, NET_EV_WRITABLE, NULL);
 }
 
-void conn_pump(struct conn *c, uint64_t now)
+void netconn_pump(struct netconn *c, uint64_t now)
 {
     struct net *n = c->net;
     uint32_t sent = 0;
@@ -327,7 +327,7 @@ void conn_pump(struct conn *c, uint64_t now)
         size_t len;
 
         if (sent >= WRITE_BUDGET) {
-            conn_mark_dirty(c); /* the others first */
+            netconn_mark_dirty(c); /* the others first */
             break;
         }
         if (pipe_room(c->pipe) == 0) {
@@ -336,7 +336,7 @@ void conn_pump(struct conn *c, uint64_t now)
         }
         b = net_out_block(n);
         if (!b) {
-            conn_mark_dirty(c);
+            netconn_mark_dirty(c);
             break;
         }
         len = session_output(c->session, b->data + b->len, b->cap - b->len, now);
@@ -350,30 +350,30 @@ void conn_pump(struct conn *c, uint64_t now)
 }
 
 /* One turn's output of a connection, and what follows from it. */
-void conn_flush(struct conn *c, uint64_t now)
+void netconn_flush(struct netconn *c, uint64_t now)
 {
-    conn_pump(c, now);
+    netconn_pump(c, now);
     if (!c->session)
         return;
-    conn_drain(c, now);
+    netconn_drain(c, now);
     if (c->state == CONN_OVER)
         return;
     tell_writable(c);
     if (c->state == CONN_LEAVING && session_is_done(c->session) && !session_has_output(c->session)) {
-        conn_end(c, "closed", true, now);
+        netconn_end(c, "closed", true, now);
         return;
     }
-    conn_rearm(c);
+    netconn_rearm(c);
 }
 
-void conn_leave(struct conn *c, uint64_t now)
+void netconn_leave(struct netconn *c, uint64_t now)
 {
     c->state = CONN_LEAVING;
     c->deadline_ns = now + LEAVE_NS;
     session_goaway(c->session);
-    conn_drain(c, now);
+    netconn_drain(c, now);
     if (c->state == CONN_OVER)
         return;
-    conn_mark_dirty(c);
-    conn_rearm(c);
+    netconn_mark_dirty(c);
+    netconn_rearm(c);
 }

@@ -83,7 +83,7 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
     rng_fill(cfg->rng, seed, sizeof(seed));
     iplimit_init(&n->iplimit, n->cfg.max_conns_per_ip, n->cfg.max_handshakes_per_ip, seed);
     n->nslots = n->cfg.max_conns * 2;
-    n->slots = calloc(n->nslots, sizeof(struct conn *));
+    n->slots = calloc(n->nslots, sizeof(struct netconn *));
     if (n->slots)
         n->transport = net_open_transport(&n->cfg, now, err, why ? why : scrap);
     else
@@ -99,7 +99,7 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
     return n;
 }
 
-static void conn_free(struct conn *c)
+static void netconn_free(struct netconn *c)
 {
     c->net->slots[c->id & 0xffff] = NULL;
     free(c);
@@ -111,12 +111,12 @@ static void reap(struct net *n)
     struct list *it;
 
     while ((it = list_pop_front(&n->over))) {
-        struct conn *c = CONTAINER_OF(it, struct conn, over);
+        struct netconn *c = CONTAINER_OF(it, struct netconn, over);
 
         session_free(c->session);
         c->session = NULL;
         if (!c->is_told_up && !c->is_dialer)
-            conn_free(c); /* nobody above ever heard of it */
+            netconn_free(c); /* nobody above ever heard of it */
     }
 }
 
@@ -126,7 +126,7 @@ void net_free(struct net *n)
         return;
     for (uint32_t i = 0; n->slots && i < n->nslots; i++)
         if (n->slots[i])
-            conn_end(n->slots[i], "stopped", true, 0);
+            netconn_end(n->slots[i], "stopped", true, 0);
     reap(n);
     event_queue_fini(&n->events);
     for (uint32_t i = 0; n->slots && i < n->nslots; i++)
@@ -160,10 +160,10 @@ struct buf *net_out_block(struct net *n)
     return n->block;
 }
 
-static struct conn *find(const struct net *n, net_conn_id id)
+static struct netconn *find(const struct net *n, net_conn_id id)
 {
     uint32_t slot = (uint32_t)(id & 0xffff);
-    struct conn *c = slot < n->nslots ? n->slots[slot] : NULL;
+    struct netconn *c = slot < n->nslots ? n->slots[slot] : NULL;
 
     return c && c->id == id && c->state != CONN_OVER ? c : NULL;
 }
@@ -173,21 +173,21 @@ static struct conn *find(const struct net *n, net_conn_id id)
 /* Under a flood the oldest unfinished handshake makes way: honest ones take milliseconds. */
 static bool make_room(struct net *n, uint64_t now)
 {
-    struct conn *oldest;
+    struct netconn *oldest;
 
     if (n->handshakes_in < n->cfg.max_handshakes)
         return true;
-    oldest = CONTAINER_OF(n->handshakes.next, struct conn, handshake);
+    oldest = CONTAINER_OF(n->handshakes.next, struct netconn, handshake);
     if (now < oldest->begun_ns + EVICT_AGE_NS)
         return false;
     n->counters.handshakes_evicted++;
-    conn_end(oldest, "made way for a newer handshake", false, now);
+    netconn_end(oldest, "made way for a newer handshake", false, now);
     return true;
 }
 
 static void on_accept(struct net *n, const struct pipe_event *ev, uint64_t now)
 {
-    struct conn *c = NULL;
+    struct netconn *c = NULL;
 
     /* An eighth of the places is for connections of our own choice. */
     if (n->counters.conns_now >= n->cfg.max_conns - n->cfg.max_conns / 8 || !make_room(n, now)) {
@@ -195,7 +195,7 @@ static void on_accept(struct net *n, const struct pipe_event *ev, uint64_t now)
     } else if (!iplimit_take(&n->iplimit, &ev->remote)) {
         n->counters.refused_ip++;
     } else {
-        c = conn_new(n, ev->pipe, &ev->remote, false, now);
+        c = netconn_new(n, ev->pipe, &ev->remote, false, now);
         if (!c) {
             iplimit_handshake_over(&n->iplimit, &ev->remote);
             iplimit_give(&n->iplimit, &ev->remote);
@@ -209,28 +209,28 @@ static void on_accept(struct net *n, const struct pipe_event *ev, uint64_t now)
     c->is_counted_ip = true;
     list_push_back(&n->handshakes, &c->handshake);
     n->handshakes_in++;
-    conn_begin(c, now);
+    netconn_begin(c, now);
 }
 
 static void on_pipe_event(struct net *n, const struct pipe_event *ev, uint64_t now)
 {
-    struct conn *c = ev->pipe->user;
+    struct netconn *c = ev->pipe->user;
 
     switch (ev->type) {
     case PIPE_NEW:
         on_accept(n, ev, now);
         break;
     case PIPE_OPEN:
-        conn_begin(c, now);
+        netconn_begin(c, now);
         break;
     case PIPE_IN:
-        conn_readable(c, now);
+        netconn_readable(c, now);
         break;
     case PIPE_ROOM:
-        conn_mark_dirty(c);
+        netconn_mark_dirty(c);
         break;
     case PIPE_GONE:
-        conn_end(c, ev->reason, false, now);
+        netconn_end(c, ev->reason, false, now);
         break;
     }
 }
@@ -257,7 +257,7 @@ static unsigned run_timers(struct net *n, uint64_t now)
     unsigned work = 0;
 
     for (; (t = timerq_pop(&n->timers, now)); work++)
-        conn_on_timer(CONTAINER_OF(t, struct conn, timer), now);
+        netconn_on_timer(CONTAINER_OF(t, struct netconn, timer), now);
     check_link(n, now);
     return work;
 }
@@ -270,7 +270,7 @@ static unsigned flush_dirty(struct net *n, uint64_t now)
 
     list_push_back(&n->dirty, &last);
     for (struct list *it; (it = list_pop_front(&n->dirty)) != &last; work++)
-        conn_flush(CONTAINER_OF(it, struct conn, dirty), now);
+        netconn_flush(CONTAINER_OF(it, struct netconn, dirty), now);
     return work;
 }
 
@@ -309,7 +309,7 @@ unsigned net_wait_fds(const struct net *n, int *fds, unsigned cap)
 
 static void fill_from_conn(struct net_event *ev, const struct queued_event *q)
 {
-    const struct conn *c = q->conn;
+    const struct netconn *c = q->conn;
 
     ev->conn = q->type == NET_EV_DIAL_FAILED ? 0 : c->id;
     ev->is_dialer = c->is_dialer;
@@ -342,7 +342,7 @@ bool net_next_event(struct net *n, struct net_event *ev)
         fill_from_conn(ev, &q);
     if (q.type == NET_EV_CONN_DOWN || q.type == NET_EV_DIAL_FAILED) {
         reap(n);
-        conn_free(q.conn);
+        netconn_free(q.conn);
     }
     return true;
 }
@@ -355,7 +355,7 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
     struct endpoint to = {0};
     const char *reason = NULL;
     struct pipe *pipe;
-    struct conn *c;
+    struct netconn *c;
 
     if (multiaddr_target(multiaddr_slice(addr), &target) < 0 || (target.kind != MULTIADDR_IP4 && target.kind != MULTIADDR_IP6))
         return -NET_EADDR;
@@ -369,7 +369,7 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
         n->counters.dials_failed++;
         return -NET_EADDR;
     }
-    c = conn_new(n, pipe, &to, true, now);
+    c = netconn_new(n, pipe, &to, true, now);
     if (!c) {
         pipe_close(pipe, false, now);
         return -NET_EMEM;
@@ -381,51 +381,51 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
         c->expect = *expect;
         c->has_expect = true;
     }
-    conn_rearm(c);
+    netconn_rearm(c);
     return 0;
 }
 
 int net_pubsub_open(struct net *n, net_conn_id id, uint64_t now)
 {
-    struct conn *c = find(n, id);
+    struct netconn *c = find(n, id);
 
     return c && c->state == CONN_READY ? pubsub_stream_open(c, now) : -NET_ENOCONN;
 }
 
 int net_send(struct net *n, net_conn_id id, const struct net_piece *pieces, unsigned count, uint64_t now)
 {
-    struct conn *c = find(n, id);
+    struct netconn *c = find(n, id);
 
     return c && c->state == CONN_READY ? pubsub_stream_send(c, pieces, count, now) : -NET_ENOCONN;
 }
 
 void net_conn_close(struct net *n, net_conn_id id, bool is_polite, uint64_t now)
 {
-    struct conn *c = find(n, id);
+    struct netconn *c = find(n, id);
 
     if (!c || (is_polite && c->state == CONN_LEAVING))
         return;
     if (is_polite)
-        conn_leave(c, now);
+        netconn_leave(c, now);
     else
-        conn_end(c, "closed by us", false, now);
+        netconn_end(c, "closed by us", false, now);
 }
 
 void net_local_changed(struct net *n, uint64_t now)
 {
     for (uint32_t i = 0; i < n->nslots; i++) {
-        struct conn *c = n->slots[i];
+        struct netconn *c = n->slots[i];
 
         if (!c || !c->session || (c->state != CONN_READY && c->state != CONN_HANDSHAKE))
             continue;
         session_local_changed(c->session, now);
-        conn_mark_dirty(c);
+        netconn_mark_dirty(c);
     }
 }
 
 uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id id)
 {
-    const struct conn *c = find(n, id);
+    const struct netconn *c = find(n, id);
 
     return c && c->session ? session_queued_bytes(c->session) : 0;
 }

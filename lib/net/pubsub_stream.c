@@ -5,7 +5,7 @@
 #include "base/uvarint.h"
 #include "net/role.h"
 
-static void push_frame(struct conn *c, struct buf *frame)
+static void push_frame(struct netconn *c, struct buf *frame)
 {
     struct queued_event ev = {.type = NET_EV_RPC, .protocol = c->in_protocol, .conn = c, .frame = frame};
 
@@ -17,16 +17,16 @@ static void push_frame(struct conn *c, struct buf *frame)
     }
 }
 
-static void on_framer_error(struct conn *c, int err, uint64_t now)
+static void on_framer_error(struct netconn *c, int err, uint64_t now)
 {
     struct net_counters *k = &c->net->counters;
 
     k->frames_oversize += err == -FRAMER_EOVERSIZE;
     k->frames_no_memory += err == -FRAMER_EMEM;
-    conn_end(c, framer_err_name(err), false, now);
+    netconn_end(c, framer_err_name(err), false, now);
 }
 
-static void on_data(struct conn *c, struct slice in, uint64_t now)
+static void on_data(struct netconn *c, struct slice in, uint64_t now)
 {
     struct net *n = c->net;
     uint32_t held = framer_held_bytes(&c->framer);
@@ -42,11 +42,11 @@ static void on_data(struct conn *c, struct slice in, uint64_t now)
         on_framer_error(c, rc, now);
     } else if (n->partial_bytes > n->cfg.max_partial_bytes) {
         n->counters.frames_no_memory++;
-        conn_end(c, "too many unfinished frames", false, now);
+        netconn_end(c, "too many unfinished frames", false, now);
     }
 }
 
-static void drop_partial(struct conn *c)
+static void drop_partial(struct netconn *c)
 {
     c->net->partial_bytes -= framer_held_bytes(&c->framer);
     c->frame_deadline_ns = 0;
@@ -54,7 +54,7 @@ static void drop_partial(struct conn *c)
 }
 
 /* Theirs. The former stream, if there is one, stays as it is; its bytes are dropped. */
-static void on_opened(struct conn *c, const struct session_event *ev)
+static void on_opened(struct netconn *c, const struct session_event *ev)
 {
     if (c->in_stream) {
         c->net->counters.streams_replaced++;
@@ -64,7 +64,7 @@ static void on_opened(struct conn *c, const struct session_event *ev)
     c->in_protocol = (uint8_t)ev->protocol;
 }
 
-static void on_in_end(struct conn *c, bool is_reset)
+static void on_in_end(struct netconn *c, bool is_reset)
 {
     drop_partial(c);
     if (!is_reset)
@@ -72,7 +72,7 @@ static void on_in_end(struct conn *c, bool is_reset)
     c->in_stream = 0;
 }
 
-static void on_out_ready(struct conn *c, unsigned protocol)
+static void on_out_ready(struct netconn *c, unsigned protocol)
 {
     struct queued_event ev = {.type = NET_EV_PUBSUB_READY, .protocol = (uint8_t)protocol, .conn = c};
 
@@ -81,20 +81,20 @@ static void on_out_ready(struct conn *c, unsigned protocol)
     event_queue_push(&c->net->events, &ev);
 }
 
-static void on_out_end(struct conn *c, const struct session_event *ev)
+static void on_out_end(struct netconn *c, const struct session_event *ev)
 {
     if (ev->type == SESSION_STREAM_EOF)
         session_stream_reset(c->session, c->out_stream);
     c->out_stream = 0;
     if (c->is_out_ready) {
         c->is_out_ready = false;
-        conn_tell(c, NET_EV_PUBSUB_CLOSED, ev->type == SESSION_STREAM_EOF ? "closed by the peer" : "reset by the peer");
+        netconn_tell(c, NET_EV_PUBSUB_CLOSED, ev->type == SESSION_STREAM_EOF ? "closed by the peer" : "reset by the peer");
         return;
     }
-    conn_tell(c, NET_EV_PUBSUB_NONE, ev->type == SESSION_STREAM_REFUSED ? session_err_name(ev->err) : "ended before it was ready");
+    netconn_tell(c, NET_EV_PUBSUB_NONE, ev->type == SESSION_STREAM_REFUSED ? session_err_name(ev->err) : "ended before it was ready");
 }
 
-void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_t now)
+void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
     bool is_in = ev->stream == c->in_stream, is_out = ev->stream == c->out_stream;
 
@@ -128,7 +128,7 @@ void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_
     }
 }
 
-int pubsub_stream_open(struct conn *c, uint64_t now)
+int pubsub_stream_open(struct netconn *c, uint64_t now)
 {
     int64_t stream;
 
@@ -139,12 +139,12 @@ int pubsub_stream_open(struct conn *c, uint64_t now)
         return stream == -SESSION_EMEM ? -NET_EMEM : stream == -SESSION_EFULL ? -NET_EFULL : -NET_ENOCONN;
     c->out_stream = (uint32_t)stream;
     c->is_out_ready = false;
-    conn_mark_dirty(c);
+    netconn_mark_dirty(c);
     return 0;
 }
 
 /* Queues the pieces; on -1 the stream is broken in the middle of a frame. The references are the session's either way. */
-static int queue_pieces(struct conn *c, const struct net_piece *pieces, unsigned count)
+static int queue_pieces(struct netconn *c, const struct net_piece *pieces, unsigned count)
 {
     int rc = 0;
 
@@ -157,7 +157,7 @@ static int queue_pieces(struct conn *c, const struct net_piece *pieces, unsigned
     return rc;
 }
 
-int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned count, uint64_t now)
+int pubsub_stream_send(struct netconn *c, const struct net_piece *pieces, unsigned count, uint64_t now)
 {
     uint8_t head[UVARINT_MAX];
     uint64_t total = 0;
@@ -177,15 +177,15 @@ int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned 
     rc = session_stream_copy(c->session, c->out_stream, slice_of(head, uvarint_put(head, total)));
     if (rc < 0)
         return rc == -SESSION_EMEM ? -NET_EMEM : -NET_ENOCONN;
-    conn_mark_dirty(c);
+    netconn_mark_dirty(c);
     c->net->counters.frames_out++;
     c->net->counters.bytes_out += total;
     if (queue_pieces(c, pieces, count) < 0)
-        conn_end(c, "no memory in the middle of a frame", false, now);
+        netconn_end(c, "no memory in the middle of a frame", false, now);
     return 0;
 }
 
-void pubsub_stream_fini(struct conn *c)
+void pubsub_stream_fini(struct netconn *c)
 {
     drop_partial(c);
     framer_fini(&c->framer);

@@ -18,7 +18,7 @@ struct queued_event {
     enum net_event_type type;
     uint8_t protocol;
     bool flag; /* LINK: is up */
-    struct conn *conn;
+    struct netconn *conn;
     uint64_t value; /* token, or rtt_ns */
     const char *reason;
     union {
@@ -47,7 +47,7 @@ enum conn_state {
     CONN_OVER,      /* pipe and session are gone; the struct waits until its last event is taken */
 };
 
-struct conn {
+struct netconn {
     struct net *net;
     net_conn_id id;
     enum conn_state state;
@@ -75,7 +75,7 @@ struct net {
     struct net_config cfg;
     unsigned nprotocols;
     struct transport *transport;
-    struct conn **slots; /* max_conns of them and as many again for those that are over but not yet told */
+    struct netconn **slots; /* max_conns of them and as many again for those that are over but not yet told */
     uint32_t nslots, free_hint;
     uint64_t last_id;
     struct list dirty, handshakes, over;
@@ -93,31 +93,31 @@ struct net {
 };
 
 /* Makes a connection of a pipe; NULL: no memory or no slot (the pipe stays the caller's). */
-struct conn *conn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now);
+struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now);
 /* The pipe of a dialed one is open, or an accepted one begins: makes the session. */
-void conn_begin(struct conn *c, uint64_t now);
+void netconn_begin(struct netconn *c, uint64_t now);
 /* The pipe has bytes. */
-void conn_readable(struct conn *c, uint64_t now);
-void conn_on_timer(struct conn *c, uint64_t now);
+void netconn_readable(struct netconn *c, uint64_t now);
+void netconn_on_timer(struct netconn *c, uint64_t now);
 /* Seals and sends what there is, as far as the pipe takes it. */
-void conn_pump(struct conn *c, uint64_t now);
-/* conn_pump, and then what follows: events, WRITABLE, the end of a goodbye. */
-void conn_flush(struct conn *c, uint64_t now);
-void conn_mark_dirty(struct conn *c);
+void netconn_pump(struct netconn *c, uint64_t now);
+/* netconn_pump, and then what follows: events, WRITABLE, the end of a goodbye. */
+void netconn_flush(struct netconn *c, uint64_t now);
+void netconn_mark_dirty(struct netconn *c);
 /* Sets the connection's timer anew. */
-void conn_rearm(struct conn *c);
-void conn_leave(struct conn *c, uint64_t now);
+void netconn_rearm(struct netconn *c);
+void netconn_leave(struct netconn *c, uint64_t now);
 /* The end: closes the pipe, tells CONN_DOWN or DIAL_FAILED. The session is freed later (net_reap). */
-void conn_end(struct conn *c, const char *reason, bool is_polite, uint64_t now);
+void netconn_end(struct netconn *c, const char *reason, bool is_polite, uint64_t now);
 /* Takes the session's events. */
-void conn_drain(struct conn *c, uint64_t now);
-void conn_tell(struct conn *c, enum net_event_type type, const char *reason);
+void netconn_drain(struct netconn *c, uint64_t now);
+void netconn_tell(struct netconn *c, enum net_event_type type, const char *reason);
 
 /* pubsub_stream.c: session events of streams. */
-int pubsub_stream_open(struct conn *c, uint64_t now);
-void pubsub_stream_event(struct conn *c, const struct session_event *ev, uint64_t now);
-void pubsub_stream_fini(struct conn *c);
-int pubsub_stream_send(struct conn *c, const struct net_piece *pieces, unsigned count, uint64_t now);
+int pubsub_stream_open(struct netconn *c, uint64_t now);
+void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint64_t now);
+void pubsub_stream_fini(struct netconn *c);
+int pubsub_stream_send(struct netconn *c, const struct net_piece *pieces, unsigned count, uint64_t now);
 
 /* More waits upward than should: reading stops until it is taken. */
 bool net_is_congested(const struct net *n);
