@@ -6,7 +6,7 @@
 #define FIRST_CAP     8
 #define COPY_CAP      480 /* room for a few length prefixes and small messages */
 
-static struct sendq_piece *at(const struct sendq *q, uint32_t i)
+static struct p2p_sendq_piece *at(const struct sendq *q, uint32_t i)
 {
     return &q->ring[(q->head + i) & (q->cap - 1)];
 }
@@ -21,7 +21,7 @@ static int reserve(struct sendq *q, uint32_t more)
         cap *= 2;
     if (cap == q->cap)
         return 0;
-    struct sendq_piece *ring = malloc(cap * sizeof(*ring));
+    struct p2p_sendq_piece *ring = malloc(cap * sizeof(*ring));
     if (!ring)
         return -1;
     for (uint32_t i = 0; i < q->count; i++)
@@ -33,14 +33,14 @@ static int reserve(struct sendq *q, uint32_t more)
     return 0;
 }
 
-static void append(struct sendq *q, struct sendq_piece p)
+static void append(struct sendq *q, struct p2p_sendq_piece p)
 {
     q->count++;
     *at(q, q->count - 1) = p;
     q->bytes += p.len;
 }
 
-int sendq_push(struct sendq *q, struct buf *b, uint32_t off, uint32_t len)
+int p2p_sendq_push(struct sendq *q, struct buf *b, uint32_t off, uint32_t len)
 {
     assert(off <= b->len && len <= b->len - off);
     if (len == 0) {
@@ -49,21 +49,21 @@ int sendq_push(struct sendq *q, struct buf *b, uint32_t off, uint32_t len)
     }
     if (reserve(q, 1) < 0)
         return -1;
-    append(q, (struct sendq_piece){b, off, len, false});
+    append(q, (struct p2p_sendq_piece){b, off, len, false});
     return 0;
 }
 
 /* The last piece, when bytes may still be added to its buffer. */
-static struct sendq_piece *open_tail(const struct sendq *q, size_t n)
+static struct p2p_sendq_piece *open_tail(const struct sendq *q, size_t n)
 {
-    struct sendq_piece *p = q->count ? at(q, q->count - 1) : NULL;
+    struct p2p_sendq_piece *p = q->count ? at(q, q->count - 1) : NULL;
 
     return p && p->is_ours && n <= p->buf->cap - p->buf->len ? p : NULL;
 }
 
-int sendq_copy(struct sendq *q, struct slice s)
+int p2p_sendq_copy(struct sendq *q, struct slice s)
 {
-    struct sendq_piece *tail = open_tail(q, s.len);
+    struct p2p_sendq_piece *tail = open_tail(q, s.len);
     struct buf *b;
 
     if (s.len == 0)
@@ -81,21 +81,21 @@ int sendq_copy(struct sendq *q, struct slice s)
         return -1;
     memcpy(b->data, s.p, s.len);
     b->len = (uint32_t)s.len;
-    append(q, (struct sendq_piece){b, 0, b->len, true});
+    append(q, (struct p2p_sendq_piece){b, 0, b->len, true});
     return 0;
 }
 
-struct slice sendq_front(const struct sendq *q)
+struct slice p2p_sendq_front(const struct sendq *q)
 {
     if (!q->count)
         return (struct slice){NULL, 0};
-    const struct sendq_piece *p = at(q, 0);
+    const struct p2p_sendq_piece *p = at(q, 0);
     return slice_of(p->buf->data + p->off, p->len);
 }
 
-struct buf *sendq_consume(struct sendq *q, uint32_t n)
+struct buf *p2p_sendq_consume(struct sendq *q, uint32_t n)
 {
-    struct sendq_piece *p = at(q, 0);
+    struct p2p_sendq_piece *p = at(q, 0);
 
     assert(q->count && n <= p->len);
     p->off += n;
@@ -108,7 +108,7 @@ struct buf *sendq_consume(struct sendq *q, uint32_t n)
     return p->buf;
 }
 
-int sendq_splice(struct sendq *dst, struct sendq *src)
+int p2p_sendq_splice(struct sendq *dst, struct sendq *src)
 {
     if (reserve(dst, src->count) < 0)
         return -1;
@@ -116,11 +116,11 @@ int sendq_splice(struct sendq *dst, struct sendq *src)
         append(dst, *at(src, i));
     src->count = 0;
     src->bytes = 0;
-    sendq_fini(src);
+    p2p_sendq_fini(src);
     return 0;
 }
 
-void sendq_fini(struct sendq *q)
+void p2p_sendq_fini(struct sendq *q)
 {
     for (uint32_t i = 0; i < q->count; i++)
         buf_unref(at(q, i)->buf);

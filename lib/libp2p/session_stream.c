@@ -45,7 +45,7 @@ void stream_free(struct session *s, struct stream *st)
     list_del(&st->waiting_link);
     list_del(&st->full_link);
     s->held_bytes -= st->held.bytes;
-    sendq_fini(&st->held);
+    p2p_sendq_fini(&st->held);
     forget_body(s, st);
     free(st);
 }
@@ -121,7 +121,7 @@ static void refused(struct session *s, struct stream *st, int err, bool is_reset
     timerq_cancel(&s->timers, &st->timer);
     list_del(&st->full_link);
     s->held_bytes -= st->held.bytes;
-    sendq_fini(&st->held);
+    p2p_sendq_fini(&st->held);
     if (st->kind == KIND_APP)
         wait_event(s, st, WAITS_REFUSED);
     else
@@ -379,7 +379,7 @@ int stream_copy(struct session *s, struct stream *st, struct slice bytes)
         err = yamux_stream_copy(&s->yamux, st->y, bytes);
         return err == -YAMUX_ECLOSED ? -SESSION_ENOSTREAM : err ? -SESSION_EMEM : 0;
     }
-    if (sendq_copy(&st->held, bytes) < 0)
+    if (p2p_sendq_copy(&st->held, bytes) < 0)
         return -SESSION_EMEM;
     s->held_bytes += bytes.len;
     return 0;
@@ -393,7 +393,7 @@ static int push(struct session *s, struct stream *st, struct buf *b, uint32_t of
         err = yamux_stream_send(&s->yamux, st->y, b, off, len);
         return err == -YAMUX_ECLOSED ? -SESSION_ENOSTREAM : err ? -SESSION_EMEM : 0;
     }
-    if (sendq_push(&st->held, b, off, len) < 0)
+    if (p2p_sendq_push(&st->held, b, off, len) < 0)
         return -SESSION_EMEM;
     s->held_bytes += len;
     return 0;

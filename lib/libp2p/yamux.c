@@ -100,7 +100,7 @@ void yamux_stream_drop(struct yamux *y, struct yamux_stream *st)
     if (y->body == st)
         y->body = NULL; /* the rest of its body is drained */
     y->queued_bytes -= st->queue.bytes;
-    sendq_fini(&st->queue);
+    p2p_sendq_fini(&st->queue);
     free(st);
 }
 
@@ -168,7 +168,7 @@ int yamux_stream_send(struct yamux *y, struct yamux_stream *st, struct buf *b, u
 {
     if (is_write_closed(st))
         return -YAMUX_ECLOSED;
-    if (sendq_push(&st->queue, b, off, len) < 0)
+    if (p2p_sendq_push(&st->queue, b, off, len) < 0)
         return -YAMUX_EMEM;
     y->queued_bytes += len;
     yamux_stream_touch(y, st);
@@ -179,7 +179,7 @@ int yamux_stream_copy(struct yamux *y, struct yamux_stream *st, struct slice s)
 {
     if (is_write_closed(st))
         return -YAMUX_ECLOSED;
-    if (sendq_copy(&st->queue, s) < 0)
+    if (p2p_sendq_copy(&st->queue, s) < 0)
         return -YAMUX_EMEM;
     y->queued_bytes += s.len;
     yamux_stream_touch(y, st);
@@ -192,7 +192,7 @@ int yamux_stream_splice(struct yamux *y, struct yamux_stream *st, struct sendq *
 
     if (is_write_closed(st))
         return -YAMUX_ECLOSED;
-    if (sendq_splice(&st->queue, src) < 0)
+    if (p2p_sendq_splice(&st->queue, src) < 0)
         return -YAMUX_EMEM;
     y->queued_bytes += n;
     yamux_stream_touch(y, st);

@@ -156,7 +156,7 @@ static uint32_t put_body(struct yamux_gather *g, struct sendq *q, uint32_t n)
     uint32_t put = 0;
 
     while (put < n && g->ndone < YAMUX_PIECES_MAX) {
-        struct slice s = sendq_front(q);
+        struct slice s = p2p_sendq_front(q);
         uint8_t *p;
 
         if (s.len > n - put)
@@ -170,7 +170,7 @@ static uint32_t put_body(struct yamux_gather *g, struct sendq *q, uint32_t n)
             break;
         }
         put += (uint32_t)s.len;
-        struct buf *b = sendq_consume(q, (uint32_t)s.len);
+        struct buf *b = p2p_sendq_consume(q, (uint32_t)s.len);
         if (b)
             g->done[g->ndone++] = b;
     }

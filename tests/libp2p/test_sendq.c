@@ -30,11 +30,11 @@ static size_t drain(struct sendq *q, uint8_t *out, uint32_t bite)
 {
     size_t n = 0;
 
-    for (struct slice s; (s = sendq_front(q)).len;) {
+    for (struct slice s; (s = p2p_sendq_front(q)).len;) {
         uint32_t k = s.len < bite ? (uint32_t)s.len : bite;
         memcpy(out + n, s.p, k);
         n += k;
-        buf_unref(sendq_consume(q, k));
+        buf_unref(p2p_sendq_consume(q, k));
     }
     return n;
 }
@@ -46,16 +46,16 @@ static void test_sendq_gives_back_each_reference_once(void **state)
     uint8_t out[64];
 
     released = 0;
-    assert_int_equal(sendq_push(&q, b, 0, 5), 0);
-    assert_int_equal(sendq_push(&q, buf_ref(b), 5, 6), 0);
-    assert_int_equal(sendq_push(&q, counted("!", 1), 0, 0), 0); /* empty: dropped at once */
+    assert_int_equal(p2p_sendq_push(&q, b, 0, 5), 0);
+    assert_int_equal(p2p_sendq_push(&q, buf_ref(b), 5, 6), 0);
+    assert_int_equal(p2p_sendq_push(&q, counted("!", 1), 0, 0), 0); /* empty: dropped at once */
     assert_int_equal(released, 1);
     assert_int_equal(q.bytes, 11);
     assert_int_equal(drain(&q, out, 3), 11);
     assert_memory_equal(out, "hello world", 11);
     assert_int_equal(released, 2);
     assert_int_equal(q.bytes, 0);
-    sendq_fini(&q);
+    p2p_sendq_fini(&q);
 }
 
 static void test_sendq_fini_drops_what_is_left(void **state)
@@ -64,9 +64,9 @@ static void test_sendq_fini_drops_what_is_left(void **state)
 
     released = 0;
     for (int i = 0; i < 100; i++)
-        assert_int_equal(sendq_push(&q, counted("abc", 3), 1, 2), 0);
-    buf_unref(sendq_consume(&q, 1));
-    sendq_fini(&q);
+        assert_int_equal(p2p_sendq_push(&q, counted("abc", 3), 1, 2), 0);
+    buf_unref(p2p_sendq_consume(&q, 1));
+    p2p_sendq_fini(&q);
     assert_int_equal(released, 100);
     assert_int_equal(q.count, 0);
 }
@@ -76,20 +76,20 @@ static void test_sendq_copies_are_joined(void **state)
     struct sendq q = {0};
     uint8_t out[600];
 
-    assert_int_equal(sendq_copy(&q, SLICE_LIT("ab")), 0);
-    assert_int_equal(sendq_copy(&q, SLICE_LIT("cd")), 0);
+    assert_int_equal(p2p_sendq_copy(&q, SLICE_LIT("ab")), 0);
+    assert_int_equal(p2p_sendq_copy(&q, SLICE_LIT("cd")), 0);
     assert_int_equal(q.count, 1);
-    assert_int_equal(sendq_push(&q, counted("XY", 2), 0, 2), 0);
-    assert_int_equal(sendq_copy(&q, SLICE_LIT("ef")), 0); /* not joined past the pushed piece */
+    assert_int_equal(p2p_sendq_push(&q, counted("XY", 2), 0, 2), 0);
+    assert_int_equal(p2p_sendq_copy(&q, SLICE_LIT("ef")), 0); /* not joined past the pushed piece */
     assert_int_equal(q.count, 3);
     assert_int_equal(drain(&q, out, 1), 8);
     assert_memory_equal(out, "abcdXYef", 8);
-    assert_int_equal(sendq_copy(&q, (struct slice){out, 0}), 0);
+    assert_int_equal(p2p_sendq_copy(&q, (struct slice){out, 0}), 0);
     assert_int_equal(q.count, 0);
     static uint8_t big[SENDQ_COPY_MAX + 1];
-    assert_int_equal(sendq_copy(&q, slice_of(big, sizeof(big))), -1);
-    assert_int_equal(sendq_copy(&q, slice_of(big, SENDQ_COPY_MAX)), 0);
-    sendq_fini(&q);
+    assert_int_equal(p2p_sendq_copy(&q, slice_of(big, sizeof(big))), -1);
+    assert_int_equal(p2p_sendq_copy(&q, slice_of(big, SENDQ_COPY_MAX)), 0);
+    p2p_sendq_fini(&q);
 }
 
 static void test_sendq_splice_keeps_order(void **state)
@@ -97,15 +97,15 @@ static void test_sendq_splice_keeps_order(void **state)
     struct sendq a = {0}, b = {0};
     uint8_t out[64];
 
-    sendq_copy(&a, SLICE_LIT("one "));
-    sendq_copy(&b, SLICE_LIT("two "));
-    sendq_push(&b, counted("three", 5), 0, 5);
-    assert_int_equal(sendq_splice(&a, &b), 0);
+    p2p_sendq_copy(&a, SLICE_LIT("one "));
+    p2p_sendq_copy(&b, SLICE_LIT("two "));
+    p2p_sendq_push(&b, counted("three", 5), 0, 5);
+    assert_int_equal(p2p_sendq_splice(&a, &b), 0);
     assert_int_equal(b.bytes, 0);
     assert_int_equal(b.count, 0);
     assert_int_equal(drain(&a, out, 64), 13);
     assert_memory_equal(out, "one two three", 13);
-    sendq_fini(&a);
+    p2p_sendq_fini(&a);
 }
 
 static void test_sendq_bounds_its_pieces(void **state)
@@ -115,11 +115,11 @@ static void test_sendq_bounds_its_pieces(void **state)
     uint32_t n = 0;
 
     released = 0;
-    while (sendq_push(&q, buf_ref(b), 0, 1) == 0)
+    while (p2p_sendq_push(&q, buf_ref(b), 0, 1) == 0)
         n++;
     b->refs--; /* the one refused stayed ours */
     assert_int_equal(n, SENDQ_PIECES_MAX);
-    sendq_fini(&q);
+    p2p_sendq_fini(&q);
     assert_int_equal(b->refs, 1);
     buf_unref(b);
     assert_int_equal(released, 1);
@@ -140,22 +140,22 @@ static void test_sendq_random_against_flat_bytes(void **state)
         memcpy(want + in, piece, n);
         in += n;
         if (rng_below(&rng, 2))
-            assert_int_equal(sendq_copy(&q, slice_of(piece, n)), 0);
+            assert_int_equal(p2p_sendq_copy(&q, slice_of(piece, n)), 0);
         else
-            assert_int_equal(sendq_push(&q, counted(piece, (uint32_t)n), 0, (uint32_t)n), 0);
+            assert_int_equal(p2p_sendq_push(&q, counted(piece, (uint32_t)n), 0, (uint32_t)n), 0);
         assert_int_equal(q.bytes, in - out);
-        struct slice s = sendq_front(&q);
+        struct slice s = p2p_sendq_front(&q);
         if (s.len && rng_below(&rng, 3) == 0) {
             uint32_t k = (uint32_t)rng_below(&rng, s.len + 1);
             memcpy(got + out, s.p, k);
             out += k;
-            buf_unref(sendq_consume(&q, k));
+            buf_unref(p2p_sendq_consume(&q, k));
         }
     }
     out += drain(&q, got + out, 1000);
     assert_int_equal(in, out);
     assert_memory_equal(want, got, in);
-    sendq_fini(&q);
+    p2p_sendq_fini(&q);
 }
 
 int main(void)

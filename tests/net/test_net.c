@@ -215,12 +215,30 @@ static void test_net_tells_a_refused_dial(void **state)
     uint8_t ip[4] = {127, 0, 0, 11};
 
     if (is_mem(state))
-        memcpy(ip, (uint8_t[4]){10, 1, 0, 1}, 4);
+        memcpy(ip, (uint8_t[4]){10, 1, 0, 11}, 4);
     multiaddr_of_tcp(&nobody, ip, 4, 9, NULL);
     assert_int_equal(net_dial(w->nodes[0].net, &nobody, NULL, 6, w->now), 0);
     assert_true(world_run(w, dial_failed, NULL, 3000));
     assert_int_equal(w->nodes[0].dial_token, 6);
     assert_true(strcasecmp(w->nodes[0].dial_reason, "connection refused") == 0);
+    drop(w);
+}
+
+static void short_patience(unsigned i, struct net_config *cfg)
+{
+    cfg->dial_ns = 1000000000ull;
+}
+
+static void test_net_gives_a_silent_dial_up(void **state)
+{
+    struct world *w = make(state, 1, short_patience);
+    struct multiaddr nobody;
+    const uint8_t ip[4] = {10, 1, 0, 200}; /* no such neighbour on the cable */
+
+    multiaddr_of_tcp(&nobody, ip, 4, 9, NULL);
+    assert_int_equal(net_dial(w->nodes[0].net, &nobody, NULL, 6, w->now), 0);
+    assert_true(world_run(w, dial_failed, NULL, 3000));
+    assert_int_equal(counters(w, 0).conns_now, 0);
     drop(w);
 }
 
@@ -457,6 +475,7 @@ int main(int argc, char **argv)
         BOTH(test_net_settles_on_the_second_protocol),
         BOTH(test_net_checks_the_expected_peer),
         BOTH(test_net_tells_a_refused_dial),
+        cmocka_unit_test_prestate(test_net_gives_a_silent_dial_up, (void *)&memory),
         BOTH(test_net_refuses_what_cannot_be_dialed),
         BOTH(test_net_ends_a_peer_with_an_oversize_frame),
         BOTH(test_net_holds_a_fast_sender_back),
