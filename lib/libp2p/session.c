@@ -165,7 +165,7 @@ static bool is_telling(const struct session *s)
 /* Is there more to come of what was taken already? */
 static bool is_digesting(const struct session *s)
 {
-    return is_telling(s) || s->rest.len || s->body_rest.len || s->yamux.fin_follows;
+    return is_telling(s) || s->rest.len || s->body_rest.len || yamux_has_event(&s->yamux);
 }
 
 int session_input(struct session *s, struct slice *in, uint64_t now)

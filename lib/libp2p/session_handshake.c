@@ -105,6 +105,15 @@ static int mss_step(struct session *s, struct slice *in, struct outbox *out)
     return mss_is_done(s);
 }
 
+void handshake_muxer_begin(struct session *s)
+{
+    s->phase = PHASE_MUXER;
+    mss_begin(s, muxer_names);
+    mss_collect(s, &s->handshake->sealed);
+    if (s->cfg.is_dialer)
+        session_went_up(s);
+}
+
 static int noise_failed(struct session *s, ssize_t err)
 {
     int code = err == -NOISE_EPEER    ? -SESSION_EPEER
@@ -124,13 +133,12 @@ static int noise_done(struct session *s)
     if (err)
         return noise_failed(s, err);
     s->peer = peer.id;
-    s->phase = peer.muxer == NOISE_MUXER_YAMUX ? PHASE_OPEN : PHASE_MUXER;
-    if (s->phase == PHASE_MUXER) {
-        mss_begin(s, muxer_names);
-        mss_collect(s, &h->sealed);
-    }
-    if (s->phase == PHASE_OPEN || s->cfg.is_dialer)
+    if (peer.muxer == NOISE_MUXER_OPEN) {
+        handshake_muxer_begin(s);
+    } else {
+        s->phase = PHASE_OPEN;
         session_went_up(s);
+    }
     return s->err;
 }
 

@@ -144,6 +144,8 @@ struct handshake *handshake_new(struct session *s);
 void handshake_free(struct handshake *h);
 /* One step from the front of *in. */
 int handshake_input(struct session *s, struct slice *in);
+/* Noise is done and named no muxer: multistream comes next. */
+void handshake_muxer_begin(struct session *s);
 /* Plaintext of the muxer's negotiation; what is left of *in is yamux. */
 int handshake_muxer_input(struct session *s, struct slice *in);
 static inline size_t outbox_left(const struct outbox *o)

@@ -113,6 +113,12 @@ struct yamux_event {
 /* Reads from the front of *in up to the next event. 1: ev is filled; 0: *in is empty; else fatal. */
 int yamux_next(struct yamux *y, struct slice *in, struct yamux_event *ev, uint64_t now);
 
+/* Would yamux_next tell something without further input? (The end of a stream, behind the body it came with.) */
+static inline bool yamux_has_event(const struct yamux *y)
+{
+    return y->fin_follows && !y->body_left;
+}
+
 /* NULL: *err (may be NULL) is -YAMUX_EFULL, -YAMUX_EAWAY or -YAMUX_EMEM. */
 struct yamux_stream *yamux_stream_open(struct yamux *y, void *user, int *err, uint64_t now);
 struct yamux_stream *yamux_stream_find(const struct yamux *y, uint32_t id);

@@ -309,6 +309,23 @@ static void test_empty_frames_are_nothing(void **state)
     raw_fini(&r);
 }
 
+/* Legal, and what other stacks may well do: one Data|FIN frame over several Noise frames, and FIN with the last byte. */
+static void test_body_with_fin_may_span_frames(void **state)
+{
+    connect();
+    raw_open(&r, 1, 0, "/test/sink/1.0.0", SLICE_LIT(""));
+    raw_frame(&r, YAMUX_DATA, YAMUX_FIN, 1, 10, SLICE_LIT("01"));
+    raw_say(&r, (const uint8_t *)"234", 3);
+    assert_false(heard_of(&victim, 1)->eof);
+    raw_say(&r, NULL, 0);
+    raw_say(&r, (const uint8_t *)"56789", 5);
+    assert_true(heard_of(&victim, 1)->eof);
+    assert_int_equal(heard_of(&victim, 1)->nkept, 10);
+    raw_open(&r, 3, 0, "/test/sink/1.0.0", SLICE_LIT("next"));
+    assert_int_equal(heard_of(&victim, 3)->nkept, 4);
+    raw_fini(&r);
+}
+
 static void test_forged_frame_ends_it(void **state)
 {
     uint8_t frame[64] = {0, 30};
@@ -602,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_our_streams_are_not_opened_without_end),
         cmocka_unit_test(test_ping_floods_cost_nothing),
         cmocka_unit_test(test_empty_frames_are_nothing),
+        cmocka_unit_test(test_body_with_fin_may_span_frames),
         cmocka_unit_test(test_forged_frame_ends_it),
         cmocka_unit_test(test_goaway_codes_are_told),
         cmocka_unit_test(test_peer_without_pongs_lives_while_it_talks),
