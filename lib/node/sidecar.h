@@ -15,7 +15,13 @@
 struct sidecar;
 
 struct sidecar *sidecar_start(const struct node_config *cfg, struct hub *hub, const cpu_set_t *cpus, char err[256]);
+/* The port in use, also when 0 was asked for. */
+int sidecar_port(const struct sidecar *s);
 /* Ends open streams with UNAVAILABLE, then stops. NULL is allowed. */
 void sidecar_stop(struct sidecar *s);
+
+/* Adds the families of what the sidecar counts. */
+struct metrics;
+void sidecar_metrics(struct sidecar *s, struct metrics *m);
 
 #endif

@@ -1,0 +1,89 @@
+/* sidecar_impl.h: the sidecar's insides: the service, its streams, what waits for the lcore's ring
+ * Owner:   streams belong to their call's loop thread; fields marked "lock" to the sidecar's mutex; counters are atomic
+ */
+#ifndef NODE_SIDECAR_IMPL_H
+#define NODE_SIDECAR_IMPL_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "node/hub.h"
+#include "node/sidecar.h"
+#include "node/sidecar_text.h"
+#include "rpc/rpc_server.h"
+
+
+
+/* A publish that has not gone through yet: one message, or what is left of a batch. */
+struct publish_job {
+    struct rpc_msg *request; /* keeps the bytes; NULL: no job */
+    struct sidecar_command command;
+    json_t *batch; /* command 6 */
+    size_t next;          /* in the batch */
+};
+
+struct stream {
+    struct list node;    /* lock: all streams */
+    struct list waiting; /* lock: those with a job that the ring had no room for */
+    struct sidecar *sidecar;
+    struct rpc_call *call;
+    struct hub_subscriber *subscriber; /* made by the first subscription */
+    unsigned topics;
+    bool stays;       /* a refused publish is answered, the stream goes on; else it ends with a status */
+    bool has_traces;
+    struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
+    atomic_ullong lost;     /* messages owed and not queued, not yet told */
+};
+
+/* The last message that was encoded, for its other subscribers. */
+struct sidecar_cache {
+    struct hub_message *message;
+    struct rpc_msg *encoded;
+    uint64_t at_ns;
+};
+
+struct sidecar {
+    struct hub *hub;
+    struct rpc_server *server;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t retry;
+    bool has_retry;
+    bool stopping;              /* lock */
+    struct stream *retrying;    /* lock: the retry thread works on it; it must not go */
+    struct list streams;        /* lock */
+    struct list waiting;        /* lock */
+    struct sidecar_cache cache; /* lock */
+    struct {
+        atomic_ullong streams, published, deduplicated, refused, delivered, lost, traces, traces_lost, answers_lost, waits;
+        atomic_uint open;
+    } n;
+};
+
+extern const struct rpc_method sidecar_listen_commands;
+
+/* sidecar_job.c: publishing. */
+/* Begins to publish what c says; answers go to the stream. False: the ring is full, the job waits in st->job. */
+bool sidecar_publish(struct stream *st, struct rpc_msg *request, const struct sidecar_command *c);
+/* Tries the stream's job again. True: it is done. */
+bool sidecar_job_run(struct stream *st);
+void sidecar_job_fini(struct publish_job *j);
+
+/* sidecar_retry.c: what waits. */
+void *sidecar_retry_main(void *arg);
+/* Hands the stream's job to the retry thread, and holds the stream's further messages until it is done. */
+void sidecar_wait_for_room(struct stream *st);
+/* The stream ends: takes it off the retry thread's hands. */
+void sidecar_wait_no_more(struct stream *st);
+
+/* sidecar_cache.c */
+/* The whole Response for m, encoded once for all its subscribers; the caller unrefs. NULL: no memory. */
+struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m);
+/* Forgets what is older than max_age_ns. Returns whether something is left. */
+bool sidecar_cache_expire(struct sidecar *s, uint64_t max_age_ns);
+
+#define SIDECAR_COUNT(s, field, k) ((void)atomic_fetch_add_explicit(&(s)->n.field, (k), memory_order_relaxed))
+
+#endif

@@ -1,0 +1,42 @@
+/* sidecar_server.c: the sidecar over the fake hub. Arguments: max message bytes, mode. Prints "port N"; a byte on stdin
+ * prints the metrics; the end of stdin ends it. Exit 0 only if nothing was left behind. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fake_hub.h"
+#include "http/http_metrics.h"
+#include "node/sidecar.h"
+
+static void say_metrics(struct sidecar *s)
+{
+    struct metrics m;
+
+    metrics_init(&m, NULL, 0);
+    sidecar_metrics(s, &m);
+    printf("%.*s.\n", (int)m.len, m.text);
+    fflush(stdout);
+    metrics_fini(&m);
+}
+
+int main(int argc, char **argv)
+{
+    struct hub *h = fake_hub_new(argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1 << 20, argc > 2 ? argv[2] : "optimum");
+    struct node_config cfg = {.sidecar_bind = "127.0.0.1"};
+    char err[256] = "", byte;
+    struct sidecar *s = sidecar_start(&cfg, h, NULL, err);
+    int held;
+
+    if (!s) {
+        fprintf(stderr, "%s\n", err);
+        return 2;
+    }
+    printf("port %d\n", sidecar_port(s));
+    fflush(stdout);
+    while (read(0, &byte, 1) > 0)
+        say_metrics(s);
+    sidecar_stop(s);
+    held = fake_hub_free(h);
+    printf("held %d\n", held);
+    return held != 0;
+}
