@@ -95,7 +95,7 @@ int pubsub_peer_up(struct pubsub *ps, pubsub_peer handle, const struct peer_id *
     p->score = score_enter(&ps->scores, id);
     if (!p->score || map_put(&ps->peers, handle_key(&p->handle), p)) {
         if (p->score)
-            score_leave(p->score, now);
+            score_leave(&ps->scores, p->score, now);
         free(p);
         return -PUBSUB_EMEM;
     }
@@ -128,7 +128,7 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
     list_del(&p->node);
     outq_fini(&p->out);
     unwanted_fini(&p->unwanted);
-    score_leave(p->score, now);
+    score_leave(&ps->scores, p->score, now);
     free(p);
 }
 

@@ -6,6 +6,7 @@
 #define SECOND_NS    1000000000ull
 #define MISDEEDS_MAX 1000.0 /* so that no sum takes longer to fade than a minute */
 #define NEAR_ZERO    0.01
+#define ROOM_LOOKS   32
 
 const struct score_params score_defaults = {
     .behaviour_weight = -10,
@@ -49,15 +50,19 @@ double score_value(const struct scores *s, const struct score *sc)
     return v + s->params.invalid_weight * sc->invalid * sc->invalid;
 }
 
-/* Room for one more: the absent peer with the best score, whose loss costs us least. */
+/* Room for one more: of the next few absent peers the one with the best score, whose loss costs us least. Not of all:
+ * a flood of identities must not buy a walk through every record each. */
 static bool make_room(struct scores *s)
 {
     struct score *best = NULL;
 
     if (s->map.count < s->max)
         return true;
-    LIST_EACH(it, &s->all) {
-        struct score *sc = CONTAINER_OF(it, struct score, node);
+    for (uint32_t i = 0, looked = 0; i < s->max && looked < ROOM_LOOKS; i++) {
+        struct list *n = list_pop_front(&s->all);
+        struct score *sc = CONTAINER_OF(n, struct score, node);
+        list_push_back(&s->all, n);
+        looked += sc->gone_ns != 0;
         if (sc->gone_ns && (!best || score_value(s, sc) > score_value(s, best)))
             best = sc;
     }
@@ -84,8 +89,17 @@ struct score *score_enter(struct scores *s, const struct peer_id *id)
     return sc;
 }
 
-void score_leave(struct score *sc, uint64_t now)
+static bool is_clean(const struct score *sc)
 {
+    return !sc->is_cut && sc->behaviour == 0 && sc->invalid == 0;
+}
+
+void score_leave(struct scores *s, struct score *sc, uint64_t now)
+{
+    if (is_clean(sc)) {
+        drop(s, sc);
+        return;
+    }
     sc->gone_ns = now ? now : 1;
 }
 
@@ -128,8 +142,7 @@ void scores_tick(struct scores *s, uint64_t now)
         struct score *sc = CONTAINER_OF(it, struct score, node);
         decay(&sc->behaviour, pow(s->params.behaviour_decay, steps));
         decay(&sc->invalid, pow(s->params.invalid_decay, steps));
-        bool is_clean = !sc->is_cut && sc->behaviour == 0 && sc->invalid == 0;
-        if (sc->gone_ns && (is_clean || now - sc->gone_ns >= s->params.retain_ns))
+        if (sc->gone_ns && (is_clean(sc) || now - sc->gone_ns >= s->params.retain_ns))
             drop(s, sc);
     }
 }

@@ -4,7 +4,7 @@
  *          P5 and P6 take their places in struct score when they come
  * Owner:   the pub/sub core; keyed by peer id
  * Units:   ns; one decay per second
- * Limits:  max entries; those of absent peers go first, nearest to good first to come
+ * Limits:  max entries; to make room one of a few absent peers goes, the least bad of them
  */
 #ifndef PUBSUB_SCORE_H
 #define PUBSUB_SCORE_H
@@ -45,9 +45,10 @@ struct scores {
 
 void scores_init(struct scores *s, const struct score_params *params, uint32_t max, const uint8_t seed[16], uint64_t now);
 void scores_fini(struct scores *s);
-/* The peer's record, made when absent, until score_leave. NULL: no memory, or full of connected peers. */
+/* The peer's record, made when absent, valid until score_leave. NULL: no memory, or full of connected peers. */
 struct score *score_enter(struct scores *s, const struct peer_id *id);
-void score_leave(struct score *sc, uint64_t now);
+/* Forgets a clean record at once. */
+void score_leave(struct scores *s, struct score *sc, uint64_t now);
 void score_behaviour(struct score *sc, double severity); /* INFINITY: cut off */
 void score_invalid(struct score *sc);
 double score_value(const struct scores *s, const struct score *sc);

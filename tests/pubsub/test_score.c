@@ -77,13 +77,24 @@ static void test_score_decays_to_zero_and_is_forgotten(void **state)
     scores_init(&s, &score_defaults, 10, seed, 0);
     struct score *sc = score_enter(&s, &id);
     score_behaviour(sc, 1e9); /* capped, or it would take ages */
-    score_leave(sc, 1 * S);
+    score_leave(&s, sc, 1 * S);
     scores_tick(&s, 2 * S);
     assert_true(score_enter(&s, &id) == sc); /* a reconnect does not help */
     assert_true(score_value(&s, sc) < SCORE_GRAYLIST);
-    score_leave(sc, 3 * S);
+    score_leave(&s, sc, 3 * S);
     for (uint64_t t = 3; t < 70; t++)
         scores_tick(&s, t * S);
+    assert_int_equal(s.map.count, 0);
+    scores_fini(&s);
+}
+
+static void test_score_clean_record_goes_with_the_peer(void **state)
+{
+    struct peer_id id = peer(1);
+    struct scores s;
+
+    scores_init(&s, &score_defaults, 10, seed, 0);
+    score_leave(&s, score_enter(&s, &id), 1);
     assert_int_equal(s.map.count, 0);
     scores_fini(&s);
 }
@@ -97,7 +108,7 @@ static void test_score_cut_off_stays_until_retained(void **state)
     struct score *sc = score_enter(&s, &id);
     score_behaviour(sc, INFINITY);
     assert_true(isinf(score_value(&s, sc)));
-    score_leave(sc, 1 * S);
+    score_leave(&s, sc, 1 * S);
     scores_tick(&s, 600 * S);
     assert_int_equal(s.map.count, 1);
     scores_tick(&s, 602 * S);
@@ -118,8 +129,9 @@ static void test_score_full_gives_the_place_of_the_best_absent(void **state)
     struct peer_id fourth = peer(3), second = peer(1);
     assert_null(score_enter(&s, &fourth)); /* all are connected */
     score_behaviour(sc[0], 20);
-    score_leave(sc[0], 1);
-    score_leave(sc[1], 1);
+    score_invalid(sc[1]);
+    score_leave(&s, sc[0], 1);
+    score_leave(&s, sc[1], 1);
     assert_non_null(score_enter(&s, &fourth));
     assert_null(map_get(&s.map, peer_id_slice(&second))); /* the bad one's record stays */
     scores_fini(&s);
@@ -132,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_score_seven_invalid_messages_graylist),
         cmocka_unit_test(test_score_one_broken_promise_a_second_is_tolerated),
         cmocka_unit_test(test_score_decays_to_zero_and_is_forgotten),
+        cmocka_unit_test(test_score_clean_record_goes_with_the_peer),
         cmocka_unit_test(test_score_cut_off_stays_until_retained),
         cmocka_unit_test(test_score_full_gives_the_place_of_the_best_absent),
     };
