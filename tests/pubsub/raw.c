@@ -27,7 +27,8 @@ static void on_frame(void *user, struct netsim *s, unsigned from, struct slice f
         struct raw_note *n = &r->notes[r->count++];
         struct slice id;
         *n = (struct raw_note){.type = it.type, .at_ns = netsim_now(s), .backoff_s = it.backoff_s, .number = it.number};
-        memcpy(n->topic, it.topic.p, it.topic.len < sizeof(n->topic) - 1 ? it.topic.len : sizeof(n->topic) - 1);
+        if (it.topic.len)
+            memcpy(n->topic, it.topic.p, it.topic.len < sizeof(n->topic) - 1 ? it.topic.len : sizeof(n->topic) - 1);
         if (it.type == RPC_MESSAGE)
             note_message(n, it.body);
         while ((it.type == RPC_IHAVE || it.type == RPC_IWANT || it.type == RPC_IDONTWANT) &&
