@@ -289,7 +289,7 @@ void netconn_rearm(struct netconn *c)
 void netconn_on_timer(struct netconn *c, uint64_t now)
 {
     if (now >= c->deadline_ns) {
-        netconn_end(c, c->state == CONN_DIALING ? "dial timed out" : "closed", false, now);
+        netconn_end(c, c->state == CONN_DIALING ? "dial timed out" : "closed", c->is_finished, now);
         return;
     }
     if (c->frame_deadline_ns && now >= c->frame_deadline_ns) {
@@ -322,7 +322,7 @@ void netconn_pump(struct netconn *c, uint64_t now)
 
     list_del(&c->dirty);
     c->is_blocked = false;
-    while (c->session && session_has_output(c->session)) {
+    while (c->session && !c->is_finished && session_has_output(c->session)) {
         struct buf *b;
         size_t len;
 
@@ -359,9 +359,9 @@ void netconn_flush(struct netconn *c, uint64_t now)
     if (c->state == CONN_OVER)
         return;
     tell_writable(c);
-    if (c->state == CONN_LEAVING && session_is_done(c->session) && !session_has_output(c->session)) {
-        netconn_end(c, "closed", true, now);
-        return;
+    if (c->state == CONN_LEAVING && !c->is_finished && session_is_done(c->session) && !session_has_output(c->session)) {
+        c->is_finished = true; /* all is said: now the peer's end, or the deadline */
+        pipe_finish(c->pipe);
     }
     netconn_rearm(c);
 }

@@ -52,6 +52,7 @@ struct netconn {
     net_conn_id id;
     enum conn_state state;
     bool is_dialer, is_told_up, is_counted_ip, has_expect, wants_writable;
+    bool is_finished;      /* leaving: FIN is sent or queued */
     bool is_blocked;       /* the pipe takes no more: wait for PIPE_ROOM */
     uint64_t token, begun_ns;
     uint64_t deadline_ns;  /* of the state: dialing, leaving */

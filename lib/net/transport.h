@@ -61,7 +61,7 @@ struct transport_ops {
     int (*recv)(struct pipe *p, struct slice *in, const char **reason);
     uint64_t (*room)(const struct pipe *p);
     void (*send)(struct pipe *p, struct buf *b, uint32_t off, uint32_t len, uint64_t now);
-    bool (*is_flushed)(const struct pipe *p);
+    void (*finish)(struct pipe *p);
     void (*close)(struct pipe *p, bool is_polite, uint64_t now);
     void (*stats)(struct transport *t, struct transport_stats *out);
     bool (*link_is_up)(struct transport *t, uint64_t now);
@@ -129,10 +129,10 @@ static inline void pipe_send(struct pipe *p, struct buf *b, uint32_t off, uint32
     p->transport->ops->send(p, b, off, len, now);
 }
 
-/* Nothing is queued in this process any more (kernel), or everything is acknowledged (our TCP). */
-static inline bool pipe_is_flushed(const struct pipe *p)
+/* FIN behind what is queued; receiving goes on until the peer's end (PIPE_END). No sends after it. */
+static inline void pipe_finish(struct pipe *p)
 {
-    return p->transport->ops->is_flushed(p);
+    p->transport->ops->finish(p);
 }
 
 /* Gives the pipe back. Polite: queued bytes still go out, then FIN, within a few seconds; else reset at once. */

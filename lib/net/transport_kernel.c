@@ -37,6 +37,7 @@ struct kpipe {
     bool is_orphan;    /* the connection has left; queued bytes still go out */
     bool is_full;      /* room was 0: owe a PIPE_ROOM */
     bool is_broken;
+    bool is_finishing; /* FIN follows the queue */
     bool is_drained;   /* the last recv got all there was: spares the call that would say so */
     uint32_t interest; /* epoll events asked for */
     uint32_t first, count;
@@ -220,6 +221,8 @@ static void drain(struct kpipe *k)
             break;
         }
     }
+    if (k->count == 0 && k->is_finishing)
+        shutdown(k->fd, SHUT_WR);
     set_interest(k, (k->is_orphan ? 0u : EPOLLIN) | (k->count > 0 ? EPOLLOUT : 0u));
 }
 
@@ -260,9 +263,13 @@ static void kernel_send(struct pipe *p, struct buf *b, uint32_t off, uint32_t le
     set_interest(k, EPOLLIN | EPOLLOUT);
 }
 
-static bool kernel_is_flushed(const struct pipe *p)
+static void kernel_finish(struct pipe *p)
 {
-    return kpipe_of(p)->count == 0;
+    struct kpipe *k = kpipe_of(p);
+
+    k->is_finishing = true;
+    if (k->count == 0)
+        shutdown(k->fd, SHUT_WR);
 }
 
 static int kernel_recv(struct pipe *p, struct slice *in, const char **reason)
@@ -520,7 +527,7 @@ static void kernel_free(struct transport *t)
 
 static const struct transport_ops kernel_ops = {
     kernel_poll, kernel_next_event, kernel_flush, kernel_next_deadline, kernel_wait_fds, kernel_dial, kernel_recv, kernel_room,
-    kernel_send, kernel_is_flushed, kernel_close, kernel_stats, kernel_link_is_up, kernel_free};
+    kernel_send, kernel_finish, kernel_close, kernel_stats, kernel_link_is_up, kernel_free};
 
 /* ---- opening ---- */
 

@@ -27,6 +27,7 @@ struct tpipe {
     struct list waiting; /* in lingering (polite close under way) */
     struct tcp_conn *tcp;
     bool is_orphan;      /* the connection has left */
+    bool is_finishing;   /* FIN follows the rest */
     bool has_fin;        /* the peer's side ends after what is unread */
     bool is_full;        /* room was 0: owe a PIPE_ROOM */
     const char *broken;  /* why, once it is */
@@ -197,15 +198,13 @@ static void ttcp_send(struct pipe *pipe, struct buf *b, uint32_t off, uint32_t l
     push_rest(p);
 }
 
-static bool ttcp_is_flushed(const struct pipe *pipe)
+static void ttcp_finish(struct pipe *pipe)
 {
-    const struct tpipe *p = tpipe_of(pipe);
-    struct tcp_conn_info info;
+    struct tpipe *p = tpipe_of(pipe);
 
-    if (!p->tcp)
-        return true;
-    tcp_conn_info(p->tcp, &info);
-    return !p->rest && info.send_queued_bytes == 0;
+    p->is_finishing = true;
+    if (p->tcp && !p->broken && push_rest(p))
+        tcp_close(p->tcp);
 }
 
 static void ttcp_close(struct pipe *pipe, bool is_polite, uint64_t now)
@@ -228,8 +227,7 @@ static void ttcp_close(struct pipe *pipe, bool is_polite, uint64_t now)
     p->is_orphan = true;
     p->linger_until = now + LINGER_NS;
     list_push_back(&t->lingering, &p->waiting);
-    if (push_rest(p))
-        tcp_close(p->tcp);
+    ttcp_finish(pipe);
     mark_ready(t, p); /* to throw away what is unread */
 }
 
@@ -287,7 +285,7 @@ static bool on_writable(struct tpipe *p, struct pipe_event *ev)
 {
     if (!push_rest(p))
         return false;
-    if (p->is_orphan) {
+    if (p->is_finishing) {
         tcp_close(p->tcp);
         return false;
     }
@@ -413,7 +411,7 @@ static void feed_starved(struct ttcp *t)
     LIST_EACH(it, &t->all) {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
 
-        if (p->rest && push_rest(p) && p->is_orphan)
+        if (p->rest && push_rest(p) && p->is_finishing)
             tcp_close(p->tcp);
     }
 }
@@ -563,7 +561,7 @@ static void ttcp_free(struct transport *tr)
 
 static const struct transport_ops ttcp_ops = {
     ttcp_poll, ttcp_next_event, ttcp_flush, ttcp_next_deadline, ttcp_wait_fds, ttcp_dial, ttcp_recv, ttcp_room,
-    ttcp_send, ttcp_is_flushed, ttcp_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
+    ttcp_send, ttcp_finish, ttcp_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
 
 /* ---- opening ---- */
 
