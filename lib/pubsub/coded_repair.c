@@ -284,8 +284,9 @@ static void give_up_on(struct generation *g, struct generation_link *l, uint64_t
         return;
     l->asked_ns = 0;
     l->asked = (struct coded_bits){{0}};
+    if (l->failed == 0)
+        g->repair_at_ns = now; /* once: one that tells this again and again must not make us spin */
     l->failed += l->failed < UINT8_MAX;
-    g->repair_at_ns = now;
 }
 
 void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now)
@@ -320,6 +321,15 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
     coded_reschedule(c, g);
 }
 
+/* Unverified rows as they came. We cannot know which of them the peer has: so not the same ones at each request. */
+static void send_rows(struct coded *c, struct generation *g, struct generation_link *l, unsigned n)
+{
+    unsigned start = l->served;
+
+    for (unsigned i = 0; i < g->coded_count && i < n; i++)
+        coded_send_second_hand(c, g, l, (start + i) % g->coded_count);
+}
+
 static void serve(struct coded *c, struct generation *g, struct generation_link *l, const struct coded_want *w)
 {
     unsigned k = g->shape.k, limit = 4 * k + 16, left = w->count, it = 0, index, before = l->served;
@@ -341,8 +351,7 @@ static void serve(struct coded *c, struct generation *g, struct generation_link 
         left -= n;
     }
     if (w->flags & CODED_WANT_SECOND_HAND)
-        for (unsigned i = 0; i < g->coded_count && left; i++, left--)
-            coded_send_second_hand(c, g, l, i);
+        send_rows(c, g, l, left);
     c->host.counters->repairs_served += l->served - before;
     if (l->served == before)
         tell(c, g, l);

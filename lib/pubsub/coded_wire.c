@@ -49,8 +49,9 @@ static int header_field(struct coded_header *h, const struct pb_field *f)
 
 int coded_header_read(struct slice in, struct coded_header *h)
 {
+    uint8_t core[CODED_HEADER_MAX];
     struct rd r = rd_of(in);
-    struct wr canonical = wr_counter();
+    struct wr canonical = wr_of(core, sizeof(core));
     struct pb_field f;
     int err, rc;
 
@@ -65,9 +66,10 @@ int coded_header_read(struct slice in, struct coded_header *h)
         if (err)
             return err;
     }
-    /* In order, each once: so equal length means equal bytes, as only longer varints could differ. */
+    /* Varints have many spellings, too long ones and ones that overflow: only ours is taken. */
     coded_header_core_put(&canonical, h);
-    if (rd_left(&r) || canonical.len + SIG_HEAD_BYTES + h->signature.len != in.len)
+    if (rd_left(&r) || canonical.bad || canonical.len + SIG_HEAD_BYTES + h->signature.len != in.len ||
+        memcmp(core, in.p, canonical.len) != 0)
         return -CODED_E_CANONICAL;
     if (rlnc_shape_length(&h->shape, h->shape.k - 1u) == 0)
         return -CODED_E_SHARD_LENGTH;

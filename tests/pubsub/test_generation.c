@@ -1,0 +1,292 @@
+/* test_generation.c: one generation: hashes, headers, rows, decoding, forged rows */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "crypto/sha256.h"
+#include "pubsub/coded_maker.h"
+#include "pubsub/generation.h"
+#include "pubsub/generation_hash.h"
+
+static struct maker m;
+static uint8_t *scratch;
+
+static int open_all(void **state)
+{
+    maker_open(&m, 1);
+    scratch = malloc(generation_decode_bytes());
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    maker_close(&m);
+    free(scratch);
+    return 0;
+}
+
+static struct generation *make(unsigned k, uint32_t size)
+{
+    struct coded_header h;
+    struct pb_field f;
+    struct rd r;
+
+    maker_message(&m, k, size);
+    r = rd_of(maker_header(&m));
+    assert_int_equal(pb_next(&r, &f), 1);
+    assert_int_equal(coded_header_read(f.bytes, &h), 0);
+    assert_int_equal(generation_header_verify(&h), 0);
+    return generation_new(&h, m.header);
+}
+
+/* A frame of its own exact size that holds one shard field; the shard read from it. */
+static struct buf *frame_of(struct slice field, struct coded_shard *s)
+{
+    struct buf *b = buf_copy(field);
+    struct rd r = rd_of(buf_slice(b));
+    struct pb_field f;
+
+    assert_int_equal(pb_next(&r, &f), 1);
+    assert_int_equal(coded_shard_read(f.bytes, s), 0);
+    return b;
+}
+
+static enum generation_verdict give(struct generation *g, struct slice field, pubsub_peer from)
+{
+    struct coded_shard s;
+    struct buf *b = frame_of(field, &s);
+    enum generation_verdict v = s.coefs.len == 1
+                                    ? generation_add_source(g, s.coefs.p[0], s.payload, b, from)
+                                    : generation_add_coded(g, s.coefs, s.payload, b, from, false);
+
+    buf_unref(b);
+    return v;
+}
+
+static int decode(struct generation *g)
+{
+    struct buf *out = buf_new(g->shape.size_bytes);
+    int err = generation_decode(g, out, scratch);
+
+    if (err)
+        buf_unref(out);
+    return err;
+}
+
+/* The tree as docs/PROTOCOL.md 4 defines it, written a second time. */
+static void shard_hash_by_text(struct slice s, uint8_t out[32])
+{
+    uint8_t be[4] = {(uint8_t)(s.len >> 24), (uint8_t)(s.len >> 16), (uint8_t)(s.len >> 8), (uint8_t)s.len};
+    struct sha256 root;
+
+    sha256_init(&root);
+    sha256_update(&root, SLICE_LIT("codecast-rlnc-shard-v1:"));
+    sha256_update(&root, slice_of(be, 4));
+    for (size_t at = 0; at < s.len; at += 16384) {
+        uint8_t leaf[32];
+        sha256_of(slice_of(s.p + at, s.len - at < 16384 ? s.len - at : 16384), leaf);
+        sha256_update(&root, slice_of(leaf, 32));
+    }
+    sha256_final(&root, out);
+}
+
+static void test_hash_follows_the_text(void **state)
+{
+    static const struct { uint32_t size; unsigned k; } cases[] = {
+        {2, 2}, {100, 3}, {32768, 2}, {32769, 2}, {65536, 4}, {255 * 20, 255}, {40 * 16384 + 5, 1}, {200000, 40}, {1 << 20, 4},
+    };
+    uint8_t out[255 * 32], want[32];
+
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        struct rlnc_shape s;
+        uint8_t *p = malloc(cases[c].size);
+
+        rng_fill(&m.rng, p, cases[c].size);
+        rlnc_shape_init(&s, cases[c].size, cases[c].k);
+        generation_hash_payload(&s, p, out);
+        for (unsigned i = 0; i < s.k; i++) {
+            struct slice shard = slice_of(p + rlnc_shape_offset(&s, i), rlnc_shape_length(&s, i));
+            shard_hash_by_text(shard, want);
+            assert_memory_equal(out + 32 * i, want, 32);
+            generation_hash_shard(shard, out + 32 * i);
+            assert_memory_equal(out + 32 * i, want, 32);
+        }
+        free(p);
+    }
+}
+
+static void test_header_is_bound_to_publisher_and_content(void **state)
+{
+    struct generation *g = make(4, 4000);
+    struct coded_header h, other;
+    struct pb_field f;
+    struct rd r = rd_of(maker_header(&m));
+    uint8_t id[CODED_ID_BYTES], id2[CODED_ID_BYTES], bent[2048];
+
+    generation_free(g);
+    assert_int_equal(pb_next(&r, &f), 1);
+    coded_header_read(f.bytes, &h);
+    generation_header_id(&h, id);
+    assert_memory_equal(id, m.id, sizeof(id));
+    for (size_t i = 0; i < f.bytes.len; i += 7) {
+        memcpy(bent, f.bytes.p, f.bytes.len);
+        bent[i] ^= 1;
+        if (coded_header_read(slice_of(bent, f.bytes.len), &other))
+            continue; /* no longer a header */
+        assert_true(generation_header_verify(&other) < 0);
+        if (i < f.bytes.len - 66) { /* the signature is not part of the name */
+            generation_header_id(&other, id2);
+            assert_memory_not_equal(id, id2, sizeof(id));
+        }
+    }
+}
+
+static void test_header_k_leaves_no_shard_empty(void **state)
+{
+    for (uint32_t size = 2; size < 3000; size += 7)
+        for (unsigned want = 2; want <= 255; want += 11) {
+            struct rlnc_shape s;
+            unsigned k = generation_header_k(size, want);
+
+            assert_true(k >= 1 && k <= want);
+            assert_int_equal(rlnc_shape_init(&s, size, k), 0);
+            assert_true(rlnc_shape_length(&s, k - 1) > 0);
+        }
+    assert_int_equal(generation_header_k(1 << 20, 4), 4);
+    assert_int_equal(generation_header_k(2000, 255), 250);
+}
+
+static void test_generation_decodes_any_mixture(void **state)
+{
+    static const unsigned ks[] = {2, 3, 4, 16, 64, 255};
+
+    for (size_t c = 0; c < 6; c++)
+        for (unsigned coded = 0; coded <= ks[c]; coded += 1 + ks[c] / 5) {
+            unsigned k = ks[c], tries = 0;
+            struct generation *g = make(k, 37 * k - 5);
+
+            for (unsigned i = coded; i < k; i++)
+                assert_int_equal(give(g, maker_source(&m, i, 0), 5), GENERATION_NEW);
+            while (!rlnc_rank_is_full(&g->rank) && ++tries < 2 * k + 10)
+                give(g, maker_coded(&m, NULL, 0), 6);
+            assert_int_equal(decode(g), 0);
+            assert_true(slice_is_equal(buf_slice(g->payload), buf_slice(m.payload)));
+            assert_int_equal(g->bytes, g->block_bytes); /* no row is left */
+            for (unsigned i = 0; i < k; i++) {
+                struct pubsub_piece p = generation_source_piece(g, i);
+                assert_int_equal(p.len, rlnc_shape_length(&m.shape, i));
+                assert_memory_equal(p.buf->data + p.off, m.payload->data + rlnc_shape_offset(&m.shape, i), p.len);
+            }
+            generation_free(g);
+        }
+}
+
+static void test_generation_judges_each_shard(void **state)
+{
+    struct generation *g = make(4, 4000);
+    uint8_t c[4] = {0, 9, 0, 0}, wrong[1000] = {1}, index = 2;
+
+    assert_int_equal(give(g, maker_shard(&m, slice_of(&index, 1), slice_of(wrong, 1000), 0, 0), 5), GENERATION_FORGED);
+    assert_int_equal(give(g, maker_source(&m, 2, 0), 5), GENERATION_NEW);
+    assert_int_equal(give(g, maker_source(&m, 2, 0), 6), GENERATION_DUPLICATE);
+    assert_int_equal(give(g, maker_coded(&m, c, 0), 5), GENERATION_NEW);
+    assert_int_equal(give(g, maker_coded(&m, c, 0), 5), GENERATION_UNHELPFUL);
+    assert_int_equal(give(g, maker_source(&m, 1, 0), 5), GENERATION_VERIFIED); /* no rank, but may be passed on now */
+    assert_int_equal(g->rank.rank, 2);
+    assert_true(coded_bits_has(&g->have, 1));
+    assert_int_equal(give(g, maker_source(&m, 0, 0), 5), GENERATION_NEW);
+    assert_int_equal(give(g, maker_coded(&m, NULL, 0), 5), GENERATION_NEW);
+    assert_true(rlnc_rank_is_full(&g->rank));
+    assert_int_equal(decode(g), 0);
+    generation_free(g);
+}
+
+static void test_generation_survives_a_forged_row_and_names_it(void **state)
+{
+    struct generation *g = make(4, 4000);
+    uint8_t coefs[4] = {1, 2, 3, 4}, wrong[1000] = {1}, shard[1000];
+
+    give(g, maker_source(&m, 0, 0), 5);
+    give(g, maker_coded(&m, NULL, 0), 6);
+    assert_int_equal(give(g, maker_shard(&m, slice_of(coefs, 4), slice_of(wrong, 1000), 0, 0), 7), GENERATION_NEW);
+    give(g, maker_source(&m, 1, 0), 5);
+    generation_link(g, 6, true);
+    generation_link(g, 7, true);
+    assert_int_equal(decode(g), -GENERATION_E_FORGED);
+    assert_int_equal(g->rank.rank, 2);
+    assert_int_equal(g->dropped_count, 2);
+    assert_true(generation_link(g, 7, false)->is_suspect && generation_link(g, 6, false)->is_suspect);
+    give(g, maker_source(&m, 2, 0), 5);
+    give(g, maker_source(&m, 3, 0), 5);
+    assert_int_equal(decode(g), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(generation_dropped_is_genuine(g, i, shard), g->dropped[i].from == 6);
+    generation_release_dropped(g);
+    generation_free(g);
+}
+
+/* A small row in a large frame is copied, so that it does not pin the frame. */
+static void test_generation_does_not_pin_large_frames(void **state)
+{
+    struct generation *g = make(4, 400);
+    struct slice field = maker_source(&m, 0, 0);
+    struct buf *frame = buf_new(10000);
+    struct coded_shard s;
+    struct pb_field f;
+    struct rd r;
+
+    memcpy(frame->data, field.p, field.len);
+    frame->len = 10000;
+    r = rd_of(slice_of(frame->data, field.len));
+    assert_int_equal(pb_next(&r, &f), 1);
+    coded_shard_read(f.bytes, &s);
+    assert_int_equal(generation_add_source(g, 0, s.payload, frame, 5), GENERATION_NEW);
+    assert_int_equal(frame->refs, 1);
+    frame->len = (uint32_t)field.len;
+    field = maker_coded(&m, NULL, 0);
+    memcpy(frame->data, field.p, field.len);
+    r = rd_of(slice_of(frame->data, field.len));
+    pb_next(&r, &f);
+    coded_shard_read(f.bytes, &s);
+    frame->len = (uint32_t)field.len;
+    assert_int_equal(generation_add_coded(g, s.coefs, s.payload, frame, 5, false), GENERATION_NEW);
+    assert_int_equal(frame->refs, 2);
+    buf_unref(frame);
+    generation_free(g);
+}
+
+static void test_links_are_bounded_and_forgotten(void **state)
+{
+    struct generation *g = make(4, 400);
+
+    for (pubsub_peer p = 1; p <= GENERATION_LINKS_MAX; p++)
+        assert_int_equal(generation_link(g, p, true)->peer, p);
+    assert_null(generation_link(g, GENERATION_LINKS_MAX + 1, true));
+    assert_null(generation_link(g, 0, true));
+    give(g, maker_source(&m, 0, 0), 9);
+    g->last_from = 9;
+    generation_peer_gone(g, 9);
+    assert_null(generation_link(g, 9, false));
+    assert_int_equal(g->source[0].from, 0);
+    assert_int_equal(g->last_from, 0);
+    assert_int_equal(g->link_count, GENERATION_LINKS_MAX - 1);
+    generation_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hash_follows_the_text),
+        cmocka_unit_test(test_header_is_bound_to_publisher_and_content),
+        cmocka_unit_test(test_header_k_leaves_no_shard_empty),
+        cmocka_unit_test(test_generation_decodes_any_mixture),
+        cmocka_unit_test(test_generation_judges_each_shard),
+        cmocka_unit_test(test_generation_survives_a_forged_row_and_names_it),
+        cmocka_unit_test(test_generation_does_not_pin_large_frames),
+        cmocka_unit_test(test_links_are_bounded_and_forgotten),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
