@@ -14,6 +14,7 @@
 struct api {
     const struct node_config *cfg;
     struct hub *hub;
+    struct sidecar *sidecar;
     struct http_routes routes;
     struct http_server *server;
 };
@@ -104,6 +105,7 @@ static void get_metrics(struct http_req *q, void *user)
 
     metrics_init(&m, constant, 2);
     hub_metrics(a->hub, &m);
+    sidecar_metrics(a->sidecar, &m);
     metrics_process(&m);
     http_req_reply(q, metrics_reply(&m));
 }
@@ -125,7 +127,8 @@ static int add_routes(struct api *a)
     return err;
 }
 
-struct api *api_start(const struct node_config *cfg, struct hub *hub, const cpu_set_t *cpus, char err[256])
+struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const cpu_set_t *cpus,
+                      char err[256])
 {
     struct api *a = calloc(1, sizeof(*a));
     struct http_server_config sc = {.bind = cfg->api_bind, .port = cfg->api_port, .threads = 1, .cpus = cpus,
@@ -142,6 +145,7 @@ struct api *api_start(const struct node_config *cfg, struct hub *hub, const cpu_
     rng_fill(&rng, seed, sizeof(seed));
     a->cfg = cfg;
     a->hub = hub;
+    a->sidecar = sidecar;
     sc.routes = &a->routes;
     rc = http_routes_init(&a->routes, seed);
     if (!rc)

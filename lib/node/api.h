@@ -10,10 +10,12 @@
 
 #include "node/config.h"
 #include "node/hub.h"
+#include "node/sidecar.h"
 
 struct api;
 
-struct api *api_start(const struct node_config *cfg, struct hub *hub, const cpu_set_t *cpus, char err[256]);
+struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const cpu_set_t *cpus,
+                      char err[256]);
 /* NULL is allowed. */
 void api_stop(struct api *a);
 

@@ -178,7 +178,7 @@ static int start_control(struct node *n, char err[512])
     }
     n->sidecar = sidecar_start(n->cfg, n->hub, &n->plan.control, reason);
     if (n->sidecar)
-        n->api = api_start(n->cfg, n->hub, &n->plan.control, reason);
+        n->api = api_start(n->cfg, n->hub, n->sidecar, &n->plan.control, reason);
     if (!n->api)
         snprintf(err, 512, "%s", reason);
     return n->api ? 0 : -1;

@@ -1,6 +1,6 @@
 #include "pubsub/rpc.h"
 
-const char *rpc_err_name(int err)
+const char *pubsub_rpc_err_name(int err)
 {
     switch (err < 0 ? -err : err) {
     case 0: return "ok";

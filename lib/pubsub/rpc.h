@@ -12,7 +12,7 @@
 #include "pubsub/pubsub_wire.h"
 
 enum rpc_err { RPC_EFORMAT = 1, RPC_ELIMIT };
-const char *rpc_err_name(int err);
+const char *pubsub_rpc_err_name(int err);
 
 enum rpc_item_type {
     RPC_SUBSCRIBE,   /* topic */
