@@ -181,6 +181,25 @@ void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason)
         wake(c);
 }
 
+void ws_conn_hold(struct ws_conn *c)
+{
+    atomic_fetch_add(&c->holds, 1);
+}
+
+void ws_conn_release(struct ws_conn *c)
+{
+    bool post = false;
+
+    if (atomic_fetch_sub(&c->holds, 1) != 1)
+        return;
+    pthread_mutex_lock(&c->lock);
+    if (!c->gone)
+        post = must_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    if (post)
+        wake(c);
+}
+
 static uint64_t get(const _Atomic uint64_t *v)
 {
     return atomic_load_explicit(v, memory_order_relaxed);

@@ -50,6 +50,10 @@ void ws_conn_unref(struct ws_conn *c);
 int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m);
 /* Any thread: sends what replies are queued, then a close frame; deliveries still queued are dropped (counted). */
 void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason);
+/* Any thread: nothing more is read from this client until as many releases as holds. For users that have too much of
+ * its work under way; the message being read may still come. */
+void ws_conn_hold(struct ws_conn *c);
+void ws_conn_release(struct ws_conn *c);
 void ws_conn_stats(struct ws_conn *c, struct ws_stats *out);
 
 #endif

@@ -26,7 +26,7 @@ static size_t waiting_replies(struct ws_conn *c)
 
 static bool is_paused(struct ws_conn *c)
 {
-    return waiting_replies(c) > c->cfg.pause_bytes;
+    return atomic_load(&c->holds) > 0 || waiting_replies(c) > c->cfg.pause_bytes;
 }
 
 /* ---- wslay's callbacks ---- */

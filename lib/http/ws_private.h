@@ -43,6 +43,7 @@ struct ws_conn {
     uint16_t close_code;
     char close_reason[WS_REASON_MAX + 1];
     struct http_msg wake;
+    _Atomic int holds;
     _Atomic uint64_t in_msgs, in_bytes, out_msgs, out_bytes;
 
     /* server thread */

@@ -1,0 +1,121 @@
+/* main.c: the gateway program: HTTP, WebSocket and gRPC clients in front, nodes' sidecars behind
+ * Use:     gateway [run] | check-config | --help | --version
+ * Exit:    0 after SIGTERM or SIGINT, 1 for a wrong setting or a port in use, 2 for wrong arguments
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/gateway.h"
+
+static void print_help(FILE *f)
+{
+    fprintf(f, "Usage: gateway [COMMAND]\n\n"
+               "  run            serve clients (the default)\n"
+               "  check-config   read the settings, print them, and exit\n"
+               "  --help         this text\n"
+               "  --version      the version\n\n"
+               "Settings come from the environment:\n\n");
+    gw_config_print_help(f);
+}
+
+/* Every line of the report; false when one of them is fatal. */
+static bool report(const struct settings_report *rep)
+{
+    for (unsigned i = 0; i < rep->count; i++) {
+        if (rep->is_fatal[i])
+            log_error("\"fatal: %s\"", rep->lines[i]);
+        else
+            log_warn("\"%s\"", rep->lines[i]);
+    }
+    return rep->fatal == 0;
+}
+
+static bool load(struct gw_config *cfg)
+{
+    static struct settings_report rep; /* large */
+
+    gw_config_load(cfg, settings_env, NULL, &rep);
+    log_init((enum log_level)cfg->log_level, rep.fatal ? NULL : cfg->cluster_id);
+    return report(&rep);
+}
+
+static int check_config(void)
+{
+    struct gw_config cfg;
+
+    if (!load(&cfg))
+        return 1;
+    gw_config_print(stdout, &cfg);
+    return 0;
+}
+
+/* Blocked before any thread exists, so that every thread inherits it and only our sigwait sees them. */
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int wait_for_end(const sigset_t *set)
+{
+    int sig = 0;
+
+    do {
+        if (sigwait(set, &sig) != 0)
+            sig = 0;
+    } while (sig != SIGTERM && sig != SIGINT);
+    return sig;
+}
+
+static int run(void)
+{
+    struct gw_config cfg;
+    struct gateway *gw;
+    char err[256] = "";
+    sigset_t set;
+    int sig;
+
+    if (!load(&cfg))
+        return 1;
+    block_signals(&set);
+    gw = gateway_start(&cfg, NULL, err);
+    if (!gw) {
+        log_error("\"fatal: %s\"", err);
+        return 1;
+    }
+    log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host, cfg.proxy.port, cfg.grpc.host,
+             cfg.grpc.port, cfg.api.host, cfg.api.port, cfg.n_nodes, CODECAST_VERSION);
+    sig = wait_for_end(&set);
+    log_info("\"shutting down\" signal=%s", strsignal(sig));
+    gateway_stop(gw);
+    gateway_free(gw);
+    log_info("\"bye\"");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "run";
+
+    if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") && strcmp(command, "--version") &&
+                     strcmp(command, "--help") && strcmp(command, "-h"))) {
+        fprintf(stderr, "gateway: unknown arguments, see gateway --help\n");
+        return 2;
+    }
+    if (strcmp(command, "--version") == 0) {
+        printf("gateway %s\n", CODECAST_VERSION);
+        return 0;
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    return strcmp(command, "check-config") == 0 ? check_config() : run();
+}

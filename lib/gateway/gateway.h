@@ -1,0 +1,21 @@
+/* gateway.h: the clients' side of the network: HTTP, WebSocket and gRPC in front, nodes behind
+ * Shape:   a checked configuration and an upstream -> running servers
+ * Owner:   the program's main thread starts, stops and frees it
+ * Errors:  gateway_start: NULL and a sentence in err that names the setting
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "gateway/gw_config.h"
+
+struct gateway;
+
+/* up: taken, also when it fails; NULL: a gRPC pool over cfg's nodes. cfg is copied, its texts are not. */
+struct gateway *gateway_start(const struct gw_config *cfg, struct gw_upstream *up, char err[256]);
+/* Says goodbye to clients, lets what is under way end within drain_ms, stops all threads. */
+void gateway_stop(struct gateway *gw);
+void gateway_free(struct gateway *gw); /* NULL is allowed */
+/* The ports in use, when 0 was asked for by a test. */
+void gateway_ports(const struct gateway *gw, uint16_t *proxy, uint16_t *grpc, uint16_t *api);
+
+#endif

@@ -1,0 +1,44 @@
+/* gw_config.h: the gateway's settings, from the environment
+ * Shape:   variables -> a checked struct; every broken rule is one fatal line naming variable, value and rule
+ * Memory:  texts point at the environment or at the defaults
+ */
+#ifndef GATEWAY_GW_CONFIG_H
+#define GATEWAY_GW_CONFIG_H
+
+#include <sched.h>
+
+#include "base/settings.h"
+#include "gateway/gw_upstream.h"
+#include "http/ws_conn.h"
+
+struct gw_config {
+    const char *cluster_id;
+    struct setting_listen proxy, grpc, api;
+    const char *p2p_nodes;
+    double threshold;
+    int log_level;
+    bool enable_auth;
+    const char *auth0_domain, *auth0_audience, *cors_origins, *country, *country_iso;
+    uint32_t max_message_bytes; /* 0: learned from the nodes */
+    uint32_t http_threads, grpc_threads;
+    uint32_t client_queue_bytes;
+    int client_policy; /* enum ws_policy */
+    uint32_t max_clients, max_connections;
+    uint32_t request_timeout_s, drain_ms;
+
+    /* derived */
+    char nodes[GW_NODES_MAX][128];
+    unsigned n_nodes;
+    const cpu_set_t *cpus; /* set by the program; NULL: any */
+};
+
+/* What a payload may have while neither the setting nor a node says less. */
+#define GW_MESSAGE_CEILING (32u << 20)
+
+/* Returns the number of fatal lines. */
+unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep);
+void gw_config_print_help(FILE *f);
+/* "name=value" lines; secrets are not among the settings. */
+void gw_config_print(FILE *f, const struct gw_config *c);
+
+#endif

@@ -1,0 +1,84 @@
+/* gw_impl.h: the gateway's inside (inside the room only)
+ * Locks:   registry.lock before a pool's lock; publishes.lock and the tracer's stand alone. None is held over a callback
+ */
+#ifndef GATEWAY_GW_IMPL_H
+#define GATEWAY_GW_IMPL_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/machine.h"
+#include "base/rng.h"
+#include "gateway/gateway.h"
+#include "gateway/gw_publish.h"
+#include "gateway/gw_registry.h"
+#include "gateway/gw_seen.h"
+#include "gateway/gw_tracer.h"
+#include "http/http_metrics.h"
+#include "http/http_req.h"
+#include "http/http_server.h"
+#include "rpc/rpc_server.h"
+
+struct gw_counters {
+    _Atomic uint64_t published, deduplicated, publish_errors[GW_E_COUNT];
+    _Atomic uint64_t published_bytes, incoming, incoming_bytes, incoming_duplicates, incoming_bad;
+    _Atomic uint64_t ws_dropped, ws_dropped_bytes, grpc_dropped, ws_clients, grpc_clients;
+};
+
+struct gateway {
+    struct gw_config cfg;
+    struct gw_upstream *up;
+    struct gw_registry registry;
+    struct gw_publishes publishes;
+    struct gw_seen seen; /* under publishes.lock */
+    struct gw_tracer tracer;
+    struct gw_counters count;
+    struct metrics_hist sizes, delays;
+    _Atomic uint64_t node_received[GW_NODES_MAX], last_first_seen_ms, last_seen_nodes;
+    struct http_routes routes, api_routes;
+    struct http_server *http, *api;
+    struct rpc_server *grpc;
+    struct rpc_method grpc_methods[5];
+    struct rpc_service grpc_services[2];
+    pthread_t ticker;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake;
+    bool stopping, has_ticker;
+    struct machine machine;
+    uint64_t machine_ns;
+    struct rng rng;
+};
+
+uint64_t gw_now_ns(void);
+/* The largest payload accepted now. */
+uint64_t gw_max_message_bytes(struct gateway *gw);
+/* What a request with a payload in base64 may have in bytes, whatever the nodes say later. */
+size_t gw_text_ceiling(const struct gateway *gw);
+/* "message too large: N bytes, at most M" and the like: the sentence for a client. */
+void gw_result_text(struct gateway *gw, const struct gw_result *r, char *out, size_t cap);
+/* Machine figures, read at most once a second. */
+void gw_machine(struct gateway *gw, struct machine *out);
+/* n random bytes. */
+void gw_random(struct gateway *gw, void *out, size_t n);
+
+/* gw_rest.c, gw_ws.c, gw_status.c, gw_session.c, gw_metrics.c, gw_grpc.c */
+int gw_rest_routes(struct gateway *gw);
+int gw_status_routes(struct gateway *gw);
+int gw_session_routes(struct gateway *gw);
+void gw_ws_handler(struct http_req *q, void *user);
+void gw_metrics_handler(struct http_req *q, void *user);
+void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes, unsigned *n);
+void gw_session_times(char expires[32], char refresh[32]);
+int gw_grpc_add(struct gateway *gw);
+
+static inline void gw_count(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+}
+
+static inline uint64_t gw_read(const _Atomic uint64_t *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,379 @@
+/* gw_registry.c: clients, what they subscribed to, and where they are connected */
+#include "gateway/gw_registry.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
+
+struct gw_topic {
+    struct list subs;
+    unsigned n_subs;
+    size_t len;
+    uint8_t name[];
+};
+
+struct gw_sub {
+    struct list of_topic, of_client;
+    struct gw_topic *topic;
+    struct gw_client *client;
+    double threshold;
+};
+
+struct gw_client {
+    struct list subs, sinks;
+    unsigned n_subs, n_sinks;
+    bool forget_at_once;
+    _Atomic uint64_t touched_ns, published;
+    size_t len;
+    uint8_t id[];
+};
+
+static struct slice client_id(const struct gw_client *c)
+{
+    return slice_of(c->id, c->len);
+}
+
+static struct slice topic_name(const struct gw_topic *t)
+{
+    return slice_of(t->name, t->len);
+}
+
+void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cfg, const uint8_t seed[16])
+{
+    memset(r, 0, sizeof(*r));
+    r->cfg = *cfg;
+    if (!r->cfg.max_clients)
+        r->cfg.max_clients = 100000;
+    if (!r->cfg.max_topics)
+        r->cfg.max_topics = 100000;
+    if (!r->cfg.max_subs_per_client)
+        r->cfg.max_subs_per_client = 10000;
+    if (!r->cfg.idle_ns)
+        r->cfg.idle_ns = 3600ull * 1000000000;
+    pthread_rwlock_init(&r->lock, NULL);
+    map_init(&r->clients, r->cfg.max_clients, seed);
+    map_init(&r->topics, r->cfg.max_topics, seed);
+}
+
+/* ---- under the write lock ---- */
+
+static struct gw_topic *topic_get(struct gw_registry *r, struct slice name)
+{
+    struct gw_topic *t = map_get(&r->topics, name);
+
+    if (t)
+        return t;
+    t = calloc(1, sizeof(*t) + name.len);
+    if (!t)
+        return NULL;
+    list_init(&t->subs);
+    t->len = name.len;
+    memcpy(t->name, name.p, name.len);
+    if (map_put(&r->topics, name, t) < 0) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static struct gw_client *client_get(struct gw_registry *r, struct slice id)
+{
+    struct gw_client *c = map_get(&r->clients, id);
+
+    if (c)
+        return c;
+    c = calloc(1, sizeof(*c) + id.len);
+    if (!c)
+        return NULL;
+    list_init(&c->subs);
+    list_init(&c->sinks);
+    c->len = id.len;
+    memcpy(c->id, id.p, id.len);
+    if (map_put(&r->clients, id, c) < 0) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void topic_drop_if_unused(struct gw_registry *r, struct gw_topic *t)
+{
+    if (t->n_subs)
+        return;
+    map_del(&r->topics, topic_name(t));
+    free(t);
+}
+
+static struct gw_sub *sub_find(const struct gw_client *c, struct slice topic)
+{
+    LIST_EACH(it, (struct list *)&c->subs) {
+        struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
+
+        if (slice_is_equal(topic_name(s->topic), topic))
+            return s;
+    }
+    return NULL;
+}
+
+static void sub_drop(struct gw_registry *r, struct gw_sub *s)
+{
+    struct gw_topic *t = s->topic;
+
+    list_del(&s->of_topic);
+    list_del(&s->of_client);
+    s->client->n_subs--;
+    r->n_subs--;
+    free(s);
+    if (--t->n_subs == 0 && r->cfg.on_topic)
+        r->cfg.on_topic(r->cfg.user, topic_name(t), false);
+    topic_drop_if_unused(r, t);
+}
+
+static void client_drop(struct gw_registry *r, struct gw_client *c)
+{
+    LIST_EACH(it, &c->subs)
+        sub_drop(r, CONTAINER_OF(it, struct gw_sub, of_client));
+    map_del(&r->clients, client_id(c));
+    free(c);
+}
+
+static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topic, double threshold)
+{
+    struct gw_topic *t = topic_get(r, topic);
+    struct gw_sub *s = t ? calloc(1, sizeof(*s)) : NULL;
+
+    if (!s || c->n_subs >= r->cfg.max_subs_per_client) {
+        free(s);
+        if (t)
+            topic_drop_if_unused(r, t);
+        return -GW_E_FULL;
+    }
+    s->topic = t;
+    s->client = c;
+    s->threshold = threshold;
+    list_push_back(&t->subs, &s->of_topic);
+    list_push_back(&c->subs, &s->of_client);
+    c->n_subs++;
+    r->n_subs++;
+    if (t->n_subs++ == 0 && r->cfg.on_topic)
+        r->cfg.on_topic(r->cfg.user, topic, true);
+    return 0;
+}
+
+/* ---- any thread ---- */
+
+void gw_registry_fini(struct gw_registry *r)
+{
+    struct gw_client *c;
+    size_t it = 0;
+
+    r->cfg.on_topic = NULL;
+    while ((c = map_next(&r->clients, &it, NULL))) {
+        LIST_EACH(s, &c->subs)
+            sub_drop(r, CONTAINER_OF(s, struct gw_sub, of_client));
+        free(c);
+    }
+    map_fini(&r->clients);
+    map_fini(&r->topics);
+    pthread_rwlock_destroy(&r->lock);
+}
+
+int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold, uint64_t now)
+{
+    struct gw_client *c;
+    struct gw_sub *s;
+    int rc = 0;
+
+    pthread_rwlock_wrlock(&r->lock);
+    c = client_get(r, client);
+    s = c ? sub_find(c, topic) : NULL;
+    if (!c)
+        rc = -GW_E_FULL;
+    else if (s)
+        s->threshold = threshold;
+    else
+        rc = sub_add(r, c, topic, threshold);
+    if (c)
+        c->touched_ns = now;
+    pthread_rwlock_unlock(&r->lock);
+    return rc;
+}
+
+void gw_registry_unsubscribe(struct gw_registry *r, struct slice client, struct slice topic, uint64_t now)
+{
+    struct gw_client *c;
+    struct gw_sub *s;
+
+    pthread_rwlock_wrlock(&r->lock);
+    c = map_get(&r->clients, client);
+    s = c ? sub_find(c, topic) : NULL;
+    if (s)
+        sub_drop(r, s);
+    if (c)
+        c->touched_ns = now;
+    pthread_rwlock_unlock(&r->lock);
+}
+
+bool gw_registry_has_topic(struct gw_registry *r, struct slice topic)
+{
+    bool has;
+
+    pthread_rwlock_rdlock(&r->lock);
+    has = map_get(&r->topics, topic) != NULL;
+    pthread_rwlock_unlock(&r->lock);
+    return has;
+}
+
+int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once, uint64_t now)
+{
+    struct gw_client *c;
+
+    pthread_rwlock_wrlock(&r->lock);
+    c = client_get(r, client);
+    if (c) {
+        s->client = c;
+        list_push_back(&c->sinks, &s->link);
+        c->n_sinks++;
+        c->forget_at_once = forget_at_once;
+        c->touched_ns = now;
+        atomic_fetch_add_explicit(&r->sinks, 1, memory_order_relaxed);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return c ? 0 : -GW_E_FULL;
+}
+
+void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
+{
+    pthread_rwlock_wrlock(&r->lock);
+    if (s->client) {
+        struct gw_client *c = s->client;
+
+        list_del(&s->link);
+        s->client = NULL;
+        c->touched_ns = now;
+        atomic_fetch_sub_explicit(&r->sinks, 1, memory_order_relaxed);
+        if (--c->n_sinks == 0 && (c->forget_at_once || c->n_subs == 0))
+            client_drop(r, c);
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now)
+{
+    struct gw_client *c;
+
+    pthread_rwlock_rdlock(&r->lock);
+    c = map_get(&r->clients, client);
+    if (c) {
+        atomic_fetch_add_explicit(&c->published, 1, memory_order_relaxed);
+        atomic_store_explicit(&c->touched_ns, now, memory_order_relaxed);
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+/* How many of total nodes make up the share. */
+static unsigned nodes_needed(double threshold, unsigned total)
+{
+    double n = ceil(threshold * total - 1e-9);
+
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+static unsigned deliver_to(struct gw_client *c, struct gw_delivery *d)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &c->sinks) {
+        struct gw_sink *s = CONTAINER_OF(it, struct gw_sink, link);
+
+        s->deliver(s, d);
+        n++;
+    }
+    return n;
+}
+
+unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned total, struct gw_delivery *d)
+{
+    struct gw_topic *t;
+    unsigned n = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    t = map_get(&r->topics, d->topic);
+    if (t)
+        LIST_EACH(it, &t->subs) {
+            struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_topic);
+
+            if (nodes_needed(s->threshold, total) == seen)
+                n += deliver_to(s->client, d);
+        }
+    pthread_rwlock_unlock(&r->lock);
+    atomic_fetch_add_explicit(&r->deliveries, n, memory_order_relaxed);
+    return n;
+}
+
+void gw_registry_expire(struct gw_registry *r, uint64_t now)
+{
+    struct gw_client *gone[EXPIRE_BATCH], *c;
+    unsigned n = 0;
+    size_t it = 0;
+
+    pthread_rwlock_wrlock(&r->lock);
+    while (n < EXPIRE_BATCH && (c = map_next(&r->clients, &it, NULL)))
+        if (c->n_sinks == 0 && now - c->touched_ns >= r->cfg.idle_ns)
+            gone[n++] = c;
+    while (n)
+        client_drop(r, gone[--n]);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void gw_registry_each_topic(struct gw_registry *r, void (*each)(void *user, struct slice topic, unsigned subs), void *user)
+{
+    struct gw_topic *t;
+    size_t it = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    while ((t = map_next(&r->topics, &it, NULL)))
+        each(user, topic_name(t), t->n_subs);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client, void (*each)(void *user, struct slice topic),
+                                   void *user)
+{
+    struct gw_client *c;
+    unsigned n = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    c = map_get(&r->clients, client);
+    if (c)
+        LIST_EACH(it, &c->subs) {
+            each(user, topic_name(CONTAINER_OF(it, struct gw_sub, of_client)->topic));
+            n++;
+        }
+    pthread_rwlock_unlock(&r->lock);
+    return n;
+}
+
+void gw_registry_each_client(struct gw_registry *r,
+                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks), void *user)
+{
+    struct gw_client *c;
+    size_t it = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    while ((c = map_next(&r->clients, &it, NULL)))
+        each(user, client_id(c), atomic_load_explicit(&c->published, memory_order_relaxed), c->n_sinks);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void gw_registry_counts(struct gw_registry *r, struct gw_registry_counts *out)
+{
+    pthread_rwlock_rdlock(&r->lock);
+    *out = (struct gw_registry_counts){.clients = (uint32_t)r->clients.count,
+                                       .topics = (uint32_t)r->topics.count,
+                                       .subs = r->n_subs,
+                                       .sinks = atomic_load_explicit(&r->sinks, memory_order_relaxed),
+                                       .deliveries = atomic_load_explicit(&r->deliveries, memory_order_relaxed)};
+    pthread_rwlock_unlock(&r->lock);
+}

@@ -1,0 +1,173 @@
+/* gw_status.c: health, version, nodes, tracer: what monitoring asks for */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/gw_impl.h"
+
+#ifndef CODECAST_COMMIT
+#define CODECAST_COMMIT "unknown"
+#endif
+
+static unsigned get_nodes(struct gateway *gw, struct gw_node_info **out)
+{
+    *out = calloc(GW_NODES_MAX, sizeof(**out));
+    return *out ? gw->up->ops->nodes(gw->up, *out, GW_NODES_MAX) : 0;
+}
+
+static unsigned count_healthy(const struct gw_node_info *nodes, unsigned n)
+{
+    unsigned healthy = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        healthy += nodes[i].is_healthy;
+    return healthy;
+}
+
+static json_t *percent(double v)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%.2f", v);
+    return json_string(text);
+}
+
+/* ok with all nodes, degraded with some, 503 with none. */
+static void get_health(struct http_req *q, void *user)
+{
+    struct gateway *gw = user;
+    struct gw_node_info *nodes;
+    unsigned n = get_nodes(gw, &nodes), healthy = count_healthy(nodes, n);
+    struct machine m;
+
+    gw_machine(gw, &m);
+    http_req_reply(q, http_reply_json(healthy ? 200 : 503,
+                                      json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:i,s:i}", "country", gw->cfg.country, "country_iso",
+                                                gw->cfg.country_iso, "cpu_used", percent(m.cpu_used), "disk_used",
+                                                percent(m.disk_used), "memory_used", percent(m.memory_used), "status",
+                                                healthy == n ? "ok" : healthy ? "degraded" : "unavailable", "nodes", (int)n,
+                                                "healthy_nodes", (int)healthy)));
+    free(nodes);
+}
+
+static void get_version(struct http_req *q, void *user)
+{
+    (void)user;
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s}", "version", CODECAST_VERSION, "commit_hash", CODECAST_COMMIT)));
+}
+
+static void get_node_countries(struct http_req *q, void *user)
+{
+    json_t *countries = json_object(), *isos = json_object();
+    struct gw_node_info *nodes;
+    unsigned n = get_nodes(user, &nodes);
+
+    for (unsigned i = 0; i < n; i++) {
+        json_object_set_new(countries, nodes[i].target, json_string(nodes[i].country));
+        json_object_set_new(isos, nodes[i].target, json_string(nodes[i].country_iso));
+    }
+    free(nodes);
+    http_req_reply(q, http_reply_json(200, json_pack("{s:i,s:o,s:o}", "count", (int)n, "countries", countries, "country_isos", isos)));
+}
+
+/* "10s", "500ms", "1m", "2h", or seconds. False: none of these. */
+static bool parse_window(struct slice s, uint64_t *ns)
+{
+    char text[32], *unit;
+    double v;
+
+    if (s.len == 0 || s.len >= sizeof(text))
+        return false;
+    memcpy(text, s.p, s.len);
+    text[s.len] = 0;
+    v = strtod(text, &unit);
+    if (unit == text || !(v >= 0 && v <= 1e6))
+        return false;
+    if (!*unit || strcmp(unit, "s") == 0)
+        v *= 1e9;
+    else if (strcmp(unit, "ms") == 0)
+        v *= 1e6;
+    else if (strcmp(unit, "m") == 0)
+        v *= 60e9;
+    else if (strcmp(unit, "h") == 0)
+        v *= 3600e9;
+    else
+        return false;
+    *ns = (uint64_t)v;
+    return true;
+}
+
+static void get_tracer(struct http_req *q, void *user)
+{
+    struct gateway *gw = user;
+    struct gw_node_info *nodes;
+    uint64_t window = 0;
+    struct slice s;
+    unsigned n;
+
+    if (http_req_query(q, "window", &s) && !parse_window(s, &window)) {
+        http_req_reply(q, http_reply_error(400, "window must be a duration such as 10s"));
+        return;
+    }
+    n = get_nodes(gw, &nodes);
+    http_req_reply(q, http_reply_json(200, gw_tracer_snapshot(&gw->tracer, nodes, n, window, gw_now_ns())));
+    free(nodes);
+}
+
+static void get_tracer_reset(struct http_req *q, void *user)
+{
+    struct gateway *gw = user;
+
+    gw_tracer_reset(&gw->tracer);
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s}", "status", "reset")));
+}
+
+static void add_topic(void *user, struct slice topic, unsigned subs)
+{
+    (void)subs;
+    json_array_append_new(user, json_stringn((const char *)topic.p, topic.len));
+}
+
+/* The node's shape, for monitoring that asks nodes and gateways alike. */
+static void get_node_state(struct http_req *q, void *user)
+{
+    struct gateway *gw = user;
+    json_t *peers = json_array(), *topics = json_array();
+    struct gw_node_info *nodes;
+    unsigned n = get_nodes(gw, &nodes);
+
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].is_healthy)
+            json_array_append_new(peers, json_string(nodes[i].p2p_address[0] ? nodes[i].p2p_address : nodes[i].target));
+    free(nodes);
+    gw_registry_each_topic(&gw->registry, add_topic, topics);
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s,s:s,s:[],s:o,s:o}", "pub_key", "", "country", gw->cfg.country,
+                                                     "country_iso", gw->cfg.country_iso, "addresses", "peers", peers, "topics",
+                                                     topics)));
+}
+
+static int add(struct http_routes *t, struct http_route *routes, unsigned n)
+{
+    static const char *const families[] = {"", "/api", "/api/v1", NULL};
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        rc = http_routes_add(t, &routes[i], families);
+    return rc;
+}
+
+int gw_status_routes(struct gateway *gw)
+{
+    struct http_route common[] = {{"GET", "/health", get_health, gw, false},
+                                  {"GET", "/version", get_version, gw, false},
+                                  {"GET", "/node-state", get_node_state, gw, false},
+                                  {"GET", "/node-countries", get_node_countries, gw, false},
+                                  {"GET", "/metrics", gw_metrics_handler, gw, false}};
+    struct http_route clients[] = {{"GET", "/tracer/stream", get_tracer, gw, false},
+                                   {"GET", "/tracer/reset", get_tracer_reset, gw, false},
+                                   {"POST", "/tracer/reset", get_tracer_reset, gw, false}};
+    int rc = add(&gw->routes, common, 5);
+
+    if (!rc)
+        rc = add(&gw->routes, clients, 3);
+    return rc ? rc : add(&gw->api_routes, common, 5);
+}

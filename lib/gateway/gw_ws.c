@@ -1,0 +1,338 @@
+/* gw_ws.c: WebSocket clients: deliveries out, subscribe, unsubscribe and publish frames in
+ * Owner:   a session is counted: the connection holds one reference, every publish under way another
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "gateway/gw_impl.h"
+#include "gateway/gw_order.h"
+#include "http/http_json.h"
+
+#define ID_MAX          160         /* bytes of a frame's "id", as written */
+#define UNDER_WAY_BYTES (8u << 20)  /* published and not answered yet: above this the client is not read */
+#define UNDER_WAY_MAX   1024
+
+struct session {
+    _Atomic uint32_t refs;
+    struct gateway *gw;
+    struct ws_conn *conn;
+    struct gw_sink sink;
+    struct gw_name client;
+    bool is_named; /* the client gave its id */
+    _Atomic uint64_t bytes_under_way;
+    _Atomic uint32_t under_way;
+};
+
+static void session_unref(struct session *s)
+{
+    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    ws_conn_unref(s->conn);
+    free(s);
+}
+
+static void deliver(struct gw_sink *sink, struct gw_delivery *d)
+{
+    struct session *s = CONTAINER_OF(sink, struct session, sink);
+    struct ws_msg *m = gw_delivery_ws(d);
+
+    if (m)
+        ws_conn_send(s->conn, WS_DELIVERY, m);
+}
+
+static void send_text(struct session *s, const char *text, size_t n)
+{
+    struct ws_msg *m = ws_msg_copy(WS_TEXT, slice_of(text, n));
+
+    if (m)
+        ws_conn_send(s->conn, WS_REPLY, m);
+    ws_msg_unref(m);
+}
+
+/* ---- answers to frames ---- */
+
+struct frame_id {
+    char text[ID_MAX]; /* JSON as the client wrote it */
+    size_t len;
+};
+
+static size_t put_id(char *out, const struct frame_id *id)
+{
+    return id->len ? (size_t)sprintf(out, ",\"id\":%.*s", (int)id->len, id->text) : 0;
+}
+
+/* Frames without an id hear only of what went wrong. */
+static void send_error(struct session *s, const struct frame_id *id, const char *why)
+{
+    char text[HTTP_JSON_STR_MAX(256) + ID_MAX + 64];
+    size_t n = (size_t)sprintf(text, "{\"type\":\"error\"");
+
+    n += put_id(text + n, id);
+    n += (size_t)sprintf(text + n, ",\"error\":");
+    n += http_json_quote(text + n, slice_of(why, strnlen(why, 256)));
+    text[n++] = '}';
+    send_text(s, text, n);
+}
+
+static void send_ack(struct session *s, const struct frame_id *id, const char *status, struct slice topic, const char *message_id)
+{
+    char text[HTTP_JSON_STR_MAX(GW_NAME_MAX) + ID_MAX + 256];
+    size_t n = (size_t)sprintf(text, "{\"type\":\"ack\"");
+
+    if (!id->len)
+        return;
+    n += put_id(text + n, id);
+    n += (size_t)sprintf(text + n, ",\"status\":\"%s\"", status);
+    if (topic.len) {
+        n += (size_t)sprintf(text + n, ",\"topic\":");
+        n += http_json_quote(text + n, topic);
+    }
+    if (message_id)
+        n += (size_t)sprintf(text + n, ",\"message_id\":\"%s\"", message_id);
+    text[n++] = '}';
+    send_text(s, text, n);
+}
+
+/* ---- frames ---- */
+
+struct frame {
+    struct session *s;
+    struct frame_id id;
+    size_t bytes;
+    bool holds; /* the client's input, until this is answered */
+};
+
+static bool is_over(const struct session *s)
+{
+    return atomic_load(&s->bytes_under_way) > UNDER_WAY_BYTES || atomic_load(&s->under_way) > UNDER_WAY_MAX;
+}
+
+static void on_published(void *user, const struct gw_result *r)
+{
+    struct frame *f = user;
+    struct session *s = f->s;
+    char text[256];
+
+    if (r->outcome.err) {
+        gw_result_text(s->gw, r, text, sizeof(text));
+        send_error(s, &f->id, text);
+    } else {
+        send_ack(s, &f->id, r->outcome.is_duplicate ? "deduplicated" : "published", r->topic, r->id_hex);
+    }
+    atomic_fetch_sub(&s->bytes_under_way, f->bytes);
+    atomic_fetch_sub(&s->under_way, 1);
+    if (f->holds)
+        ws_conn_release(s->conn);
+    session_unref(s);
+    free(f);
+}
+
+static int frame_publish(struct session *s, struct gw_order *o, const struct frame_id *id)
+{
+    struct frame *f;
+    int rc;
+
+    if (!o->topic.len)
+        return -GW_E_TOPIC;
+    rc = gw_order_payload(o, s->gw);
+    if (rc)
+        return rc;
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        return -GW_E_NOMEM;
+    f->s = s;
+    f->id = *id;
+    f->bytes = rpc_msg_len(o->payload);
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    atomic_fetch_add(&s->bytes_under_way, f->bytes);
+    atomic_fetch_add(&s->under_way, 1);
+    f->holds = is_over(s);
+    if (f->holds)
+        ws_conn_hold(s->conn);
+    gw_registry_published(&s->gw->registry, gw_name_slice(&s->client), gw_now_ns());
+    gw_publish_start(s->gw, gw_name_slice(&o->topic), o->payload, on_published, f);
+    return 0;
+}
+
+struct subscription {
+    struct session *s;
+    double threshold;
+};
+
+static int subscribe_one(void *user, struct slice topic)
+{
+    struct subscription *x = user;
+
+    return gw_registry_subscribe(&x->s->gw->registry, gw_name_slice(&x->s->client), topic, x->threshold, gw_now_ns());
+}
+
+static int unsubscribe_one(void *user, struct slice topic)
+{
+    struct subscription *x = user;
+
+    gw_registry_unsubscribe(&x->s->gw->registry, gw_name_slice(&x->s->client), topic, gw_now_ns());
+    return 0;
+}
+
+static int frame_subscription(struct session *s, struct gw_order *o, const struct frame_id *id, bool is_on)
+{
+    struct subscription x = {.s = s, .threshold = s->gw->cfg.threshold};
+    int rc = gw_order_threshold(o, &x.threshold);
+
+    if (!rc)
+        rc = gw_order_topics(o, is_on ? subscribe_one : unsubscribe_one, &x);
+    if (!rc)
+        send_ack(s, id, is_on ? "subscribed" : "unsubscribed", gw_name_slice(&o->topic), NULL);
+    return rc;
+}
+
+/* A socket opened without client_id takes the first one that a frame names. */
+static int take_name(struct session *s, const struct gw_order *o)
+{
+    uint64_t now = gw_now_ns();
+
+    if (s->is_named || !o->client.len)
+        return 0;
+    gw_registry_detach(&s->gw->registry, &s->sink, now);
+    s->client = o->client;
+    s->is_named = true;
+    return gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, false, now);
+}
+
+static int run_frame(struct session *s, struct gw_order *o, const struct frame_id *id)
+{
+    struct slice type = o->v[O_TYPE].type == FLAT_STRING ? o->v[O_TYPE].raw : (struct slice){0};
+    int rc = take_name(s, o);
+
+    if (rc)
+        return rc;
+    if (slice_is_equal(type, SLICE_LIT("publish")))
+        return frame_publish(s, o, id);
+    if (slice_is_equal(type, SLICE_LIT("subscribe")))
+        return frame_subscription(s, o, id, true);
+    if (slice_is_equal(type, SLICE_LIT("unsubscribe")))
+        return frame_subscription(s, o, id, false);
+    if (slice_is_equal(type, SLICE_LIT("ping"))) {
+        send_ack(s, id, "pong", (struct slice){0}, NULL);
+        return 0;
+    }
+    return -GW_E_TYPE;
+}
+
+/* Strings keep their quotes. Objects, arrays and endless ids are not echoed. */
+static void read_id(struct frame_id *id, const struct flat_value *v)
+{
+    id->len = 0;
+    if (v->type == FLAT_STRING && v->raw.len + 2 <= sizeof(id->text)) {
+        id->text[0] = '"';
+        memcpy(id->text + 1, v->raw.p, v->raw.len);
+        id->text[v->raw.len + 1] = '"';
+        id->len = v->raw.len + 2;
+    } else if ((v->type == FLAT_NUMBER || v->type == FLAT_TRUE || v->type == FLAT_FALSE) && v->raw.len <= sizeof(id->text)) {
+        memcpy(id->text, v->raw.p, v->raw.len);
+        id->len = v->raw.len;
+    }
+}
+
+static void on_message(struct ws_conn *c, void *user, enum ws_opcode op, struct slice msg)
+{
+    struct session *s = user;
+    struct frame_id id = {.len = 0};
+    struct gw_order o;
+    int rc;
+
+    (void)op;
+    (void)c;
+    rc = gw_order_read(&o, msg);
+    if (rc != -GW_E_JSON)
+        read_id(&id, &o.v[O_ID]);
+    if (!rc)
+        rc = run_frame(s, &o, &id);
+    if (rc) {
+        struct gw_result r = {.outcome = {.err = -rc}};
+        char text[256];
+
+        gw_result_text(s->gw, &r, text, sizeof(text));
+        send_error(s, &id, text);
+    }
+    gw_order_fini(&o);
+}
+
+/* ---- the connection ---- */
+
+static void on_open(struct ws_conn *c, void *user)
+{
+    struct session *s = user;
+
+    (void)c;
+    gw_count(&s->gw->count.ws_clients, 1);
+    if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) < 0)
+        ws_conn_close(s->conn, 1013, gw_err_text(GW_E_FULL));
+    log_debug("\"WebSocket client connected\" client=%.*s", (int)s->client.len, s->client.text);
+}
+
+static void on_close(struct ws_conn *c, void *user, uint16_t code)
+{
+    struct session *s = user;
+    struct ws_stats st;
+
+    gw_registry_detach(&s->gw->registry, &s->sink, gw_now_ns());
+    ws_conn_stats(c, &st);
+    gw_count(&s->gw->count.ws_dropped, st.dropped_msgs);
+    gw_count(&s->gw->count.ws_dropped_bytes, st.dropped_bytes);
+    log_debug("\"WebSocket client gone\" client=%.*s code=%u dropped=%llu", (int)s->client.len, s->client.text, code,
+              (unsigned long long)st.dropped_msgs);
+    session_unref(s);
+}
+
+static void name_session(struct session *s, struct http_req *q, int *err)
+{
+    uint8_t random[8];
+    char hex[17];
+    struct slice id;
+
+    *err = 0;
+    if (http_req_query(q, "client_id", &id) && id.len) {
+        *err = gw_name_set(&s->client, id, GW_E_CLIENT_LONG, GW_E_CLIENT);
+        s->is_named = true;
+        return;
+    }
+    gw_random(s->gw, random, sizeof(random));
+    hex_encode(hex, slice_of(random, sizeof(random)));
+    s->client.len = (size_t)snprintf(s->client.text, sizeof(s->client.text), "anonymous-%s", hex);
+}
+
+static struct ws_config ws_config_of(const struct gateway *gw)
+{
+    return (struct ws_config){.max_message_bytes = gw_text_ceiling(gw),
+                              .out_max_bytes = gw->cfg.client_queue_bytes,
+                              .policy = (enum ws_policy)gw->cfg.client_policy,
+                              .on_open = on_open,
+                              .on_message = on_message,
+                              .on_close = on_close};
+}
+
+void gw_ws_handler(struct http_req *q, void *user)
+{
+    struct gateway *gw = user;
+    struct ws_config cfg = ws_config_of(gw);
+    struct session *s = calloc(1, sizeof(*s));
+    int err = -GW_E_NOMEM;
+
+    if (s) {
+        s->gw = gw;
+        atomic_init(&s->refs, 1);
+        s->sink.deliver = deliver;
+        name_session(s, q, &err);
+    }
+    if (err) {
+        http_req_reply(q, http_reply_error(gw_err_http(err), "%s", gw_err_text(err)));
+        free(s);
+        return;
+    }
+    s->conn = ws_upgrade(q, &cfg, s, NULL);
+    if (!s->conn)
+        free(s); /* refused, and answered */
+}
