@@ -144,7 +144,6 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
         pthread_mutex_unlock(&gw->publishes.lock);
     }
     if (v == START) {
-        gw_tracer_published(&gw->tracer, p->topic, id, rpc_msg_len(payload), p->start_ns);
         gw->up->ops->publish(gw->up, p);
     } else if (v != JOINED) {
         free(w);
@@ -173,6 +172,8 @@ void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o)
     }
     w = p->waiters;
     pthread_mutex_unlock(&gw->publishes.lock);
+    if (!o->err)
+        gw_tracer_published(&gw->tracer, p->topic, p->id, rpc_msg_len(p->payload), p->start_ns);
     others.is_duplicate |= !others.err;
     while (w) {
         struct gw_waiter *next = w->next;
