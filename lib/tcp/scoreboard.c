@@ -201,17 +201,17 @@ static void mark_lost(struct scoreboard *sb, struct sb_record *r, struct sb_news
     news->lost_bytes += r->len;
 }
 
-/* RFC 6675 IsLost turned round: the sequence number below which everything not SACKed is lost, because three
- * separate ranges, or more than two segments' bytes, are SACKed at or above it. */
+/* RFC 6675 IsLost turned round: the highest sequence number at or above which three separate ranges, or more than
+ * two segments' bytes, are SACKed: everything not SACKed below it is lost. */
 static bool lost_below(const struct scoreboard *sb, uint32_t mss, uint32_t *limit)
 {
-    uint32_t bytes = 0, ranges = 0;
+    uint32_t bytes = 0, ranges = 0, enough = (SB_DUP_THRESH - 1) * mss + 1;
 
     for (uint32_t i = sb->sacked.count; i-- > 0;) {
         bytes += sb->sacked.r[i].hi - sb->sacked.r[i].lo;
         ranges++;
-        *limit = sb->sacked.r[i].lo;
-        if (ranges >= SB_DUP_THRESH || bytes > (SB_DUP_THRESH - 1) * mss)
+        *limit = sb->sacked.r[i].lo + (bytes > enough ? bytes - enough : 0);
+        if (ranges >= SB_DUP_THRESH || bytes >= enough)
             return true;
     }
     return false;

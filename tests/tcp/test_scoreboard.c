@@ -1,0 +1,301 @@
+/* test_scoreboard.c: what was sent, what is lost, what goes again */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "tcp/scoreboard.h"
+
+#define MSS 1000
+
+static void board(struct scoreboard *sb, uint32_t packets, uint32_t first)
+{
+    sb_init(sb, first);
+    assert_int_equal(sb_reserve(sb, packets), 0);
+    sb_sent(sb, packets * MSS, MSS, 5);
+}
+
+/* Every counter recounted from the records. */
+static void check(const struct scoreboard *sb)
+{
+    uint32_t sacked = 0, lost = 0, seq = sb->una;
+
+    for (uint32_t i = sb->head; i != sb->tail; i++) {
+        const struct sb_record *r = &sb->ring[i & (sb->cap - 1)];
+        assert_true(r->seq == seq && r->len > 0);
+        seq += r->len;
+        if (r->flags & SB_SACKED)
+            sacked += r->len;
+        else if ((r->flags & SB_LOST) && !(r->flags & SB_RTX))
+            lost += r->len;
+    }
+    assert_true(seq == sb->nxt);
+    assert_int_equal(sb->sacked_bytes, sacked);
+    assert_int_equal(sb->lost_bytes, lost);
+    assert_true(sb_pipe(sb) <= sb_flight(sb));
+}
+
+static void test_scoreboard_finds_loss_after_three_ranges_or_enough_bytes(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+
+    (void)state;
+    board(&sb, 10, 1000);
+    sb_sack(&sb, 3000, 4000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_bytes, 0);
+    sb_sack(&sb, 4000, 5000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_bytes, 0); /* two segments: not more than DupThresh - 1 */
+    sb_sack(&sb, 5000, 6000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_bytes, 2 * MSS); /* 1000 and 2000 */
+    assert_int_equal(n.delivered_bytes, 3 * MSS);
+    assert_int_equal(sb_pipe(&sb), 5 * MSS);
+    check(&sb);
+    sb_fini(&sb);
+
+    board(&sb, 10, 0);
+    n = (struct sb_news){0};
+    for (uint32_t at = 1000; at <= 5000; at += 2000) { /* three islands of 300 bytes: no whole record, yet ranges */
+        sb_sack(&sb, at, at + 300, &n);
+        sb_detect(&sb, MSS, &n);
+    }
+    assert_int_equal(n.delivered_bytes, 0);
+    assert_int_equal(n.lost_bytes, MSS);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_gives_runs_to_send_again(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 10, 0);
+    sb_sack(&sb, 4000, 5000, &n);
+    sb_sack(&sb, 6000, 10000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_bytes, 5 * MSS);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 3000, &seq), 3000);
+    assert_int_equal(seq, 0);
+    sb_retransmitted(&sb, 0, 3000, 9);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 3000, &seq), 1000); /* up to the SACKed one */
+    assert_int_equal(seq, 3000);
+    sb_retransmitted(&sb, 3000, 1000, 9);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 0, &seq), 1000); /* at least one */
+    assert_int_equal(seq, 5000);
+    sb_retransmitted(&sb, 5000, 1000, 9);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 3000, &seq), 0);
+    assert_int_equal(sb_pipe(&sb), 5 * MSS);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_finds_retransmissions_lost_again(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 6, 0);
+    sb_sack(&sb, 1000, 6000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
+    sb_retransmitted(&sb, 0, 1000, 9);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_again, 0);
+    /* Three packets sent after it arrive, it does not. */
+    assert_int_equal(sb_reserve(&sb, 3), 0);
+    sb_sent(&sb, 3000, MSS, 10);
+    sb_sack(&sb, 6000, 8000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_again, 0);
+    sb_sack(&sb, 8000, 9000, &n); /* though all of them are one range with what was SACKed before */
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_again, 1);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
+    assert_int_equal(seq, 0);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_samples_only_what_was_sent_once(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 2, 0); /* at 5 */
+    sb_mark_head_lost(&sb);
+    assert_int_equal(sb_next_rtx(&sb, MSS, MSS, &seq), MSS);
+    sb_retransmitted(&sb, seq, MSS, 50);
+    sb_ack(&sb, 1000, &n);
+    assert_true(n.sent_ns == 0 && n.acked_rtx);
+    n = (struct sb_news){0};
+    sb_ack(&sb, 2000, &n);
+    assert_true(n.sent_ns == 5 && !n.acked_rtx);
+    assert_int_equal(sb_flight(&sb), 0);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_forgets_sacks_of_a_reneging_peer(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 5, 0);
+    sb_sack(&sb, 2000, 5000, &n);
+    assert_false(sb_mark_all_lost(&sb)); /* not reneged: keeps them */
+    assert_int_equal(sb.lost_bytes, 2000);
+    check(&sb);
+    sb_ack(&sb, 2000, &n); /* acknowledges up to the SACKed range, not beyond */
+    assert_true(sb_mark_all_lost(&sb));
+    assert_int_equal(sb.lost_bytes, 3000);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 3000);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_ignores_sacks_of_the_impossible(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+
+    (void)state;
+    board(&sb, 5, 1000);
+    sb_sack(&sb, 5000, 7000, &n);             /* beyond what was sent */
+    sb_sack(&sb, 4000, 3000, &n);             /* backwards */
+    sb_sack(&sb, 3000, 3000, &n);             /* empty */
+    sb_sack(&sb, 0, 1000, &n);                /* below */
+    sb_sack(&sb, 1000 + (1u << 31), 2000, &n); /* half the space away */
+    assert_int_equal(n.delivered_bytes, 0);
+    assert_int_equal(sb.sacked.count, 0);
+    sb_sack(&sb, 500, 2000, &n); /* reaches below: the part inside counts */
+    assert_int_equal(n.delivered_bytes, 1000);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_is_cut_anew_for_a_smaller_packet(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 4, 0);
+    sb_sack(&sb, 1000, 2000, &n);
+    assert_int_equal(sb_resegment(&sb, 400), 0);
+    check(&sb);
+    assert_int_equal(sb.tail - sb.head, 12);
+    sb_mark_all_lost(&sb);
+    check(&sb);
+    assert_int_equal(sb_next_rtx(&sb, 400, 400, &seq), 400);
+    sb_fini(&sb);
+}
+
+static void test_scoreboard_marks_what_never_left(void **state)
+{
+    struct scoreboard sb;
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 4, 0);
+    sb_unsent(&sb, 2000, 2000);
+    assert_int_equal(sb_pipe(&sb), 2000);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 2000);
+    assert_int_equal(seq, 2000);
+    sb_retransmitted(&sb, 2000, 2000, 7);
+    sb_unsent(&sb, 2000, 1000);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
+    check(&sb);
+    sb_fini(&sb);
+}
+
+static void random_turn(struct scoreboard *sb, struct rng *r, uint64_t now)
+{
+    struct sb_news n = {0};
+    uint32_t seq, len, flight = sb_flight(sb);
+
+    switch (rng_below(r, 7)) {
+    case 0:
+    case 1:
+        len = 1 + (uint32_t)rng_below(r, 8 * MSS);
+        assert_int_equal(sb_reserve(sb, len / MSS + 1), 0);
+        sb_sent(sb, len, MSS, now);
+        break;
+    case 2:
+        if (flight)
+            sb_ack(sb, sb->una + 1 + (uint32_t)rng_below(r, rng_below(r, 4) ? (flight < 3000 ? flight : 3000) : flight), &n);
+        break;
+    case 3:
+    case 4:
+        seq = sb->una - 100 + (uint32_t)rng_below(r, flight + 200);
+        sb_sack(sb, seq, seq + 1 + (uint32_t)rng_below(r, 4 * MSS), &n);
+        sb_detect(sb, MSS, &n);
+        break;
+    case 5:
+        if ((len = sb_next_rtx(sb, MSS, (uint32_t)rng_below(r, 5 * MSS), &seq)))
+            sb_retransmitted(sb, seq, len, now);
+        else
+            assert_int_equal(sb->lost_bytes, 0);
+        break;
+    default:
+        switch (rng_below(r, 12)) {
+        case 0: sb_mark_all_lost(sb); break;
+        case 1: sb_mark_head_lost(sb); break;
+        case 2: sb_unmark_lost(sb); break;
+        case 3: sb_unsent(sb, sb->una + (uint32_t)rng_below(r, flight + 1), 1500); break;
+        default: break;
+        }
+    }
+}
+
+static void test_scoreboard_counts_right_whatever_happens(void **state)
+{
+    struct rng r;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct scoreboard sb;
+        rng_init_seeded(&r, seed);
+        sb_init(&sb, seed % 2 ? 0xffffe000u : 5);
+        for (uint64_t k = 0; k < 400; k++) {
+            random_turn(&sb, &r, k + 1);
+            check(&sb);
+        }
+        /* All that is lost comes up to be sent again: nothing is forgotten. */
+        uint32_t seq, len;
+        sb_mark_all_lost(&sb);
+        while ((len = sb_next_rtx(&sb, MSS, 3 * MSS, &seq)))
+            sb_retransmitted(&sb, seq, len, 999);
+        assert_int_equal(sb.lost_bytes, 0);
+        check(&sb);
+        sb_fini(&sb);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scoreboard_finds_loss_after_three_ranges_or_enough_bytes),
+        cmocka_unit_test(test_scoreboard_gives_runs_to_send_again),
+        cmocka_unit_test(test_scoreboard_finds_retransmissions_lost_again),
+        cmocka_unit_test(test_scoreboard_samples_only_what_was_sent_once),
+        cmocka_unit_test(test_scoreboard_forgets_sacks_of_a_reneging_peer),
+        cmocka_unit_test(test_scoreboard_ignores_sacks_of_the_impossible),
+        cmocka_unit_test(test_scoreboard_is_cut_anew_for_a_smaller_packet),
+        cmocka_unit_test(test_scoreboard_marks_what_never_left),
+        cmocka_unit_test(test_scoreboard_counts_right_whatever_happens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
