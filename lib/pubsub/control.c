@@ -88,7 +88,8 @@ void topic_join(struct pubsub *ps, struct topic *tp)
             mesh_graft(ps, ps->cand[i].link, false);
     if (tp->nmesh >= ps->mesh.d)
         return;
-    n = mesh_pick(ps->cand, topic_candidates(ps, tp, mesh_is_candidate), ps->mesh.d - tp->nmesh, ps->rng);
+    n = topic_candidates(ps, tp, mesh_is_candidate);
+    n = mesh_pick(ps->cand, n, ps->mesh.d - tp->nmesh, ps->rng);
     for (unsigned i = 0; i < n; i++)
         mesh_graft(ps, ps->cand[i].link, false);
 }

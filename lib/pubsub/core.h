@@ -117,7 +117,7 @@ void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s);
 bool mesh_is_candidate(const struct pubsub *ps, const struct link *l);
 void topic_join(struct pubsub *ps, struct topic *tp);
 void topic_leave(struct pubsub *ps, struct topic *tp);
-/* Candidates of a topic into ps->cand: links that want() accepts. */
+/* Candidates of a topic into ps->cand: links that want() accepts. It may move ps->cand: read that after the call. */
 unsigned topic_candidates(struct pubsub *ps, const struct topic *tp,
                           bool (*want)(const struct pubsub *ps, const struct link *l));
 

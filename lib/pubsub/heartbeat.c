@@ -50,8 +50,9 @@ static bool is_outbound_candidate(const struct pubsub *ps, const struct link *l)
 static void graft_some(struct pubsub *ps, struct topic *tp, unsigned want,
                        bool (*may)(const struct pubsub *ps, const struct link *l))
 {
-    unsigned n = mesh_pick(ps->cand, topic_candidates(ps, tp, may), want, ps->rng);
+    unsigned n = topic_candidates(ps, tp, may);
 
+    n = mesh_pick(ps->cand, n, want, ps->rng);
     for (unsigned i = 0; i < n; i++)
         mesh_graft(ps, ps->cand[i].link, false);
 }

@@ -81,6 +81,25 @@ static void test_graft_at_once_when_a_peer_announces_the_topic(void **state)
     raw_free(r);
 }
 
+static void test_subscribe_grafts_those_who_are_there_already(void **state)
+{
+    struct raw *r[10];
+    unsigned grafted = 0;
+
+    for (unsigned i = 0; i < 10; i++) {
+        r[i] = raw_new(s, 0, V12, false);
+        raw_subscribe(r[i], 0, TOPIC, true);
+    }
+    netsim_subscribe(s, 0, TOPIC);
+    netsim_run(s, 10 * NETSIM_MS);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(raw_count(r[i], RPC_GRAFT), is_mesh(r[i]));
+        grafted += is_mesh(r[i]);
+        raw_free(r[i]);
+    }
+    assert_int_equal(grafted, 6);
+}
+
 static void test_graft_for_an_unknown_topic_is_ignored(void **state)
 {
     struct raw *r = raw_new(s, 0, V12, false);
@@ -493,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_hello_says_all_subscriptions),
         TEST(test_graft_at_once_when_a_peer_announces_the_topic),
+        TEST(test_subscribe_grafts_those_who_are_there_already),
         TEST(test_graft_for_an_unknown_topic_is_ignored),
         TEST(test_graft_counts_as_subscription),
         TEST(test_graft_over_dhi_only_outbound),
