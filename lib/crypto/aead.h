@@ -1,6 +1,7 @@
 /* aead.h: ChaCha20-Poly1305 with a context that is made once per key and direction
  * Shape:   key -> context; nonce, associated data, plaintext pieces -> ciphertext || 16-byte tag, and back
- * Source:  RFC 8439. Bulk goes down in runs of whole 128 bytes, which libcrypto's Poly1305 needs for its speed
+ * Source:  RFC 8439. Bulk goes down in runs of whole 128 bytes, which libcrypto's Poly1305 needs for its speed;
+ *          small pieces are first copied together, each call of the library being dear
  * Owner:   one lcore, or one sans-IO core
  * Memory:  init allocates the context, fini frees it; seal and open allocate nothing
  * Units:   bytes

@@ -1,5 +1,6 @@
 #include "vec.h"
 
+#include <openssl/crypto.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,8 +16,30 @@ static void nonce_of(uint64_t n, uint8_t out[AEAD_NONCE_BYTES])
     memcpy(out + 4, &n, 8);
 }
 
+/* The library's allocations, counted: it must be told before its first one. */
+static unsigned allocations;
+
+static void *count_malloc(size_t n, const char *file, int line)
+{
+    allocations++;
+    return malloc(n);
+}
+
+static void *count_realloc(void *p, size_t n, const char *file, int line)
+{
+    allocations++;
+    return realloc(p, n);
+}
+
+static void count_free(void *p, const char *file, int line)
+{
+    free(p);
+}
+
 static int setup(void **state)
 {
+    if (CRYPTO_set_mem_functions(count_malloc, count_realloc, count_free) != 1)
+        return -1;
     for (size_t i = 0; i < sizeof(key); i++)
         key[i] = (uint8_t)(0x80 + i);
     return crypto_init() || aead_init(&ctx, key);
@@ -116,7 +139,7 @@ static size_t cut(struct rng *rng, const uint8_t *p, size_t len, struct slice *p
 
 static void test_aead_pieces_equal_the_whole(void **state)
 {
-    static uint8_t in[2000], want[2016], got[2016], back[2000];
+    static uint8_t in[65519], want[65535], got[65535], back[65519];
     uint8_t nonce[AEAD_NONCE_BYTES];
     struct slice pieces[8];
     struct rng rng;
@@ -124,7 +147,7 @@ static void test_aead_pieces_equal_the_whole(void **state)
     rng_init_seeded(&rng, 11);
     rng_fill(&rng, in, sizeof(in));
     for (unsigned round = 0; round < 5000; round++) {
-        size_t len = rng_below(&rng, round % 2 ? 300 : sizeof(in) + 1);
+        size_t len = rng_below(&rng, round % 2 ? 300 : round % 20 ? 6000 : sizeof(in) + 1);
         nonce_of(round, nonce);
         aead_seal_once(key, nonce, slice_of("ad", 2), slice_of(in, len), want);
         aead_sealv(&ctx, nonce, slice_of("ad", 2), pieces, cut(&rng, in, len, pieces), got);
@@ -163,6 +186,25 @@ static void test_aead_refuses_forgeries_and_wipes(void **state)
     assert_memory_equal(out, in, sizeof(in));
 }
 
+static void test_aead_allocates_nothing_per_frame(void **state)
+{
+    static uint8_t buf[65519 + 16];
+    uint8_t nonce[AEAD_NONCE_BYTES], out[200];
+    unsigned before;
+
+    assert_true(allocations > 0); /* init's own: the counters work */
+    before = allocations;
+    for (unsigned i = 0; i < 100; i++) {
+        struct slice pieces[] = {{buf, 12}, {buf + 12, 88}};
+        nonce_of(i, nonce);
+        aead_seal(&ctx, nonce, slice_of(NULL, 0), buf, 65519, buf);
+        assert_int_equal(aead_open(&ctx, nonce, slice_of(NULL, 0), buf, sizeof(buf), buf), 0);
+        assert_int_equal(aead_open(&ctx, nonce, slice_of("x", 1), buf, sizeof(buf), buf), -CRYPTO_EAUTH);
+        aead_sealv(&ctx, nonce, slice_of("ad", 2), pieces, 2, out);
+    }
+    assert_int_equal(allocations, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_aead_every_length_against_the_other_library),
         cmocka_unit_test(test_aead_pieces_equal_the_whole),
         cmocka_unit_test(test_aead_refuses_forgeries_and_wipes),
+        cmocka_unit_test(test_aead_allocates_nothing_per_frame),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
