@@ -405,10 +405,10 @@ static void leave(void)
 static bool run(void)
 {
     while (!t.closed) {
-        if (!write_some() || !read_some())
-            break;
         session_on_deadline(t.s, t.now);
         drain();
+        if (!write_some() || !read_some() || !write_some())
+            break;
         if (is_all_done() && !t.done_at)
             t.done_at = t.now;
         if (t.done_at && t.now >= t.done_at + t.opt.linger_ns) {
