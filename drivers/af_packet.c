@@ -347,7 +347,7 @@ struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
     }
     memcpy(a->io.link.mac, info.mac, 6);
     a->io.link.is_up = info.is_up;
-    a->io.link.is_shared = a->io.link.has_tx_csum = a->io.link.has_rx_csum = true;
+    a->io.link.is_shared = a->io.link.has_tx_csum = a->io.link.has_rx_csum = a->io.link.has_tx_wait = true;
     a->io.link.mtu = info.mtu;
     a->io.link.gso_max_bytes = cfg->gso_max_bytes == 1 ? 0 : cfg->gso_max_bytes ? cfg->gso_max_bytes : GSO_DEFAULT + 60;
     snprintf(a->io.text, sizeof(a->io.text), "af_packet %s mtu %u gso %uk", info.name, info.mtu, a->io.link.gso_max_bytes >> 10);

@@ -53,6 +53,7 @@ struct pktio_link {
     bool is_up;
     bool has_tx_csum;       /* csum_start may be used */
     bool has_rx_csum;       /* is_csum_ok is meaningful; without it the stack verifies every checksum */
+    bool has_tx_wait;       /* pktio_wait_fd tells of room to send; without it a full port is to be tried again */
     bool is_shared;         /* the kernel uses the same address: it answers ARP and ping */
     uint16_t mtu;           /* IP packet bytes */
     uint32_t gso_max_bytes; /* largest IP packet of a segment with gso_bytes; 0: the port does not segment */

@@ -31,7 +31,8 @@ struct pktio;
 
 struct net_config {
     enum net_driver driver;
-    const char *iface;                      /* interface of the port; NULL: the one of the default route, or the only one */
+    const char *iface;                      /* interface of the port; NULL: the one of the default route, or the only one. tap:
+                                             * the interface to make or take; NULL: cctap0. EAL must be running for tap */
     const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
     const char *gateway;                    /* for ports that are ours alone */
     uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "drivers/af_packet.h"
+#include "drivers/ethdev.h"
 #include "drivers/guard.h"
 #include "drivers/ifinfo.h"
 #include "drivers/mempair.h"
@@ -13,6 +14,7 @@
 #include "net/transport_kernel.h"
 #include "net/transport_tcp.h"
 
+#define TAP_IFACE  "cctap0"
 #define DIAL_PORTS 64 /* local ports; each serves any number of different remotes */
 
 static struct transport_tcp_config tcp_config(const struct net_config *cfg)
@@ -134,6 +136,18 @@ static struct transport *open_mempair(const struct net_config *cfg, uint64_t now
     return on_port(&tc, cfg->port, NULL, now, err);
 }
 
+/* A tap's kernel end is for the host to plug into a bridge; address and neighbours are ours alone. */
+static struct transport *open_tap(const struct net_config *cfg, uint64_t now, char err[256])
+{
+    struct transport_tcp_config tc = tcp_config(cfg);
+    uint8_t mac[6];
+
+    if (own_address(cfg, &tc, err) < 0)
+        return NULL;
+    rng_fill(cfg->rng, mac, sizeof(mac));
+    return on_port(&tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
+}
+
 static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now, char err[256])
 {
     switch (driver) {
@@ -141,6 +155,8 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
         return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
     case NET_AF_PACKET:
         return open_af_packet(cfg, now, err);
+    case NET_TAP:
+        return open_tap(cfg, now, err);
     case NET_MEMPAIR:
         return open_mempair(cfg, now, err);
     default:

@@ -17,6 +17,7 @@
 #define PEEK_SLICES   16
 #define LINGER_NS     3000000000ull /* of a polite close */
 #define RETRY_NS      2000000ull    /* when the stack had no memory for a send */
+#define TX_RETRY_NS   100000ull     /* when a port is full that cannot say when it is not */
 #define SEND_BUF      (4u << 20)
 #define RECV_BUF      (4u << 20)
 
@@ -486,6 +487,8 @@ static uint64_t ttcp_next_deadline(const struct transport *tr)
         return 0;
     if (t->is_starved && t->now + RETRY_NS < at)
         at = t->now + RETRY_NS;
+    if (t->is_tx_full && !t->port->link.has_tx_wait && t->now + TX_RETRY_NS < at)
+        at = t->now + TX_RETRY_NS;
     if (!list_is_empty(&t->lingering)) {
         const struct tpipe *p = CONTAINER_OF(t->lingering.next, struct tpipe, waiting);
 

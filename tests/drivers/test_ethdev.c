@@ -1,0 +1,239 @@
+/* DPDK ports without hugepages: net_ring looped back on itself, and (with root) a tap whose kernel end an af_packet port
+ * holds. The tap is made in a network namespace of this process's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+
+#include "drivers/af_packet.h"
+#include "drivers/ethdev.h"
+#include "frames.h"
+
+static const uint8_t ip_a[4] = {10, 9, 0, 1}, ip_b[4] = {10, 9, 0, 2};
+static uint8_t bytes[65536];
+static bool has_tap;
+
+static struct pktio *open_ring(uint32_t mbufs)
+{
+    struct ethdev_config cfg = {.mbufs = mbufs, .owns_device = true};
+    struct pktio *io;
+    char err[256];
+
+    if (ethdev_create_vdev("net_ring0", "", &cfg.port_id, err) < 0)
+        fail_msg("%s", err);
+    io = ethdev_open(&cfg, err);
+    if (!io)
+        fail_msg("%s", err);
+    return io;
+}
+
+static void make(struct pktio_seg *s, const struct pktio *from, const uint8_t *dst, uint32_t len)
+{
+    frame_make(s, from->link.mac, dst, ip_a, ip_b, 7070, bytes, len, 0);
+    s->csum_start = 0;
+}
+
+static void test_ethdev_ring_carries(void **state)
+{
+    struct pktio *io = open_ring(0);
+    struct pktio_frame f[PKTIO_BURST];
+    struct pktio_seg s;
+
+    for (uint32_t i = 0; i < 1000; i++) {
+        make(&s, io, io->link.mac, i);
+        assert_int_equal(pktio_send(io, &s, 1), 1);
+        assert_int_equal(pktio_recv(io, f, PKTIO_BURST), 1);
+        assert_int_equal(f[0].len, FRAME_HEAD + i);
+        assert_memory_equal(f[0].data + FRAME_HEAD, bytes, i);
+        assert_non_null(f[0].buf);
+        pktio_recv_done(io);
+    }
+    pktio_close(io);
+}
+
+static void test_ethdev_chains_long_segments(void **state)
+{
+    struct pktio *io = open_ring(0);
+    struct pktio_frame f[1];
+    struct pktio_counters c;
+    struct pktio_seg s;
+
+    make(&s, io, io->link.mac, 8000); /* five mbufs; the ring hands them back as they are */
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    assert_int_equal(pktio_recv(io, f, 1), 0); /* no single mbuf can hold it: counted, not handed up in parts */
+    pktio_recv_done(io);
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.rx_truncated, 1);
+    assert_int_equal(c.tx_bytes, FRAME_HEAD + 8000);
+    pktio_close(io);
+}
+
+static void test_ethdev_keeps_by_reference_up_to_a_bound(void **state)
+{
+    struct pktio *io = open_ring(1024);
+    struct buf *kept[512];
+    struct pktio_frame f[1];
+    struct pktio_counters c;
+    struct pktio_seg s;
+    unsigned n = 0;
+
+    assert_int_equal(io->link.keep_max, 512);
+    for (uint32_t i = 0; i < 700; i++) {
+        make(&s, io, io->link.mac, 1 + i);
+        assert_int_equal(pktio_send(io, &s, 1), 1);
+        assert_int_equal(pktio_recv(io, f, 1), 1);
+        if (f[0].buf)
+            kept[n++] = buf_ref(f[0].buf);
+        pktio_recv_done(io);
+    }
+    assert_int_equal(n, 512);
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.rx_unkept, 700 - 512);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(kept[i]->len, FRAME_HEAD + 1 + i);
+        buf_unref(kept[i]);
+    }
+    pktio_close(io);
+}
+
+static void test_ethdev_full_ring_takes_no_more(void **state)
+{
+    struct pktio *io = open_ring(0);
+    struct pktio_frame f[PKTIO_BURST];
+    struct pktio_counters c;
+    struct pktio_seg s;
+    unsigned sent = 0, got = 0;
+
+    make(&s, io, io->link.mac, 10);
+    while (pktio_send(io, &s, 1) == 1)
+        assert_true(++sent < 5000);
+    pktio_counters_get(io, &c);
+    assert_true(sent > 500);
+    assert_true(c.tx_full > 0);
+    for (unsigned n; (n = pktio_recv(io, f, PKTIO_BURST)) > 0; got += n)
+        pktio_recv_done(io);
+    assert_int_equal(got, sent);
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    pktio_close(io);
+}
+
+/* ---- a tap ---- */
+
+static bool waits(struct pktio *io, int ms)
+{
+    struct pollfd p = {pktio_wait_fd(io, false), POLLIN, 0};
+
+    assert_true(p.fd >= 0);
+    return poll(&p, 1, ms) == 1;
+}
+
+static unsigned recv_within(struct pktio *io, struct pktio_frame *f, unsigned cap, unsigned ms)
+{
+    for (unsigned i = 0; i < ms; i++) {
+        unsigned n = pktio_recv(io, f, cap);
+
+        if (n > 0)
+            return n;
+        pktio_recv_done(io);
+        usleep(1000);
+    }
+    return 0;
+}
+
+static void test_ethdev_tap_carries_both_ways(void **state)
+{
+    struct af_packet_config ac = {.iface = "nettap0", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .ring_slots = 15, .gso_max_bytes = 1};
+    const uint8_t mac[6] = {0x01, 2, 3, 4, 5, 6};
+    struct pktio *tap, *packet;
+    struct pktio_frame f[8];
+    struct pktio_seg s;
+    char err[256];
+
+    if (!has_tap)
+        skip();
+    tap = ethdev_open_tap("nettap0", mac, err);
+    if (!tap)
+        fail_msg("%s", err);
+    assert_int_equal(tap->link.mac[0], 2);
+    assert_int_equal(tap->link.mtu, 1500);
+    if (system("ip link set nettap0 up") != 0)
+        fail_msg("ip link");
+    packet = af_packet_open(&ac, err);
+    if (!packet)
+        fail_msg("%s", err);
+
+    /* Out of the tap, the port finishing the checksum when it says that it can. */
+    frame_make(&s, tap->link.mac, packet->link.mac, ip_a, ip_b, 7070, bytes, 1000, 0);
+    if (!tap->link.has_tx_csum)
+        s.csum_start = 0;
+    assert_int_equal(pktio_send(tap, &s, 1), 1);
+    assert_int_equal(recv_within(packet, f, 8, 1000), 1);
+    assert_int_equal(f[0].len, FRAME_HEAD + 1000);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, 1000);
+    if (tap->link.has_tx_csum) {
+        uint8_t pseudo[12] = {10, 9, 0, 1, 10, 9, 0, 2, 0, 6, 1020 >> 8, 1020 & 255};
+
+        assert_int_equal(sum16(sum16(0, pseudo, 12), f[0].data + 34, 1020), 0xffff);
+    }
+    pktio_recv_done(packet);
+
+    /* Into the tap, woken by its descriptor. What the kernel itself had to say (IPv6) is taken first. */
+    while (recv_within(tap, f, 8, 50) > 0)
+        pktio_recv_done(tap);
+    frame_make(&s, packet->link.mac, tap->link.mac, ip_b, ip_a, 7070, bytes, 500, 0);
+    assert_int_equal(pktio_send(packet, &s, 1), 1);
+    assert_true(waits(tap, 1000));
+    assert_int_equal(recv_within(tap, f, 8, 1000), 1);
+    assert_int_equal(f[0].len, FRAME_HEAD + 500);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, 500);
+    pktio_recv_done(tap);
+    pktio_close(packet);
+    pktio_close(tap);
+    assert_true(system("ip link show nettap0 >/dev/null 2>&1") != 0); /* nothing is left behind */
+}
+
+static void test_ethdev_names_what_fails(void **state)
+{
+    char err[256] = "";
+    uint16_t port;
+
+    assert_int_equal(ethdev_create_vdev("net_nosuch0", "", &port, err), -1);
+    assert_non_null(strstr(err, "net_nosuch0"));
+    assert_null(ethdev_open(&(struct ethdev_config){.port_id = 31}, err));
+    assert_non_null(strstr(err, "31"));
+}
+
+int main(void)
+{
+    const char *argv[] = {"test_ethdev", "-l", "0", "--no-huge", "-m", "64", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error"};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ethdev_ring_carries),
+        cmocka_unit_test(test_ethdev_chains_long_segments),
+        cmocka_unit_test(test_ethdev_keeps_by_reference_up_to_a_bound),
+        cmocka_unit_test(test_ethdev_full_ring_takes_no_more),
+        cmocka_unit_test(test_ethdev_tap_carries_both_ways),
+        cmocka_unit_test(test_ethdev_names_what_fails),
+    };
+    int rc;
+
+    has_tap = geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0 && unshare(CLONE_NEWNET) == 0;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    if (rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)(uintptr_t)argv) < 0) {
+        fprintf(stderr, "EAL did not start\n");
+        return 1;
+    }
+    rc = cmocka_run_group_tests(tests, NULL, NULL);
+    rte_eal_cleanup();
+    return rc;
+}
