@@ -40,7 +40,8 @@ struct run {
     size_t done, pending;
 };
 
-static void run_begin(struct run *r, struct aead *a, const uint8_t *nonce, struct slice ad, uint8_t *out, int is_seal)
+static void run_begin(struct run *r, struct aead *a, const uint8_t *nonce, struct slice ad, uint8_t *out,
+                      int is_seal)
 {
     int n, ok;
 
@@ -121,8 +122,8 @@ static size_t total_of(const struct slice *pieces, size_t count)
     return total;
 }
 
-void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const struct slice *pieces,
-               size_t count, uint8_t *out)
+void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
+                const struct slice *pieces, size_t count, uint8_t *out)
 {
     struct run r;
     int n, ok;
@@ -141,16 +142,16 @@ void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct sl
     assert(ok);
 }
 
-void aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in, size_t len,
-              uint8_t *out)
+void aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in,
+               size_t len, uint8_t *out)
 {
     struct slice piece = {in, len};
 
     aead_sealv(a, nonce, ad, &piece, 1, out);
 }
 
-int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const struct slice *pieces,
-               size_t count, uint8_t *out)
+int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
+               const struct slice *pieces, size_t count, uint8_t *out)
 {
     size_t total = total_of(pieces, count), left, tag_len = 0;
     uint8_t tag[AEAD_TAG_BYTES], nothing[1];
@@ -183,8 +184,8 @@ int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct sli
     return 0;
 }
 
-int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in, size_t len,
-              uint8_t *out)
+int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in,
+              size_t len, uint8_t *out)
 {
     struct slice piece = {in, len};
 

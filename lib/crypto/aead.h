@@ -27,19 +27,19 @@ int aead_init(struct aead *a, const uint8_t key[AEAD_KEY_BYTES]);
 void aead_fini(struct aead *a);
 
 /* Writes len + 16 bytes to out. in == out is allowed, any other overlap is not. The caller never repeats a nonce. */
-void aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in, size_t len,
-               uint8_t *out);
+void aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in,
+               size_t len, uint8_t *out);
 /* Same from count pieces that are sealed as if joined. Pieces must not overlap out. */
-void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const struct slice *pieces,
-                size_t count, uint8_t *out);
+void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
+                const struct slice *pieces, size_t count, uint8_t *out);
 
 /* in: ciphertext || tag, len >= 16, else -CRYPTO_EAUTH. Writes len - 16 bytes; in == out is allowed.
  * -CRYPTO_EAUTH: forged or damaged; out is wiped. */
-int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in, size_t len,
-              uint8_t *out);
+int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in,
+              size_t len, uint8_t *out);
 /* Same from pieces (a frame that lies in several packets); the tag may be cut anywhere. */
-int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const struct slice *pieces,
-               size_t count, uint8_t *out);
+int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
+               const struct slice *pieces, size_t count, uint8_t *out);
 
 /* For a handful of messages under a key that then goes: no context, nothing allocated, a third of the speed.
  * Same layout; in.p == out is allowed. */

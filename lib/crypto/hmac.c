@@ -41,7 +41,8 @@ void hmac_sha256_of(struct slice key, struct slice in, uint8_t out[SHA256_BYTES]
     hmac_sha256_final(&h, out);
 }
 
-void hkdf_sha256(const uint8_t ck[SHA256_BYTES], struct slice ikm, unsigned count, uint8_t (*out)[SHA256_BYTES])
+void hkdf_sha256(const uint8_t ck[SHA256_BYTES], struct slice ikm, unsigned count,
+                 uint8_t (*out)[SHA256_BYTES])
 {
     uint8_t temp[SHA256_BYTES];
 

@@ -36,6 +36,7 @@ void hmac_sha256_of(struct slice key, struct slice in, uint8_t out[SHA256_BYTES]
 
 /* Noise HKDF: chaining key and input key material -> count (1 to 3) outputs of 32 bytes.
  * out may be ck itself; outputs are contiguous. */
-void hkdf_sha256(const uint8_t ck[SHA256_BYTES], struct slice ikm, unsigned count, uint8_t (*out)[SHA256_BYTES]);
+void hkdf_sha256(const uint8_t ck[SHA256_BYTES], struct slice ikm, unsigned count,
+                 uint8_t (*out)[SHA256_BYTES]);
 
 #endif

@@ -9,7 +9,8 @@ void x25519_key_init(struct x25519_key *k, const uint8_t secret[X25519_BYTES])
     crypto_scalarmult_base(k->public, k->secret);
 }
 
-int x25519_shared(const struct x25519_key *k, const uint8_t their_public[X25519_BYTES], uint8_t out[X25519_BYTES])
+int x25519_shared(const struct x25519_key *k, const uint8_t their_public[X25519_BYTES],
+                  uint8_t out[X25519_BYTES])
 {
     static const uint8_t zero[X25519_BYTES];
 

@@ -21,6 +21,7 @@ struct x25519_key {
 /* secret: any 32 bytes from a strong generator (clamped inside). */
 void x25519_key_init(struct x25519_key *k, const uint8_t secret[X25519_BYTES]);
 /* -CRYPTO_EKEY: the result is all zero (the peer sent a low-order point); out is wiped, end the handshake. */
-int x25519_shared(const struct x25519_key *k, const uint8_t their_public[X25519_BYTES], uint8_t out[X25519_BYTES]);
+int x25519_shared(const struct x25519_key *k, const uint8_t their_public[X25519_BYTES],
+                  uint8_t out[X25519_BYTES]);
 
 #endif

@@ -27,7 +27,8 @@ const char *envelope_err_name(int err)
     }
 }
 
-static int make_signed_bytes(struct signed_bytes *s, struct slice domain, struct slice type, struct slice payload)
+static int make_signed_bytes(struct signed_bytes *s, struct slice domain, struct slice type,
+                             struct slice payload)
 {
     struct wr w = wr_of(s->p, sizeof(s->p));
 
@@ -89,8 +90,8 @@ int envelope_open(struct slice in, struct slice domain, struct slice type, struc
     return 0;
 }
 
-ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct slice type, struct slice payload,
-                      uint8_t *out, size_t cap)
+ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct slice type,
+                      struct slice payload, uint8_t *out, size_t cap)
 {
     uint8_t pb[KEY_ED25519_PUBLIC_PB], signature[KEY_SIGNATURE_MAX];
     struct wr w = wr_of(out, cap);
@@ -102,7 +103,8 @@ ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct sl
     pb_put_bytes(&w, FIELD_PUBLIC_KEY, slice_of(pb, (size_t)n));
     pb_put_bytes(&w, FIELD_PAYLOAD_TYPE, type);
     pb_put_bytes(&w, FIELD_PAYLOAD, payload);
-    pb_put_bytes(&w, FIELD_SIGNATURE, slice_of(signature, key_pair_sign(key, slice_of(s.p, s.len), signature)));
+    pb_put_bytes(&w, FIELD_SIGNATURE,
+                 slice_of(signature, key_pair_sign(key, slice_of(s.p, s.len), signature)));
     if (w.bad)
         return -ENVELOPE_ESPACE;
     return w.len > ENVELOPE_MAX ? -ENVELOPE_ETOOBIG : (ssize_t)w.len;

@@ -33,7 +33,7 @@ const char *envelope_err_name(int err);
 int envelope_open(struct slice in, struct slice domain, struct slice type, struct public_key *signer,
                   struct slice *payload);
 /* Returns the bytes written, -ENVELOPE_ESPACE, -ENVELOPE_ETOOBIG. */
-ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct slice type, struct slice payload,
-                      uint8_t *out, size_t cap);
+ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct slice type,
+                      struct slice payload, uint8_t *out, size_t cap);
 
 #endif

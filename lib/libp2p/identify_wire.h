@@ -22,10 +22,10 @@
 
 /* A single field with p == NULL is absent, and in a push means unchanged. */
 struct identify {
-    struct slice public_key;       /* encoded PublicKey */
-    struct slice observed;         /* our address as the sender sees it; may end in /p2p/<us> */
+    struct slice public_key; /* encoded PublicKey */
+    struct slice observed;   /* our address as the sender sees it; may end in /p2p/<us> */
     struct slice protocol_version, agent;
-    struct slice record;           /* signed envelope */
+    struct slice record; /* signed envelope */
     unsigned naddrs, nprotocols, dropped;
     struct slice addrs[IDENTIFY_ADDRS_MAX]; /* each passes multiaddr_check */
     struct slice protocols[IDENTIFY_PROTOCOLS_MAX];

@@ -143,7 +143,8 @@ void keyfile_explain(int err, const struct keyfile_why *why, char *out, size_t c
     switch (-err) {
     case KEYFILE_ESIZE: snprintf(out, cap, "the key file is empty, cut or over %d bytes", KEYFILE_MAX); break;
     case KEYFILE_ESUM:
-        snprintf(out, cap, "checksum mismatch: the key file says 0x%016" PRIx64 ", its content has 0x%016" PRIx64,
+        snprintf(out, cap,
+                 "checksum mismatch: the key file says 0x%016" PRIx64 ", its content has 0x%016" PRIx64,
                  why->stored_sum, why->computed_sum);
         break;
     case KEYFILE_EJSON: snprintf(out, cap, "the key file is not JSON with the strings Key and ID"); break;
@@ -152,7 +153,8 @@ void keyfile_explain(int err, const struct keyfile_why *why, char *out, size_t c
                  why->key_err ? key_err_name(why->key_err) : "broken base64");
         break;
     case KEYFILE_ETYPE:
-        snprintf(out, cap, "unsupported key type %s in the key file; supported: Ed25519", key_type_name(why->type));
+        snprintf(out, cap, "unsupported key type %s in the key file; supported: Ed25519",
+                 key_type_name(why->type));
         break;
     case KEYFILE_EID:
         peer_id_format(&why->id, id);

@@ -88,8 +88,7 @@ ssize_t public_key_encode(const struct public_key *key, uint8_t *out, size_t cap
 int public_key_verify(const struct public_key *key, struct slice message, struct slice signature)
 {
     switch (key->type) {
-    case KEY_ED25519:
-        return ed25519_verify(key->data.p, message, signature) ? -KEY_ESIGNATURE : 0;
+    case KEY_ED25519: return ed25519_verify(key->data.p, message, signature) ? -KEY_ESIGNATURE : 0;
     case KEY_RSA:
     case KEY_SECP256K1:
     case KEY_ECDSA:

@@ -15,10 +15,10 @@
 #include "crypto/ed25519.h"
 #include "libp2p/peer_id.h"
 
-#define KEY_ENCODED_MAX         2400 /* an RSA key of 16384 bits would not fit, and should not */
-#define KEY_ED25519_PUBLIC_PB   36 /* bytes of an encoded Ed25519 PublicKey */
-#define KEY_ED25519_PRIVATE_PB  68
-#define KEY_SIGNATURE_MAX       64   /* of the keys that we sign with */
+#define KEY_ENCODED_MAX        2400 /* an RSA key of 16384 bits would not fit, and should not */
+#define KEY_ED25519_PUBLIC_PB  36   /* bytes of an encoded Ed25519 PublicKey */
+#define KEY_ED25519_PRIVATE_PB 68
+#define KEY_SIGNATURE_MAX      64 /* of the keys that we sign with */
 
 enum key_type { KEY_RSA = 0, KEY_ED25519 = 1, KEY_SECP256K1 = 2, KEY_ECDSA = 3 };
 

@@ -221,7 +221,8 @@ int multiaddr_add_peer(struct multiaddr *m, const struct peer_id *peer)
     return 0;
 }
 
-void multiaddr_of_tcp(struct multiaddr *m, const uint8_t *ip, size_t ip_len, uint16_t port, const struct peer_id *peer)
+void multiaddr_of_tcp(struct multiaddr *m, const uint8_t *ip, size_t ip_len, uint16_t port,
+                      const struct peer_id *peer)
 {
     struct wr w = wr_of(m->bytes, sizeof(m->bytes));
 

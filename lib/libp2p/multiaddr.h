@@ -34,12 +34,12 @@ enum multiaddr_code {
 
 enum multiaddr_err {
     MULTIADDR_EFORMAT = 1, /* text that does not begin with "/", or a varint that is not minimal */
-    MULTIADDR_EMISSING,    /* text that ends behind a protocol's name where its value should follow ("…/p2p/") */
-    MULTIADDR_EPROTOCOL,   /* a protocol we do not know */
-    MULTIADDR_EVALUE,      /* a value that its protocol does not allow */
-    MULTIADDR_ETOOBIG,     /* over a limit above */
-    MULTIADDR_ETRUNCATED,  /* bytes end inside a part */
-    MULTIADDR_ETARGET,     /* a good address, but not host, tcp and perhaps p2p */
+    MULTIADDR_EMISSING, /* text that ends behind a protocol's name where its value should follow ("…/p2p/") */
+    MULTIADDR_EPROTOCOL,  /* a protocol we do not know */
+    MULTIADDR_EVALUE,     /* a value that its protocol does not allow */
+    MULTIADDR_ETOOBIG,    /* over a limit above */
+    MULTIADDR_ETRUNCATED, /* bytes end inside a part */
+    MULTIADDR_ETARGET,    /* a good address, but not host, tcp and perhaps p2p */
 };
 
 const char *multiaddr_err_name(int err);
@@ -82,7 +82,8 @@ int multiaddr_next(struct rd *r, struct multiaddr_part *part);
 /* host/tcp/port or dnsaddr, then perhaps p2p, and nothing else; -MULTIADDR_ETARGET for other good addresses. */
 int multiaddr_target(struct slice bytes, struct multiaddr_target *t);
 /* ip_len 4 or 16; peer NULL or len 0: no /p2p. */
-void multiaddr_of_tcp(struct multiaddr *m, const uint8_t *ip, size_t ip_len, uint16_t port, const struct peer_id *peer);
+void multiaddr_of_tcp(struct multiaddr *m, const uint8_t *ip, size_t ip_len, uint16_t port,
+                      const struct peer_id *peer);
 /* Adds /p2p/ID. -MULTIADDR_ETOOBIG. */
 int multiaddr_add_peer(struct multiaddr *m, const struct peer_id *peer);
 

@@ -263,7 +263,8 @@ static ssize_t parse_variable(const struct multiaddr_proto *p, struct slice text
 
     switch (p->kind) {
     case KIND_PATH: return parse_path(text, out, cap);
-    case KIND_PEER: return peer_id_parse(&id, text) ? -MULTIADDR_EVALUE : parse_bytes(peer_id_slice(&id), out, cap);
+    case KIND_PEER:
+        return peer_id_parse(&id, text) ? -MULTIADDR_EVALUE : parse_bytes(peer_id_slice(&id), out, cap);
     case KIND_CERTHASH:
         n = text.p[0] == 'u' ? base64url_decode(out, cap, slice_of(text.p + 1, text.len - 1)) : -1;
         return n < 0 ? -MULTIADDR_EVALUE : n;

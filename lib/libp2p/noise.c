@@ -27,8 +27,9 @@ const char *noise_err_name(int err)
     }
 }
 
-void noise_handshake_init(struct noise_handshake *h, const struct noise_identity *identity, enum noise_role role,
-                          const struct peer_id *expected, bool offers_muxer, struct rng *rng)
+void noise_handshake_init(struct noise_handshake *h, const struct noise_identity *identity,
+                          enum noise_role role, const struct peer_id *expected, bool offers_muxer,
+                          struct rng *rng)
 {
     memset(h, 0, offsetof(struct noise_handshake, out));
     h->identity = identity;
@@ -48,7 +49,8 @@ void noise_handshake_fini(struct noise_handshake *h)
 }
 
 /* MixKey(DH(ours, theirs)) */
-static int mix_dh(struct noise_symmetric *s, const struct x25519_key *ours, const uint8_t theirs[NOISE_KEY_BYTES])
+static int mix_dh(struct noise_symmetric *s, const struct x25519_key *ours,
+                  const uint8_t theirs[NOISE_KEY_BYTES])
 {
     uint8_t shared[X25519_BYTES];
 
@@ -72,7 +74,7 @@ static ssize_t create_static(struct noise_handshake *h, struct noise_symmetric *
     int rc;
 
     at += noise_symmetric_encrypt(s, key_slice(h->identity->static_key.public), out); /* s */
-    rc = mix_dh(s, &h->identity->static_key, h->re);                                   /* es or se */
+    rc = mix_dh(s, &h->identity->static_key, h->re);                                  /* es or se */
     if (rc)
         return rc;
     len = noise_payload_create(h->identity, h->offers_muxer, payload, sizeof(payload));
@@ -81,8 +83,8 @@ static ssize_t create_static(struct noise_handshake *h, struct noise_symmetric *
 }
 
 /* The other end of create_static: in is the rest of the message from s on. Everything goes to locals. */
-static int consume_static(const struct noise_handshake *h, struct noise_symmetric *s, struct slice in, uint8_t *rs,
-                          struct noise_peer *peer)
+static int consume_static(const struct noise_handshake *h, struct noise_symmetric *s, struct slice in,
+                          uint8_t *rs, struct noise_peer *peer)
 {
     const size_t head = NOISE_KEY_BYTES + NOISE_TAG_BYTES;
     uint8_t payload[NOISE_HANDSHAKE_MAX];

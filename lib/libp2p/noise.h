@@ -92,8 +92,9 @@ struct noise_handshake {
 
 /* identity: borrowed until fini. expected: the id of the dialed address, copied; NULL: learn it.
  * offers_muxer: name yamux in the payload. rng gives the ephemeral key. */
-void noise_handshake_init(struct noise_handshake *h, const struct noise_identity *identity, enum noise_role role,
-                          const struct peer_id *expected, bool offers_muxer, struct rng *rng);
+void noise_handshake_init(struct noise_handshake *h, const struct noise_identity *identity,
+                          enum noise_role role, const struct peer_id *expected, bool offers_muxer,
+                          struct rng *rng);
 /* Wipes; any time after init, also after finish. */
 void noise_handshake_fini(struct noise_handshake *h);
 /* Takes bytes as they come, any split. Returns how many it took: fewer than given when a message of ours must go out
@@ -126,7 +127,8 @@ void noise_transport_fini(struct noise_transport *t);
 /* Seals the pieces, joined, into one whole frame: 2 + plaintext + 16 bytes. The plaintext is at most NOISE_SEAL_MAX.
  * Pieces must not overlap out. Returns the frame's bytes, -NOISE_ESPACE (nothing happened: fewer pieces, or more room),
  * -NOISE_ENONCE. */
-ssize_t noise_seal(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out, size_t cap);
+ssize_t noise_seal(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out,
+                   size_t cap);
 
 /* Looks at the head of a frame: 0 when fewer than 2 bytes are there, else the bytes of the whole frame, head included
  * (it may not be all there yet). -NOISE_ELENGTH: no tag would fit. */
@@ -138,6 +140,7 @@ ssize_t noise_frame_bytes(struct slice in);
 ssize_t noise_open(struct noise_transport *t, struct slice frame, uint8_t *out, size_t cap);
 /* Same for a frame that lies in several pieces, cut anywhere but inside the 2-byte head, which the caller has taken
  * off: the pieces hold ciphertext and tag. */
-ssize_t noise_openv(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out, size_t cap);
+ssize_t noise_openv(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out,
+                    size_t cap);
 
 #endif

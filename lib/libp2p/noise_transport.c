@@ -15,7 +15,8 @@ void noise_transport_fini(struct noise_transport *t)
     memset(t, 0, sizeof(*t));
 }
 
-ssize_t noise_seal(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out, size_t cap)
+ssize_t noise_seal(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out,
+                   size_t cap)
 {
     uint8_t nonce[AEAD_NONCE_BYTES];
     size_t len = 0, body;
@@ -47,7 +48,8 @@ ssize_t noise_frame_bytes(struct slice in)
     return body < NOISE_TAG_BYTES ? -NOISE_ELENGTH : (ssize_t)(NOISE_HEAD_BYTES + body);
 }
 
-ssize_t noise_openv(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out, size_t cap)
+ssize_t noise_openv(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out,
+                    size_t cap)
 {
     uint8_t nonce[AEAD_NONCE_BYTES];
     size_t body = 0;

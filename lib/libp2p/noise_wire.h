@@ -15,13 +15,14 @@
 #define NOISE_PROTOCOL_NAME "Noise_XX_25519_ChaChaPoly_SHA256" /* exactly 32 bytes: it is h itself */
 #define NOISE_SIGNED_PREFIX "noise-libp2p-static-key:"
 
-#define NOISE_HEAD_BYTES  2
-#define NOISE_KEY_BYTES   32
-#define NOISE_HASH_BYTES  32
-#define NOISE_TAG_BYTES   16
-#define NOISE_BODY_MAX    65535                              /* what the length can say */
-#define NOISE_OPEN_MAX    (NOISE_BODY_MAX - NOISE_TAG_BYTES) /* plaintext of the largest frame */
-/* Plaintext that we put into one frame: 511 * 128. Other lengths near the maximum are a quarter slower to seal. */
+#define NOISE_HEAD_BYTES 2
+#define NOISE_KEY_BYTES  32
+#define NOISE_HASH_BYTES 32
+#define NOISE_TAG_BYTES  16
+#define NOISE_BODY_MAX   65535                              /* what the length can say */
+#define NOISE_OPEN_MAX   (NOISE_BODY_MAX - NOISE_TAG_BYTES) /* plaintext of the largest frame */
+/* Plaintext that we put into one frame: 511 * 128, a length that a peer's libcrypto opens at full speed too (others near
+ * the maximum cost it up to a quarter). */
 #define NOISE_SEAL_MAX    65408
 #define NOISE_FRAME_EXTRA (NOISE_HEAD_BYTES + NOISE_TAG_BYTES)
 

@@ -90,5 +90,6 @@ ssize_t peer_record_seal(const struct key_pair *key, uint64_t seq, const struct 
         pb_put_head(&w, FIELD_ADDRESSES, 1 + uvarint_size(addrs[i].len) + addrs[i].len);
         pb_put_bytes(&w, FIELD_MULTIADDR, addrs[i]);
     }
-    return w.bad ? -ENVELOPE_ETOOBIG : envelope_seal(key, domain, payload_type, slice_of(payload, w.len), out, cap);
+    return w.bad ? -ENVELOPE_ETOOBIG
+                 : envelope_seal(key, domain, payload_type, slice_of(payload, w.len), out, cap);
 }

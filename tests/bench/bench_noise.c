@@ -127,13 +127,15 @@ static void print_frame(struct bench *b, size_t len)
     p = measure(b, seal_pieces, rounds);
     o = measure(b, open_frame, rounds);
     l = measure(b, library_seal, rounds);
-    printf("%6zu B  seal %7.0f ns %5.2f GB/s  of 12 B + rest %7.0f ns %5.2f GB/s  open %7.0f ns %5.2f GB/s  library %7.0f ns\n",
+    printf("%6zu B  seal %7.0f ns %5.2f GB/s  of 12 B + rest %7.0f ns %5.2f GB/s  open %7.0f ns %5.2f GB/s  "
+           "library %7.0f ns\n",
            len, a, (double)len / a, p, (double)len / p, o, (double)len / o, l);
 }
 
 int main(void)
 {
-    static const size_t sizes[] = {64, 256, 1024, 1420, 4096, 16384, 64511, NOISE_SEAL_MAX, 65472, NOISE_OPEN_MAX};
+    static const size_t sizes[] = {64,    256,   1024,           1420,  4096,
+                                   16384, 64511, NOISE_SEAL_MAX, 65472, NOISE_OPEN_MAX};
     static const uint8_t key[32] = {1};
     static struct bench b;
 

@@ -55,13 +55,15 @@ static int teardown(void **state)
 static void test_aead_known_answer(void **state)
 {
     /* RFC 8439, 2.8.2 */
-    static const char plain[] = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "
-                                "future, sunscreen would be it.";
+    static const char plain[] =
+        "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "
+        "future, sunscreen would be it.";
     struct bytes nonce = vec_unhex("070000004041424344454647"), ad = vec_unhex("50515253c0c1c2c3c4c5c6c7");
-    struct bytes want = vec_unhex("d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fa"
-                                  "fb69da92728b1a71de0a9e060b2905d6a5b67ecd3b3692ddbd7f2d778b8c9803aee328091b58fab324e4"
-                                  "fad675945585808b4831d7bc3ff4def08e4b7a9de576d26586cec64b61161ae10b594f09e26a7e902ecb"
-                                  "d0600691");
+    struct bytes want =
+        vec_unhex("d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fa"
+                  "fb69da92728b1a71de0a9e060b2905d6a5b67ecd3b3692ddbd7f2d778b8c9803aee328091b58fab324e4"
+                  "fad675945585808b4831d7bc3ff4def08e4b7a9de576d26586cec64b61161ae10b594f09e26a7e902ecb"
+                  "d0600691");
     uint8_t out[200], back[200];
     const size_t len = sizeof(plain) - 1;
 
@@ -103,7 +105,10 @@ static void test_aead_every_length_against_the_other_library(void **state)
 
     rng_init_seeded(&rng, 5);
     rng_fill(&rng, in, sizeof(in));
-    for (size_t len = 0; len <= sizeof(in); len += len < 700 ? 1 : len == 65408 ? 111 : (65408 - len < 9973 ? 65408 - len : 9973)) {
+    for (size_t len = 0; len <= sizeof(in); len += len < 700 ? 1
+                                                   : len == 65408
+                                                       ? 111
+                                                       : (65408 - len < 9973 ? 65408 - len : 9973)) {
         uint8_t *out = guarded(len + 16), *back = guarded(len);
         nonce_of(len, nonce);
         aead_seal(&ctx, nonce, slice_of(NULL, 0), in, len, out);
@@ -152,7 +157,9 @@ static void test_aead_pieces_equal_the_whole(void **state)
         aead_seal_once(key, nonce, slice_of("ad", 2), slice_of(in, len), want);
         aead_sealv(&ctx, nonce, slice_of("ad", 2), pieces, cut(&rng, in, len, pieces), got);
         assert_memory_equal(got, want, len + 16);
-        assert_int_equal(aead_openv(&ctx, nonce, slice_of("ad", 2), pieces, cut(&rng, got, len + 16, pieces), back), 0);
+        assert_int_equal(aead_openv(&ctx, nonce, slice_of("ad", 2), pieces, cut(&rng, got, len + 16, pieces),
+                                    back),
+                         0);
         assert_memory_equal(back, in, len);
     }
 }
@@ -167,7 +174,8 @@ static void test_aead_refuses_forgeries_and_wipes(void **state)
     for (size_t bit = 0; bit < sizeof(sealed) * 8; bit++) {
         sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
         memset(out, 1, sizeof(out));
-        assert_int_equal(aead_open(&ctx, nonce, slice_of("x", 1), sealed, sizeof(sealed), out), -CRYPTO_EAUTH);
+        assert_int_equal(aead_open(&ctx, nonce, slice_of("x", 1), sealed, sizeof(sealed), out),
+                         -CRYPTO_EAUTH);
         assert_memory_equal(out, zero, sizeof(out));
         sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }

@@ -76,8 +76,8 @@ static void test_hmac_known_answers(void **state)
     hmac_sha256_of(slice_of(key3, sizeof(key3)), slice_of(data3, sizeof(data3)), out);
     assert_hex(out, 32, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
     memset(key6, 0xaa, sizeof(key6));
-    hmac_sha256_of(slice_of(key6, sizeof(key6)), slice_str("Test Using Larger Than Block-Size Key - Hash Key First"),
-                   out);
+    hmac_sha256_of(slice_of(key6, sizeof(key6)),
+                   slice_str("Test Using Larger Than Block-Size Key - Hash Key First"), out);
     assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
@@ -88,7 +88,8 @@ static void test_hkdf_known_answer(void **state)
 
     memset(ikm, 0x0b, sizeof(ikm));
     hkdf_sha256(ck, slice_of(ikm, sizeof(ikm)), 2, out);
-    assert_hex(out[0], 42, "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+    assert_hex(out[0], 42,
+               "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
     hkdf_sha256(ck, slice_of(ikm, sizeof(ikm)), 3, out);
     memset(in_place, 0, sizeof(in_place));
     hkdf_sha256(in_place[0], slice_of(ikm, sizeof(ikm)), 3, in_place);

@@ -55,10 +55,10 @@ static void try_id(const struct peer_id *id)
 
 static void try_alphabets(struct slice in)
 {
-    static ssize_t (*const decode[])(uint8_t *, size_t, struct slice) = {base58_decode, base36_decode, base32_decode,
-                                                                         base64url_decode};
-    static ssize_t (*const encode[])(char *, size_t, struct slice) = {base58_encode, base36_encode, base32_encode,
-                                                                      base64url_encode};
+    static ssize_t (*const decode[])(uint8_t *, size_t, struct slice) = {base58_decode, base36_decode,
+                                                                         base32_decode, base64url_decode};
+    static ssize_t (*const encode[])(char *, size_t, struct slice) = {base58_encode, base36_encode,
+                                                                      base32_encode, base64url_encode};
     uint8_t bytes[MULTIBASE_BIG_MAX];
     char text[4 * MULTIBASE_BIG_MAX];
 

@@ -27,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     try_record(slice_of(data, len));
     key_pair_from_seed(&key, seed);
-    n = envelope_seal(&key, SLICE_LIT("libp2p-peer-record"), SLICE_LIT("\x03\x01"), slice_of(data, len), sealed,
-                      sizeof(sealed));
+    n = envelope_seal(&key, SLICE_LIT("libp2p-peer-record"), SLICE_LIT("\x03\x01"), slice_of(data, len),
+                      sealed, sizeof(sealed));
     if (n > 0)
         try_record(slice_of(sealed, (size_t)n));
     return 0;

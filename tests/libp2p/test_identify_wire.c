@@ -37,14 +37,13 @@ static void assert_fields(const struct identify *m, json_t *f)
     assert_field(m->public_key, f, "publicKey", true);
     assert_field(m->record, f, "signedPeerRecord", true);
     assert_int_equal(m->naddrs, json_array_size(vec_get(f, "listenAddrs")));
-    json_array_foreach (vec_get(f, "listenAddrs"), i, t)
-        assert_addr(m->addrs[i], json_string_value(t));
+    json_array_foreach(vec_get(f, "listenAddrs"), i, t) assert_addr(m->addrs[i], json_string_value(t));
     if (json_is_null(vec_get(f, "observedAddr")))
         assert_null(m->observed.p);
     else
         assert_addr(m->observed, vec_str(f, "observedAddr"));
     assert_int_equal(m->nprotocols, json_array_size(vec_get(f, "protocols")));
-    json_array_foreach (vec_get(f, "protocols"), i, t)
+    json_array_foreach(vec_get(f, "protocols"), i, t)
         assert_slice(m->protocols[i], slice_str(json_string_value(t)));
 }
 
@@ -53,7 +52,8 @@ static void test_identify_replays_vectors(void **state)
     json_t *root = vec_load("identify.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
         struct bytes b = vec_hex(v, "hex");
         uint8_t out[IDENTIFY_WRITE_MAX];
         struct identify m;
@@ -104,7 +104,7 @@ static void test_identify_bounds_what_it_keeps(void **state)
         pb_put_bytes(&w, 2, SLICE_LIT("\x04\x0a\x00\x00\x01\x06\x00\x01"));
         pb_put_bytes(&w, 3, SLICE_LIT("/p/1"));
     }
-    pb_put_bytes(&w, 2, SLICE_LIT("\x04\x0a"));            /* cut */
+    pb_put_bytes(&w, 2, SLICE_LIT("\x04\x0a"));             /* cut */
     pb_put_bytes(&w, 2, SLICE_LIT(""));                     /* empty */
     pb_put_bytes(&w, 4, SLICE_LIT("\x7f"));                 /* unknown */
     pb_put_bytes(&w, 6, slice_of(name, sizeof(name)));      /* too long */

@@ -3,7 +3,7 @@
 #include "libp2p/keyfile.h"
 
 #define ALICE_ID "12D3KooWQCkBm1BYtkHpocxCwMgR8yjitEeHGx8spzcDLGt2gkBm"
-#define ALICE_KEY \
+#define ALICE_KEY                                                                                            \
     "CAESQCvYBsl/DgCvGh/DMo+nY6kmlyPI24+sT5OvcdsYbW6Q1b9KP8znF7A4i8wnSevBSK2ZabI/Re4bYF/Vh3hXasQ="
 #define CONTENT "{\"Key\":\"" ALICE_KEY "\",\"ID\":\"" ALICE_ID "\"}"
 
@@ -63,13 +63,19 @@ static const struct {
     int want;
 } table[] = {
     {"compact", CONTENT, 0},
-    {"spaces and a newline at the end", " {\n\t\"Key\" : \"" ALICE_KEY "\" ,\r\n \"ID\":\"" ALICE_ID "\" }\n", 0},
-    {"the other order", "{\"ID\":\"" ALICE_ID "\",\"Key\":\"" ALICE_KEY "\"}", 0},
-    {"members beside", "{\"v\":1,\"Key\":\"" ALICE_KEY "\",\"x\":null,\"ID\":\"" ALICE_ID "\",\"y\":\"\xc3\xa9\\n\"}", 0},
-    {"slashes escaped",
-     "{\"Key\":\"CAESQCvYBsl\\/DgCvGh\\u002fDMo+nY6kmlyPI24+sT5OvcdsYbW6Q1b9KP8znF7A4i8wnSevBSK2ZabI/Re4bYF/Vh3hXasQ\\u003D\",\"ID\":\"" ALICE_ID "\"}",
+    {"spaces and a newline at the end", " {\n\t\"Key\" : \"" ALICE_KEY "\" ,\r\n \"ID\":\"" ALICE_ID "\" }\n",
      0},
-    {"id as a CID", "{\"Key\":\"" ALICE_KEY "\",\"ID\":\"bafzaajaiaejcbvn7ji74zzyxwa4ixtbhjhv4csfntfu3ep2f5ynwax6vq54fo2we\"}", 0},
+    {"the other order", "{\"ID\":\"" ALICE_ID "\",\"Key\":\"" ALICE_KEY "\"}", 0},
+    {"members beside",
+     "{\"v\":1,\"Key\":\"" ALICE_KEY "\",\"x\":null,\"ID\":\"" ALICE_ID "\",\"y\":\"\xc3\xa9\\n\"}", 0},
+    {"slashes escaped",
+     "{\"Key\":\"CAESQCvYBsl\\/DgCvGh\\u002fDMo+nY6kmlyPI24+sT5OvcdsYbW6Q1b9KP8znF7A4i8wnSevBSK2ZabI/Re4bYF/"
+     "Vh3hXasQ\\u003D\",\"ID\":\"" ALICE_ID "\"}",
+     0},
+    {"id as a CID",
+     "{\"Key\":\"" ALICE_KEY
+     "\",\"ID\":\"bafzaajaiaejcbvn7ji74zzyxwa4ixtbhjhv4csfntfu3ep2f5ynwax6vq54fo2we\"}",
+     0},
     {"empty", "", -KEYFILE_EJSON},
     {"no object", "[]", -KEYFILE_EJSON},
     {"no members", "{}", -KEYFILE_EJSON},
@@ -86,12 +92,16 @@ static const struct {
     {"key no base64", "{\"Key\":\"?\",\"ID\":\"" ALICE_ID "\"}", -KEYFILE_EKEY},
     {"key cut", "{\"Key\":\"CAESQCvYBsl/\",\"ID\":\"" ALICE_ID "\"}", -KEYFILE_EKEY},
     {"halves of two keys",
-     "{\"Key\":\"CAESQCvYBsl/DgCvGh/DMo+nY6kmlyPI24+sT5OvcdsYbW6Q1b9KP8znF7A4i8wnSevBSK2ZabI/Re4bYF/Vh3hXasU=\",\"ID\":"
+     "{\"Key\":\"CAESQCvYBsl/DgCvGh/DMo+nY6kmlyPI24+sT5OvcdsYbW6Q1b9KP8znF7A4i8wnSevBSK2ZabI/Re4bYF/"
+     "Vh3hXasU=\",\"ID\":"
      "\"" ALICE_ID "\"}",
      -KEYFILE_EKEY},
-    {"a Secp256k1 key", "{\"Key\":\"CAISIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\",\"ID\":\"" ALICE_ID "\"}",
+    {"a Secp256k1 key",
+     "{\"Key\":\"CAISIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\",\"ID\":\"" ALICE_ID "\"}",
      -KEYFILE_ETYPE},
-    {"another's id", "{\"Key\":\"" ALICE_KEY "\",\"ID\":\"12D3KooWRkZhiRhsqmrQ28rt73K7V3aCBpqKrLGSXmZ99PTcTZby\"}", -KEYFILE_EID},
+    {"another's id",
+     "{\"Key\":\"" ALICE_KEY "\",\"ID\":\"12D3KooWRkZhiRhsqmrQ28rt73K7V3aCBpqKrLGSXmZ99PTcTZby\"}",
+     -KEYFILE_EID},
     {"no id at all", "{\"Key\":\"" ALICE_KEY "\",\"ID\":\"\"}", -KEYFILE_EID},
 };
 

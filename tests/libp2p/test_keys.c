@@ -8,9 +8,12 @@ static void test_key_pair_replays_vectors(void **state)
     json_t *root = vec_load("keys.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
-        struct bytes seed = vec_hex(v, "seed"), priv = vec_hex(v, "private_protobuf"), pub = vec_hex(v, "public_protobuf");
-        struct bytes message = vec_hex(v, "message"), want = vec_hex(v, "signature"), mh = vec_hex(v, "peer_id_multihash");
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
+        struct bytes seed = vec_hex(v, "seed"), priv = vec_hex(v, "private_protobuf"),
+                     pub = vec_hex(v, "public_protobuf");
+        struct bytes message = vec_hex(v, "message"), want = vec_hex(v, "signature"),
+                     mh = vec_hex(v, "peer_id_multihash");
         struct key_pair made, read;
         struct public_key key, of_peer;
         struct peer_id id, id2;
@@ -18,7 +21,8 @@ static void test_key_pair_replays_vectors(void **state)
 
         key_pair_from_seed(&made, seed.p);
         assert_slice(slice_of(out, (size_t)key_pair_encode(&made, out, sizeof(out))), bytes_slice(priv));
-        assert_slice(slice_of(out, (size_t)key_pair_encode_public(&made, out, sizeof(out))), bytes_slice(pub));
+        assert_slice(slice_of(out, (size_t)key_pair_encode_public(&made, out, sizeof(out))),
+                     bytes_slice(pub));
         assert_int_equal(key_pair_decode(&read, bytes_slice(priv)), 0);
         assert_memory_equal(&read.ed25519, &made.ed25519, sizeof(made.ed25519));
         assert_slice(slice_of(sig, key_pair_sign(&read, bytes_slice(message), sig)), bytes_slice(want));
@@ -73,10 +77,14 @@ static void test_key_types_are_known_by_name(void **state)
         int decode, verify;
         size_t len;
     } table[] = {
-        {KEY_RSA, "RSA", 0, -KEY_ETYPE, 294},      {KEY_ED25519, "Ed25519", 0, -KEY_ESIGNATURE, 32},
-        {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 31}, {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 33},
-        {KEY_SECP256K1, "Secp256k1", 0, -KEY_ETYPE, 33}, {KEY_ECDSA, "ECDSA", 0, -KEY_ETYPE, 91},
-        {4, "unknown", -KEY_ETYPE, 0, 32},         {KEY_RSA, "RSA", -KEY_ELENGTH, 0, KEY_ENCODED_MAX},
+        {KEY_RSA, "RSA", 0, -KEY_ETYPE, 294},
+        {KEY_ED25519, "Ed25519", 0, -KEY_ESIGNATURE, 32},
+        {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 31},
+        {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 33},
+        {KEY_SECP256K1, "Secp256k1", 0, -KEY_ETYPE, 33},
+        {KEY_ECDSA, "ECDSA", 0, -KEY_ETYPE, 91},
+        {4, "unknown", -KEY_ETYPE, 0, 32},
+        {KEY_RSA, "RSA", -KEY_ELENGTH, 0, KEY_ENCODED_MAX},
     };
     static const uint8_t zero[KEY_ENCODED_MAX];
 
@@ -96,7 +104,8 @@ static void test_key_types_are_known_by_name(void **state)
         if (table[i].decode)
             continue;
         public_key_peer_id(&key, &id);
-        assert_int_equal(id.bytes[0], table[i].len > 38 ? 0x12 : 0); /* hashed when longer than 42 bytes encoded */
+        assert_int_equal(id.bytes[0],
+                         table[i].len > 38 ? 0x12 : 0); /* hashed when longer than 42 bytes encoded */
         assert_int_equal(public_key_verify(&key, SLICE_LIT("m"), slice_of(sig, 64)), table[i].verify);
     }
 }

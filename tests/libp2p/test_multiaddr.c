@@ -30,7 +30,8 @@ static void test_multiaddr_replays_vectors(void **state)
     json_t *root = vec_load("multiaddr.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
         struct bytes want = vec_hex(v, "hex");
         struct multiaddr m, again;
 
@@ -50,7 +51,8 @@ static void test_multiaddr_accepts_the_texts_that_js_accepts(void **state)
     json_t *root = vec_load("multiaddr.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "parse_text"), i, v) {
+    json_array_foreach(vec_get(root, "parse_text"), i, v)
+    {
         struct multiaddr m;
         int rc = multiaddr_parse(&m, slice_str(vec_str(v, "text")));
 
@@ -72,7 +74,8 @@ static void test_multiaddr_accepts_the_bytes_that_js_accepts(void **state)
     json_t *root = vec_load("multiaddr.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "parse_bytes"), i, v) {
+    json_array_foreach(vec_get(root, "parse_bytes"), i, v)
+    {
         struct bytes in = vec_hex(v, "hex");
         bool is_short_name = strcmp(vec_str(v, "hex"), "36ff01") == 0;
         int rc = multiaddr_check(bytes_slice(in));
@@ -262,7 +265,8 @@ static void test_multiaddr_survives_truncation_and_flips(void **state)
     json_t *root = vec_load("multiaddr.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
         struct bytes b = vec_hex(v, "hex");
         for (size_t k = 0; k < b.len * 9; k++) {
             struct bytes in = vec_copy(slice_of(b.p, k < b.len ? k : b.len));

@@ -58,7 +58,8 @@ static void test_multibase_returns_what_it_took(void **state)
 
         rng_fill(&rng, in, len);
         memset(in, 0, zeros < len ? zeros : len);
-        EACH_CODEC (c) {
+        EACH_CODEC(c)
+        {
             ssize_t n = c->encode(text, sizeof(text), slice_of(in, len));
             assert_true(n >= 0 && text[n] == 0);
             assert_int_equal(c->decode(back, sizeof(back), slice_of(text, (size_t)n)), len);
@@ -71,7 +72,8 @@ static void test_multibase_respects_capacity(void **state)
 {
     static const uint8_t in[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 250};
 
-    EACH_CODEC (c) {
+    EACH_CODEC(c)
+    {
         char text[64];
         size_t n = (size_t)c->encode(text, sizeof(text), slice_of(in, sizeof(in)));
         for (size_t cap = 0; cap <= n; cap++) {
@@ -94,14 +96,18 @@ static void test_multibase_refuses_what_no_encoder_makes(void **state)
         ssize_t (*decode)(uint8_t *, size_t, struct slice);
         const char *in;
     } table[] = {
-        {base58_decode, "0"},      {base58_decode, "l1"},     {base36_decode, "K"},   {base32_decode, "A"},
-        {base32_decode, "a"},      {base32_decode, "mz"},     {base32_decode, "mzx"}, {base64url_decode, "A"},
-        {base64url_decode, "Zm9="}, {base64url_decode, "Zm+/"}, {base32_decode, "aa="},
+        {base58_decode, "0"},       {base58_decode, "l1"},   {base36_decode, "K"},
+        {base32_decode, "A"},       {base32_decode, "a"},    {base32_decode, "mz"},
+        {base32_decode, "mzx"},     {base64url_decode, "A"}, {base64url_decode, "Zm9="},
+        {base64url_decode, "Zm+/"}, {base32_decode, "aa="},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_int_equal(table[i].decode(out, sizeof(out), slice_str(table[i].in)), -1);
-    assert_int_equal(base58_decode(out, sizeof(out), SLICE_LIT("1\0" "1")), -1);
+    assert_int_equal(base58_decode(out, sizeof(out),
+                                   SLICE_LIT("1\0"
+                                             "1")),
+                     -1);
 }
 
 int main(void)

@@ -74,7 +74,8 @@ static void test_multistream_names_are_framed_as_recorded(void **state)
     json_t *root = vec_load("multistream.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "protocols"), i, v) {
+    json_array_foreach(vec_get(root, "protocols"), i, v)
+    {
         const char *name = vec_str(v, "text");
         struct bytes want = vec_hex(v, "hex");
         struct mss_dialer d;
@@ -98,7 +99,8 @@ static void replay(json_t *conversation, size_t chunk)
     size_t i;
 
     mss_listener_init(&l, noise_only, 1);
-    json_array_foreach (vec_get(conversation, "talk"), i, t) {
+    json_array_foreach(vec_get(conversation, "talk"), i, t)
+    {
         struct bytes b;
         if (json_is_true(json_object_get(t, "closed"))) {
             closes = true;
@@ -108,9 +110,11 @@ static void replay(json_t *conversation, size_t chunk)
         if (strcmp(vec_str(t, "from"), "js") == 0) {
             memcpy(want.p + want.len, b.p, b.len);
             want.len += b.len;
-            assert_slice(text_slice(&got), text_slice(&want)); /* each answer at once, not one message later */
+            assert_slice(text_slice(&got),
+                         text_slice(&want)); /* each answer at once, not one message later */
         }
-        for (size_t at = 0; strcmp(vec_str(t, "from"), "client") == 0 && at < b.len && !is_closed; at += chunk) {
+        for (size_t at = 0; strcmp(vec_str(t, "from"), "client") == 0 && at < b.len && !is_closed;
+             at += chunk) {
             struct slice in = {b.p + at, b.len - at < chunk ? b.len - at : chunk};
             is_closed = feed_listener(&l, &in, &got, 7) < 0;
         }
@@ -124,9 +128,8 @@ static void test_multistream_listener_replays_js_conversations(void **state)
     json_t *root = vec_load("multistream.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "conversations"), i, v)
-        for (size_t chunk = 1; chunk < 64; chunk++)
-            replay(v, chunk);
+    json_array_foreach(vec_get(root, "conversations"), i, v) for (size_t chunk = 1; chunk < 64; chunk++)
+        replay(v, chunk);
     assert_true(i >= 5);
     json_decref(root);
 }
@@ -154,7 +157,8 @@ static const struct listener_case listener_cases[] = {
     {"missing newline", HEADER "\x07/noise ", HEADER, "", -MSS_ENEWLINE, -1},
     {"length over 1024", HEADER "\x81\x08", HEADER, "", -MSS_ELENGTH, -1},
     {"length of three bytes", HEADER "\x81\x80\x01", HEADER, "", -MSS_ELENGTH, -1},
-    {"http", "GET /a/path/of/some/length HTTP/1.1\r\nHost: example.com\r\nUser-Agent: somebody\r\n", "", "", -MSS_ENEWLINE, -1},
+    {"http", "GET /a/path/of/some/length HTTP/1.1\r\nHost: example.com\r\nUser-Agent: somebody\r\n", "", "",
+     -MSS_ENEWLINE, -1},
 };
 
 static void check_listener(const struct listener_case *c, size_t chunk, size_t cap)
@@ -355,7 +359,8 @@ static void test_multistream_ends_agree(void **state)
 
         mss_dialer_init(&d, is_lazy ? two : wants, is_lazy ? 2 : 4, is_lazy);
         mss_listener_init(&l, two, 2);
-        for (unsigned step = 0; step < 2000 && !(mss_dialer_is_done(&d) && mss_listener_is_done(&l)); step++) {
+        for (unsigned step = 0; step < 2000 && !(mss_dialer_is_done(&d) && mss_listener_is_done(&l));
+             step++) {
             size_t k = 1 + rng_below(&rng, 40);
             struct slice in;
             if (rng_below(&rng, 2)) {

@@ -88,10 +88,12 @@ static void replay_transport(json_t *v, struct noise_transport *i, struct noise_
     json_t *t;
     size_t k;
 
-    json_array_foreach (vec_get(v, "transport"), k, t) {
+    json_array_foreach(vec_get(v, "transport"), k, t)
+    {
         bool is_forth = strcmp(vec_str(t, "dir"), "i->r") == 0;
         struct bytes plain = vec_hex(t, "plaintext"), framed = vec_hex(t, "framed");
-        struct bytes got = {malloc(framed.len), framed.len}, back = {malloc(plain.len + !plain.len), plain.len};
+        struct bytes got = {malloc(framed.len), framed.len},
+                     back = {malloc(plain.len + !plain.len), plain.len};
         struct slice piece = bytes_slice(plain);
 
         assert_int_equal(noise_seal(is_forth ? i : r, &piece, 1, got.p, got.len), framed.len);
@@ -108,7 +110,8 @@ static void test_noise_replays_vectors(void **state)
     json_t *root = vec_load("noise.json"), *v;
     size_t n;
 
-    json_array_foreach (vec_get(root, "vectors"), n, v) {
+    json_array_foreach(vec_get(root, "vectors"), n, v)
+    {
         if (strcmp(vec_str(v, "prologue"), "") != 0)
             continue; /* libp2p has none; test_noise_symmetric_replays_vectors takes this one */
         struct side i, r;
@@ -120,9 +123,11 @@ static void test_noise_replays_vectors(void **state)
 
         side_init(&r, vec_get(v, "responder"), NOISE_RESPONDER, NULL);
         side_init(&i, vec_get(v, "initiator"), NOISE_INITIATOR, &r.id);
-        assert_slice(slice_of(payload, noise_payload_create(&i.identity, i.offers_muxer, payload, sizeof(payload))),
+        assert_slice(slice_of(payload,
+                              noise_payload_create(&i.identity, i.offers_muxer, payload, sizeof(payload))),
                      bytes_slice(i.payload));
-        assert_slice(slice_of(payload, noise_payload_create(&r.identity, r.offers_muxer, payload, sizeof(payload))),
+        assert_slice(slice_of(payload,
+                              noise_payload_create(&r.identity, r.offers_muxer, payload, sizeof(payload))),
                      bytes_slice(r.payload));
         replay_handshake(v, &i, &r);
         assert_true(noise_handshake_is_done(&i.h) && noise_handshake_is_done(&r.h));
@@ -151,7 +156,8 @@ static void test_noise_symmetric_replays_vectors(void **state)
     json_t *root = vec_load("noise.json"), *v;
     size_t n;
 
-    json_array_foreach (vec_get(root, "vectors"), n, v) {
+    json_array_foreach(vec_get(root, "vectors"), n, v)
+    {
         json_t *ji = vec_get(v, "initiator"), *jr = vec_get(v, "responder");
         struct bytes prologue = vec_hex(v, "prologue"), keys[4], payload = vec_hex(jr, "payload");
         struct bytes want = vec_hex(json_array_get(vec_get(v, "messages"), 1), "hex");

@@ -142,8 +142,8 @@ static void test_noise_handshake_judges_lengths_before_bodies(void **state)
         uint8_t head[2];
         bool is_allowed;
     } table[] = {
-        {0, {0, 32}, true},     {0, {0, 31}, false},    {0, {0, 33}, false}, {0, {0, 0}, false},
-        {0, {0xff, 0xff}, false}, {1, {0, 95}, false},  {1, {0, 96}, true},  {1, {0x0f, 0xfe}, true},
+        {0, {0, 32}, true},       {0, {0, 31}, false},      {0, {0, 33}, false}, {0, {0, 0}, false},
+        {0, {0xff, 0xff}, false}, {1, {0, 95}, false},      {1, {0, 96}, true},  {1, {0x0f, 0xfe}, true},
         {1, {0x0f, 0xff}, false}, {1, {0xff, 0xff}, false}, {2, {0, 63}, false}, {2, {0, 64}, true},
         {2, {0x0f, 0xff}, false}, {0, {'G', 'E'}, false},
     };
@@ -152,7 +152,8 @@ static void test_noise_handshake_judges_lengths_before_bodies(void **state)
         struct noise_pair p;
         struct noise_handshake *to;
         struct bytes b = message_for(&p, table[k].message, &to);
-        assert_int_equal(noise_handshake_input(to, slice_of(table[k].head, 2)), table[k].is_allowed ? 2 : -NOISE_ELENGTH);
+        assert_int_equal(noise_handshake_input(to, slice_of(table[k].head, 2)),
+                         table[k].is_allowed ? 2 : -NOISE_ELENGTH);
         free(b.p);
         noise_pair_fini(&p);
     }
@@ -220,8 +221,8 @@ struct payload_case {
 
 enum { RIGHT, ABSENT, OTHER, BROKEN, RSA, EMPTY, MANY, WITH_MORE };
 
-static size_t make_payload(const struct payload_case *c, const struct noise_identity *id, const struct noise_identity *other,
-                           uint8_t *out, size_t cap)
+static size_t make_payload(const struct payload_case *c, const struct noise_identity *id,
+                           const struct noise_identity *other, uint8_t *out, size_t cap)
 {
     static const uint8_t rsa[] = {0x08, 0x00, 0x12, 0x03, 1, 2, 3};
     struct wr w = wr_of(out, cap);
@@ -270,7 +271,8 @@ static const struct payload_case payload_cases[] = {
     {"signature too short", RIGHT, BROKEN, ABSENT, true, -NOISE_ESIGNATURE, 0},
     {"signed by another", RIGHT, OTHER, ABSENT, true, -NOISE_ESIGNATURE, 0},
     {"somebody else's key", OTHER, RIGHT, ABSENT, true, -NOISE_ESIGNATURE, 0},
-    {"somebody else's key and signature", OTHER, OTHER, ABSENT, true, -NOISE_ESIGNATURE, 0}, /* replayed elsewhere */
+    {"somebody else's key and signature", OTHER, OTHER, ABSENT, true, -NOISE_ESIGNATURE,
+     0}, /* replayed elsewhere */
 };
 
 static void test_noise_payload_is_checked(void **state)

@@ -53,7 +53,8 @@ static void test_noise_transport_pieces(void **state)
 
     rng_fill(&pair.rng, in, sizeof(in));
     for (unsigned k = 0; k < 500; k++) {
-        size_t len = rng_below(&pair.rng, sizeof(in) + 1), a = rng_below(&pair.rng, len + 1), n, at = 2, count = 0;
+        size_t len = rng_below(&pair.rng, sizeof(in) + 1), a = rng_below(&pair.rng, len + 1), n, at = 2,
+               count = 0;
         struct slice two[] = {{in, a}, {in + a, len - a}}, many[64];
         ssize_t sealed = noise_seal(&pair.i.t, two, 2, frame, sizeof(frame));
         assert_int_equal(sealed, len + NOISE_FRAME_EXTRA);
@@ -98,7 +99,8 @@ static void test_noise_transport_refuses_damage_and_goes_on(void **state)
     for (size_t body = 16; body < n - 2; body++) { /* shortened */
         memcpy(damaged, frame, n);
         damaged[1] = (uint8_t)body;
-        assert_int_equal(noise_open(&pair.r.t, slice_of(damaged, body + 2), out, sizeof(out)), -NOISE_EDECRYPT);
+        assert_int_equal(noise_open(&pair.r.t, slice_of(damaged, body + 2), out, sizeof(out)),
+                         -NOISE_EDECRYPT);
     }
     assert_int_equal(noise_open(&pair.r.t, slice_of(frame, n), out, sizeof(out)), 7);
     /* the same again, or from the wrong direction */
@@ -109,7 +111,8 @@ static void test_noise_transport_refuses_damage_and_goes_on(void **state)
 static void test_noise_transport_refuses_reordering(void **state)
 {
     uint8_t first[32], second[32], out[32];
-    size_t n = seal(&pair.i.t, "one", 3, first, sizeof(first)), m = seal(&pair.i.t, "two", 3, second, sizeof(second));
+    size_t n = seal(&pair.i.t, "one", 3, first, sizeof(first)),
+           m = seal(&pair.i.t, "two", 3, second, sizeof(second));
 
     assert_int_equal(noise_open(&pair.r.t, slice_of(second, m), out, sizeof(out)), -NOISE_EDECRYPT);
     assert_int_equal(noise_open(&pair.r.t, slice_of(first, n), out, sizeof(out)), 3);

@@ -10,7 +10,8 @@ static void test_peer_id_replays_vectors(void **state)
     json_t *root = vec_load("keys.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
         struct bytes public = vec_hex(v, "public_raw"), pb = vec_hex(v, "public_protobuf");
         struct bytes mh = vec_hex(v, "peer_id_multihash");
         const char *forms[] = {"peer_id_base58btc", "peer_id_cidv1_base32", "peer_id_cidv1_base36"};
@@ -43,13 +44,15 @@ static void test_peer_id_takes_only_its_two_multihashes(void **state)
     json_t *root = vec_load("multihash.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
         struct bytes mh = vec_hex(v, "multihash");
         const char *text = vec_str(v, "base58btc"), *name = vec_str(v, "name");
         uint8_t raw[256];
         char back[512];
         struct peer_id id;
-        bool is_good = strcmp(name, "sha2-256") == 0 || (strcmp(name, "identity") == 0 && mh.len > 2 && mh.len <= 44);
+        bool is_good =
+            strcmp(name, "sha2-256") == 0 || (strcmp(name, "identity") == 0 && mh.len > 2 && mh.len <= 44);
 
         assert_int_equal(base58_decode(raw, sizeof(raw), slice_str(text)), mh.len);
         assert_memory_equal(raw, mh.p, mh.len);
@@ -95,11 +98,13 @@ static void test_peer_id_refuses_bad_text(void **state)
         {"", -PEER_ID_EFORMAT},
         {"1", -PEER_ID_EFORMAT},
         {"notapeer", -PEER_ID_EFORMAT},
-        {"12D3KooWQCkBm1BYtkHpocxCwMgR8yjitEeHGx8spzcDLGt2gkB0", -PEER_ID_EFORMAT}, /* 0 is not in the alphabet */
+        {"12D3KooWQCkBm1BYtkHpocxCwMgR8yjitEeHGx8spzcDLGt2gkB0",
+         -PEER_ID_EFORMAT}, /* 0 is not in the alphabet */
         {"12D3KooWQCkBm1BYtkHpocxCwMgR8yjitEeHGx8spzcDLGt2gkB", -PEER_ID_EHASH},
         {"12D3KooWQCkBm1BYtkHpocxCwMgR8yjitEeHGx8spzcDLGt2gkBmm", -PEER_ID_EHASH},
         {"QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1", -PEER_ID_EHASH},
-        {"bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", -PEER_ID_EFORMAT}, /* a raw block, no key */
+        {"bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+         -PEER_ID_EFORMAT}, /* a raw block, no key */
         {"bafzaa", -PEER_ID_EHASH},
         {"k", -PEER_ID_EFORMAT},
         {"b!", -PEER_ID_EFORMAT},

@@ -11,7 +11,8 @@ static size_t parse_addrs(json_t *texts, struct multiaddr *m, struct slice *out)
     json_t *t;
     size_t i;
 
-    json_array_foreach (texts, i, t) {
+    json_array_foreach(texts, i, t)
+    {
         assert_int_equal(multiaddr_parse(&m[i], slice_str(json_string_value(t))), 0);
         out[i] = multiaddr_slice(&m[i]);
     }
@@ -23,8 +24,10 @@ static void test_peer_record_replays_vectors(void **state)
     json_t *root = vec_load("peer_record.json"), *v;
     size_t i;
 
-    json_array_foreach (vec_get(root, "vectors"), i, v) {
-        struct bytes seed = vec_hex(v, "seed"), want = vec_hex(v, "envelope"), payload = vec_hex(v, "payload");
+    json_array_foreach(vec_get(root, "vectors"), i, v)
+    {
+        struct bytes seed = vec_hex(v, "seed"), want = vec_hex(v, "envelope"),
+                     payload = vec_hex(v, "payload");
         uint64_t seq = strtoull(vec_str(v, "seq"), NULL, 10);
         struct multiaddr m[8];
         struct slice addrs[8], opened;
@@ -46,7 +49,8 @@ static void test_peer_record_replays_vectors(void **state)
         for (size_t a = 0; a < count; a++)
             assert_slice(record.addrs[a], addrs[a]);
         /* ours is theirs, byte for byte */
-        assert_slice(slice_of(out, (size_t)peer_record_seal(&key, seq, addrs, count, out, sizeof(out))), bytes_slice(want));
+        assert_slice(slice_of(out, (size_t)peer_record_seal(&key, seq, addrs, count, out, sizeof(out))),
+                     bytes_slice(want));
         for (size_t cap = 0; cap < want.len; cap += 13)
             assert_int_equal(peer_record_seal(&key, seq, addrs, count, out, cap), -ENVELOPE_ESPACE);
         free(seed.p), free(want.p), free(payload.p);
@@ -90,8 +94,10 @@ static void test_envelope_is_bound_to_domain_and_type(void **state)
     struct public_key signer;
     struct slice payload;
 
-    assert_int_equal(envelope_open(bytes_slice(b), SLICE_LIT("other-domain"), type, &signer, &payload), -ENVELOPE_ESIGNATURE);
-    assert_int_equal(envelope_open(bytes_slice(b), domain, SLICE_LIT("\x03\x02"), &signer, &payload), -ENVELOPE_ETYPE);
+    assert_int_equal(envelope_open(bytes_slice(b), SLICE_LIT("other-domain"), type, &signer, &payload),
+                     -ENVELOPE_ESIGNATURE);
+    assert_int_equal(envelope_open(bytes_slice(b), domain, SLICE_LIT("\x03\x02"), &signer, &payload),
+                     -ENVELOPE_ETYPE);
     free(b.p);
 }
 
@@ -125,7 +131,9 @@ static void test_peer_record_refuses_good_envelopes_of_bad_records(void **state)
     n = envelope_seal(&ours, domain, type, SLICE_LIT("\x0a\x40"), out, sizeof(out));
     assert_int_equal(peer_record_open(slice_of(out, (size_t)n), &record), -PEER_RECORD_EFORMAT);
 
-    w = wr_of(payload, sizeof(payload)); /* seq absent is 0; an address we cannot read is dropped; unknown fields too */
+    w = wr_of(payload,
+              sizeof(
+                  payload)); /* seq absent is 0; an address we cannot read is dropped; unknown fields too */
     pb_put_bytes(&w, 1, peer_id_slice(&our_id));
     pb_put_bytes(&w, 3, SLICE_LIT("\x0a\x02\x7f\x7f"));
     pb_put_bytes(&w, 3, SLICE_LIT("\x0a\x08\x04\x7f\x00\x00\x01\x06\x0f\xa1"));
