@@ -138,19 +138,25 @@ static void name_liars(struct coded *c, struct generation *g)
         breach(c, liars[i], "coded: forged coded shard");
 }
 
+/* Not before the others could have said that they need nothing: what we know of them is as old as an answer takes. */
+static void plan_spare(struct coded *c, struct generation *g, uint64_t now)
+{
+    uint64_t wait = coded_pace_wait(&c->answers);
+
+    if (c->cfg.mult > 1)
+        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
+}
+
 static void on_decoded(struct coded *c, struct generation *g, uint64_t now)
 {
-    uint64_t wait = coded_pace_wait(&c->arrivals);
     pubsub_peer upstream = g->last_from;
 
     c->host.counters->decoded++;
     g->is_gate_open = true;
     coded_decoded(c, g, now);
     coded_push_done(c, g);
-    if (c->cfg.mult > 1) {
-        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
-        coded_reschedule(c, g);
-    }
+    plan_spare(c, g, now);
+    coded_reschedule(c, g);
     c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k);
     if (g->dropped_count)
         name_liars(c, g);
@@ -257,13 +263,10 @@ static void count_verdict(struct coded *c, const struct generation *g, enum gene
 
 static void open_gate(struct coded *c, struct generation *g, uint64_t now)
 {
-    uint64_t wait = coded_pace_wait(&c->arrivals);
-
     if (g->is_gate_open || (double)g->rank.rank < c->cfg.threshold * g->shape.k)
         return;
     g->is_gate_open = true;
-    if (c->cfg.mult > 1 && !rlnc_rank_is_full(&g->rank))
-        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
+    plan_spare(c, g, now);
 }
 
 static void useful(struct coded *c, struct generation *g, enum generation_verdict v, const struct coded_shard *s,

@@ -14,7 +14,7 @@
 #include "pubsub/coded_wire.h"
 #include "pubsub/pubsub.h"
 
-#define GENERATION_LINKS_MAX 128 /* peers whose state we keep per generation; beyond them we only answer */
+#define GENERATION_LINKS_MAX 256 /* peers whose state we keep per generation; beyond them we only answer */
 
 /* What a peer is known to hold of this generation, and what passed between us. */
 struct generation_link {
