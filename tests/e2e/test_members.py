@@ -44,7 +44,7 @@ def wait_for_peers(net, m, count, timeout):
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_others_get_everything_when_a_node_is_killed_and_it_rejoins(make_network, protos, mode):
-    net = make_network(nodes=4, gateways=1, driver='kernel', mode=mode)
+    net = make_network(nodes=4, gateways=0, driver='kernel', mode=mode)
     receivers = {n.name: receiver(n, protos) for n in net.nodes}
     time.sleep(1.5)
     pub = Publisher(net.nodes[0], protos)
@@ -68,7 +68,7 @@ def test_others_get_everything_when_a_node_is_killed_and_it_rejoins(make_network
 
 
 def test_a_fifth_node_joins_and_gets_what_follows(make_network, protos):
-    net = make_network(nodes=5, gateways=1, driver='kernel')
+    net = make_network(nodes=5, gateways=0, driver='kernel')
     late = net.nodes[4]
     assert net.kill(late) == 0
     time.sleep(1)
@@ -83,7 +83,7 @@ def test_a_fifth_node_joins_and_gets_what_follows(make_network, protos):
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_first_message_one_second_after_the_start_is_delivered(make_network, protos, mode):
-    net = make_network(nodes=4, gateways=1, driver='kernel', mode=mode)
+    net = make_network(nodes=4, gateways=0, driver='kernel', mode=mode)
     receivers = [receiver(n, protos) for n in net.nodes]
     pub = Publisher(net.nodes[0], protos)
     time.sleep(1)
@@ -94,7 +94,7 @@ def test_first_message_one_second_after_the_start_is_delivered(make_network, pro
 
 
 def test_topics_do_not_leak(make_network, protos):
-    net = make_network(nodes=2, gateways=1, driver='kernel')
+    net = make_network(nodes=2, gateways=0, driver='kernel')
     mine, other = receiver(net.nodes[1], protos, 'mine'), receiver(net.nodes[1], protos, 'other')
     time.sleep(1.5)
     pub = Publisher(net.nodes[0], protos)
