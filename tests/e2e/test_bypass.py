@@ -1,0 +1,84 @@
+"""Is the kernel really bypassed, and is what relays send really coded? Seen from outside: ss, a capture, trace events."""
+import os
+import subprocess
+import time
+
+import pytest
+
+import clients
+import network
+from test_members import Publisher, receiver
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='namespaces need root')
+
+
+def kernel_connections(net, port):
+    """Lines of `ss -tn` about the mesh port, over all nodes."""
+    seen = []
+    for n in net.nodes:
+        out = network.sh('ip', 'netns', 'exec', n.ns, 'ss', '-Htn')
+        seen += [line for line in out.splitlines() if f':{port}' in line]
+    return seen
+
+
+def enter(net):
+    """This process's own clients join the network's namespace until the test ends."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open('/proc/self/ns/net', os.O_RDONLY)
+    there = os.open(f'/var/run/netns/{net.lan}', os.O_RDONLY)
+    assert libc.setns(there, 0x40000000) == 0
+    os.close(there)
+    return lambda: (libc.setns(home, 0x40000000), os.close(home))
+
+
+@pytest.fixture
+def bypass(make_network):
+    net = make_network(nodes=4, gateways=0, driver='af_packet')
+    leave = enter(net)
+    yield net
+    leave()
+
+
+def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_path):
+    net = bypass
+    receivers = [receiver(n, protos) for n in net.nodes]
+    time.sleep(1.5)
+    pcap = tmp_path / 'bridge.pcap'
+    dump = subprocess.Popen(['tcpdump', '-i', 'br0', '-w', pcap, '-U', '--immediate-mode', '-Z', 'root', '-s', '100', 'tcp', 'port', '7070'], stderr=subprocess.PIPE, text=True)
+    said = dump.stderr.readline()
+    assert 'listening' in said, said
+    pub = Publisher(net.nodes[0], protos)
+    found = []
+    for _ in range(10):
+        sha = pub.publish(os.urandom(200000))
+        found += kernel_connections(net, 7070)
+        assert all(r.wait_for(sha, 10) for r in receivers)
+    assert found == []
+    time.sleep(0.3)
+    dump.terminate()
+    dump.wait(5)
+    text = subprocess.run(['tcpdump', '-nr', pcap], capture_output=True, text=True).stdout
+    data = [line for line in text.splitlines() if '.7070' in line and 'length 0' not in line]
+    resets = [line for line in text.splitlines() if 'Flags [R' in line]
+    assert len(data) > 20, text[-2000:]
+    assert resets == []
+
+
+def test_relays_pass_on_coded_shards(bypass, protos):
+    net = bypass
+    watcher = clients.SidecarReceiver('traces', net.nodes[3].control_ip, network.SIDECAR_PORT, 't', protos, has_traces=True)
+    watcher.start()
+    others = [receiver(n, protos) for n in net.nodes[:3]]
+    assert watcher.ready.wait(10)
+    time.sleep(1.5)
+    pub = Publisher(net.nodes[0], protos)
+    for _ in range(40):
+        sha = pub.publish(os.urandom(400000))
+        assert watcher.wait_for(sha, 10) and all(r.wait_for(sha, 10) for r in others)
+    time.sleep(0.5)
+    shards = [t.newShard for t in watcher.traces if t.type == 16]
+    assert shards, 'no NEW_SHARD event came'
+    publisher = [s for s in shards if s.receivedFrom]
+    coded = [s for s in shards if sum(1 for c in s.coefficients if c) > 1]
+    assert publisher and coded, f'{len(shards)} shards, none of several coefficients'
