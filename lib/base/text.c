@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include "base/base64.h"
+
 void hex_encode(char *out, struct slice in)
 {
     static const char digit[] = "0123456789abcdef";
@@ -36,8 +38,8 @@ static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 
 size_t base64_encode(char *out, struct slice in)
 {
-    char *o = out;
-    size_t i = 0;
+    size_t i = base64_bulk_encode(out, in);
+    char *o = out + i / 3 * 4;
 
     for (; i + 3 <= in.len; i += 3) {
         uint32_t v = (uint32_t)in.p[i] << 16 | (uint32_t)in.p[i + 1] << 8 | in.p[i + 2];
@@ -70,11 +72,11 @@ static int b64_value(uint8_t c)
 
 ssize_t base64_decode(uint8_t *out, size_t cap, struct slice in)
 {
-    size_t n = 0;
+    size_t i = in.len % 4 ? 0 : base64_bulk_decode(out, cap, in), n = i / 4 * 3;
 
     if (in.len % 4)
         return -1;
-    for (size_t i = 0; i < in.len; i += 4) {
+    for (; i < in.len; i += 4) {
         const uint8_t *q = in.p + i;
         bool is_last = i + 4 == in.len;
         unsigned pad = is_last && q[3] == '=' ? (q[2] == '=' ? 2 : 1) : 0;

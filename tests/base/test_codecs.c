@@ -1,6 +1,10 @@
 #include "testing.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/pb.h"
+#include "base/rng.h"
 #include "base/text.h"
 
 static void test_text_round_trips(void **state)
@@ -35,6 +39,82 @@ static void test_text_refuses_what_no_encoder_writes(void **state)
     assert_int_equal(hex_decode(out, sizeof(out), SLICE_LIT("abc")), -1);
     assert_int_equal(hex_decode(out, sizeof(out), SLICE_LIT("zz")), -1);
     assert_int_equal(hex_decode(out, 1, SLICE_LIT("abcd")), -1);
+}
+
+/* The last `len` bytes before a page that may not be touched. */
+static uint8_t *at_guard(uint8_t *end, size_t len)
+{
+    return end - len;
+}
+
+static uint8_t *guarded_page(void)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    uint8_t *p = mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(p, MAP_FAILED);
+    assert_int_equal(mprotect(p + page, (size_t)page, PROT_NONE), 0);
+    return p + page;
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* The textbook, one bit string at a time. */
+static size_t slow_encode(char *out, const uint8_t *in, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t bit = 0; bit < len * 8; bit += 6) {
+        unsigned v = 0;
+        for (size_t b = bit; b < bit + 6; b++)
+            v = v << 1 | (b < len * 8 ? in[b / 8] >> (7 - b % 8) & 1u : 0);
+        out[n++] = alphabet[v];
+    }
+    while (n % 4)
+        out[n++] = '=';
+    out[n] = 0;
+    return n;
+}
+
+static void test_base64_at_every_length_before_a_guard_page(void **state)
+{
+    uint8_t *in_end = guarded_page(), *text_end = guarded_page(), *out_end = guarded_page();
+    char want[600];
+    struct rng r;
+
+    rng_init_seeded(&r, 7);
+    for (size_t len = 0; len < 300; len++) {
+        uint8_t *in = at_guard(in_end, len), *back = at_guard(out_end, len);
+        size_t text_len = BASE64_SIZE(len) - 1;
+        char *text = (char *)at_guard(text_end, text_len + 1);
+
+        rng_fill(&r, in, len);
+        assert_int_equal(base64_encode(text, slice_of(in, len)), text_len);
+        assert_int_equal(slow_encode(want, in, len), text_len);
+        assert_string_equal(text, want);
+        text = memmove(text + 1, text, text_len); /* its end at the guard, without the NUL */
+        assert_int_equal(base64_decode(back, len, slice_of(text, text_len)), len);
+        assert_memory_equal(back, in, len);
+        if (len)
+            assert_int_equal(base64_decode(back + 1, len - 1, slice_of(text, text_len)), -1);
+    }
+}
+
+static void test_base64_finds_each_wrong_character_anywhere(void **state)
+{
+    char text[129];
+    uint8_t out[96];
+
+    for (int c = 0; c < 256; c++) {
+        bool is_right = c && strchr(alphabet, c);
+        for (size_t at = 0; at < 128; at++) {
+            memset(text, 'A', 128);
+            text[at] = (char)c;
+            /* a final '=' is padding after zero bits: right, too */
+            assert_int_equal(base64_decode(out, sizeof(out), slice_of(text, 128)),
+                             is_right ? 96 : c == '=' && at == 127 ? 95 : -1);
+        }
+    }
 }
 
 static void test_pb_reads_what_it_writes(void **state)
@@ -102,6 +182,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_round_trips),        cmocka_unit_test(test_text_refuses_what_no_encoder_writes),
+        cmocka_unit_test(test_base64_at_every_length_before_a_guard_page),
+        cmocka_unit_test(test_base64_finds_each_wrong_character_anywhere),
         cmocka_unit_test(test_pb_reads_what_it_writes), cmocka_unit_test(test_pb_refuses_groups_and_field_zero),
         cmocka_unit_test(test_wr_stops_at_its_capacity),
     };
