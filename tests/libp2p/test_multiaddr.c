@@ -181,7 +181,7 @@ static void test_multiaddr_carries_foreign_protocols(void **state)
         "/onion/aaimaq4ygg2iegci:80",
         "/ip4/10.0.0.0/ipcidr/8",
         "/dns4/x.example/tcp/443/tls/sni/x.example/http/http-path/a%2Fb",
-        "/ip4/1.2.3.4/udp/9/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g/p2p/" ID,
+        ("/ip4/1.2.3.4/udp/9/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g/p2p/" ID),
     };
     struct multiaddr m;
     struct multiaddr_target t;
