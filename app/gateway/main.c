@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 
     if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") && strcmp(command, "--version") &&
                      strcmp(command, "--help") && strcmp(command, "-h"))) {
-        fprintf(stderr, "gateway: unknown arguments, see gateway --help\n");
+        fprintf(stderr, "gateway: unknown argument '%s'; see gateway --help\n", argc > 2 ? argv[2] : command);
         return 2;
     }
     if (strcmp(command, "--version") == 0) {

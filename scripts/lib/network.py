@@ -150,7 +150,7 @@ class Network:
         env = {'CLUSTER_ID': m.name, 'PROXY_PORT': f'{host}:{HTTP_PORT}', 'PROXY_GRPC_PORT': f'{host}:{GRPC_PORT}',
                'P2P_NODES': ','.join(f'{n.control_ip}:{SIDECAR_PORT}' for n in self.gateway_nodes(m)), 'LOG_LEVEL': 'info'}
         if not self.has_namespaces:
-            env['API_BIND'] = m.ip
+            env['API_PORT'] = f'{m.ip}:{GATEWAY_API_PORT}'
         if self.max_bytes:
             env['OPTIMUM_MAX_MSG_SIZE'] = str(self.max_bytes)
         env.update(self.gateway_env)
