@@ -124,10 +124,11 @@ static struct coded_bits helps_with(const struct generation_link *l, struct code
     return l->is_done ? left : coded_bits_and(l->has, left);
 }
 
-/* Links that can help, those that failed least first, else in random order. Returns how many have the whole message. */
+/* Links that can help, those that failed least first, else in random order. Returns how many of the first sort have the
+ * whole message: one that claims so and does not answer must not be given a share again and again. */
 static unsigned candidates(struct coded *c, const struct generation *g, struct coded_bits left, uint8_t *order, unsigned *n)
 {
-    unsigned start = g->link_count ? (unsigned)rng_below(c->host.rng, g->link_count) : 0, done = 0;
+    unsigned start = g->link_count ? (unsigned)rng_below(c->host.rng, g->link_count) : 0, width = 0;
 
     *n = 0;
     for (unsigned i = 0; i < g->link_count; i++) {
@@ -142,9 +143,12 @@ static unsigned candidates(struct coded *c, const struct generation *g, struct c
             order[j] = order[j - 1];
         order[j] = at;
         ++*n;
-        done += l->is_done;
     }
-    return done;
+    while (width < *n && g->links[order[width]].failed == g->links[order[0]].failed)
+        width++;
+    for (unsigned i = width; i-- > 0;)
+        width -= !g->links[order[i]].is_done;
+    return width;
 }
 
 static bool ask_known(struct coded *c, struct generation *g, struct ask *a, uint64_t now)

@@ -151,8 +151,21 @@ void coded_decoded(struct coded *c, struct generation *g, uint64_t now)
     count_now(c);
 }
 
+/* Generations whose timer could not be set for want of memory. */
+static void set_missing_timers(struct coded *c, struct list *l)
+{
+    LIST_EACH(it, l) {
+        struct generation *g = CONTAINER_OF(it, struct generation, order);
+
+        if (!timer_is_set(&g->timer))
+            coded_reschedule(c, g);
+    }
+}
+
 void coded_expire(struct coded *c, uint64_t now)
 {
+    set_missing_timers(c, &c->undecoded);
+    set_missing_timers(c, &c->kept);
     LIST_EACH(it, &c->undecoded) {
         struct generation *g = CONTAINER_OF(it, struct generation, order);
 
@@ -171,5 +184,5 @@ void coded_reschedule(struct coded *c, struct generation *g)
     at = g->push_at_ns < at ? g->push_at_ns : at;
     if (timer_is_set(&g->timer) && g->timer.at_ns == at)
         return;
-    timerq_set(&c->timers, &g->timer, at); /* without memory for a larger heap the heartbeat still finds it */
+    timerq_set(&c->timers, &g->timer, at); /* without memory the heartbeat tries again */
 }

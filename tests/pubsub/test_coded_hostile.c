@@ -242,6 +242,35 @@ static void test_forging_relay_does_not_stop_anyone(void **state)
     }
 }
 
+/* Half of the network says that it has the message and never sends a shard of it. */
+static bool withhold(struct net *n, unsigned from, unsigned to, struct buf *frame)
+{
+    struct rd r = rd_of(buf_slice(frame));
+    struct pb_field f;
+
+    while (from % 2 && pb_next(&r, &f) > 0)
+        if (f.number == CODED_SHARD)
+            return false;
+    return true;
+}
+
+static void test_empty_promises_cost_little_time(void **state)
+{
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct net_config cfg = plain(8, seed % 2 ? 4 : 16);
+
+        cfg.seed = seed;
+        cfg.mult = 0.5;
+        net_open(&net, &cfg);
+        net.tap = withhold;
+        for (unsigned i = 0; i < 3; i++) {
+            net_publish(&net, 2 * i, 50000);
+            assert_true(net_run_delivered(&net, net.now + 2 * S));
+        }
+        net_close(&net);
+    }
+}
+
 static void test_header_flood_is_bounded(void **state)
 {
     open_pair(4);
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_forged_source_shards_are_caught_at_once),
         cmocka_unit_test(test_forged_mixtures_are_survived_and_named),
         cmocka_unit_test(test_forging_relay_does_not_stop_anyone),
+        cmocka_unit_test(test_empty_promises_cost_little_time),
         cmocka_unit_test(test_header_flood_is_bounded),
         cmocka_unit_test(test_row_bytes_are_bounded),
         cmocka_unit_test(test_oversize_message_is_refused),
