@@ -113,31 +113,32 @@ static void split_nodes(struct gw_config *c, struct settings_report *rep)
     }
 }
 
-static void check_bind(struct settings_report *rep, const char *name, const struct setting_listen *l)
+static const char *listen_text(const struct setting_listen *l, char out[80])
 {
-    struct in_addr v4;
-    struct in6_addr v6;
+    snprintf(out, 80, strchr(l->host, ':') ? "[%s]:%u" : "%s:%u", l->host, l->port);
+    return out;
+}
 
-    if (l->host[0] && inet_pton(AF_INET, l->host, &v4) != 1 && inet_pton(AF_INET6, l->host, &v6) != 1)
-        settings_fatal(rep, name, l->host, "the host to listen on must be an IP address");
+static bool is_same_port(const struct setting_listen *a, const struct setting_listen *b)
+{
+    return a->port && a->port == b->port && (!a->host[0] || !b->host[0] || strcmp(a->host, b->host) == 0);
 }
 
 static void check_ports(const struct gw_config *c, struct settings_report *rep)
 {
     const struct setting_listen *a[] = {&c->proxy, &c->grpc, &c->api};
     static const char *const names[] = {"PROXY_PORT", "PROXY_GRPC_PORT", "API_PORT"};
+    struct in6_addr v6;
+    struct in_addr v4;
+    char text[80];
 
-    for (unsigned i = 0; i < 3; i++)
-        check_bind(rep, names[i], a[i]);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
+        if (a[i]->host[0] && inet_pton(AF_INET, a[i]->host, &v4) != 1 && inet_pton(AF_INET6, a[i]->host, &v6) != 1)
+            settings_fatal(rep, names[i], listen_text(a[i], text), "the host to listen on must be an IP address");
         for (unsigned j = 0; j < i; j++)
-            if (a[i]->port == a[j]->port &&
-                (!a[i]->host[0] || !a[j]->host[0] || strcmp(a[i]->host, a[j]->host) == 0)) {
-                char port[8];
-
-                snprintf(port, sizeof(port), "%u", a[i]->port);
-                settings_fatal(rep, names[i], port, "must differ from %s", names[j]);
-            }
+            if (is_same_port(a[i], a[j]))
+                settings_fatal(rep, names[i], listen_text(a[i], text), "must differ from %s", names[j]);
+    }
 }
 
 static void check_auth(const struct gw_config *c, struct settings_report *rep)

@@ -1,0 +1,251 @@
+"""harness.py: a gateway process over fake nodes, and clients of every kind."""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+
+import wire
+from fake_sidecar import Network, Node, free_port
+
+GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class Gateway:
+    def __init__(self, targets, wait=True, **env):
+        self.http, self.grpc, self.api = free_port(), free_port(), free_port()
+        self.env = {"CLUSTER_ID": "test", "P2P_NODES": ",".join(targets), "PROXY_PORT": "127.0.0.1:%d" % self.http,
+                    "PROXY_GRPC_PORT": "127.0.0.1:%d" % self.grpc, "API_PORT": "127.0.0.1:%d" % self.api, "LOG_LEVEL": "warn",
+                    "PATH": os.environ.get("PATH", ""), "DRAIN_MS": "500"}
+        self.env.update({k: str(v) for k, v in env.items()})
+        for k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
+            if k in os.environ:
+                self.env[k] = os.environ[k]
+        self.proc = subprocess.Popen([os.environ["GATEWAY"]], env=self.env)
+        self.channels = []
+        self.until(lambda: self.get("/version")[0] == 200)
+        if wait and targets:
+            self.until(lambda: self.get("/health")[1]["healthy_nodes"] == len(targets))
+
+    def until(self, what, seconds=15):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if what():
+                    return
+            except (OSError, AssertionError):
+                pass
+            if time.monotonic() > end or self.proc.poll() is not None:
+                raise AssertionError("not reached")
+            time.sleep(0.05)
+
+    def url(self, path, port=None):
+        return "http://127.0.0.1:%d%s" % (port or self.http, path)
+
+    def call(self, method, path, body=None, headers=None, port=None):
+        """Returns the status, the JSON (or text) and the raw body."""
+        req = urllib.request.Request(self.url(path, port), data=body, method=method, headers=headers or {})
+        try:
+            with urllib.request.urlopen(req, timeout=30) as r:
+                status, raw, kind = r.status, r.read(), r.headers.get("content-type", "")
+        except urllib.error.HTTPError as e:
+            status, raw, kind = e.code, e.read(), e.headers.get("content-type", "")
+        return status, json.loads(raw) if "json" in kind else raw.decode(), raw
+
+    def get(self, path, port=None):
+        return self.call("GET", path, port=port)
+
+    def post(self, path, value):
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return self.call("POST", path, body, {"Content-Type": "application/json"})
+
+    def subscribe(self, client, topic, **more):
+        status, answer, _ = self.post("/subscribe", dict({"client_id": client, "topic": topic}, **more))
+        assert (status, answer["status"]) == (200, "subscribed"), answer
+
+    def publish(self, topic, text, **more):
+        status, answer, _ = self.post("/publish", dict({"topic": topic, "data": text}, **more))
+        assert status == 200, answer
+        return answer
+
+    def metric(self, name, **labels):
+        """The sum of the series of that name with these labels."""
+        total = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(name + "{") and all('%s="%s"' % kv in line for kv in labels.items()):
+                total += float(line.rsplit(" ", 1)[1])
+        return total
+
+    def channel(self):
+        c = grpc.insecure_channel("127.0.0.1:%d" % self.grpc, options=GRPC_OPTIONS + [("grpc.use_local_subchannel_pool", 1)])
+        self.channels.append(c)
+        return c
+
+    def unary(self, service, method, request, answer, timeout=20, metadata=None):
+        call = self.channel().unary_unary("/proto.%s/%s" % (service, method), request_serializer=type(request).SerializeToString,
+                                          response_deserializer=answer.FromString)
+        return call(request, timeout=timeout, metadata=metadata)
+
+    def stream(self, service="ProxyStream", method="ClientStream"):
+        return Stream(self, service, method)
+
+    def stop(self):
+        """SIGTERM; returns exit code and seconds."""
+        for c in self.channels:
+            c.close()
+        t = time.monotonic()
+        self.proc.send_signal(signal.SIGTERM)
+        try:
+            code = self.proc.wait(20)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            raise
+        return code, time.monotonic() - t
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.proc.poll() is None:
+            code, _ = self.stop()
+            if exc[0] is None:
+                assert code == 0, "gateway ended with %d" % code
+
+
+class Stream:
+    """A ClientStream whose requests are sent one by one."""
+
+    def __init__(self, gw, service, method):
+        import queue
+        import threading
+        self.out = queue.Queue()
+        self.got = queue.Queue()
+        call = gw.channel().stream_stream("/proto.%s/%s" % (service, method), request_serializer=wire.ProxyMessage.SerializeToString,
+                                          response_deserializer=wire.ProxyMessage.FromString)
+        self.call = call(iter(self.out.get, None))
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            for m in self.call:
+                self.got.put(m)
+            self.got.put(grpc.StatusCode.OK)
+        except grpc.RpcError as e:
+            self.got.put(e.code())
+
+    def send(self, **fields):
+        self.out.put(wire.ProxyMessage(**fields))
+
+    def recv(self, timeout=15):
+        return self.got.get(timeout=timeout)
+
+    def half_close(self):
+        self.out.put(None)
+
+    def cancel(self):
+        self.out.put(None)
+        self.call.cancel()
+
+
+class Cluster:
+    """Fake nodes and gateways that end with the block."""
+
+    def __init__(self, nodes=2, **env):
+        self.network = Network()
+        self.nodes = [Node(self.network) for _ in range(nodes)]
+        self.env = env
+        self.gateways = []
+
+    def gateway(self, **env):
+        gw = Gateway([n.target for n in self.nodes], **dict(self.env, **env))
+        self.gateways.append(gw)
+        return gw
+
+    def close(self):
+        codes = [gw.stop()[0] for gw in self.gateways if gw.proc.poll() is None]
+        for n in self.nodes:
+            if n.server:
+                n.stop()
+        return codes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        codes = self.close()
+        if exc[0] is None:
+            assert not any(codes), codes
+
+
+class WebSocket:
+    """A small client of our own: it does what it is told, also wrong things."""
+
+    def __init__(self, gw, path="/ws", rcvbuf=None):
+        self.s = socket.socket()
+        if rcvbuf:
+            self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        self.s.settimeout(20)
+        self.s.connect(("127.0.0.1", gw.http))
+        self.s.sendall(("GET %s HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % path).encode())
+        self.data = b""
+        while b"\r\n\r\n" not in self.data:
+            self.data += self.more()
+        head, self.data = self.data.split(b"\r\n\r\n", 1)
+        self.status = int(head.split()[1])
+
+    def more(self):
+        got = self.s.recv(1 << 20)
+        if not got:
+            raise EOFError("closed")
+        return got
+
+    def take(self, n):
+        parts, have = [self.data], len(self.data)
+        while have < n:
+            parts.append(self.more())
+            have += len(parts[-1])
+        data = b"".join(parts)
+        self.data = data[n:]
+        return data[:n]
+
+    def frame(self):
+        b0, b1 = self.take(2)
+        n = b1 & 127
+        if n == 126:
+            n = struct.unpack(">H", self.take(2))[0]
+        elif n == 127:
+            n = struct.unpack(">Q", self.take(8))[0]
+        return b0 & 15, self.take(n)
+
+    def recv(self, timeout=20):
+        """The next JSON frame."""
+        self.s.settimeout(timeout)
+        while True:
+            op, body = self.frame()
+            if op == 1:
+                return json.loads(body)
+            if op == 8:
+                raise EOFError("close %d" % struct.unpack(">H", body[:2])[0])
+
+    def send(self, value, op=1):
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        n = len(body)
+        head = bytes([0x80 | op]) + (bytes([0x80 | n]) if n < 126 else bytes([0xfe]) + struct.pack(">H", n) if n < 65536
+                                     else bytes([0xff]) + struct.pack(">Q", n))
+        self.s.sendall(head + b"\0\0\0\0" + body)
+
+    def close(self):
+        self.s.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()

@@ -1,0 +1,200 @@
+/* test_gw_registry.c: clients, subscriptions, sinks */
+#include "testing.h"
+
+#include "gateway/gw_registry.h"
+
+#define S 1000000000ull
+
+static const uint8_t seed[16];
+
+struct taker {
+    struct gw_sink sink;
+    unsigned got;
+};
+
+struct wishes {
+    unsigned on, off;
+};
+
+static void take(struct gw_sink *s, struct gw_delivery *d)
+{
+    CONTAINER_OF(s, struct taker, sink)->got++;
+}
+
+static void on_topic(void *user, struct slice topic, bool wanted)
+{
+    struct wishes *w = user;
+
+    if (wanted)
+        w->on++;
+    else
+        w->off++;
+}
+
+static struct gw_delivery delivery(const char *topic)
+{
+    static const uint8_t id[GW_ID_BYTES];
+    struct gw_delivery d;
+
+    gw_delivery_init(&d, slice_str(topic), id, "", "", SLICE_LIT("x"));
+    d.topic.p = (const uint8_t *)topic; /* d is returned by value */
+    return d;
+}
+
+static unsigned deliver(struct gw_registry *r, const char *topic, unsigned seen, unsigned total)
+{
+    struct gw_delivery d = delivery(topic);
+
+    return gw_registry_deliver(r, seen, total, &d);
+}
+
+static void open_registry(struct gw_registry *r, struct wishes *w, struct gw_registry_config cfg)
+{
+    *w = (struct wishes){0};
+    cfg.on_topic = on_topic;
+    cfg.user = w;
+    gw_registry_init(r, &cfg, seed);
+}
+
+static void test_registry_delivers_to_subscribers_alone(void **state)
+{
+    struct taker a = {{.deliver = take}, 0}, a2 = a, b = a;
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){0});
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("t"), 0.1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("u"), 0.1, S), 0);
+    gw_registry_attach(&r, SLICE_LIT("a"), &a.sink, false, S);
+    gw_registry_attach(&r, SLICE_LIT("a"), &a2.sink, false, S);
+    gw_registry_attach(&r, SLICE_LIT("b"), &b.sink, false, S);
+    assert_int_equal(deliver(&r, "t", 1, 4), 2);
+    assert_int_equal(deliver(&r, "u", 1, 4), 1);
+    assert_int_equal(deliver(&r, "v", 1, 4), 0);
+    assert_true(a.got == 1 && a2.got == 1 && b.got == 1);
+    gw_registry_detach(&r, &a2.sink, S);
+    assert_int_equal(deliver(&r, "t", 1, 4), 1);
+    gw_registry_unsubscribe(&r, SLICE_LIT("a"), SLICE_LIT("t"), S);
+    assert_int_equal(deliver(&r, "t", 1, 4), 0);
+    assert_true(w.on == 2 && w.off == 1);
+    gw_registry_detach(&r, &a.sink, S);
+    gw_registry_detach(&r, &b.sink, S);
+    gw_registry_fini(&r);
+}
+
+static void test_registry_thresholds(void **state)
+{
+    static const struct {
+        double threshold;
+        unsigned total, need;
+    } t[] = {{0.1, 1, 1}, {0.1, 4, 1}, {0.1, 10, 1}, {0.1, 11, 2}, {0.25, 4, 1}, {0.5, 4, 2}, {0.51, 4, 3}, {0.75, 4, 3}, {1.0, 4, 4},
+             {1.0, 1, 1}, {0.3, 10, 3}, {0.7, 10, 7}, {1.0 / 3, 3, 1}, {2.0 / 3, 3, 2}, {1e-9, 64, 1}};
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        struct taker a = {{.deliver = take}, 0};
+        struct gw_registry r;
+        struct wishes w;
+
+        open_registry(&r, &w, (struct gw_registry_config){0});
+        gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("t"), t[i].threshold, S);
+        gw_registry_attach(&r, SLICE_LIT("a"), &a.sink, false, S);
+        for (unsigned seen = 1; seen <= t[i].total; seen++) {
+            deliver(&r, "t", seen, t[i].total);
+            assert_int_equal(a.got, seen >= t[i].need);
+        }
+        gw_registry_detach(&r, &a.sink, S);
+        gw_registry_fini(&r);
+    }
+}
+
+static void test_registry_one_topic_many_clients(void **state)
+{
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+    char id[16];
+
+    open_registry(&r, &w, (struct gw_registry_config){0});
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(id, sizeof(id), "c%u", i);
+        assert_int_equal(gw_registry_subscribe(&r, slice_str(id), SLICE_LIT("t"), 1, S), 0);
+        assert_int_equal(gw_registry_subscribe(&r, slice_str(id), SLICE_LIT("t"), 0.5, S), 0);
+    }
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.clients == 1000 && counts.topics == 1 && counts.subs == 1000);
+    assert_true(w.on == 1 && w.off == 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(id, sizeof(id), "c%u", i);
+        gw_registry_unsubscribe(&r, slice_str(id), SLICE_LIT("t"), S);
+    }
+    assert_true(w.off == 1 && !gw_registry_has_topic(&r, SLICE_LIT("t")));
+    gw_registry_fini(&r);
+}
+
+static void test_registry_bounds(void **state)
+{
+    struct taker a = {{.deliver = take}, 0};
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_clients = 2, .max_topics = 3, .max_subs_per_client = 2});
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("1"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("2"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("3"), 1, S), -GW_E_FULL);
+    assert_false(gw_registry_has_topic(&r, SLICE_LIT("3")));
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("3"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("c"), SLICE_LIT("1"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_attach(&r, SLICE_LIT("c"), &a.sink, false, S), -GW_E_FULL);
+    gw_registry_detach(&r, &a.sink, S);
+    gw_registry_fini(&r);
+}
+
+static void test_registry_forgets_clients_that_are_gone(void **state)
+{
+    struct taker named = {{.deliver = take}, 0}, anonymous = named, idle = named;
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+    char id[16];
+
+    open_registry(&r, &w, (struct gw_registry_config){.idle_ns = 10 * S});
+    for (unsigned i = 0; i < 600; i++) {
+        snprintf(id, sizeof(id), "gone%u", i);
+        gw_registry_subscribe(&r, slice_str(id), SLICE_LIT("t"), 1, S);
+    }
+    gw_registry_subscribe(&r, SLICE_LIT("named"), SLICE_LIT("n"), 1, S);
+    gw_registry_attach(&r, SLICE_LIT("named"), &named.sink, false, S);
+    gw_registry_attach(&r, SLICE_LIT("anonymous"), &anonymous.sink, true, S);
+    gw_registry_subscribe(&r, SLICE_LIT("anonymous"), SLICE_LIT("o"), 1, S);
+    gw_registry_attach(&r, SLICE_LIT("no subscriptions"), &idle.sink, false, S);
+    gw_registry_detach(&r, &anonymous.sink, S);
+    gw_registry_detach(&r, &idle.sink, S);
+    assert_false(gw_registry_has_topic(&r, SLICE_LIT("o")));
+    for (unsigned i = 0; i < 3; i++)
+        gw_registry_expire(&r, 11 * S - 1);
+    gw_registry_counts(&r, &counts);
+    assert_int_equal(counts.clients, 601);
+    for (unsigned i = 0; i < 3; i++)
+        gw_registry_expire(&r, 11 * S);
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.clients == 1 && counts.topics == 1);
+    gw_registry_detach(&r, &named.sink, 20 * S);
+    gw_registry_expire(&r, 29 * S);
+    assert_true(gw_registry_has_topic(&r, SLICE_LIT("n")));
+    gw_registry_expire(&r, 30 * S);
+    assert_false(gw_registry_has_topic(&r, SLICE_LIT("n")));
+    assert_int_equal(w.on, w.off);
+    gw_registry_fini(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_registry_delivers_to_subscribers_alone),
+                                       cmocka_unit_test(test_registry_thresholds),
+                                       cmocka_unit_test(test_registry_one_topic_many_clients),
+                                       cmocka_unit_test(test_registry_bounds),
+                                       cmocka_unit_test(test_registry_forgets_clients_that_are_gone)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

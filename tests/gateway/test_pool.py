@@ -1,0 +1,188 @@
+"""test_pool.py: the gateway and its nodes: late, dead, silent, frozen, returning."""
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from fake_sidecar import Network, Node, free_port
+from harness import Cluster, Gateway, WebSocket
+
+
+def text_of(m):
+    return base64.b64decode(m["message"]).decode()
+
+
+class Pool(unittest.TestCase):
+    def test_a_gateway_may_start_before_its_nodes(self):
+        network, ports = Network(), [free_port(), free_port()]
+        with Gateway(["127.0.0.1:%d" % p for p in ports], wait=False) as gw:
+            status, a, _ = gw.get("/health")
+            self.assertEqual((status, a["status"]), (503, "unavailable"))
+            status, a, _ = gw.post("/publish", {"topic": "t", "data": "too early"})
+            self.assertEqual((status, a["error"]), (503, "no node can be reached"))
+            with WebSocket(gw, "/ws?client_id=early") as ws:
+                gw.subscribe("early", "t")
+                nodes = [Node(network, ports[0])]
+                gw.until(lambda: gw.get("/health")[1]["status"] == "degraded")
+                nodes.append(Node(network, ports[1]))
+                gw.until(lambda: gw.get("/health")[1]["status"] == "ok")
+                gw.until(lambda: all("t" in n.subscribed() for n in nodes))
+                self.assertEqual(gw.publish("t", "too early")["status"], "published")
+                self.assertEqual(text_of(ws.recv()), "too early")
+            for n in nodes:
+                n.stop()
+
+    def test_publishes_are_spread(self):
+        with Cluster(nodes=3) as cluster:
+            gw = cluster.gateway()
+            for i in range(60):
+                gw.publish("spread", str(i))
+            took = [len([c for c in n.commands if c[0] == 1]) for n in cluster.nodes]
+            self.assertEqual(sum(took), 60)
+            self.assertGreaterEqual(min(took), 10)
+
+    def test_a_node_that_dies_and_returns(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=c") as ws:
+                gw.subscribe("c", "t")
+                cluster.nodes[0].stop()
+                for i in range(20):
+                    gw.publish("t", "one dead %d" % i)
+                self.assertEqual({text_of(ws.recv()) for _ in range(20)}, {"one dead %d" % i for i in range(20)})
+                self.assertEqual(gw.get("/health")[1]["status"], "degraded")
+                cluster.nodes[0].start()
+                gw.until(lambda: gw.get("/health")[1]["status"] == "ok")
+                gw.until(lambda: "t" in cluster.nodes[0].subscribed())
+                cluster.nodes[1].stop()
+                gw.until(lambda: gw.get("/health")[1]["status"] == "degraded")
+                gw.publish("t", "the other dead")
+                self.assertEqual(text_of(ws.recv()), "the other dead")
+                cluster.nodes[0].stop()
+                gw.until(lambda: gw.get("/health")[0] == 503)
+                self.assertEqual(gw.post("/publish", {"topic": "t", "data": "x"})[0], 503)
+                cluster.nodes[0].start()
+                cluster.nodes[1].start()
+                gw.until(lambda: gw.get("/health")[1]["status"] == "ok")
+
+    def test_what_a_dying_node_had_goes_to_another_and_arrives_once(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=c") as ws:
+                gw.subscribe("c", "t")
+                cluster.nodes[0].swallows = True
+                answers = []
+                threads = [threading.Thread(target=lambda i=i: answers.append(gw.publish("t", "m%d" % i))) for i in range(10)]
+                for t in threads:
+                    t.start()
+                gw.until(lambda: len(answers) == 5 or len([c for c in cluster.nodes[0].commands if c[0] == 1]) >= 4)
+                cluster.nodes[0].stop()
+                for t in threads:
+                    t.join()
+                self.assertEqual([a["status"] for a in answers], ["published"] * 10)
+                self.assertEqual({text_of(ws.recv()) for _ in range(10)}, {"m%d" % i for i in range(10)})
+                with self.assertRaises(TimeoutError):
+                    ws.recv(timeout=0.3)
+
+    def test_a_node_that_confirmed_nothing_though_it_published(self):
+        """Both nodes carry the message: clients still get it once."""
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=c") as ws:
+                gw.subscribe("c", "t")
+                gw.until(lambda: gw.metric("codecast_gateway_node_up") == 2)
+                gw.publish("t", "warm")
+                ws.recv()
+                time.sleep(0.3)
+                cluster.nodes[0].confirms = cluster.nodes[1].confirms = False
+                t = time.monotonic()
+                first = threading.Thread(target=lambda: gw.call("POST", "/publish?topic=t", b"twice", {"Content-Type": "application/octet-stream"}))
+                first.start()
+                self.assertEqual(text_of(ws.recv()), "twice")
+                gw.until(lambda: len([c for c in cluster.network.carried if c[0] == "t"]) == 3)
+                self.assertGreater(time.monotonic() - t, 2)
+                cluster.nodes[0].confirms = cluster.nodes[1].confirms = True
+                first.join()
+                with self.assertRaises(TimeoutError):
+                    ws.recv(timeout=0.3)
+
+    def test_a_frozen_node_is_left(self):
+        network = Network()
+        live = Node(network)
+        port = free_port()
+        fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_sidecar.py")
+        frozen = subprocess.Popen([sys.executable, fake, str(port)], stdout=subprocess.PIPE)
+        try:
+            frozen.stdout.readline()
+            with Gateway([live.target, "127.0.0.1:%d" % port]) as gw:
+                frozen.send_signal(signal.SIGSTOP)
+                t = time.monotonic()
+                for i in range(6):
+                    self.assertEqual(gw.publish("t", "frozen %d" % i)["status"], "published")
+                self.assertLess(time.monotonic() - t, 12)
+                self.assertEqual(len([c for c in network.carried if c[0] == "t"]), 6)
+                gw.until(lambda: gw.get("/health")[1]["status"] == "degraded")
+                frozen.send_signal(signal.SIGCONT)
+                gw.until(lambda: gw.get("/health")[1]["status"] == "ok")
+        finally:
+            frozen.kill()
+            frozen.wait()
+            frozen.stdout.close()
+            live.stop()
+
+    def test_refusals_of_nodes(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            for n in cluster.nodes:
+                n.refusal = (413, "message too large: at most 7 bytes")
+            status, a, _ = gw.post("/publish", {"topic": "t", "data": "eight by"})
+            self.assertEqual((status, a["error"]), (413, "message too large: at most 7 bytes"))
+            for n in cluster.nodes:
+                n.refusal = (429, "slow down")
+            status, a, _ = gw.post("/publish", {"topic": "t", "data": "eight by"})
+            self.assertEqual((status, a["error"]), (429, "slow down"))
+            cluster.nodes[1].refusal = None
+            for i in range(4):
+                self.assertEqual(gw.publish("t", "the other takes it %d" % i)["status"], "published")
+            cluster.nodes[0].refusal = None
+            self.assertEqual(gw.publish("t", "eight by")["status"], "published")
+
+    def test_nodes_that_never_confirm(self):
+        with Cluster(nodes=1) as cluster:
+            cluster.nodes[0].confirms = False
+            gw = cluster.gateway()
+            t = time.monotonic()
+            self.assertEqual(gw.publish("t", "x")["status"], "published")
+            self.assertLess(time.monotonic() - t, 2)
+
+    def test_simultaneous_repeats_share_one_publish(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway()
+            answers = []
+            threads = [threading.Thread(target=lambda: answers.append(gw.publish("t", "same"))) for _ in range(16)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertEqual(sorted(a["status"] for a in answers), ["deduplicated"] * 15 + ["published"])
+            self.assertEqual(len(cluster.network.carried), 1)
+
+    def test_the_last_subscriber_takes_the_topic_with_it(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            gw.subscribe("a", "t")
+            gw.subscribe("b", "t")
+            gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
+            gw.post("/unsubscribe", {"client_id": "a", "topic": "t"})
+            time.sleep(0.2)
+            self.assertTrue(all("t" in n.subscribed() for n in cluster.nodes))
+            gw.post("/unsubscribe", {"client_id": "b", "topic": "t"})
+            gw.until(lambda: not any("t" in n.subscribed() for n in cluster.nodes))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,217 @@
+"""test_ws.py: WebSocket clients of the gateway."""
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import time
+import unittest
+
+import websockets
+
+from harness import Cluster, WebSocket
+
+
+def sha(data):
+    return hashlib.sha256(data if isinstance(data, bytes) else data.encode()).hexdigest()
+
+
+def text_of(m):
+    return base64.b64decode(m["message"]).decode()
+
+
+class Frames(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(nodes=3)
+        cls.gw = cls.cluster.gateway()
+
+    @classmethod
+    def tearDownClass(cls):
+        codes = cls.cluster.close()
+        assert codes == [0], codes
+
+    def test_frames_with_an_id_are_answered(self):
+        with WebSocket(self.gw, "/ws?client_id=frames") as ws:
+            ws.send({"type": "subscribe", "topic": "f", "id": 1})
+            self.assertEqual(ws.recv(), {"type": "ack", "id": 1, "status": "subscribed", "topic": "f"})
+            ws.send({"type": "publish", "topic": "f", "message": "hi", "id": "p-1"})
+            got = sorted((ws.recv(), ws.recv()), key=lambda m: "type" in m)
+            self.assertEqual(got[1], {"type": "ack", "id": "p-1", "status": "published", "topic": "f", "message_id": sha("hi")})
+            self.assertEqual(text_of(got[0]), "hi")
+            ws.send({"type": "publish", "topic": "f", "data": "hi", "id": None, "client_id": "frames"})
+            ws.send({"type": "publish", "topic": "f", "data": "hi", "id": 2.5})
+            self.assertEqual(ws.recv()["status"], "deduplicated")
+            ws.send({"type": "unsubscribe", "topic": "f", "id": True})
+            self.assertEqual(ws.recv(), {"type": "ack", "id": True, "status": "unsubscribed", "topic": "f"})
+            ws.send({"type": "publish", "topic": "f", "data": base64.b64encode(b"\0\1\2").decode(), "encoding": "base64", "id": 3})
+            self.assertEqual(ws.recv()["message_id"], sha(b"\0\1\2"))
+
+    def test_frames_that_are_wrong_are_told_so(self):
+        with WebSocket(self.gw, "/ws?client_id=wrong") as ws:
+            for frame, text in ((b"{", "invalid JSON"), (b"5", "invalid JSON"), ({"type": "dance", "id": 7}, "type must be"),
+                                ({"id": 7}, "type must be"), ({"type": "publish", "message": "m", "id": 7}, "missing topic"),
+                                ({"type": "publish", "topic": "t", "id": 7}, "either message or message_length must be provided"),
+                                ({"type": "subscribe", "id": 7}, "missing topic"),
+                                ({"type": "subscribe", "topic": "t", "threshold": 9, "id": 7}, "threshold"),
+                                ({"type": "publish", "topic": "t", "message_length": 1 << 40, "id": 7}, "too large"),
+                                ({"type": "publish", "topic": "t" * 300, "message": "m", "id": 7}, "topic too long")):
+                ws.send(frame)
+                a = ws.recv()
+                self.assertEqual(a["type"], "error", frame)
+                self.assertIn(text, a["error"])
+                if isinstance(frame, dict):
+                    self.assertEqual(a["id"], 7)
+            ws.send({"type": "ping", "id": {"no": "echo"}})
+            ws.send({"type": "ping", "id": "x" * 10000})
+            ws.send({"type": "ping", "id": 8})
+            self.assertEqual(ws.recv()["id"], 8)
+
+    def test_a_subscriber_gets_its_own_topics_only(self):
+        with WebSocket(self.gw, "/ws?client_id=own-a") as a, WebSocket(self.gw, "/ws?client_id=own-b") as b:
+            self.gw.subscribe("own-a", "own/a")
+            self.gw.subscribe("own-b", "own/b")
+            for i in range(5):
+                self.gw.publish("own/a", "a%d" % i)
+                self.gw.publish("own/b", "b%d" % i)
+            self.assertEqual(sorted(text_of(a.recv()) for _ in range(5)), ["a%d" % i for i in range(5)])
+            self.assertEqual(sorted(text_of(b.recv()) for _ in range(5)), ["b%d" % i for i in range(5)])
+            for ws in (a, b):
+                with self.assertRaises(TimeoutError):
+                    ws.recv(timeout=0.3)
+
+    def test_each_message_comes_once_though_every_node_has_it(self):
+        with WebSocket(self.gw, "/ws?client_id=once") as ws:
+            self.gw.subscribe("once", "once")
+            sent = ["m%d" % i for i in range(50)]
+            for m in sent:
+                self.gw.publish("once", m)
+            self.assertEqual(sorted(text_of(ws.recv()) for _ in sent), sorted(sent))
+            with self.assertRaises(TimeoutError):
+                ws.recv(timeout=0.3)
+
+    def test_subscriptions_made_before_the_socket(self):
+        self.gw.subscribe("before", "before")
+        with WebSocket(self.gw, "/api/v1/ws?client_id=before") as ws:
+            self.gw.publish("before", "x")
+            self.assertEqual(text_of(ws.recv()), "x")
+        with WebSocket(self.gw, "/ws?client_id=before") as ws:
+            self.gw.publish("before", "y")
+            self.assertEqual(text_of(ws.recv()), "y")
+
+    def test_two_sockets_of_one_client_both_receive(self):
+        with WebSocket(self.gw, "/ws?client_id=twice") as a, WebSocket(self.gw, "/ws?client_id=twice") as b:
+            self.gw.subscribe("twice", "twice")
+            self.gw.publish("twice", "x")
+            self.assertEqual([text_of(a.recv()), text_of(b.recv())], ["x", "x"])
+
+    def test_anonymous_sockets(self):
+        with WebSocket(self.gw) as a, WebSocket(self.gw) as b:
+            a.send({"type": "subscribe", "topic": "anon", "id": 1})
+            a.recv()
+            b.send({"type": "publish", "topic": "anon", "data": "from b"})
+            self.assertEqual(text_of(a.recv()), "from b")
+            b.send({"type": "subscribe", "topic": "anon named", "client_id": "named late", "id": 2})
+            b.recv()
+            self.assertEqual(self.gw.get("/topics?client_id=named%20late")[1]["topics"], ["anon named"])
+
+    def test_a_closed_socket_leaves_no_topic_behind(self):
+        with WebSocket(self.gw) as ws:
+            ws.send({"type": "subscribe", "topic": "short lived", "id": 1})
+            ws.recv()
+            self.gw.until(lambda: all("short lived" in n.subscribed() for n in self.cluster.nodes))
+        self.gw.until(lambda: not any("short lived" in n.subscribed() for n in self.cluster.nodes))
+
+    def test_bad_handshakes(self):
+        self.assertEqual(self.gw.get("/ws?client_id=x")[0], 426)
+        self.assertEqual(WebSocket(self.gw, "/ws?client_id=" + "c" * 300).status, 400)
+
+    def test_names_that_need_escapes(self):
+        name = 'top"ic\\/ é ✓'
+        with WebSocket(self.gw, "/ws?client_id=esc") as ws:
+            self.gw.subscribe("esc", name)
+            self.assertEqual(self.gw.publish(name, "x")["topic"], name)
+            self.assertEqual(ws.recv()["topic"], name)
+
+    def test_the_websockets_library(self):
+        async def run():
+            uri = "ws://127.0.0.1:%d/api/v1/ws?client_id=lib" % self.gw.http
+            async with websockets.connect(uri, max_size=None) as ws:
+                await ws.send(json.dumps({"type": "subscribe", "topic": "lib", "id": 1}))
+                self.assertEqual(json.loads(await ws.recv())["status"], "subscribed")
+                await ws.send(json.dumps({"type": "publish", "topic": "lib", "message": "z" * 300000}))
+                m = json.loads(await ws.recv())
+                self.assertEqual(m["message_id"], sha("z" * 300000))
+
+        asyncio.run(run())
+
+
+class Load(unittest.TestCase):
+    def test_thresholds(self):
+        with Cluster(nodes=4) as cluster:
+            gw = cluster.gateway()
+            cluster.nodes[2].delivers = cluster.nodes[3].delivers = False
+            with WebSocket(gw, "/ws?client_id=half") as half, WebSocket(gw, "/ws?client_id=all") as every:
+                gw.subscribe("half", "th", threshold=0.5)
+                gw.subscribe("all", "th", threshold=0.75)
+                gw.publish("th", "two of four have it")
+                self.assertEqual(text_of(half.recv()), "two of four have it")
+                with self.assertRaises(TimeoutError):
+                    every.recv(timeout=0.4)
+                cluster.nodes[2].delivers = True
+                gw.publish("th", "three of four")
+                self.assertEqual(text_of(every.recv()), "three of four")
+                self.assertEqual(text_of(half.recv()), "three of four")
+
+    def test_a_burst_by_one_socket_loses_nothing(self):
+        with Cluster(nodes=2) as cluster:
+            a, b = cluster.gateway(), cluster.gateway()
+            with WebSocket(a, "/ws?client_id=sender") as out, WebSocket(b, "/ws?client_id=receiver") as back:
+                b.subscribe("receiver", "burst")
+                sent = {"%d %s" % (i, "x" * 1000) for i in range(2000)}
+                for m in sent:
+                    out.send({"type": "publish", "topic": "burst", "data": m})
+                self.assertEqual({text_of(back.recv()) for _ in sent}, sent)
+                with self.assertRaises(TimeoutError):
+                    back.recv(timeout=0.2)
+
+    def test_large_messages_by_socket(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=large") as ws:
+                gw.subscribe("large", "large")
+                data = os.urandom(16 << 20)
+                ws.send({"type": "publish", "topic": "large", "data": base64.b64encode(data).decode(), "encoding": "base64", "id": 1})
+                got = sorted((ws.recv(), ws.recv()), key=lambda m: "type" in m)
+                self.assertEqual(got[1]["message_id"], sha(data))
+                self.assertEqual(sha(base64.b64decode(got[0]["message"])), sha(data))
+
+    def test_a_client_that_never_reads(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway(CLIENT_QUEUE_BYTES=1 << 20)
+            stuck = WebSocket(gw, "/ws?client_id=stuck", rcvbuf=4096)
+            with WebSocket(gw, "/ws?client_id=well") as well:
+                gw.subscribe("stuck", "s")
+                gw.subscribe("well", "s")
+                for i in range(60):
+                    gw.publish("s", "%d %s" % (i, "x" * 100000))
+                    t = time.monotonic()
+                    self.assertTrue(text_of(well.recv()).startswith("%d " % i))
+                    self.assertLess(time.monotonic() - t, 2)
+            stuck.close()
+            gw.until(lambda: gw.metric("codecast_gateway_ws_dropped_total") > 10)
+
+    def test_stop_says_1001(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway()
+            ws = WebSocket(gw, "/ws?client_id=end")
+            gw.proc.terminate()
+            with self.assertRaisesRegex(EOFError, "close 1001"):
+                ws.recv()
+            ws.s.sendall(b"\x88\x80\0\0\0\0")
+            self.assertEqual(gw.proc.wait(5), 0)
+            ws.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
