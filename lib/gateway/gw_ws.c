@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/wr.h"
 #include "gateway/gw_impl.h"
 #include "gateway/gw_order.h"
 #include "http/http_json.h"
@@ -42,57 +43,82 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
         ws_conn_send(s->conn, WS_DELIVERY, m);
 }
 
-static void send_text(struct session *s, const char *text, size_t n)
-{
-    struct ws_msg *m = ws_msg_copy(WS_TEXT, slice_of(text, n));
-
-    if (m)
-        ws_conn_send(s->conn, WS_REPLY, m);
-    ws_msg_unref(m);
-}
-
-/* ---- answers to frames ---- */
-
 struct frame_id {
     char text[ID_MAX]; /* JSON as the client wrote it */
     size_t len;
 };
 
-static size_t put_id(char *out, const struct frame_id *id)
+/* ---- answers to frames ---- */
+
+struct answer {
+    char text[HTTP_JSON_STR_MAX(GW_NAME_MAX) + ID_MAX + 256];
+    struct wr w;
+};
+
+static void put(struct wr *w, const char *s)
 {
-    return id->len ? (size_t)sprintf(out, ",\"id\":%.*s", (int)id->len, id->text) : 0;
+    wr_slice(w, slice_str(s));
+}
+
+static void put_quoted(struct wr *w, struct slice s)
+{
+    char text[HTTP_JSON_STR_MAX(GW_NAME_MAX)];
+
+    s.len = s.len < GW_NAME_MAX ? s.len : GW_NAME_MAX;
+    wr_bytes(w, text, http_json_quote(text, s));
+}
+
+static void answer_begin(struct answer *a, const char *type, const struct frame_id *id)
+{
+    a->w = wr_of(a->text, sizeof(a->text));
+    put(&a->w, "{\"type\":");
+    put_quoted(&a->w, slice_str(type));
+    if (id->len) {
+        put(&a->w, ",\"id\":");
+        wr_bytes(&a->w, id->text, id->len);
+    }
+}
+
+static void answer_send(struct answer *a, struct session *s)
+{
+    struct ws_msg *m;
+
+    put(&a->w, "}");
+    m = a->w.bad ? NULL : ws_msg_copy(WS_TEXT, slice_of(a->text, a->w.len));
+    if (m)
+        ws_conn_send(s->conn, WS_REPLY, m);
+    ws_msg_unref(m);
+}
+
+static void send_error(struct session *s, const struct frame_id *id, const char *why)
+{
+    struct answer a;
+
+    answer_begin(&a, "error", id);
+    put(&a.w, ",\"error\":");
+    put_quoted(&a.w, slice_str(why));
+    answer_send(&a, s);
 }
 
 /* Frames without an id hear only of what went wrong. */
-static void send_error(struct session *s, const struct frame_id *id, const char *why)
-{
-    char text[HTTP_JSON_STR_MAX(256) + ID_MAX + 64];
-    size_t n = (size_t)sprintf(text, "{\"type\":\"error\"");
-
-    n += put_id(text + n, id);
-    n += (size_t)sprintf(text + n, ",\"error\":");
-    n += http_json_quote(text + n, slice_of(why, strnlen(why, 256)));
-    text[n++] = '}';
-    send_text(s, text, n);
-}
-
 static void send_ack(struct session *s, const struct frame_id *id, const char *status, struct slice topic, const char *message_id)
 {
-    char text[HTTP_JSON_STR_MAX(GW_NAME_MAX) + ID_MAX + 256];
-    size_t n = (size_t)sprintf(text, "{\"type\":\"ack\"");
+    struct answer a;
 
     if (!id->len)
         return;
-    n += put_id(text + n, id);
-    n += (size_t)sprintf(text + n, ",\"status\":\"%s\"", status);
+    answer_begin(&a, "ack", id);
+    put(&a.w, ",\"status\":");
+    put_quoted(&a.w, slice_str(status));
     if (topic.len) {
-        n += (size_t)sprintf(text + n, ",\"topic\":");
-        n += http_json_quote(text + n, topic);
+        put(&a.w, ",\"topic\":");
+        put_quoted(&a.w, topic);
     }
-    if (message_id)
-        n += (size_t)sprintf(text + n, ",\"message_id\":\"%s\"", message_id);
-    text[n++] = '}';
-    send_text(s, text, n);
+    if (message_id) {
+        put(&a.w, ",\"message_id\":");
+        put_quoted(&a.w, slice_str(message_id));
+    }
+    answer_send(&a, s);
 }
 
 /* ---- frames ---- */
