@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/pb.h"
+#include "crypto/sha256.h"
 
 const char *message_err_name(int err)
 {
@@ -14,6 +15,7 @@ const char *message_err_name(int err)
     case MESSAGE_ETOPIC: return "invalid topic";
     case MESSAGE_EKEY: return "key is not the author's";
     case MESSAGE_ESIGNATURE: return "invalid signature";
+    case MESSAGE_EUNEXPECTED: return "signed where none must be";
     case MESSAGE_EMEM: return "no memory";
     default: return "unknown";
     }
@@ -73,7 +75,7 @@ static void put_fields(struct wr *w, const struct message_fields *m, uint32_t fi
             pb_put_bytes(w, n, *field_of(&copy, n));
 }
 
-int message_check(const struct message_fields *m, struct peer_id *from)
+static int check_signed(const struct message_fields *m, struct peer_id *from)
 {
     if (!has(m, MESSAGE_F_SIGNATURE) || !m->signature.len)
         return -MESSAGE_ESIGNATURE;
@@ -81,9 +83,21 @@ int message_check(const struct message_fields *m, struct peer_id *from)
         return -MESSAGE_ESEQNO;
     if (!m->from.len || peer_id_from_bytes(from, m->from))
         return -MESSAGE_EFROM;
-    if (!m->topic.len || m->topic.len > PUBSUB_TOPIC_MAX)
-        return -MESSAGE_ETOPIC;
     return 0;
+}
+
+int message_check(const struct message_fields *m, enum pubsub_signing signing, struct peer_id *from)
+{
+    int rc = 0;
+
+    from->len = 0;
+    if (signing == PUBSUB_STRICT_SIGN)
+        rc = check_signed(m, from);
+    else if (m->from.len || m->seqno.len || m->signature.len || m->key.len)
+        rc = -MESSAGE_EUNEXPECTED;
+    if (!rc && (!m->topic.len || m->topic.len > PUBSUB_TOPIC_MAX))
+        rc = -MESSAGE_ETOPIC;
+    return rc;
 }
 
 void message_scratch_fini(struct message_scratch *s)
@@ -131,6 +145,16 @@ size_t message_id(uint8_t out[MESSAGE_ID_MAX], struct slice from, uint64_t seqno
     return w.bad ? 0 : w.len;
 }
 
+size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, enum pubsub_signing signing)
+{
+    struct rd seqno = rd_of(m->seqno);
+
+    if (signing == PUBSUB_STRICT_SIGN)
+        return message_id(out, m->from, rd_be64(&seqno));
+    sha256_of(m->data, out);
+    return SHA256_BYTES;
+}
+
 #define POOL_IDLE_MAX 4096
 
 struct message_pool {
@@ -168,7 +192,7 @@ void message_pool_close(struct message_pool *p)
         free(p);
 }
 
-static struct message *pool_get(struct message_pool *p, const struct peer_id *from, uint64_t seqno)
+static struct message *pool_get(struct message_pool *p, const struct peer_id *from, uint64_t seqno, struct slice id)
 {
     struct message *m = p->idle;
 
@@ -179,8 +203,8 @@ static struct message *pool_get(struct message_pool *p, const struct peer_id *fr
         return NULL;
     }
     p->out++;
-    *m = (struct message){.refs = 1, .pool = p, .from = *from, .seqno = seqno};
-    m->id_len = (uint8_t)message_id(m->id, peer_id_slice(from), seqno);
+    *m = (struct message){.refs = 1, .pool = p, .from = *from, .seqno = seqno, .id_len = (uint8_t)id.len};
+    memcpy(m->id, id.p, id.len);
     return m;
 }
 
@@ -235,27 +259,17 @@ static bool sign(const struct key_pair *key, struct message_fields *f, struct me
     return true;
 }
 
-struct message *message_new_signed(struct message_pool *pool, const struct key_pair *key, const struct peer_id *self,
-                                   uint64_t seqno, struct slice topic, struct buf *payload,
-                                   struct message_scratch *scratch)
+/* A message of ours with these fields, the payload by reference. */
+static struct message *make_ours(struct message_pool *pool, const struct message_fields *f, const struct peer_id *self,
+                                 uint64_t seqno, struct slice id, struct buf *payload)
 {
-    uint8_t seqno_be[MESSAGE_SEQNO_BYTES], signature[KEY_SIGNATURE_MAX], around[PUBSUB_TOPIC_MAX + 256];
-    struct wr be = wr_of(seqno_be, sizeof(seqno_be)), w = wr_of(around, sizeof(around));
-    struct message_fields f = {
-        .from = peer_id_slice(self),
-        .data = buf_slice(payload),
-        .seqno = slice_of(seqno_be, sizeof(seqno_be)),
-        .topic = topic,
-        .has = 1u << MESSAGE_F_FROM | 1u << MESSAGE_F_DATA | 1u << MESSAGE_F_SEQNO | 1u << MESSAGE_F_TOPIC,
-    };
+    uint8_t around[PUBSUB_TOPIC_MAX + 256];
+    struct wr w = wr_of(around, sizeof(around));
     size_t tail;
 
-    wr_be(&be, seqno, MESSAGE_SEQNO_BYTES);
-    if (!sign(key, &f, scratch, signature))
-        return NULL;
-    put_around(&w, &f, &tail);
+    put_around(&w, f, &tail);
     struct buf *b = w.bad ? NULL : pool->alloc(pool->ctx, (uint32_t)w.len);
-    struct message *m = b ? pool_get(pool, self, seqno) : NULL;
+    struct message *m = b ? pool_get(pool, self, seqno, id) : NULL;
     if (!m) {
         buf_unref(b);
         return NULL;
@@ -270,6 +284,39 @@ struct message *message_new_signed(struct message_pool *pool, const struct key_p
     m->payload = (struct pubsub_piece){payload, 0, payload->len};
     m->held_bytes = (uint64_t)payload->cap + w.len;
     return m;
+}
+
+struct message *message_new_signed(struct message_pool *pool, const struct key_pair *key, const struct peer_id *self,
+                                   uint64_t seqno, struct slice topic, struct buf *payload,
+                                   struct message_scratch *scratch)
+{
+    uint8_t seqno_be[MESSAGE_SEQNO_BYTES], signature[KEY_SIGNATURE_MAX], id[MESSAGE_ID_MAX];
+    struct wr be = wr_of(seqno_be, sizeof(seqno_be));
+    struct message_fields f = {
+        .from = peer_id_slice(self),
+        .data = buf_slice(payload),
+        .seqno = slice_of(seqno_be, sizeof(seqno_be)),
+        .topic = topic,
+        .has = 1u << MESSAGE_F_FROM | 1u << MESSAGE_F_DATA | 1u << MESSAGE_F_SEQNO | 1u << MESSAGE_F_TOPIC,
+    };
+
+    wr_be(&be, seqno, MESSAGE_SEQNO_BYTES);
+    if (!sign(key, &f, scratch, signature))
+        return NULL;
+    return make_ours(pool, &f, self, seqno, slice_of(id, message_id(id, f.from, seqno)), payload);
+}
+
+struct message *message_new_unsigned(struct message_pool *pool, struct slice topic, struct buf *payload)
+{
+    uint8_t id[MESSAGE_ID_MAX];
+    struct message_fields f = {
+        .data = buf_slice(payload),
+        .topic = topic,
+        .has = 1u << MESSAGE_F_DATA | 1u << MESSAGE_F_TOPIC,
+    };
+    struct slice ids = slice_of(id, message_fields_id(id, &f, PUBSUB_STRICT_NO_SIGN));
+
+    return make_ours(pool, &f, &(struct peer_id){0}, 0, ids, payload);
 }
 
 /* A buffer that holds the canonical publish field; *data gets where the payload begins. */
@@ -293,10 +340,11 @@ static struct buf *encode_field(struct message_pool *pool, const struct message_
 }
 
 struct message *message_new_received(struct message_pool *pool, const struct message_fields *f,
-                                     const struct peer_id *from, struct slice whole, struct buf *frame)
+                                     const struct peer_id *from, struct slice id, struct slice whole,
+                                     struct buf *frame)
 {
     struct rd seqno = rd_of(f->seqno);
-    struct message *m = pool_get(pool, from, rd_be64(&seqno));
+    struct message *m = pool_get(pool, from, rd_be64(&seqno), id);
     bool is_by_ref = f->is_canonical && whole.len >= 1024 && whole.len * 4 >= frame->cap;
     struct buf *b;
     uint32_t data = 0;

@@ -1,6 +1,6 @@
 /* message.h: one gossipsub Message: parsed, checked, signed, and held by reference
  * Shape:   body bytes -> fields -> verdict; our payload -> signed message as pieces around the untouched payload
- * Source:  libp2p pubsub spec, sections The Message and Message Signing (StrictSign); id = from || seqno
+ * Source:  libp2p pubsub spec, sections The Message and Message Signing (StrictSign, StrictNoSign)
  * Memory:  fields point into the body. A struct message holds references of the buffers its pieces lie in: a canonical
  *          message is sent on from the very bytes it came in, any other is encoded anew
  * Errors:  -MESSAGE_E..., the rule that was broken
@@ -21,6 +21,7 @@ enum message_err {
     MESSAGE_ETOPIC,      /* none, or too long */
     MESSAGE_EKEY,        /* the key is not the author's, or none can be had */
     MESSAGE_ESIGNATURE,  /* missing or wrong */
+    MESSAGE_EUNEXPECTED, /* author, seqno, signature or key where StrictNoSign wants none */
     MESSAGE_EMEM
 };
 const char *message_err_name(int err);
@@ -34,9 +35,9 @@ struct message_fields {
 
 /* Reads a Message; of a repeated field the last counts. -MESSAGE_EFORMAT. */
 int message_parse(struct message_fields *m, struct slice body);
-/* StrictSign, all but the signature itself: cheap. *from gets the author. */
-int message_check(const struct message_fields *m, struct peer_id *from);
-/* The signature. Call after message_check. scratch: memory that grows as needed. */
+/* All but the signature itself: cheap. *from gets the author (len 0 under StrictNoSign). */
+int message_check(const struct message_fields *m, enum pubsub_signing signing, struct peer_id *from);
+/* The signature, under StrictSign. Call after message_check. scratch: memory that grows as needed. */
 struct message_scratch {
     uint8_t *p;
     size_t cap;
@@ -46,6 +47,8 @@ int message_verify(const struct message_fields *m, const struct peer_id *from, s
 
 /* from || seqno; returns the length, 0 when it would not fit. */
 size_t message_id(uint8_t out[MESSAGE_ID_MAX], struct slice from, uint64_t seqno);
+/* The id of a message that message_check accepted. */
+size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, enum pubsub_signing signing);
 
 struct topic;
 
@@ -88,14 +91,17 @@ struct message_pool;
 struct message_pool *message_pool_new(struct buf *(*alloc)(void *ctx, uint32_t cap), void *ctx);
 void message_pool_close(struct message_pool *p);
 
-/* A message of ours: signed, payload by reference (a reference is taken). NULL: no memory. */
+/* A message of ours, payload by reference (a reference is taken): signed, or for StrictNoSign just the payload and its
+ * topic. NULL: no memory. */
 struct message *message_new_signed(struct message_pool *pool, const struct key_pair *key, const struct peer_id *self,
                                    uint64_t seqno, struct slice topic, struct buf *payload,
                                    struct message_scratch *scratch);
+struct message *message_new_unsigned(struct message_pool *pool, struct slice topic, struct buf *payload);
 /* A received one. whole: the publish field inside frame, tag included. By reference when it is canonical and fills a
  * good part of the frame's block, else copied, so that a small message never holds a large block. NULL: no memory. */
 struct message *message_new_received(struct message_pool *pool, const struct message_fields *m,
-                                     const struct peer_id *from, struct slice whole, struct buf *frame);
+                                     const struct peer_id *from, struct slice id, struct slice whole,
+                                     struct buf *frame);
 struct message *message_ref(struct message *m);
 void message_unref(struct message *m);
 

@@ -22,6 +22,9 @@ enum pubsub_err { PUBSUB_ETOPIC = 1, PUBSUB_ESIZE, PUBSUB_EDUP, PUBSUB_EFULL, PU
 const char *pubsub_err_name(int err);
 
 enum pubsub_mode { PUBSUB_GOSSIP, PUBSUB_CODED };
+/* Plain messages: signed by their author, id from || seqno; or without author, seqno and signature, id SHA-256 of the
+ * payload. All nodes of a topic must agree. (The coded router always signs its headers.) */
+enum pubsub_signing { PUBSUB_STRICT_SIGN, PUBSUB_STRICT_NO_SIGN };
 /* What a peer's stream speaks; the order is also that of preference. */
 enum pubsub_proto { PUBSUB_CODED_1, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11, PUBSUB_PROTO_COUNT };
 extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rlnc/1.0.0", "/meshsub/1.2.0", ... */
@@ -31,6 +34,7 @@ typedef uint32_t pubsub_peer;
 
 struct pubsub_config {
     enum pubsub_mode mode;
+    enum pubsub_signing signing;
     const struct key_pair *key;      /* ours: signs messages and headers; borrowed for the core's life */
     uint32_t mesh_target, mesh_min, mesh_max, mesh_out; /* D, Dlo, Dhi, Dout */
     uint32_t max_msg_bytes;          /* payload */

@@ -92,75 +92,86 @@ static void reject(struct pubsub *ps, struct peer *p, const struct message_field
     trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, (struct slice){0}, message_err_name(err), f->data.len);
 }
 
-/* What can be told without a signature check. 0 go on, 1 done with it (counted), or -MESSAGE_E... */
-static int sift(struct pubsub *ps, struct peer *p, const struct message_fields *f, struct topic **tp,
-                struct peer_id *from, struct msgkey *key)
-{
-    struct rd seqno = rd_of(f->seqno);
+/* A message on its way in. */
+struct incoming {
+    struct message_fields f;
+    struct topic *topic;
+    struct peer_id from;
+    struct msgkey key;
     uint8_t id[MESSAGE_ID_MAX];
-    int rc = message_check(f, from);
+    struct slice ids;
+};
+
+/* What can be told without a signature check. 0 go on, 1 done with it (counted), or -MESSAGE_E... */
+static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
+{
+    const struct message_fields *f = &in->f;
+    int rc = message_check(f, ps->cfg.signing, &in->from);
 
     if (rc)
         return rc;
-    *tp = topic_find(&ps->topics, f->topic);
-    if (!*tp || !(*tp)->is_subscribed) {
+    in->topic = topic_find(&ps->topics, f->topic);
+    if (!in->topic || !in->topic->is_subscribed) {
         ps->c.unsubscribed++;
-        return 1;
-    }
-    struct slice ids = slice_of(id, message_id(id, f->from, rd_be64(&seqno)));
-    *key = key_of_id(ps, ids);
-    if (seen_has(&ps->seen, *key, ps->now)) {
-        ps->c.duplicates++;
-        promises_kept(&ps->promises, *key);
-        trace_message(ps, TRACE_DUPLICATE_MESSAGE, p, f->topic, ids, NULL, f->data.len);
-        return 1;
-    }
-    if (peer_id_is_equal(from, &ps->self)) { /* ours from before a restart, or a lie: not passed on, not punished */
-        ps->c.rejected++;
         return 1;
     }
     if (f->data.len > ps->cfg.max_msg_bytes) {
         ps->c.oversize++;
-        trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, ids, "too large", f->data.len);
+        trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, (struct slice){0}, "too large", f->data.len);
+        return 1;
+    }
+    in->ids = slice_of(in->id, message_fields_id(in->id, f, ps->cfg.signing));
+    in->key = key_of_id(ps, in->ids);
+    if (seen_has(&ps->seen, in->key, ps->now)) {
+        ps->c.duplicates++;
+        promises_kept(&ps->promises, in->key);
+        trace_message(ps, TRACE_DUPLICATE_MESSAGE, p, f->topic, in->ids, NULL, f->data.len);
+        return 1;
+    }
+    if (peer_id_is_equal(&in->from, &ps->self)) { /* ours from before a restart, or a lie: not passed on, not punished */
+        ps->c.rejected++;
         return 1;
     }
     return 0;
 }
 
+/* Good, and new. */
+static void accept(struct pubsub *ps, struct peer *p, const struct incoming *in, struct message *m)
+{
+    struct slice topic = in->f.topic;
+
+    m->key = in->key;
+    m->source = p->handle;
+    seen_add(&ps->seen, m->key, ps->now);
+    promises_kept(&ps->promises, m->key);
+    want_met(&ps->wants, m->key);
+    trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic, id_of(m), NULL, in->f.data.len);
+    send_idontwant(ps, in->topic, m);
+    forward(ps, in->topic, m);
+    relay_deliver(ps, topic, &in->from, p, message_payload(m), 1);
+    keep(ps, in->topic, m);
+    relay_evict(ps);
+}
+
 void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, struct buf *frame)
 {
-    struct message_fields f;
-    struct topic *tp = NULL;
-    struct peer_id from;
-    struct msgkey key = {0};
-    int rc = message_parse(&f, it->body);
+    struct incoming in;
+    struct message *m;
+    int rc = message_parse(&in.f, it->body);
 
     if (!rc)
-        rc = sift(ps, p, &f, &tp, &from, &key);
-    if (!rc)
-        rc = message_verify(&f, &from, &ps->scratch);
-    if (rc == -MESSAGE_EMEM)
-        ps->c.no_memory++;
-    else if (rc < 0)
-        reject(ps, p, &f, rc);
-    if (rc)
+        rc = sift(ps, p, &in);
+    if (!rc && ps->cfg.signing == PUBSUB_STRICT_SIGN)
+        rc = message_verify(&in.f, &in.from, &ps->scratch);
+    if (rc < 0 && rc != -MESSAGE_EMEM)
+        reject(ps, p, &in.f, rc);
+    if (rc > 0)
         return;
-    struct message *m = message_new_received(ps->pool, &f, &from, it->whole, frame);
-    if (!m) {
-        ps->c.no_memory++; /* not marked as seen: another copy may still come */
-        return;
-    }
-    m->key = key;
-    m->source = p->handle;
-    seen_add(&ps->seen, key, ps->now);
-    promises_kept(&ps->promises, key);
-    want_met(&ps->wants, key);
-    trace_message(ps, TRACE_DELIVER_MESSAGE, p, f.topic, id_of(m), NULL, f.data.len);
-    send_idontwant(ps, tp, m);
-    forward(ps, tp, m);
-    relay_deliver(ps, f.topic, &from, p, message_payload(m), 1);
-    keep(ps, tp, m);
-    relay_evict(ps);
+    m = rc ? NULL : message_new_received(ps->pool, &in.f, &in.from, in.ids, it->whole, frame);
+    if (m)
+        accept(ps, p, &in, m);
+    else
+        ps->c.no_memory += !rc || rc == -MESSAGE_EMEM; /* not marked as seen: another copy may still come */
     message_unref(m);
 }
 
@@ -202,8 +213,10 @@ static void send_ours(struct pubsub *ps, struct topic *tp, struct message *m)
 int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload)
 {
     struct slice topic = topic_slice(tp);
-    struct message *m = message_new_signed(ps->pool, ps->cfg.key, &ps->self, seqno_next(&ps->seqno, ps->now), topic,
-                                           payload, &ps->scratch);
+    struct message *m = ps->cfg.signing == PUBSUB_STRICT_NO_SIGN
+                            ? message_new_unsigned(ps->pool, topic, payload)
+                            : message_new_signed(ps->pool, ps->cfg.key, &ps->self, seqno_next(&ps->seqno, ps->now),
+                                                 topic, payload, &ps->scratch);
 
     if (!m)
         return -PUBSUB_EMEM;

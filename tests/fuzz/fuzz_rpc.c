@@ -28,7 +28,7 @@ static void read_all(struct slice frame)
             if (px.record.len)
                 sink ^= px.record.p[px.record.len - 1];
         if (it.type == RPC_MESSAGE && message_parse(&m, it.body) == 0)
-            message_check(&m, &from);
+            message_check(&m, PUBSUB_STRICT_SIGN, &from);
     }
 }
 

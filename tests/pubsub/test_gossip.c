@@ -459,6 +459,34 @@ static void test_flood_publish_reaches_every_subscriber_directly(void **state)
     netsim_free(s);
 }
 
+static void test_unsigned_network_delivers_once(void **state)
+{
+    struct netsim *s = netsim_new(15, NULL);
+    struct pubsub_config cfg = netsim_config(PUBSUB_GOSSIP);
+    const struct netsim_delivery *d;
+    unsigned count;
+
+    cfg.signing = PUBSUB_STRICT_NO_SIGN;
+    for (unsigned i = 0; i < 10; i++)
+        netsim_add(s, &cfg);
+    cfg.signing = PUBSUB_STRICT_SIGN;
+    netsim_add(s, &cfg); /* one that is configured otherwise: it takes none of it */
+    netsim_connect_all(s, V12);
+    for (unsigned i = 0; i < 11; i++)
+        netsim_subscribe(s, i, TOPIC);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned m = 0; m < 3; m++)
+        publish(s, m, m, 2000);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned n = 0; n < 10; n++)
+        expect(s, n, 0, 3, 2000, 1);
+    expect(s, 10, 0, 3, 2000, 0);
+    assert_true(counters(s, 10).rejected > 0);
+    d = netsim_deliveries(s, 9, &count);
+    assert_int_equal(d[0].from.len, 0);
+    netsim_free(s);
+}
+
 static void test_fanout_publisher_is_heard_and_forgets(void **state)
 {
     struct netsim *s = network(14, 10, NULL);
@@ -544,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_idontwant_spares_duplicates),
         cmocka_unit_test(test_leave_is_polite),
         cmocka_unit_test(test_flood_publish_reaches_every_subscriber_directly),
+        cmocka_unit_test(test_unsigned_network_delivers_once),
         cmocka_unit_test(test_fanout_publisher_is_heard_and_forgets),
         cmocka_unit_test(test_churn_of_everything),
     };

@@ -43,7 +43,7 @@ static int judge(struct slice body)
     int rc = message_parse(&f, body);
 
     if (!rc)
-        rc = message_check(&f, &from);
+        rc = message_check(&f, PUBSUB_STRICT_SIGN, &from);
     return rc ? rc : message_verify(&f, &from, &scratch);
 }
 
@@ -225,8 +225,8 @@ static struct message *receive(struct buf *frame, struct slice whole)
 
     assert_int_equal(pb_next(&rd, &pf), 1);
     assert_int_equal(message_parse(&f, pf.bytes), 0);
-    assert_int_equal(message_check(&f, &from), 0);
-    return message_new_received(pool, &f, &from, whole, frame);
+    assert_int_equal(message_check(&f, PUBSUB_STRICT_SIGN, &from), 0);
+    return message_new_received(pool, &f, &from, SLICE_LIT("id"), whole, frame);
 }
 
 static void test_message_large_canonical_is_shared(void **state)
@@ -334,6 +334,39 @@ static void test_message_payload_outlives_the_pool(void **state)
     free((void *)body.p);
 }
 
+/* StrictNoSign: js's anonymous message and its id; anything that names or signs is refused (js lets a lone author pass,
+ * the spec and go do not). */
+static void test_message_unsigned_as_recorded(void **state)
+{
+    const json_t *v = vector_named(json_object_get(vectors, "messages"), "anonymous");
+    struct slice body = vector_hex(v, "message"), id = vector_hex(v, "msg_id_js_default");
+    struct buf *payload = buf_copy(SLICE_LIT("anonymous"));
+    struct message *m = message_new_unsigned(pool, SLICE_LIT("anon"), payload);
+    uint8_t got[512], want[512], ids[MESSAGE_ID_MAX];
+    struct wr w = wr_of(want, sizeof(want));
+    struct message_fields f;
+    struct peer_id from;
+
+    pb_put_bytes(&w, RPC_F_PUBLISH, body);
+    assert_true(slice_is_equal(flatten(m, got), slice_of(want, w.len)));
+    assert_true(slice_is_equal(slice_of(m->id, m->id_len), id));
+    assert_int_equal(message_parse(&f, body), 0);
+    assert_int_equal(message_check(&f, PUBSUB_STRICT_NO_SIGN, &from), 0);
+    assert_int_equal(from.len, 0);
+    assert_true(slice_is_equal(slice_of(ids, message_fields_id(ids, &f, PUBSUB_STRICT_NO_SIGN)), id));
+    message_unref(m);
+    buf_unref(payload);
+    free((void *)body.p);
+    free((void *)id.p);
+    static const char *const refused[] = {"signed-under-no-sign", "unsigned-with-from-under-no-sign"};
+    for (int i = 0; i < 2; i++) {
+        body = vector_hex(vector_named(json_object_get(vectors, "validation"), refused[i]), "message");
+        assert_int_equal(message_parse(&f, body), 0);
+        assert_int_equal(message_check(&f, PUBSUB_STRICT_NO_SIGN, &from), -MESSAGE_EUNEXPECTED);
+        free((void *)body.p);
+    }
+}
+
 static void test_seqno_increases_and_follows_the_clock(void **state)
 {
     struct seqno s;
@@ -359,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_message_out_of_order_is_encoded_anew),
         cmocka_unit_test(test_message_padded_varint_is_not_canonical),
         cmocka_unit_test(test_message_payload_outlives_the_pool),
+        cmocka_unit_test(test_message_unsigned_as_recorded),
         cmocka_unit_test(test_seqno_increases_and_follows_the_clock),
     };
     return cmocka_run_group_tests(tests, load, unload);
