@@ -162,15 +162,19 @@ static void test_ethdev_tap_carries_both_ways(void **state)
     if (!has_tap)
         skip();
     tap = ethdev_open_tap("nettap0", mac, err);
-    if (!tap)
+    if (!tap) {
         fail_msg("%s", err);
+        return;
+    }
     assert_int_equal(tap->link.mac[0], 2);
     assert_int_equal(tap->link.mtu, 1500);
     if (system("ip link set nettap0 up") != 0)
         fail_msg("ip link");
     packet = af_packet_open(&ac, err);
-    if (!packet)
+    if (!packet) {
         fail_msg("%s", err);
+        return;
+    }
 
     /* Out of the tap, the port finishing the checksum when it says that it can. */
     frame_make(&s, tap->link.mac, packet->link.mac, ip_a, ip_b, 7070, bytes, 1000, 0);
