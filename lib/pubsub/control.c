@@ -190,7 +190,7 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
     uint64_t until;
 
     ps->c.graft_in++;
-    if (!tp || !tp->is_subscribed || ps->is_leaving) { /* no PRUNE: an unknown topic must not buy an answer */
+    if (++p->mesh_changes > MESH_CHANGES_MAX || !tp || !tp->is_subscribed || ps->is_leaving) { /* no PRUNE: an unknown topic must not buy an answer */
         ps->c.control_ignored++;
         return;
     }
@@ -220,7 +220,7 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     uint64_t backoff_s = it->backoff_s ? it->backoff_s : BACKOFF_PRUNE_S;
 
     ps->c.prune_in++;
-    if (!tp || !tp->is_subscribed) {
+    if (++p->mesh_changes > MESH_CHANGES_MAX || !tp || !tp->is_subscribed) {
         ps->c.control_ignored++;
         return;
     }

@@ -34,6 +34,9 @@
 #define IDONTWANT_IDS_MAX   512  /* per peer and heartbeat */
 #define IDONTWANT_MIN_BYTES 1024
 #define SUBSCRIPTIONS_MAX   4096 /* changes per peer and heartbeat */
+#define MESH_CHANGES_MAX    2048 /* GRAFTs and PRUNEs of one peer per heartbeat */
+#define OFFERS_MAX          64   /* times that kept messages are looked through for one peer, per heartbeat */
+#define OFFER_LOOKS_MAX     4096 /* messages looked at each time */
 #define OFFER_IDS_MAX       500  /* kept messages told to a peer that grafts */
 #define OFFER_RELAYED_BYTES (4u << 20) /* of them, relayed ones up to this: a go peer asks everyone who offers */
 #define IHAVE_CHUNK         500  /* ids in one IHAVE that we send */
@@ -53,7 +56,7 @@ struct peer {
     uint64_t queued_bytes; /* as the connection last said */
     struct unwanted unwanted;
     /* since the last heartbeat */
-    uint32_t ihave_rpcs, ihave_ids, iwant_ids, idontwant_rpcs, idontwant_ids, sub_changes;
+    uint32_t ihave_rpcs, ihave_ids, iwant_ids, idontwant_rpcs, idontwant_ids, sub_changes, mesh_changes, offers;
 };
 
 struct pubsub {
@@ -129,6 +132,8 @@ void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *
 /* Sends or tells of kept messages of the link's topic; only_ours: of those we published. */
 void relay_offer(struct pubsub *ps, struct link *l, bool only_ours);
 void relay_evict(struct pubsub *ps);
+/* The topic's kept messages from the newest to older ones: start with NULL; NULL at the end. */
+struct message *kept_older(const struct topic *tp, const struct message *m);
 /* The fanout of a topic that we publish to, filled up to D. */
 void fanout_fill(struct pubsub *ps, struct topic *tp);
 bool fanout_is_candidate(const struct pubsub *ps, const struct link *l);

@@ -5,7 +5,8 @@ static void renew_budgets(struct pubsub *ps)
 {
     LIST_EACH(it, &ps->peer_list) {
         struct peer *p = CONTAINER_OF(it, struct peer, node);
-        p->ihave_rpcs = p->ihave_ids = p->iwant_ids = p->idontwant_rpcs = p->idontwant_ids = p->sub_changes = 0;
+        p->ihave_rpcs = p->ihave_ids = p->iwant_ids = p->idontwant_rpcs = p->idontwant_ids = 0;
+        p->sub_changes = p->mesh_changes = p->offers = 0;
         unwanted_expire(&p->unwanted, ps->tick);
     }
 }
@@ -115,19 +116,15 @@ static unsigned gossip_ids(const struct pubsub *ps, const struct topic *tp, stru
 {
     unsigned n = 0;
 
-    for (struct message *m = NULL; n < cap && (m = mcache_older(&ps->mcache, m));) {
-        if (!mcache_is_gossiped(&ps->mcache, m))
-            break;
-        if (m->topic == tp)
-            ids[n++] = slice_of(m->id, m->id_len);
-    }
+    for (struct message *m = NULL; n < cap && (m = kept_older(tp, m)) && mcache_is_gossiped(&ps->mcache, m);)
+        ids[n++] = slice_of(m->id, m->id_len);
     return n;
 }
 
 static void emit_gossip(struct pubsub *ps, struct topic *tp)
 {
     struct slice ids[IHAVE_IDS_MAX];
-    unsigned n = tp->holds ? gossip_ids(ps, tp, ids, IHAVE_IDS_MAX) : 0, targets;
+    unsigned n = gossip_ids(ps, tp, ids, IHAVE_IDS_MAX), targets;
 
     if (!n)
         return;

@@ -81,18 +81,6 @@ void mcache_shift(struct mcache *c)
     c->tick++;
 }
 
-struct message *mcache_older(const struct mcache *c, const struct message *m)
-{
-    const struct list *at = m ? m->by_age.prev : c->by_age.prev;
-
-    return at == &c->by_age ? NULL : CONTAINER_OF(at, struct message, by_age);
-}
-
-struct message *mcache_newer(const struct mcache *c, const struct message *m)
-{
-    return m->by_age.next == &c->by_age ? NULL : CONTAINER_OF(m->by_age.next, struct message, by_age);
-}
-
 bool mcache_serve(struct message *m, pubsub_peer peer)
 {
     for (unsigned i = 0; i < m->nserved; i++)

@@ -36,9 +36,7 @@ struct message *mcache_pop(struct mcache *c, uint64_t now);
 /* A heartbeat has passed. */
 void mcache_shift(struct mcache *c);
 
-/* From the newest to older ones: start with *it NULL; NULL at the end. Nothing may be put or popped meanwhile. */
-struct message *mcache_older(const struct mcache *c, const struct message *m);
-struct message *mcache_newer(const struct mcache *c, const struct message *m);
+/* Is it of the last windows, those that gossip tells of? */
 static inline bool mcache_is_gossiped(const struct mcache *c, const struct message *m)
 {
     return c->tick - m->tick < MCACHE_GOSSIP_TICKS;

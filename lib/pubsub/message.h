@@ -64,6 +64,7 @@ struct message {
     struct message *next_free;
     struct buf view;      /* the payload as a buffer; holds one reference of the message while it is out */
     struct topic *topic;  /* valid while mcache holds the message */
+    struct list by_topic; /* among the topic's kept messages, oldest first */
     struct peer_id from;
     uint64_t seqno;
     struct msgkey key;    /* of its id */

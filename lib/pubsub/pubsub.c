@@ -147,7 +147,8 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
     struct rpc_item it;
     uint32_t had = 0; /* types met in this RPC */
 
-    while (!p->is_closing && rpc_next(&r, &it)) {
+    /* A frame full of forged messages must not be worked off to its end. */
+    while (!p->is_closing && rpc_next(&r, &it) && peer_score(ps, p) >= SCORE_GRAYLIST) {
         bool is_first = !(had & 1u << it.type);
         had |= 1u << it.type;
         if (it.type == RPC_MESSAGE)

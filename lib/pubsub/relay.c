@@ -18,7 +18,7 @@ void relay_evict(struct pubsub *ps)
     while ((m = mcache_pop(&ps->mcache, ps->now))) {
         struct topic *tp = m->topic;
         m->topic = NULL;
-        tp->holds--;
+        list_del(&m->by_topic);
         topic_release(&ps->topics, tp);
         message_unref(m);
     }
@@ -27,7 +27,7 @@ void relay_evict(struct pubsub *ps)
 static void keep(struct pubsub *ps, struct topic *tp, struct message *m)
 {
     m->topic = tp;
-    tp->holds++;
+    list_push_back(&tp->kept, &m->by_topic);
     mcache_put(&ps->mcache, m, ps->now);
 }
 
@@ -77,7 +77,7 @@ static void send_idontwant(struct pubsub *ps, struct topic *tp, const struct mes
         return;
     LIST_EACH(it, &tp->mesh) {
         struct peer *p = CONTAINER_OF(it, struct link, by_mesh)->peer;
-        if (p->proto == PUBSUB_MESHSUB_11 || may_have(ps, p, m))
+        if (p->proto == PUBSUB_MESHSUB_11 || may_have(ps, p, m) || peer_is_slow(ps, p))
             continue;
         peer_send_ids(ps, p, CONTROL_F_IDONTWANT, (struct slice){0}, &id, 1);
         ps->c.idontwant_out++;
@@ -233,9 +233,21 @@ int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload)
     return 0;
 }
 
+struct message *kept_older(const struct topic *tp, const struct message *m)
+{
+    const struct list *at = m ? m->by_topic.prev : tp->kept.prev;
+
+    return at == &tp->kept ? NULL : CONTAINER_OF(at, struct message, by_topic);
+}
+
+static struct message *kept_newer(const struct topic *tp, const struct message *m)
+{
+    return m->by_topic.next == &tp->kept ? NULL : CONTAINER_OF(m->by_topic.next, struct message, by_topic);
+}
+
 static bool is_offered(const struct pubsub *ps, const struct link *l, const struct message *m, bool only_ours)
 {
-    return m->topic == l->topic && (m->is_ours || !only_ours) && !may_have(ps, l->peer, m);
+    return (m->is_ours || !only_ours) && !may_have(ps, l->peer, m);
 }
 
 /* The oldest of the newest messages to offer: OFFER_IDS_MAX of them, relayed ones up to OFFER_RELAYED_BYTES. */
@@ -243,9 +255,9 @@ static struct message *first_offer(const struct pubsub *ps, const struct link *l
 {
     struct message *first = NULL;
     uint64_t relayed_bytes = 0;
-    unsigned n = 0;
+    unsigned n = 0, looked = 0;
 
-    for (struct message *m = NULL; n < OFFER_IDS_MAX && (m = mcache_older(&ps->mcache, m));) {
+    for (struct message *m = NULL; n < OFFER_IDS_MAX && (m = kept_older(l->topic, m)) && looked++ < OFFER_LOOKS_MAX;) {
         if (!is_offered(ps, l, m, only_ours))
             continue;
         if (!m->is_ours)
@@ -264,9 +276,13 @@ void relay_offer(struct pubsub *ps, struct link *l, bool only_ours)
     struct slice batch[IHAVE_CHUNK], topic = topic_slice(l->topic);
     unsigned n = 0;
 
-    if (!l->topic->holds || peer_score(ps, l->peer) < SCORE_GOSSIP)
+    if (list_is_empty(&l->topic->kept) || peer_score(ps, l->peer) < SCORE_GOSSIP)
         return;
-    for (struct message *m = first_offer(ps, l, only_ours); m; m = mcache_newer(&ps->mcache, m)) {
+    if (++l->peer->offers > OFFERS_MAX) {
+        ps->c.lists_cut++;
+        return;
+    }
+    for (struct message *m = first_offer(ps, l, only_ours); m; m = kept_newer(l->topic, m)) {
         if (!is_offered(ps, l, m, only_ours))
             continue;
         if (!m->sent && m->is_ours && peer_send_message(ps, l->peer, m))

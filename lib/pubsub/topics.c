@@ -35,6 +35,7 @@ struct topic *topic_get(struct topics *t, struct slice name)
     tp->len = (uint16_t)name.len;
     list_init(&tp->links);
     list_init(&tp->mesh);
+    list_init(&tp->kept);
     if (map_put(&t->map, name, tp)) {
         free(tp);
         return NULL;
@@ -45,7 +46,7 @@ struct topic *topic_get(struct topics *t, struct slice name)
 
 void topic_release(struct topics *t, struct topic *tp)
 {
-    if (tp->is_subscribed || tp->npeers || tp->holds || tp->published_ns)
+    if (tp->is_subscribed || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns)
         return;
     map_del(&t->map, topic_slice(tp));
     list_del(&tp->node);

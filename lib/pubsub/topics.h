@@ -2,7 +2,7 @@
  * Shape:   name -> topic; topic x peer -> link; a link may be in the topic's mesh
  *          While we are not subscribed to a topic its mesh list is the fanout: the few peers we publish to
  * Owner:   the pub/sub core
- * Memory:  a topic lives while it is subscribed, has links, or is held (by cached messages, or by a recent publish)
+ * Memory:  a topic lives while it is subscribed, has links or kept messages, or had a recent publish of ours
  * Limits:  TOPICS_MAX in all; the caller bounds links per peer
  */
 #ifndef PUBSUB_TOPICS_H
@@ -21,7 +21,8 @@ struct topic {
     struct list node;
     struct list links; /* peers that announced it */
     struct list mesh;  /* or the fanout */
-    unsigned npeers, nmesh, holds;
+    struct list kept;  /* messages that mcache holds (relay.c), oldest first */
+    unsigned npeers, nmesh;
     bool is_subscribed;
     uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
     uint16_t len;

@@ -191,6 +191,51 @@ static void test_bad_signatures_cost_the_sender_not_us(void **state)
     raw_free(r);
 }
 
+/* A thousand forged messages in one frame: the frame is given up when the score is gone. */
+static void test_frame_of_forgeries_is_not_worked_off(void **state)
+{
+    struct raw *r = raw_new(s, 0, V12, true);
+    struct buf *frame = buf_new(1 << 20);
+
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct buf *field = raw_field(netsim_key(s, r->node), TOPIC, i, SLICE_LIT("forged"), true);
+        memcpy(frame->data + frame->len, field->data, field->len);
+        frame->len += field->len;
+        buf_unref(field);
+    }
+    raw_send(r, 0, buf_slice(frame));
+    assert_int_equal(counters().bad_signatures, 7);
+    buf_unref(frame);
+    expect_service(1);
+    raw_free(r);
+}
+
+/* GRAFT, PRUNE and subscriptions to and fro are looked at some two thousand times a heartbeat, not more. */
+static void test_mesh_and_subscription_flapping_is_bounded(void **state)
+{
+    struct raw *r = raw_new(s, 0, V12, true);
+
+    for (unsigned m = 0; m < 5; m++) {
+        char text[16];
+        snprintf(text, sizeof(text), "kept %u", m);
+        netsim_publish(s, 0, TOPIC, slice_str(text));
+    }
+    for (int i = 0; i < 10000; i++) {
+        uint8_t out[64];
+        struct wr w = wr_of(out, sizeof(out));
+        rpc_put_subscription(&w, SLICE_LIT(TOPIC), i % 2 == 0);
+        pb_put_head(&w, RPC_F_CONTROL, 10);
+        rpc_put_prune(&w, SLICE_LIT(TOPIC), 1);
+        netsim_send(s, r->node, 0, slice_of(out, w.len));
+    }
+    netsim_run(s, 100 * NETSIM_MS);
+    assert_true(raw_count(r, RPC_IHAVE) <= 2 * 64);
+    assert_true(counters().lists_cut > 0);
+    assert_true(counters().control_ignored >= 10000u - 2 * 2048);
+    expect_service(1);
+    raw_free(r);
+}
+
 static void test_replayed_messages_are_not_passed_on(void **state)
 {
     struct raw *r = raw_new(s, 0, V12, true), *seat = raw_new(s, 0, V12, true);
@@ -355,6 +400,8 @@ int main(void)
         TEST(test_iwant_flood_is_bounded),
         TEST(test_idontwant_flood_is_bounded),
         TEST(test_bad_signatures_cost_the_sender_not_us),
+        TEST(test_frame_of_forgeries_is_not_worked_off),
+        TEST(test_mesh_and_subscription_flapping_is_bounded),
         TEST(test_replayed_messages_are_not_passed_on),
         TEST(test_topic_flood_is_bounded_and_forgotten),
         TEST(test_malformed_rpc_disconnects),
