@@ -52,9 +52,10 @@ static void test_session_comes_up_by_multistream_muxer(void **state)
     }
 }
 
-static void test_dialer_needs_one_round_trip(void **state)
+static void one_round_trip(bool is_early)
 {
     link_init(&l, 3);
+    l.b.cfg.has_no_early_muxer = !is_early;
     link_start(&l);
     side_output(&l.a, 65536, l.now);
     link_move(&l, &l.a, &l.b);
@@ -66,6 +67,45 @@ static void test_dialer_needs_one_round_trip(void **state)
     assert_true(l.b.up);
     link_run(&l);
     check_up();
+    link_fini(&l);
+}
+
+static void test_dialer_needs_one_round_trip(void **state)
+{
+    one_round_trip(true);
+    one_round_trip(false);
+}
+
+/* An event's slices live until the next call: so nothing is taken before all are told. */
+static void test_input_waits_for_events_to_be_drained(void **state)
+{
+    struct session_event ev;
+
+    start(30);
+    uint32_t id[2] = {open_one(&l, &l.a, "/test/sink/1.0.0"), open_one(&l, &l.a, "/test/sink/1.0.0")};
+    link_run(&l);
+    for (int i = 0; i < 2; i++)
+        session_stream_copy(l.a.s, id[i], SLICE_LIT("one frame"));
+    side_output(&l.a, 65536, l.now);
+    size_t first = wire_left(&l.a.out);
+    session_stream_copy(l.a.s, id[0], SLICE_LIT("another"));
+    side_output(&l.a, 65536, l.now);
+    struct slice in = {l.a.out.p + l.a.out.at, wire_left(&l.a.out)};
+    size_t second = in.len - first;
+    assert_int_equal(session_input(l.b.s, &in, l.now), 0);
+    assert_int_equal(in.len, second);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(session_input(l.b.s, &in, l.now), 0);
+        assert_int_equal(in.len, second);
+        assert_true(session_next_event(l.b.s, &ev));
+        assert_int_equal(ev.type, SESSION_STREAM_DATA);
+        assert_int_equal(ev.stream, id[i]);
+        assert_true(slice_is_equal(ev.data, SLICE_LIT("one frame")));
+    }
+    assert_false(session_next_event(l.b.s, &ev));
+    assert_int_equal(session_input(l.b.s, &in, l.now), 0);
+    assert_int_equal(in.len, 0);
+    l.a.out.at = l.a.out.len;
     link_fini(&l);
 }
 
@@ -300,6 +340,7 @@ static void test_stream_reset_reaches_the_other_side(void **state)
     assert_int_equal(session_stream_send(l.b.s, id, buf_ref(b), 0, 4), 0);
     session_stream_reset(l.b.s, id);
     assert_int_equal(b->refs, 1); /* dropped with the stream */
+    assert_int_equal(session_queued_bytes(l.b.s), 0);
     link_run(&l);
     struct heard *h = heard_of(&l.a, id);
     assert_true(h->reset && h->nkept == 0);
@@ -411,6 +452,20 @@ static void test_unanswered_proposal_is_refused_in_time(void **state)
     assert_true(h->refused);
     assert_int_equal(h->err, -SESSION_ETIMEOUT);
     assert_false(l.a.closed);
+    link_fini(&l);
+}
+
+static void test_streams_may_be_silent_for_long(void **state)
+{
+    start(31);
+    uint32_t id = open_one(&l, &l.a, "/test/sink/1.0.0");
+    link_run(&l);
+    link_sleep(&l, 300 * SECOND);
+    assert_int_equal(session_stream_copy(l.a.s, id, SLICE_LIT("still")), 0);
+    assert_int_equal(session_stream_copy(l.b.s, id, SLICE_LIT("here")), 0);
+    link_run(&l);
+    assert_int_equal(heard_of(&l.b, id)->nkept, 5);
+    assert_int_equal(heard_of(&l.a, id)->nkept, 4);
     link_fini(&l);
 }
 
@@ -536,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_session_comes_up_by_early_muxer),
         cmocka_unit_test(test_session_comes_up_by_multistream_muxer),
         cmocka_unit_test(test_dialer_needs_one_round_trip),
+        cmocka_unit_test(test_input_waits_for_events_to_be_drained),
         cmocka_unit_test(test_unexpected_peer_is_refused),
         cmocka_unit_test(test_slow_handshake_times_out),
         cmocka_unit_test(test_identify_tells_addresses_record_and_observed),
@@ -552,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_open_stream_says_why_not),
         cmocka_unit_test(test_streams_beyond_the_peers_limit_are_reset),
         cmocka_unit_test(test_unanswered_proposal_is_refused_in_time),
+        cmocka_unit_test(test_streams_may_be_silent_for_long),
         cmocka_unit_test(test_keepalive_pings_and_notices_silence),
         cmocka_unit_test(test_ping_protocol_measures_when_asked_to),
         cmocka_unit_test(test_identify_unanswered_fails_alone),

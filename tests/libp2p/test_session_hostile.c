@@ -477,6 +477,17 @@ static void test_identify_nonsense_fails_alone(void **state)
             assert_true(strcmp(victim.agent, "x") == 0 && strcmp(victim.version, "v") == 0);
         raw_fini(&r);
     }
+    for (int more = 0; more < 2; more++) { /* 8 KiB is the most that go and js send */
+        size_t n = 8192 + (size_t)more;
+        connect();
+        big[0] = (uint8_t)(n | 0x80), big[1] = (uint8_t)(n >> 7); /* a message of one unknown field */
+        big[2] = 0x7a, big[3] = (uint8_t)((n - 3) | 0x80), big[4] = (uint8_t)((n - 3) >> 7);
+        answer_identify(slice_of(big, n + 2), YAMUX_FIN);
+        assert_int_equal(victim.identified, !more);
+        assert_int_equal(victim.identify_failed, more);
+        raw_fini(&r);
+    }
+    memset(big, 0, sizeof(big));
     connect(); /* a stream that never ends */
     answer_identify(SLICE_LIT(""), 0);
     for (int i = 0; i < 9; i++)
@@ -533,6 +544,20 @@ static void test_ping_answers_after_fin_as_js_asks(void **state)
     assert_true(has_echo && has_fin);
     assert_int_equal(counters().pings_answered, 1);
     assert_int_equal(counters().streams_now, 1);
+    raw_fini(&r);
+}
+
+static void test_ping_streams_come_and_go(void **state)
+{
+    uint8_t block[32] = {1};
+
+    connect();
+    for (uint32_t id = 1; id < 41; id += 2) {
+        raw_open(&r, id, YAMUX_FIN, "/ipfs/ping/1.0.0", slice_of(block, sizeof(block)));
+        raw_listen(&r);
+    }
+    assert_int_equal(counters().pings_answered, 20);
+    assert_int_equal(counters().resets_out, 0);
     raw_fini(&r);
 }
 
@@ -629,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_identify_nonsense_fails_alone),
         cmocka_unit_test(test_pushes_merge_and_are_bounded),
         cmocka_unit_test(test_ping_answers_after_fin_as_js_asks),
+        cmocka_unit_test(test_ping_streams_come_and_go),
         cmocka_unit_test(test_ping_streams_and_queues_are_bounded),
         cmocka_unit_test(test_lying_echo_is_no_round_trip),
         cmocka_unit_test(test_random_frames_never_hurt),

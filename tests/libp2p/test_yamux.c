@@ -126,8 +126,10 @@ static void test_reset_both_ways(void **state)
     struct yamux_head h = yamux_head_decode(wire);
     assert_true(h.type == YAMUX_WINDOW && h.flags == YAMUX_RST && h.stream == 7);
     struct yamux_stream *st = yamux_stream_open(&y, NULL, NULL, 1);
+    yamux_stream_copy(&y, st, SLICE_LIT("never to be sent"));
     yamux_stream_reset(&y, st); /* never spoken of */
     assert_false(yamux_has_output(&y));
+    assert_int_equal(y.queued_bytes, 0);
     assert_int_equal(give(&y, YAMUX_WINDOW, YAMUX_SYN | YAMUX_RST, 9, 0, &ev), 0);
     assert_null(yamux_stream_find(&y, 9));
     yamux_fini(&y);
@@ -387,8 +389,12 @@ static void test_sender_stops_at_the_window_and_resumes(void **state)
     assert_int_equal(sent, 12 + YAMUX_WINDOW_INITIAL + 5 * 12); /* SYN; five frames */
     give(&y, YAMUX_WINDOW, 0, 1, 10, &ev);
     assert_int_equal(end_output(&y, wire, 65408, 1), 22);
-    for (int i = 0; i < 300; i++) /* 300 x 4 GiB: more than 32 bits, no wrap */
+    for (int i = 0; i < 3; i++)
         give(&y, YAMUX_WINDOW, 0, 1, UINT32_MAX, &ev);
+    assert_true(st->credit == 3 * (uint64_t)UINT32_MAX); /* more than 32 bits hold */
+    for (int i = 0; i < 300; i++)
+        give(&y, YAMUX_WINDOW, 0, 1, UINT32_MAX, &ev);
+    assert_true(st->credit == YAMUX_CREDIT_MAX);
     while (yamux_has_output(&y))
         end_output(&y, wire, 65408, 1);
     assert_int_equal(st->queue.bytes, 0);
