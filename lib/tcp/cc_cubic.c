@@ -32,7 +32,7 @@ static void cubic_cc_ack(struct cc *cc, const struct cc_ack *a)
     if (a->in_recovery)
         return;
     note_limit(q, a);
-    if (!a->is_limited || acked == 0)
+    if (!a->is_limited || !a->is_progress || acked == 0)
         return;
     if (cc_in_slow_start(cc)) {
         uint64_t room = cc->ssthresh_bytes - cc->cwnd_bytes;

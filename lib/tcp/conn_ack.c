@@ -42,7 +42,7 @@ static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const stru
     uint64_t rtt = 0;
 
     if (news->sent_ns)
-        rtt = now - news->sent_ns;
+        rtt = now > news->sent_ns ? now - news->sent_ns : 1;
     else if (news->acked_bytes)
         rtt = timestamp_rtt(c, in, now);
     if (!rtt)
@@ -203,9 +203,9 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     if (news.acked_bytes)
         on_progress(c, now);
     if (news.delivered_bytes) {
-        struct cc_ack a = {.delivered_bytes = news.delivered_bytes, .rtt_ns = rtt, .srtt_ns = c->rtt.srtt_ns,
-                           .min_rtt_ns = c->rtt.min_ns, .is_limited = is_limited, .in_recovery = was_recovering,
-                           .now = now};
+        struct cc_ack a = {.delivered_bytes = news.delivered_bytes, .is_progress = news.acked_bytes > 0,
+                           .rtt_ns = rtt, .srtt_ns = c->rtt.srtt_ns, .min_rtt_ns = c->rtt.min_ns,
+                           .is_limited = is_limited, .in_recovery = was_recovering, .now = now};
         c->cc.ops->ack(&c->cc, &a);
     }
     if (news.delivered_bytes || news.lost_bytes)

@@ -128,6 +128,7 @@ static bool check_sequence(struct tcp_conn *c, const struct tcp_in *in, uint64_t
     if (seq_geq(end, c->last_ack_sent) && seq_leq(in->seq, seq_max(c->rcv_adv, c->rq.nxt)))
         return true;
     c->stack->n.drop_window++;
+    recvq_note_old(&c->rq, in->seq, in->seq + (uint32_t)in->payload.len);
     if (!(in->flags & TCP_RST))
         answer_unacceptable(c, in, now);
     return false;

@@ -322,6 +322,12 @@ enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data,
     return RECVQ_IN_ORDER;
 }
 
+void recvq_note_old(struct recvq *q, uint32_t lo, uint32_t hi)
+{
+    if (seq_lt(lo, hi) && seq_leq(hi, q->nxt))
+        q->dsack = (struct seq_range){lo, hi};
+}
+
 unsigned recvq_peek(const struct recvq *q, struct slice *out, unsigned n)
 {
     unsigned count = 0;

@@ -64,6 +64,8 @@ enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data,
                                uint32_t *dup_bytes);
 unsigned recvq_peek(const struct recvq *q, struct slice *out, unsigned n);
 void recvq_consume(struct recvq *q, uint32_t n);
+/* [lo, hi) came again, though wholly below the window: the next ACK says so. */
+void recvq_note_old(struct recvq *q, uint32_t lo, uint32_t hi);
 /* The peer's FIN took a sequence number. */
 void recvq_skip_fin(struct recvq *q);
 /* The blocks of the next ACK, a pending DSACK first (and then forgotten). Returns how many, at most n. */

@@ -137,7 +137,7 @@ static void test_cubic_does_not_leap_after_idleness(void **state)
 
 static void ack(struct cc *cc, uint32_t bytes, bool limited, uint64_t now)
 {
-    struct cc_ack a = {.delivered_bytes = bytes, .srtt_ns = 20 * MS, .min_rtt_ns = 20 * MS, .is_limited = limited,
+    struct cc_ack a = {.delivered_bytes = bytes, .is_progress = true, .srtt_ns = 20 * MS, .min_rtt_ns = 20 * MS, .is_limited = limited,
                        .now = now};
 
     cc->ops->ack(cc, &a);
