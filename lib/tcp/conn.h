@@ -88,7 +88,7 @@ struct tcp_conn {
     uint32_t syn_timeouts, probes, persist_count;
     uint64_t stuck_since_ns;  /* first transmission or probe since the last sign of progress; 0: none */
     uint64_t last_sent_ns;    /* data */
-    uint64_t closed_at_ns;    /* tcp_close */
+    uint64_t moved_ns;        /* tcp_close, or data acknowledged since */
 
     /* receiving */
     struct recvq rq;

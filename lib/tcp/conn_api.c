@@ -162,7 +162,7 @@ void tcp_close(struct tcp_conn *c)
     default: return;
     }
     c->fin_queued = true;
-    c->closed_at_ns = c->stack->now_ns;
+    c->moved_ns = c->stack->now_ns;
     conn_kick(c);
 }
 

@@ -73,7 +73,7 @@ static bool on_persist(struct tcp_conn *c, uint64_t now)
     if (give_up(c, c->stuck_since_ns, now))
         return true;
     /* A peer that answers probes but never opens its window may hold us, but not after our close. */
-    if (c->fin_queued && give_up(c, c->closed_at_ns, now))
+    if (c->fin_queued && give_up(c, c->moved_ns, now))
         return true;
     if (!c->stuck_since_ns)
         c->stuck_since_ns = now;

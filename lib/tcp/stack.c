@@ -9,7 +9,6 @@
 #define NEIGH_SPARE         16
 #define RST_PER_SECOND      1000
 #define ICMP_PER_SECOND     100
-#define TIMEWAIT_PER_SECOND 1000
 #define LEAST_BUFFER_BYTES  2048
 
 const char *tcp_err_name(int err)
@@ -108,7 +107,6 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *c, struct rng *rng, int
     list_init(&s->timewait_list);
     rate_init(&s->rst_rate, RST_PER_SECOND, RST_PER_SECOND / 10);
     rate_init(&s->icmp_rate, ICMP_PER_SECOND, ICMP_PER_SECOND / 2);
-    rate_init(&s->timewait_rate, TIMEWAIT_PER_SECOND, TIMEWAIT_PER_SECOND / 10);
     rng_fill(rng, s->isn_key, sizeof(s->isn_key));
     rng_fill(rng, s->ts_key, sizeof(s->ts_key));
     if (stack_allocate(s)) {

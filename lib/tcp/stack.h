@@ -10,7 +10,7 @@
 #include "tcp/rate.h"
 #include "tcp/timewait.h"
 
-#define STACK_CTL_QUEUE 256
+#define STACK_CTL_QUEUE 1024
 
 /* A small reply without a connection: RST, ARP, ICMP echo, an ACK from TIME_WAIT. */
 struct ctl_frame {
@@ -48,7 +48,7 @@ struct tcp_stack {
     struct ctl_frame ctl[STACK_CTL_QUEUE];
     uint32_t ctl_head, ctl_tail;
     struct buf *lent_out;      /* payload of the reply handed out last, until the next call */
-    struct rate rst_rate, icmp_rate, timewait_rate;
+    struct rate rst_rate, icmp_rate;
 };
 
 #define TIMEWAIT_TIMER_KIND 3

@@ -196,7 +196,8 @@ void tcp_recv_consume(struct tcp_conn *c, uint32_t n);
 uint32_t tcp_recv_unread(const struct tcp_conn *c);
 
 /* FIN after all queued data. Receiving goes on until the peer's FIN; CLOSED(DONE) comes when both are through and
- * nothing is unread. Who does not want to read on calls tcp_abort. Calling twice does nothing. */
+ * nothing is unread. Who does not want to read on calls tcp_abort. Calling twice does nothing. Before CONNECTED: gives up, what is
+ * queued is dropped. */
 void tcp_close(struct tcp_conn *c);
 /* RST now, unsent data dropped. c is gone, and no event of it follows. */
 void tcp_abort(struct tcp_conn *c);

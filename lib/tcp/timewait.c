@@ -2,7 +2,8 @@
 
 #include "tcp/stack.h"
 
-#define REUSE_AFTER_NS 1000000000ull
+#define REUSE_AFTER_NS     1000000000ull
+#define ANSWER_INTERVAL_NS 50000000ull /* two confused ends must not keep each other busy */
 
 static void rearm(struct tcp_stack *s)
 {
@@ -40,16 +41,17 @@ static void start(struct tcp_stack *s, struct timewait *tw, uint64_t now)
     rearm(s);
 }
 
-static void answer(struct tcp_stack *s, const struct timewait *tw, const uint8_t *mac, uint64_t now)
+static void answer(struct tcp_stack *s, struct timewait *tw, const uint8_t *mac, uint64_t now)
 {
     struct tcp_out o = {.src_mac = s->cfg.mac, .dst_mac = mac, .src_ip = &s->cfg.ip, .dst_ip = &tw->flow.remote.ip,
                         .src_port = tw->flow.local_port, .dst_port = tw->flow.remote.port, .seq = tw->snd_nxt,
                         .ack = tw->rcv_nxt, .wnd = tw->wnd, .flags = TCP_ACK, .ttl = s->cfg.ttl};
 
-    if (!rate_take(&s->timewait_rate, now)) {
+    if (now < tw->quiet_until_ns) {
         s->n.drop_ack_rate++;
         return;
     }
+    tw->quiet_until_ns = now + ANSWER_INTERVAL_NS;
     o.opt.has_ts = tw->ts_ok;
     o.opt.ts_val = (uint32_t)(now / 1000000) + tw->ts_offset;
     o.opt.ts_ecr = tw->ts_recent;

@@ -16,7 +16,7 @@ struct tcp_stack;
 struct timewait {
     struct flow flow;
     struct list link; /* all last equally long: oldest first */
-    uint64_t ends_ns, began_ns;
+    uint64_t ends_ns, began_ns, quiet_until_ns;
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent, ts_offset;
     uint16_t wnd;

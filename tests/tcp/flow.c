@@ -52,7 +52,7 @@ static void send_some(struct flow_app *a, int side)
         if ((uint32_t)took < n)
             return;
     }
-    if (e->close_when_sent)
+    if (e->close_when_sent && e->connected)
         tcp_close(e->conn);
 }
 
