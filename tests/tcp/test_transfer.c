@@ -9,7 +9,7 @@
 
 #include "flow.h"
 
-static unsigned seeds = 24;
+static unsigned seeds = 100;
 static uint64_t first_seed = 1, transfer_bytes = 10000000;
 
 /* Everything about a run follows from its seed. */
