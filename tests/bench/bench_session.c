@@ -83,7 +83,7 @@ static bool move(struct end *from, struct end *to)
 
 static void settle(void)
 {
-    while (move(&a, &b) | move(&b, &a))
+    while ((int)move(&a, &b) | (int)move(&b, &a))
         ;
 }
 

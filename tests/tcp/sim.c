@@ -279,7 +279,7 @@ static bool settle_once(struct sim *sim, int side)
 
 void sim_settle(struct sim *sim)
 {
-    for (unsigned n = 0; settle_once(sim, 0) | settle_once(sim, 1); n++)
+    for (unsigned n = 0; (int)settle_once(sim, 0) | (int)settle_once(sim, 1); n++)
         CHECK(n < 1000);
 }
 
