@@ -247,6 +247,20 @@ static void test_early_graft_is_pruned_and_counts(void **state)
     raw_free(r);
 }
 
+static void test_graft_with_a_negative_score_is_pruned(void **state)
+{
+    netsim_subscribe(s, 0, TOPIC);
+    struct raw *r = raw_new(s, 0, V12, true);
+
+    raw_message(r, 0, TOPIC, 1, SLICE_LIT("x"), true);
+    assert_true(score(r) < 0);
+    raw_graft(r, 0, TOPIC);
+    assert_false(is_mesh(r));
+    assert_int_equal(raw_count(r, RPC_PRUNE), 1);
+    assert_int_equal(counters().backoff_violations, 0);
+    raw_free(r);
+}
+
 static void test_unsubscribe_prunes_with_ten_seconds(void **state)
 {
     netsim_subscribe(s, 0, TOPIC);
@@ -370,6 +384,22 @@ static void test_ihave_promise_is_kept_by_anyone(void **state)
     assert_int_equal(raw_count(a, RPC_IWANT), 1);
     raw_free(a);
     raw_free(b);
+}
+
+static void test_ihave_promise_ends_with_the_connection(void **state)
+{
+    uint8_t space[46];
+    struct slice id = raw_id(space, 1);
+
+    netsim_subscribe(s, 0, TOPIC);
+    struct raw *r = raw_new(s, 0, V12, false);
+    raw_ids(r, 0, CONTROL_F_IHAVE, TOPIC, &id, 1);
+    assert_int_equal(raw_count(r, RPC_IWANT), 1);
+    netsim_disconnect(s, 0, r->node);
+    netsim_connect(s, 0, r->node, V12);
+    netsim_run(s, 5 * NETSIM_S);
+    assert_int_equal(counters().promises_broken, 0);
+    raw_free(r);
 }
 
 static void test_iwant_is_served_three_times(void **state)
@@ -521,6 +551,7 @@ int main(void)
         TEST(test_prune_without_backoff_means_a_minute),
         TEST(test_prune_backoff_survives_reconnect_and_is_capped),
         TEST(test_early_graft_is_pruned_and_counts),
+        TEST(test_graft_with_a_negative_score_is_pruned),
         TEST(test_unsubscribe_prunes_with_ten_seconds),
         TEST(test_message_is_forwarded_once_not_back_and_not_to_its_author),
         TEST(test_message_in_our_name_is_not_taken),
@@ -528,6 +559,7 @@ int main(void)
         TEST(test_message_too_large_is_counted),
         TEST(test_ihave_asks_for_what_is_new_from_one_peer),
         TEST(test_ihave_promise_is_kept_by_anyone),
+        TEST(test_ihave_promise_ends_with_the_connection),
         TEST(test_iwant_is_served_three_times),
         TEST(test_idontwant_holds_a_message_back_for_three_heartbeats),
         TEST(test_idontwant_is_sent_for_large_messages_to_v12_peers),
