@@ -9,6 +9,8 @@
 #define FRAME_GRACE_NS 10000000000ull /* a frame may take this long and 1 s for each FRAME_RATE bytes */
 #define FRAME_RATE     (16u << 10)
 #define SECOND_NS      1000000000ull
+#define STALL_NS       60000000000ull /* a peer that takes nothing for so long while bytes wait for it is gone */
+#define STALL_BYTES    1024u          /* less than this in one go is pings and the like, not progress */
 
 void netconn_tell(struct netconn *c, enum net_event_type type, const char *reason)
 {
@@ -51,6 +53,7 @@ struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpo
     c->state = CONN_DIALING;
     c->begun_ns = now;
     c->deadline_ns = now + n->cfg.dial_ns;
+    c->stall_deadline_ns = TIMER_NEVER;
     pipe->user = c;
     framer_init(&c->framer, n->cfg.max_frame_bytes, n->cfg.frame_alloc, n->cfg.frame_ctx);
     n->slots[slot] = c;
@@ -281,6 +284,8 @@ void netconn_rearm(struct netconn *c)
         at = session_next_deadline(c->session);
     if (c->frame_deadline_ns && c->frame_deadline_ns < at)
         at = c->frame_deadline_ns;
+    if (c->stall_deadline_ns < at)
+        at = c->stall_deadline_ns;
     /* A timer that fires too early is cheaper than moving it at every packet. */
     if (at != TIMER_NEVER && (!timer_is_set(&c->timer) || at < c->timer.at_ns))
         timerq_set(&c->net->timers, &c->timer, at);
@@ -295,6 +300,11 @@ void netconn_on_timer(struct netconn *c, uint64_t now)
     if (c->frame_deadline_ns && now >= c->frame_deadline_ns) {
         c->net->counters.frames_stalled++;
         netconn_end(c, "a frame took too long", false, now);
+        return;
+    }
+    if (now >= c->stall_deadline_ns) {
+        c->net->counters.peers_stalled++;
+        netconn_end(c, "the peer takes nothing", false, now);
         return;
     }
     if (c->session && now >= session_next_deadline(c->session)) {
@@ -315,13 +325,20 @@ static void tell_writable(struct netconn *c)
     netconn_tell(c, NET_EV_WRITABLE, NULL);
 }
 
+static void time_stall(struct netconn *c, uint32_t sent, uint64_t now)
+{
+    if (!c->session || sent >= STALL_BYTES || session_queued_bytes(c->session) == 0)
+        c->stall_deadline_ns = TIMER_NEVER;
+    else if (c->stall_deadline_ns == TIMER_NEVER)
+        c->stall_deadline_ns = now + STALL_NS;
+}
+
 void netconn_pump(struct netconn *c, uint64_t now)
 {
     struct net *n = c->net;
     uint32_t sent = 0;
 
     list_del(&c->dirty);
-    c->is_blocked = false;
     while (c->session && !c->is_finished && session_has_output(c->session)) {
         struct buf *b;
         size_t len;
@@ -330,10 +347,8 @@ void netconn_pump(struct netconn *c, uint64_t now)
             netconn_mark_dirty(c); /* the others first */
             break;
         }
-        if (pipe_room(c->pipe) == 0) {
-            c->is_blocked = true;
-            break;
-        }
+        if (pipe_room(c->pipe) == 0)
+            break; /* PIPE_ROOM follows */
         b = net_out_block(n);
         if (!b) {
             netconn_mark_dirty(c);
@@ -347,6 +362,7 @@ void netconn_pump(struct netconn *c, uint64_t now)
         sent += (uint32_t)len;
     }
     n->counters.wire_bytes_out += sent;
+    time_stall(c, sent, now);
 }
 
 /* One turn's output of a connection, and what follows from it. */

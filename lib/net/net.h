@@ -139,7 +139,7 @@ struct net_counters {
     uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;
     uint64_t refused_full, refused_ip, handshakes_evicted; /* parts of conns_refused, handshakes_failed */
     uint64_t frames_in, frames_out, bytes_in, bytes_out;   /* of RPCs */
-    uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full;
+    uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full, peers_stalled;
     uint64_t wire_bytes_in, wire_bytes_out;                /* below Noise, above TCP */
     uint64_t streams_replaced;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;

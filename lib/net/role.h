@@ -53,7 +53,6 @@ struct netconn {
     enum conn_state state;
     bool is_dialer, is_told_up, is_counted_ip, has_expect, wants_writable;
     bool is_finished;      /* leaving: FIN is sent or queued */
-    bool is_blocked;       /* the pipe takes no more: wait for PIPE_ROOM */
     uint64_t token, begun_ns;
     uint64_t deadline_ns;  /* of the state: dialing, leaving */
     struct list dirty;     /* in net.dirty: has output to take */
@@ -69,6 +68,7 @@ struct netconn {
     uint8_t out_protocol, in_protocol;
     bool is_out_ready;
     struct framer framer;
+    uint64_t stall_deadline_ns; /* bytes wait and the peer takes none */
     uint64_t frame_deadline_ns; /* while a frame is half received */
 };
 

@@ -1,7 +1,6 @@
 /* transport_kernel.c: epoll over non-blocking sockets (transport_kernel.h) */
 #include "net/transport_kernel.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,14 +13,14 @@
 
 #include "base/list.h"
 #include "base/timerq.h"
-#include "drivers/ifinfo.h"
+#include "net/listener.h"
 
 #define SCRATCH_BYTES    (256u << 10)
 #define QUEUE_PIECES     64            /* per pipe; room is 0 when they are all in use */
 #define QUEUE_BYTES      (512u << 10)  /* beyond what the socket itself buffers */
 #define EVENTS           64
 #define ACCEPTS_PER_POLL 16            /* so that a flood of connects leaves time for the others */
-#define LISTEN_BACKLOG   256
+#define ACCEPT_REST_NS   100000000ull
 #define LINGER_NS        3000000000ull /* for queued bytes of a polite close */
 
 struct piece {
@@ -48,16 +47,15 @@ struct kpipe {
 
 struct kernel {
     struct transport t;
-    int epfd, listen_fd;
-    bool is_v6;
-    struct sockaddr_storage source; /* to dial from */
-    socklen_t source_len;           /* 0: any */
+    int epfd;
+    struct listener listener;
     struct list dead;               /* closed pipes whose events may still be in the array */
     struct list orphans;
     struct epoll_event events[EVENTS];
     unsigned nevents, at;
     bool has_in_done;               /* of events[at], its IN was handed out */
     unsigned accepts_left;
+    uint64_t accept_again_ns;       /* the listener rests until then: no descriptors; 0: it does not */
     uint64_t accepts_failed;
     uint64_t now;
     uint8_t *scratch;
@@ -76,50 +74,6 @@ static struct kpipe *kpipe_of(const struct pipe *p)
 static struct kernel *owner_of(const struct kpipe *k)
 {
     return kernel_of(k->pipe.transport);
-}
-
-/* ---- endpoints ---- */
-
-static socklen_t sockaddr_of(const struct endpoint *e, struct sockaddr_storage *sa)
-{
-    memset(sa, 0, sizeof(*sa));
-    if (e->ip_len == 4) {
-        struct sockaddr_in *in = (void *)sa;
-
-        in->sin_family = AF_INET;
-        in->sin_port = htons(e->port);
-        memcpy(&in->sin_addr, e->ip, 4);
-        return sizeof(*in);
-    }
-    struct sockaddr_in6 *in6 = (void *)sa;
-
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(e->port);
-    memcpy(&in6->sin6_addr, e->ip, 16);
-    return sizeof(*in6);
-}
-
-static struct endpoint endpoint_of(const struct sockaddr_storage *sa)
-{
-    struct endpoint e = {.ip_len = 4};
-
-    if (sa->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)sa;
-
-        memcpy(e.ip, &in->sin_addr, 4);
-        e.port = ntohs(in->sin_port);
-        return e;
-    }
-    const struct sockaddr_in6 *in6 = (const void *)sa;
-
-    e.port = ntohs(in6->sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        memcpy(e.ip, in6->sin6_addr.s6_addr + 12, 4);
-    } else {
-        memcpy(e.ip, &in6->sin6_addr, 16);
-        e.ip_len = 16;
-    }
-    return e;
 }
 
 /* ---- pipes ---- */
@@ -316,16 +270,16 @@ static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, 
 {
     struct kernel *kn = kernel_of(t);
     struct sockaddr_storage sa;
-    socklen_t len = sockaddr_of(to, &sa);
+    socklen_t len = endpoint_to_sockaddr(to, &sa);
     int one = 1, fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct kpipe *k;
 
     if (fd < 0)
         goto fail;
-    if (kn->source_len && kn->source.ss_family == sa.ss_family) {
+    if (kn->listener.source_len && kn->listener.source.ss_family == sa.ss_family) {
         /* The port is chosen at connect, so that ports are shared between different remotes. */
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-        if (bind(fd, (struct sockaddr *)&kn->source, kn->source_len) < 0)
+        if (bind(fd, (struct sockaddr *)&kn->listener.source, kn->listener.source_len) < 0)
             goto fail;
     }
     if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
@@ -346,6 +300,22 @@ fail:
 
 /* ---- events ---- */
 
+static void set_listening(struct kernel *kn, bool is_on)
+{
+    struct epoll_event ev = {.events = is_on ? EPOLLIN : 0u};
+
+    epoll_ctl(kn->epfd, EPOLL_CTL_MOD, kn->listener.fd, &ev);
+}
+
+/* No descriptors left: the backlog waits, and a level-triggered listener must not keep us awake meanwhile. */
+static void rest_listener(struct kernel *kn)
+{
+    kn->accepts_failed++;
+    kn->accepts_left = 0;
+    kn->accept_again_ns = kn->now + ACCEPT_REST_NS;
+    set_listening(kn, false);
+}
+
 static bool accept_one(struct kernel *kn, struct pipe_event *ev)
 {
     struct sockaddr_storage sa;
@@ -356,10 +326,10 @@ static bool accept_one(struct kernel *kn, struct pipe_event *ev)
     if (kn->accepts_left == 0)
         return false;
     kn->accepts_left--;
-    fd = accept4(kn->listen_fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(kn->listener.fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK)
-            kn->accepts_failed++; /* no descriptors: the backlog waits, level-triggered */
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)
+            rest_listener(kn);
         return false;
     }
     k = kpipe_new(kn, fd, EPOLLIN);
@@ -368,7 +338,7 @@ static bool accept_one(struct kernel *kn, struct pipe_event *ev)
         close(fd);
         return false;
     }
-    *ev = (struct pipe_event){.type = PIPE_NEW, .pipe = &k->pipe, .remote = endpoint_of(&sa)};
+    *ev = (struct pipe_event){.type = PIPE_NEW, .pipe = &k->pipe, .remote = endpoint_of_sockaddr(&sa)};
     return true;
 }
 
@@ -459,7 +429,12 @@ static unsigned kernel_poll(struct transport *t, uint64_t now)
     struct kernel *kn = kernel_of(t);
     int n;
 
+    kn->now = now;
     clear_dead(kn); /* the last array is used up */
+    if (kn->accept_again_ns && now >= kn->accept_again_ns) {
+        kn->accept_again_ns = 0;
+        set_listening(kn, true);
+    }
     LIST_EACH(it, &kn->orphans) {
         struct kpipe *k = CONTAINER_OF(it, struct kpipe, node);
 
@@ -481,7 +456,7 @@ static void kernel_flush(struct transport *t, uint64_t now)
 static uint64_t kernel_next_deadline(const struct transport *t)
 {
     const struct kernel *kn = CONTAINER_OF(t, struct kernel, t);
-    uint64_t at = TIMER_NEVER;
+    uint64_t at = kn->accept_again_ns ? kn->accept_again_ns : TIMER_NEVER;
 
     for (const struct list *it = kn->orphans.next; it != &kn->orphans; it = it->next) {
         const struct kpipe *k = CONTAINER_OF(it, struct kpipe, node);
@@ -517,8 +492,8 @@ static void kernel_free(struct transport *t)
     LIST_EACH(it, &kn->orphans)
         bury(CONTAINER_OF(it, struct kpipe, node), true);
     clear_dead(kn);
-    if (kn->listen_fd >= 0)
-        close(kn->listen_fd);
+    if (kn->listener.fd >= 0)
+        close(kn->listener.fd);
     if (kn->epfd >= 0)
         close(kn->epfd);
     free(kn->scratch);
@@ -531,83 +506,6 @@ static const struct transport_ops kernel_ops = {
 
 /* ---- opening ---- */
 
-static int listen_on(struct kernel *kn, const struct endpoint *e)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sockaddr_of(e, &sa);
-    int one = 1, zero = 0;
-
-    kn->listen_fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (kn->listen_fd < 0)
-        return -1;
-    setsockopt(kn->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (sa.ss_family == AF_INET6)
-        setsockopt(kn->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-    if (bind(kn->listen_fd, (struct sockaddr *)&sa, len) == 0 && listen(kn->listen_fd, LISTEN_BACKLOG) == 0)
-        return 0;
-    int saved = errno;
-
-    close(kn->listen_fd);
-    kn->listen_fd = -1;
-    errno = saved;
-    return -1;
-}
-
-/* What peers on the same network dial: the bound address, or the default interface's when bound to any. */
-static void learn_listen(struct kernel *kn, bool is_any)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-    struct ifinfo info;
-    char ignored[256];
-
-    getsockname(kn->listen_fd, (struct sockaddr *)&sa, &len);
-    kn->t.listen = endpoint_of(&sa);
-    if (!is_any)
-        return;
-    kn->t.listen.ip_len = 0;
-    if (ifinfo_get(NULL, &info, ignored) == 0 && info.has_ip4) {
-        memcpy(kn->t.listen.ip, info.ip4, 4);
-        kn->t.listen.ip_len = 4;
-    }
-}
-
-/* "address" or "address/len". */
-static bool parse_ip(const char *text, struct endpoint *e)
-{
-    char ip[64];
-
-    snprintf(ip, sizeof(ip), "%.*s", (int)strcspn(text, "/"), text);
-    e->ip_len = 4;
-    if (inet_pton(AF_INET, ip, e->ip) == 1)
-        return true;
-    e->ip_len = 16;
-    return inet_pton(AF_INET6, ip, e->ip) == 1;
-}
-
-static int open_listener(struct kernel *kn, const char *listen_ip, uint16_t port, char err[256])
-{
-    struct endpoint e = {.ip_len = 16, .port = port};
-
-    if (listen_ip && !parse_ip(listen_ip, &e)) {
-        snprintf(err, 256, "\"%s\" is not an IP address to listen on", listen_ip);
-        return -1;
-    }
-    if (listen_on(kn, &e) < 0) {
-        e.ip_len = listen_ip ? e.ip_len : 4; /* a machine without IPv6 */
-        if (listen_ip || listen_on(kn, &e) < 0) {
-            snprintf(err, 256, "cannot listen on %s port %u: %s", listen_ip ? listen_ip : "any address", port, strerror(errno));
-            return -1;
-        }
-    }
-    if (listen_ip) {
-        e.port = 0;
-        kn->source_len = sockaddr_of(&e, &kn->source);
-    }
-    learn_listen(kn, !listen_ip);
-    return 0;
-}
-
 struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, char err[256])
 {
     struct kernel *kn = calloc(1, sizeof(*kn));
@@ -618,7 +516,7 @@ struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_po
         return NULL;
     }
     kn->t.ops = &kernel_ops;
-    kn->listen_fd = -1;
+    kn->listener.fd = -1;
     list_init(&kn->dead);
     list_init(&kn->orphans);
     kn->scratch = malloc(SCRATCH_BYTES);
@@ -627,9 +525,10 @@ struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_po
         snprintf(err, 256, "epoll: %s", strerror(errno));
         goto fail;
     }
-    if (open_listener(kn, listen_ip, listen_port, err) < 0)
+    if (listener_open(&kn->listener, listen_ip, listen_port, err) < 0)
         goto fail;
-    if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, kn->listen_fd, &ev) < 0) {
+    kn->t.listen = kn->listener.listen;
+    if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, kn->listener.fd, &ev) < 0) {
         snprintf(err, 256, "epoll: %s", strerror(errno));
         goto fail;
     }

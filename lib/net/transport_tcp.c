@@ -1,72 +1,18 @@
-/* transport_tcp.c: our TCP on a packet port (transport_tcp.h)
- * Events:  the stack's are edges and name its connections; ours are levels and name pipes. A pipe with something to read
- *          sits on `ready`, moves to `again` when its PIPE_IN of this turn is handed out, and leaves when it is read empty
- */
+/* transport_tcp.c: our TCP on a packet port: the turn, events, opening (transport_tcp.h) */
 #include "net/transport_tcp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/list.h"
 #include "base/timerq.h"
 #include "drivers/guard.h"
-#include "drivers/pktio.h"
-#include "tcp/tcp.h"
+#include "net/transport_tcp_pvt.h"
 
 #define BURST         32
-#define PEEK_SLICES   16
-#define LINGER_NS     3000000000ull /* of a polite close */
 #define RETRY_NS      2000000ull    /* when the stack had no memory for a send */
 #define TX_RETRY_NS   100000ull     /* when a port is full that cannot say when it is not */
 #define SEND_BUF      (4u << 20)
 #define RECV_BUF      (4u << 20)
-
-struct tpipe {
-    struct pipe pipe;
-    struct list node;    /* in all */
-    struct list ready;   /* in ready or again */
-    struct list waiting; /* in lingering (polite close under way) */
-    struct tcp_conn *tcp;
-    bool is_orphan;      /* the connection has left */
-    bool is_finishing;   /* FIN follows the rest */
-    bool has_fin;        /* the peer's side ends after what is unread */
-    bool is_full;        /* room was 0: owe a PIPE_ROOM */
-    const char *broken;  /* why, once it is */
-    uint64_t linger_until;
-    struct buf *rest;    /* what the stack did not take of the last send */
-    uint32_t rest_off, rest_len;
-};
-
-struct ttcp {
-    struct transport t;
-    struct pktio *port;
-    struct guard *guard;
-    struct tcp_stack *stack;
-    struct list all, ready, again, lingering;
-    struct tpipe *gone;      /* owes a PIPE_GONE: its bytes were offered, its connection is no more */
-    struct tpipe *lent_pipe; /* whose bytes are lent out */
-    struct slice lent[PEEK_SLICES];
-    unsigned nlent, lent_at;
-    bool is_tx_full;
-    bool is_starved;         /* a send found no memory */
-    uint64_t now;
-    struct pktio_seg seg;
-};
-
-static struct ttcp *ttcp_of(const struct transport *t)
-{
-    return CONTAINER_OF((struct transport *)(uintptr_t)t, struct ttcp, t);
-}
-
-static struct tpipe *tpipe_of(const struct pipe *p)
-{
-    return CONTAINER_OF((struct pipe *)(uintptr_t)p, struct tpipe, pipe);
-}
-
-static struct ttcp *owner_of(const struct tpipe *p)
-{
-    return ttcp_of(p->pipe.transport);
-}
 
 static const char *reason_text(enum tcp_reason r)
 {
@@ -79,157 +25,6 @@ static const char *reason_text(enum tcp_reason r)
     case TCP_CLOSED_NO_MEMORY: return "no memory";
     }
     return "connection broken";
-}
-
-/* ---- pipes ---- */
-
-static struct tpipe *tpipe_new(struct ttcp *t, struct tcp_conn *tcp)
-{
-    struct tpipe *p = calloc(1, sizeof(*p));
-
-    if (!p)
-        return NULL;
-    p->pipe.transport = &t->t;
-    p->tcp = tcp;
-    list_push_back(&t->all, &p->node);
-    return p;
-}
-
-static void tpipe_free(struct tpipe *p)
-{
-    struct ttcp *t = owner_of(p);
-
-    if (t->gone == p)
-        t->gone = NULL;
-    if (t->lent_pipe == p)
-        t->lent_pipe = NULL;
-    buf_unref(p->rest);
-    list_del(&p->node);
-    list_del(&p->ready);
-    list_del(&p->waiting);
-    free(p);
-}
-
-static void mark_ready(struct ttcp *t, struct tpipe *p)
-{
-    if (!list_is_linked(&p->ready))
-        list_push_back(&t->ready, &p->ready);
-}
-
-/* What was lent out has been taken: the stack may forget it and open the window. */
-static void settle(struct ttcp *t)
-{
-    uint32_t taken = 0;
-
-    if (!t->lent_pipe)
-        return;
-    for (unsigned i = 0; i < t->lent_at; i++)
-        taken += (uint32_t)t->lent[i].len;
-    if (t->lent_pipe->tcp)
-        tcp_recv_consume(t->lent_pipe->tcp, taken);
-    t->lent_pipe = NULL;
-}
-
-static int ttcp_recv(struct pipe *pipe, struct slice *in, const char **reason)
-{
-    struct tpipe *p = tpipe_of(pipe);
-    struct ttcp *t = owner_of(p);
-
-    if (t->lent_pipe != p || t->lent_at == t->nlent) {
-        settle(t);
-        t->nlent = p->tcp ? tcp_recv_peek(p->tcp, t->lent, PEEK_SLICES) : 0;
-        t->lent_at = 0;
-        if (t->nlent > 0)
-            t->lent_pipe = p;
-    }
-    if (t->nlent > 0) {
-        *in = t->lent[t->lent_at++];
-        return 1;
-    }
-    if (p->broken) {
-        list_del(&p->ready);
-        *reason = p->broken;
-        return PIPE_BROKEN;
-    }
-    list_del(&p->ready);
-    return p->has_fin ? PIPE_END : PIPE_NOTHING;
-}
-
-static uint64_t ttcp_room(const struct pipe *pipe)
-{
-    struct tpipe *p = tpipe_of(pipe);
-
-    if (!p->rest)
-        return UINT32_MAX; /* one send may be larger than the stack's room; its rest waits here */
-    p->is_full = true;
-    return 0;
-}
-
-/* Offers the rest to the stack again; true when nothing is left. */
-static bool push_rest(struct tpipe *p)
-{
-    int n;
-
-    if (!p->rest)
-        return true;
-    n = p->tcp ? tcp_send_buf(p->tcp, p->rest, p->rest_off, p->rest_len) : -TCP_ECLOSED;
-    if (n == -TCP_ENOMEM) {
-        owner_of(p)->is_starved = true;
-        return false;
-    }
-    if (n >= 0 && (uint32_t)n < p->rest_len) {
-        p->rest_off += (uint32_t)n;
-        p->rest_len -= (uint32_t)n;
-        return false;
-    }
-    buf_unref(p->rest); /* all taken, or closed: an event says so */
-    p->rest = NULL;
-    return true;
-}
-
-static void ttcp_send(struct pipe *pipe, struct buf *b, uint32_t off, uint32_t len, uint64_t now)
-{
-    struct tpipe *p = tpipe_of(pipe);
-
-    if (len == 0 || !p->tcp)
-        return;
-    p->rest = buf_ref(b); /* room was not 0, so nothing else waits */
-    p->rest_off = off;
-    p->rest_len = len;
-    push_rest(p);
-}
-
-static void ttcp_finish(struct pipe *pipe)
-{
-    struct tpipe *p = tpipe_of(pipe);
-
-    p->is_finishing = true;
-    if (p->tcp && !p->broken && push_rest(p))
-        tcp_close(p->tcp);
-}
-
-static void ttcp_close(struct pipe *pipe, bool is_polite, uint64_t now)
-{
-    struct tpipe *p = tpipe_of(pipe);
-    struct ttcp *t = owner_of(p);
-
-    settle(t);
-    p->pipe.user = NULL;
-    list_del(&p->ready);
-    if (!p->tcp || p->broken) {
-        tpipe_free(p);
-        return;
-    }
-    if (!is_polite) {
-        tcp_abort(p->tcp);
-        tpipe_free(p);
-        return;
-    }
-    p->is_orphan = true;
-    p->linger_until = now + LINGER_NS;
-    list_push_back(&t->lingering, &p->waiting);
-    ttcp_finish(pipe);
-    mark_ready(t, p); /* to throw away what is unread */
 }
 
 /* ---- dialing ---- */
@@ -278,13 +73,13 @@ static bool on_accepted(struct ttcp *t, struct tcp_conn *tcp, struct pipe_event 
     ev->remote.port = info.remote.port;
     memcpy(ev->remote.ip, info.remote.ip.bytes, 4);
     if (tcp_recv_unread(tcp) > 0)
-        mark_ready(t, p);
+        tpipe_mark_ready(t, p);
     return true;
 }
 
 static bool on_writable(struct tpipe *p, struct pipe_event *ev)
 {
-    if (!push_rest(p))
+    if (!tpipe_push_rest(p))
         return false;
     if (p->is_finishing) {
         tcp_close(p->tcp);
@@ -317,7 +112,7 @@ static bool on_gone(struct ttcp *t, struct pipe_event *ev)
     struct tpipe *p = t->gone;
 
     t->gone = NULL;
-    settle(t);
+    ttcp_settle(t);
     p->tcp = NULL;
     list_del(&p->ready);
     *ev = (struct pipe_event){.type = PIPE_GONE, .pipe = &p->pipe, .reason = p->broken};
@@ -338,10 +133,10 @@ static bool translate(struct ttcp *t, const struct tcp_event *e, struct pipe_eve
         return true;
     case TCP_EV_PEER_CLOSED:
         p->has_fin = true;
-        mark_ready(t, p);
+        tpipe_mark_ready(t, p);
         return false;
     case TCP_EV_READABLE:
-        mark_ready(t, p);
+        tpipe_mark_ready(t, p);
         return false;
     case TCP_EV_WRITABLE:
         return on_writable(p, ev);
@@ -382,7 +177,7 @@ static bool ttcp_next_event(struct transport *tr, struct pipe_event *ev)
     struct ttcp *t = ttcp_of(tr);
     struct tcp_event e;
 
-    settle(t);
+    ttcp_settle(t);
     if (t->gone)
         return on_gone(t, ev);
     while (tcp_stack_next_event(t->stack, &e))
@@ -412,7 +207,7 @@ static void feed_starved(struct ttcp *t)
     LIST_EACH(it, &t->all) {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
 
-        if (p->rest && push_rest(p) && p->is_finishing)
+        if (p->rest && tpipe_push_rest(p) && p->is_finishing)
             tcp_close(p->tcp);
     }
 }
@@ -424,7 +219,7 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
     unsigned n, work;
 
     t->now = now;
-    settle(t);
+    ttcp_settle(t);
     for (struct list *it; (it = list_pop_front(&t->again));)
         list_push_back(&t->ready, it);
     n = pktio_recv(t->port, frames, BURST);
@@ -466,7 +261,7 @@ static void ttcp_flush(struct transport *tr, uint64_t now)
     struct ttcp *t = ttcp_of(tr);
     struct tcp_segment seg;
 
-    settle(t);
+    ttcp_settle(t);
     t->is_tx_full = false;
     while (tcp_stack_output(t->stack, &seg, now) > 0) {
         seg_of(&t->seg, &seg);
@@ -563,8 +358,8 @@ static void ttcp_free(struct transport *tr)
 }
 
 static const struct transport_ops ttcp_ops = {
-    ttcp_poll, ttcp_next_event, ttcp_flush, ttcp_next_deadline, ttcp_wait_fds, ttcp_dial, ttcp_recv, ttcp_room,
-    ttcp_send, ttcp_finish, ttcp_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
+    ttcp_poll, ttcp_next_event, ttcp_flush, ttcp_next_deadline, ttcp_wait_fds, ttcp_dial, tpipe_recv, tpipe_room,
+    tpipe_send, tpipe_finish, tpipe_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
 
 /* ---- opening ---- */
 

@@ -86,7 +86,8 @@ void fake_peer_step(struct fake_peer *p)
     world_step(p->world);
     if (p->is_closed)
         return;
-    receive(p);
+    if (!p->is_deaf)
+        receive(p);
     if (p->world->now >= session_next_deadline(p->session))
         session_on_deadline(p->session, p->world->now);
     drain(p);
@@ -114,7 +115,8 @@ void fake_peer_dial(struct fake_peer *p, struct world *w)
     struct sockaddr_in sa = {.sin_family = AF_INET};
     struct multiaddr_target t;
     uint8_t seed[32] = {200};
-    struct session_config cfg = {.is_dialer = true, .accepts = accepts, .naccepts = 2};
+    struct session_config cfg = {.is_dialer = true, .accepts = accepts, .naccepts = 2,
+                                 .limits = {.keepalive_ns = 3600000000000ull}};
 
     memset(p, 0, sizeof(*p));
     p->world = w;

@@ -15,6 +15,7 @@ struct fake_peer {
     struct session_local local;
     struct rng rng;
     bool is_up, is_closed;
+    bool is_deaf;          /* reads nothing any more */
     unsigned opened;       /* streams the node opened to us */
     uint32_t their_stream; /* the last of them */
     uint64_t bytes_on_theirs, bytes_on_ours;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../drivers/frames.h"
 #include "world.h"
 
 #define MIB (1u << 20)
@@ -351,6 +352,44 @@ static void test_net_keeps_to_its_connections(void **state)
     drop(w);
 }
 
+/* A third port of the cable sends SYNs from everywhere; nobody there answers. */
+static void flood(struct pktio *from, const uint8_t mac[6], const uint8_t to[4], uint32_t i)
+{
+    const uint8_t src[4] = {10, 1, (uint8_t)(1 + i / 250 % 200), (uint8_t)(1 + i % 250)};
+    struct pktio_seg s;
+
+    frame_make(&s, from->link.mac, mac, src, to, 7070, NULL, 0, 0);
+    put16(s.head + 34, 1024 + i % 60000);
+    memcpy(s.head + 38, &i, 4);
+    s.head[47] = 2; /* SYN */
+    pktio_send(from, &s, 1);
+}
+
+static void test_net_meets_through_a_syn_flood(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    const uint8_t ip[4] = {10, 1, 0, 11}, mac[6] = {2, 0, 0, 0, 0, 2};
+    struct mempair_config cable = {.has_csum = true, .gso_max_bytes = 64000, .ports = 3};
+    struct pktio *attacker;
+
+    world_init(w, true, 2, &cable, NULL);
+    attacker = mempair_port(w->cable, 2);
+    for (uint32_t i = 0; i < 20000; i++) {
+        flood(attacker, mac, ip, i);
+        if (i % 20 == 0)
+            world_step(w);
+    }
+    assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[1].addr, NULL, 1, w->now), 0);
+    for (uint32_t i = 20000; w->nodes[0].nconns == 0; i++) {
+        assert_true(i < 200000);
+        flood(attacker, mac, ip, i);
+        if (i % 20 == 0)
+            world_step(w);
+    }
+    assert_int_equal(counters(w, 1).handshakes_now, 0); /* not one of them cost a session */
+    drop(w);
+}
+
 /* ---- ends ---- */
 
 static void test_net_says_goodbye_after_what_is_queued(void **state)
@@ -480,6 +519,7 @@ int main(int argc, char **argv)
         BOTH(test_net_ends_a_peer_with_an_oversize_frame),
         BOTH(test_net_holds_a_fast_sender_back),
         BOTH(test_net_keeps_to_its_connections),
+        cmocka_unit_test_prestate(test_net_meets_through_a_syn_flood, (void *)&memory),
         BOTH(test_net_says_goodbye_after_what_is_queued),
         BOTH(test_net_cuts_at_once_when_not_polite),
         BOTH(test_net_frees_in_the_middle_of_everything),

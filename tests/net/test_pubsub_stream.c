@@ -195,6 +195,34 @@ static void test_stream_oversize_length_ends_the_peer(void **state)
     drop(s);
 }
 
+/* It talks, so it is alive; but it never takes what waits for it. */
+static void test_stream_a_deaf_peer_is_let_go(void **state)
+{
+    struct scene *s = make();
+    uint32_t first = fake_peer_open(&s->p);
+    unsigned seconds = 0;
+
+    assert_int_equal(net_pubsub_open(s->w.nodes[0].net, s->c->id, s->w.now), 0);
+    FAKE_PEER_WAIT(&s->p, s->c->is_ready);
+    s->p.is_deaf = true;
+    while (world_send(&s->w, 0, s->c, 0, 200000) == 0)
+        world_step(&s->w);
+    for (unsigned i = 0; i < 50; i++)
+        fake_peer_step(&s->p);
+    for (; seconds < 80 && !s->c->is_down; seconds += 8) {
+        uint64_t frames = s->c->frames;
+
+        s->w.offset += 8000000000ull;
+        fake_peer_write(&s->p, first, "\x01z", 2);
+        FAKE_PEER_WAIT(&s->p, s->c->is_down || s->c->frames > frames); /* the kernels themselves may take an RTO */
+    }
+    assert_true(s->c->is_down);
+    assert_string_equal(s->c->reason, "the peer takes nothing");
+    assert_in_range(seconds, 56, 72);
+    assert_int_equal(counters(s).peers_stalled, 1);
+    drop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_stream_a_stalled_frame_ends_the_peer),
         cmocka_unit_test(test_stream_each_frame_has_its_own_clock),
         cmocka_unit_test(test_stream_half_frames_are_bounded_together),
+        cmocka_unit_test(test_stream_a_deaf_peer_is_let_go),
         cmocka_unit_test(test_stream_oversize_length_ends_the_peer),
     };
 

@@ -68,7 +68,8 @@ void world_init(struct world *w, bool is_mem, unsigned count, const struct mempa
     w->count = count;
     w->now = is_mem ? 1000000000ull : clock_ns();
     if (is_mem) {
-        c.ports = count;
+        if (c.ports < count)
+            c.ports = count;
         w->cable = mempair_new(&c);
     }
     for (unsigned i = 0; i < count; i++)
