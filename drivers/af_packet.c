@@ -1,30 +1,22 @@
 /* af_packet.c: AF_PACKET with PACKET_VNET_HDR (af_packet.h) */
 #include "drivers/af_packet.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/list.h"
-#include "drivers/af_packet_filter.h"
 #include "drivers/ifinfo.h"
+#include "drivers/packet_ring.h"
 
-/* A slot holds the ring's header, the vnet header and the largest frame (65535 + 14); 15 slots fill a block of 1 MiB
- * but for 4 KiB. A frame never crosses a block. */
-#define BLOCK_BYTES     (1u << 20)
-#define SLOT_BYTES      69632u
-#define SLOTS_PER_BLOCK (BLOCK_BYTES / SLOT_BYTES)
-#define SLOTS_DEFAULT   255u
+#define SMALL_BYTES  (8u << 20) /* memory of the ring of small slots */
+#define BIG_SLOT     69632u     /* the largest frame, 65535 + 14, and overhead; 15 fill a block of 1 MiB but for 4 KiB */
+#define BIG_SLOTS    120u
 #define GSO_DEFAULT     64240u /* 44 segments of 1460: measured best (docs), and under every device's own limit */
 #define SNDBUF_BYTES    (4 << 20)
 #define VNET_BYTES      sizeof(struct virtio_net_hdr)
@@ -32,14 +24,11 @@
 
 struct af_packet {
     struct pktio io;
-    int fd, epfd;
+    struct packet_ring small, big;
+    int fd, epfd; /* fd: small's; what we send goes out there */
     int ifindex;
     char iface[IF_NAMESIZE];
     bool wants_tx;
-    uint8_t *map;
-    size_t map_len;
-    uint32_t slots, next; /* next slot to read */
-    uint32_t lent_first, lent_count;
     struct pktio_counters counters;
     struct virtio_net_hdr vnet[SEND_BATCH];
     struct iovec iov[SEND_BATCH][PKTIO_PIECES_MAX + 2];
@@ -51,14 +40,8 @@ static struct af_packet *self(struct pktio *io)
     return CONTAINER_OF(io, struct af_packet, io);
 }
 
-static struct tpacket2_hdr *slot_at(const struct af_packet *a, uint32_t i)
-{
-    return (struct tpacket2_hdr *)(void *)(a->map + (size_t)(i / SLOTS_PER_BLOCK) * BLOCK_BYTES +
-                                           (size_t)(i % SLOTS_PER_BLOCK) * SLOT_BYTES);
-}
-
 /* false: not a frame to hand up (counted where it matters). */
-static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, uint32_t status, struct pktio_frame *f)
+static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct pktio_frame *f)
 {
     const uint8_t *data = (const uint8_t *)h + h->tp_mac;
     struct virtio_net_hdr vnet;
@@ -67,7 +50,7 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, uint32_
         a->counters.rx_truncated++;
         return false;
     }
-    if ((status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0)
+    if ((h->tp_status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0)
         return false; /* of another network */
     memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);
     /* NEEDS_CSUM: a sender on this machine left it unfinished; DATA_VALID: the device or kernel checked it. */
@@ -75,22 +58,30 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, uint32_
     return true;
 }
 
+/* The ring whose next frame came first; NULL when both are empty. A flow's frames are stored one after the other, so one
+ * that is seen in a ring is preceded by nothing that a second look at the other ring would not show. */
+static struct packet_ring *earlier(struct af_packet *a)
+{
+    const struct tpacket2_hdr *s = packet_ring_peek(&a->small), *b = packet_ring_peek(&a->big);
+
+    if (!b)
+        return s ? &a->small : NULL;
+    if (!s)
+        s = packet_ring_peek(&a->small);
+    return s && packet_ring_stamp(s) <= packet_ring_stamp(b) ? &a->small : &a->big;
+}
+
 static unsigned af_packet_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
 {
     struct af_packet *a = self(io);
+    struct packet_ring *r;
     unsigned n = 0;
 
-    a->lent_first = a->next;
-    a->lent_count = 0;
-    while (n < cap && a->lent_count < a->slots) {
-        struct tpacket2_hdr *h = slot_at(a, a->next);
-        uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE); /* the kernel is the ring's other end */
+    while (n < cap && (r = earlier(a))) {
+        const struct tpacket2_hdr *h = packet_ring_peek(r);
 
-        if (!(status & TP_STATUS_USER))
-            break;
-        a->lent_count++;
-        a->next = a->next + 1 == a->slots ? 0 : a->next + 1;
-        if (!read_slot(a, h, status, &frames[n]))
+        packet_ring_take(r);
+        if (!read_slot(a, h, &frames[n]))
             continue;
         a->counters.rx_frames++;
         a->counters.rx_bytes += frames[n].len;
@@ -103,10 +94,8 @@ static void af_packet_recv_done(struct pktio *io)
 {
     struct af_packet *a = self(io);
 
-    for (uint32_t i = a->lent_first; a->lent_count > 0; a->lent_count--) {
-        __atomic_store_n(&slot_at(a, i)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-        i = i + 1 == a->slots ? 0 : i + 1;
-    }
+    packet_ring_give_back(&a->small);
+    packet_ring_give_back(&a->big);
 }
 
 static void fill_message(struct af_packet *a, unsigned i, const struct pktio_seg *seg)
@@ -195,33 +184,35 @@ static int af_packet_wait_fd(struct pktio *io, bool wants_tx)
     return a->epfd;
 }
 
+/* Clears an ENETDOWN, which would wake every wait. */
+static void clear_error(int fd)
+{
+    int so_error = 0;
+    socklen_t len = sizeof(so_error);
+
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &len);
+}
+
 static void af_packet_refresh(struct pktio *io)
 {
     struct af_packet *a = self(io);
     struct ifinfo info;
     char err[256];
-    int so_error = 0;
-    socklen_t len = sizeof(so_error);
 
-    getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &so_error, &len); /* clears ENETDOWN, which would wake every wait */
+    clear_error(a->small.fd);
+    clear_error(a->big.fd);
     a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
-    if (info.index && info.index != a->ifindex) {
-        /* The interface was made anew under the same name, as when a container changes networks. */
-        struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = info.index};
-
-        if (bind(a->fd, (struct sockaddr *)&ll, sizeof(ll)) == 0)
-            a->ifindex = info.index;
-    }
+    /* The interface was made anew under the same name, as when a container changes networks. */
+    if (info.index && info.index != a->ifindex && packet_ring_bind(&a->small, info.index) == 0 &&
+        packet_ring_bind(&a->big, info.index) == 0)
+        a->ifindex = info.index;
 }
 
 static void af_packet_counters(struct pktio *io, struct pktio_counters *out)
 {
     struct af_packet *a = self(io);
-    struct tpacket_stats st = {0};
-    socklen_t len = sizeof(st);
 
-    if (getsockopt(a->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) == 0)
-        a->counters.rx_dropped += st.tp_drops; /* reading resets the kernel's */
+    a->counters.rx_dropped += packet_ring_drops(&a->small) + packet_ring_drops(&a->big);
     *out = a->counters;
 }
 
@@ -229,12 +220,10 @@ static void af_packet_close(struct pktio *io)
 {
     struct af_packet *a = self(io);
 
-    if (a->map)
-        munmap(a->map, a->map_len);
+    packet_ring_close(&a->small);
+    packet_ring_close(&a->big);
     if (a->epfd >= 0)
         close(a->epfd);
-    if (a->fd >= 0)
-        close(a->fd);
     free(a);
 }
 
@@ -251,71 +240,48 @@ int af_packet_probe(void)
     return 0;
 }
 
-static int set_option(struct af_packet *a, int option, int value)
-{
-    return setsockopt(a->fd, SOL_PACKET, option, &value, sizeof(value));
-}
-
-static int set_filter(struct af_packet *a, const struct af_packet_config *cfg)
-{
-    struct sock_filter insns[AF_PACKET_FILTER_MAX];
-    struct sock_fprog prog = {.filter = insns};
-
-    prog.len = (unsigned short)af_packet_filter_build(insns, cfg->ip4, cfg->listen_port, cfg->dial_first, cfg->dial_count);
-    return setsockopt(a->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
-}
-
-static int make_ring(struct af_packet *a, uint32_t slots)
-{
-    uint32_t blocks = (slots + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
-    struct tpacket_req req = {BLOCK_BYTES, blocks, SLOT_BYTES, blocks * SLOTS_PER_BLOCK};
-
-    a->slots = req.tp_frame_nr;
-    if (setsockopt(a->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) < 0)
-        return -1;
-    a->map_len = (size_t)blocks * BLOCK_BYTES;
-    a->map = mmap(NULL, a->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
-    if (a->map == MAP_FAILED) {
-        a->map = NULL;
-        return -1;
-    }
-    return 0;
-}
-
 static int make_epoll(struct af_packet *a)
 {
     struct epoll_event ev = {.events = EPOLLIN};
 
     a->epfd = epoll_create1(EPOLL_CLOEXEC);
-    return a->epfd < 0 ? -1 : epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->fd, &ev);
+    if (a->epfd < 0 || epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->small.fd, &ev) < 0)
+        return -1;
+    return epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->big.fd, &ev);
 }
 
-/* Everything is set before the bind, so not one frame that we do not want is ever queued. NULL, or the step that failed. */
-static const char *set_up(struct af_packet *a, const struct af_packet_config *cfg)
+/* Slots that hold any single packet of the link. */
+static uint32_t small_slot_bytes(uint16_t mtu)
 {
-    struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = a->ifindex};
-    int sndbuf = SNDBUF_BYTES;
+    uint32_t bytes = 2048;
 
-    a->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (a->fd < 0)
-        return "socket (CAP_NET_RAW?)";
-    if (set_option(a, PACKET_VERSION, TPACKET_V2) < 0)
-        return "TPACKET_V2";
-    if (set_option(a, PACKET_VNET_HDR, 1) < 0)
-        return "PACKET_VNET_HDR";
-    if (set_option(a, PACKET_IGNORE_OUTGOING, 1) < 0)
-        return "PACKET_IGNORE_OUTGOING";
-    if (set_filter(a, cfg) < 0)
-        return "packet filter";
-    if (make_ring(a, cfg->ring_slots ? cfg->ring_slots : SLOTS_DEFAULT) < 0)
-        return "receive ring";
+    while (bytes < mtu + 14u + PACKET_RING_OVERHEAD)
+        bytes *= 2;
+    return bytes;
+}
+
+/* NULL, or the step that failed. */
+static const char *set_up(struct af_packet *a, const struct af_packet_config *cfg, uint16_t mtu)
+{
+    uint32_t slot = small_slot_bytes(mtu);
+    struct af_packet_filter f = {.listen_port = cfg->listen_port, .dial_first = cfg->dial_first, .dial_count = cfg->dial_count,
+                                 .max_bytes = slot - PACKET_RING_OVERHEAD};
+    int sndbuf = SNDBUF_BYTES;
+    const char *failed;
+
+    memcpy(f.ip4, cfg->ip4, 4);
+    failed = packet_ring_open(&a->small, a->ifindex, &f, slot, cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
+    if (failed)
+        return failed;
+    f.min_bytes = f.max_bytes + 1;
+    f.max_bytes = 0;
+    failed = packet_ring_open(&a->big, a->ifindex, &f, BIG_SLOT, cfg->big_slots ? cfg->big_slots : BIG_SLOTS);
+    if (failed)
+        return failed;
+    a->fd = a->small.fd;
     if (setsockopt(a->fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) < 0)
         setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)); /* as much as an ordinary process may */
-    if (make_epoll(a) < 0)
-        return "epoll";
-    if (bind(a->fd, (struct sockaddr *)&ll, sizeof(ll)) < 0)
-        return "bind";
-    return NULL;
+    return make_epoll(a) < 0 ? "epoll" : NULL;
 }
 
 struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
@@ -335,11 +301,11 @@ struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
         snprintf(err, 256, "af_packet: no memory");
         return NULL;
     }
-    a->epfd = a->fd = -1;
+    a->epfd = a->fd = a->small.fd = a->big.fd = -1;
     a->ifindex = info.index;
     memcpy(a->iface, info.name, sizeof(a->iface));
     a->io.ops = &af_packet_ops;
-    failed = set_up(a, cfg);
+    failed = set_up(a, cfg, info.mtu);
     if (failed) {
         snprintf(err, 256, "af_packet on %s: %s: %s", info.name, failed, strerror(errno));
         af_packet_close(&a->io);

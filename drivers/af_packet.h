@@ -1,6 +1,8 @@
 /* af_packet.h: our own AF_PACKET port: the container path
- * Shape:   a TPACKET_V2 receive ring of 68 KiB slots, sendmmsg for output, PACKET_VNET_HDR both ways, so that checksums
- *          stay unfinished on one machine and segments of up to 64 KiB travel as one
+ * Shape:   two TPACKET_V2 receive rings, of many slots for a packet and of few for segments of up to 64 KiB, so that
+ *          neither a burst of small packets nor large segments are lost while we sleep; frames come in order of arrival.
+ *          sendmmsg for output. PACKET_VNET_HDR both ways: checksums stay unfinished on one machine, and big segments
+ *          travel as one
  * Why not DPDK's: it needs CAP_NET_ADMIN, truncates the kernel's big segments and can offload nothing (docs)
  * Shares:  the interface and its address with the kernel; a packet filter lets only our ports, ARP and ICMP errors for
  *          our address up here. The kernel must be kept silent on those ports: guard.h
@@ -19,7 +21,8 @@ struct af_packet_config {
     uint8_t ip4[4];
     uint16_t listen_port;            /* 0: none */
     uint16_t dial_first, dial_count; /* local ports of our outgoing connections */
-    uint32_t ring_slots;             /* 0: 255 (17 MiB) */
+    uint32_t small_slots;            /* 0: 8 MiB of them, 4096 at an MTU of 1500 */
+    uint32_t big_slots;              /* 0: 120 (8 MiB) */
     uint32_t gso_max_bytes;          /* 0: 64 KiB; 1: send only packets of the MTU */
 };
 

@@ -46,12 +46,15 @@ static uint8_t resolve(const struct program *p, unsigned i, uint8_t label)
     return label == NEXT ? 0 : (uint8_t)(p->place[label - NEXT] - i - 1);
 }
 
-unsigned af_packet_filter_build(struct sock_filter *insns, const uint8_t ip4[4], uint16_t listen_port, uint16_t dial_first,
-                                uint16_t dial_count)
+unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packet_filter *f)
 {
-    uint32_t ip = (uint32_t)ip4[0] << 24 | (uint32_t)ip4[1] << 16 | (uint32_t)ip4[2] << 8 | ip4[3];
+    uint32_t ip = (uint32_t)f->ip4[0] << 24 | (uint32_t)f->ip4[1] << 16 | (uint32_t)f->ip4[2] << 8 | f->ip4[3];
     struct program p = {.at = insns};
 
+    load(&p, BPF_LD | BPF_W | BPF_LEN, 0);
+    jump(&p, BPF_JGE, f->min_bytes, NEXT, L_DROP);
+    if (f->max_bytes)
+        jump(&p, BPF_JGT, f->max_bytes, L_DROP, NEXT);
     load(&p, BPF_LD | BPF_H | BPF_ABS, OFF_TYPE);
     jump(&p, BPF_JEQ, TYPE_IP4, L_IP, NEXT);
     jump(&p, BPF_JEQ, TYPE_ARP, NEXT, L_DROP);
@@ -74,11 +77,11 @@ unsigned af_packet_filter_build(struct sock_filter *insns, const uint8_t ip4[4],
 
     mark(&p, L_TCP);
     load(&p, BPF_LD | BPF_H | BPF_IND, OFF_IP + 2);
-    if (listen_port)
-        jump(&p, BPF_JEQ, listen_port, L_ACCEPT, NEXT);
-    if (dial_count) {
-        jump(&p, BPF_JGE, dial_first, NEXT, L_DROP);
-        jump(&p, BPF_JGT, (uint32_t)dial_first + dial_count - 1, L_DROP, L_ACCEPT);
+    if (f->listen_port)
+        jump(&p, BPF_JEQ, f->listen_port, L_ACCEPT, NEXT);
+    if (f->dial_count) {
+        jump(&p, BPF_JGE, f->dial_first, NEXT, L_DROP);
+        jump(&p, BPF_JGT, (uint32_t)f->dial_first + f->dial_count - 1, L_DROP, L_ACCEPT);
     } else {
         load(&p, BPF_RET | BPF_K, 0);
     }

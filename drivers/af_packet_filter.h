@@ -1,5 +1,5 @@
 /* af_packet_filter.h: the packet filter of the af_packet port
- * Shape:   address and ports -> a classic BPF program over an Ethernet frame
+ * Shape:   address, ports and lengths -> a classic BPF program over an Ethernet frame
  * Lets up: ARP that asks for or answers to our address; TCP to our address and one of our ports, not in IP fragments;
  *          ICMP "destination unreachable" to our address (path MTU)
  */
@@ -12,8 +12,14 @@ struct sock_filter;
 
 #define AF_PACKET_FILTER_MAX 32
 
+struct af_packet_filter {
+    uint8_t ip4[4];
+    uint16_t listen_port;            /* 0: none */
+    uint16_t dial_first, dial_count;
+    uint32_t min_bytes, max_bytes;   /* whole frames outside are not let up; max 0: no bound */
+};
+
 /* insns: AF_PACKET_FILTER_MAX entries. Returns how many were written. */
-unsigned af_packet_filter_build(struct sock_filter *insns, const uint8_t ip4[4], uint16_t listen_port, uint16_t dial_first,
-                                uint16_t dial_count);
+unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packet_filter *f);
 
 #endif

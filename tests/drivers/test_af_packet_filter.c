@@ -15,7 +15,7 @@
 
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, ours[4] = {172, 28, 0, 12}, other[4] = {172, 28, 0, 13};
 
-static bool passes(uint16_t listen_port, uint16_t first, uint16_t count, const uint8_t *frame, size_t len)
+static bool passes_filter(const struct af_packet_filter *f, const uint8_t *frame, size_t len)
 {
     struct sock_filter insns[AF_PACKET_FILTER_MAX];
     struct sock_fprog prog = {.filter = insns};
@@ -23,7 +23,7 @@ static bool passes(uint16_t listen_port, uint16_t first, uint16_t count, const u
     int fds[2];
     ssize_t n;
 
-    prog.len = (unsigned short)af_packet_filter_build(insns, ours, listen_port, first, count);
+    prog.len = (unsigned short)af_packet_filter_build(insns, f);
     assert_in_range(prog.len, 1, AF_PACKET_FILTER_MAX);
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
     assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)), 0);
@@ -32,6 +32,14 @@ static bool passes(uint16_t listen_port, uint16_t first, uint16_t count, const u
     close(fds[0]);
     close(fds[1]);
     return n > 0;
+}
+
+static bool passes(uint16_t listen_port, uint16_t first, uint16_t count, const uint8_t *frame, size_t len)
+{
+    struct af_packet_filter f = {.listen_port = listen_port, .dial_first = first, .dial_count = count};
+
+    memcpy(f.ip4, ours, 4);
+    return passes_filter(&f, frame, len);
 }
 
 static bool tcp_passes(const uint8_t dst[4], uint16_t dport, unsigned frag, uint8_t proto)
@@ -119,12 +127,27 @@ static void test_filter_survives_short_frames(void **state)
     assert_false(passes(7070, 20096, 64, s.head, s.head_len));
 }
 
+static void test_filter_parts_by_length(void **state)
+{
+    struct af_packet_filter f = {.listen_port = 7070, .min_bytes = 60, .max_bytes = 100};
+    uint8_t frame[200] = {0};
+    struct pktio_seg s;
+
+    memcpy(f.ip4, ours, 4);
+    frame_make(&s, mac, mac, other, ours, 7070, NULL, 0, 0);
+    memcpy(frame, s.head, s.head_len);
+    for (size_t len = FRAME_HEAD; len < sizeof(frame); len++)
+        assert_int_equal(passes_filter(&f, frame, len), len >= 60 && len <= 100);
+    f.max_bytes = 0;
+    assert_true(passes_filter(&f, frame, sizeof(frame)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filter_takes_our_tcp_alone), cmocka_unit_test(test_filter_follows_ip_options),
         cmocka_unit_test(test_filter_takes_arp_for_us),    cmocka_unit_test(test_filter_takes_icmp_errors),
-        cmocka_unit_test(test_filter_survives_short_frames),
+        cmocka_unit_test(test_filter_survives_short_frames), cmocka_unit_test(test_filter_parts_by_length),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,7 +152,7 @@ static unsigned recv_within(struct pktio *io, struct pktio_frame *f, unsigned ca
 
 static void test_ethdev_tap_carries_both_ways(void **state)
 {
-    struct af_packet_config ac = {.iface = "nettap0", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .ring_slots = 15, .gso_max_bytes = 1};
+    struct af_packet_config ac = {.iface = "nettap0", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .small_slots = 1, .big_slots = 1, .gso_max_bytes = 1};
     const uint8_t mac[6] = {0x01, 2, 3, 4, 5, 6};
     struct pktio *tap, *packet;
     struct pktio_frame f[8];
