@@ -146,6 +146,11 @@ static inline uint32_t conn_fin_seq(const struct tcp_conn *c)
 {
     return c->sq.end;
 }
+/* Its neighbour's MAC is known now. */
+static inline bool conn_knows_mac(const struct tcp_conn *c)
+{
+    return c->neigh && c->neigh->gen == c->neigh_gen && c->neigh->state == NEIGH_KNOWN;
+}
 static inline bool conn_is_handshake(const struct tcp_conn *c)
 {
     return c->state == TCP_ST_SYN_SENT || c->state == TCP_ST_SYN_RECEIVED;

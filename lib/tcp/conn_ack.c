@@ -168,7 +168,8 @@ static void wake_writer(struct tcp_conn *c)
 {
     uint32_t limit = c->stack->cfg.send_buf_bytes;
 
-    if (!c->is_short || sendq_bytes(&c->sq) > limit / 3 * 2 || list_is_linked(&c->starved_link))
+    if (!c->is_short || sendq_bytes(&c->sq) > limit / 3 * 2 || sendq_is_full(&c->sq) ||
+        list_is_linked(&c->starved_link))
         return;
     c->is_short = false;
     conn_event(c, CONN_EV_WRITABLE);

@@ -77,7 +77,7 @@ uint32_t tcp_send_room(const struct tcp_conn *c)
 {
     const struct tcp_stack *s = c->stack;
     uint32_t queued = sendq_bytes(&c->sq);
-    uint32_t room = queued < s->cfg.send_buf_bytes ? s->cfg.send_buf_bytes - queued : 0;
+    uint32_t room = queued < s->cfg.send_buf_bytes && !sendq_is_full(&c->sq) ? s->cfg.send_buf_bytes - queued : 0;
     uint64_t pool = s->tx_bytes < s->cfg.tx_pool_bytes ? s->cfg.tx_pool_bytes - s->tx_bytes : 0;
 
     return c->state == TCP_ST_CLOSED || c->fin_queued ? 0 : room < pool ? room : (uint32_t)pool;

@@ -69,7 +69,7 @@ static void input_syn_sent(struct tcp_conn *c, struct tcp_in *in, uint64_t now)
     /* first, ACK: iss < ack <= nxt */
     if (has_ack && (seq_leq(in->ack, c->iss) || seq_gt(in->ack, c->sb.nxt))) {
         c->stack->n.drop_ack++;
-        if (!(in->flags & TCP_RST) && c->neigh)
+        if (!(in->flags & TCP_RST) && conn_knows_mac(c))
             stack_reset_stranger(c->stack, &c->flow.remote, in, c->neigh->mac, now);
         return;
     }
@@ -184,7 +184,7 @@ static bool input_handshake_ack(struct tcp_conn *c, const struct tcp_in *in, uin
 
     if (seq_leq(in->ack, c->iss) || seq_gt(in->ack, c->sb.nxt)) {
         s->n.drop_ack++;
-        if (c->neigh)
+        if (conn_knows_mac(c))
             stack_reset_stranger(s, &c->flow.remote, in, c->neigh->mac, now);
         return false;
     }

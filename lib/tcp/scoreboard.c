@@ -304,11 +304,27 @@ void sb_unmark_lost(struct scoreboard *sb)
     sb->judged = sb->head;
 }
 
+/* Takes back the newest records, from seq on, when they were sent but once. */
+static bool retract(struct scoreboard *sb, uint32_t first, uint32_t seq, uint32_t len)
+{
+    if (seq + len != sb->nxt || first == sb->tail || rec_at(sb, first)->seq != seq || rec_at(sb, first)->flags)
+        return false;
+    sb->tail = first;
+    sb->nxt = seq;
+    if (seq_gt(sb->judged, sb->tail))
+        sb->judged = sb->tail;
+    if (seq_gt(sb->cursor, sb->tail))
+        sb->cursor = sb->tail;
+    return true;
+}
+
 void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len)
 {
     struct sb_news ignored = {0};
     uint32_t first = rec_find(sb, seq);
 
+    if (retract(sb, first, seq, len))
+        return;
     for (uint32_t i = first; i != sb->tail && seq_lt(rec_at(sb, i)->seq, seq + len); i++) {
         struct sb_record *r = rec_at(sb, i);
         if (!(r->flags & SB_SACKED) && !needs_rtx(r))

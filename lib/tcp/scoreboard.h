@@ -88,7 +88,7 @@ void sb_mark_head_lost(struct scoreboard *sb);
 bool sb_mark_all_lost(struct scoreboard *sb);
 /* It was all a mistake: what is marked lost and not sent again is in flight after all. */
 void sb_unmark_lost(struct scoreboard *sb);
-/* The last transmission of [seq, seq + len) never left. */
+/* [seq, seq + len), transmitted last of all, never left: new bytes are new again, others lost. */
 void sb_unsent(struct scoreboard *sb, uint32_t seq, uint32_t len);
 /* The packet size shrank: records are cut to mss. Allocates; -1 without memory, nothing changed. */
 int sb_resegment(struct scoreboard *sb, uint32_t mss);

@@ -2,7 +2,7 @@
  * Shape:   buffers -> slices by sequence number
  * Owner:   the connection
  * Memory:  one entry a run of bytes in a ring that doubles on the heap; each entry holds one reference
- * Errors:  push: 0, or -1 without memory or beyond SENDQ_MAX_ENTRIES; nothing is taken then
+ * Errors:  push: 0, or -1 without memory or when it is full; nothing is taken then
  * Limits:  lookups are logarithmic
  */
 #ifndef TCP_SENDQ_H
@@ -34,6 +34,12 @@ void sendq_ack(struct sendq *q, uint32_t seq);
 /* Up to n slices with up to len bytes from seq on, una <= seq; returns the bytes, *count the slices. */
 uint32_t sendq_slices(const struct sendq *q, uint32_t seq, uint32_t len, struct slice *out, unsigned n,
                       uint16_t *count);
+
+/* Too many small runs. */
+static inline bool sendq_is_full(const struct sendq *q)
+{
+    return q->tail - q->head >= SENDQ_MAX_ENTRIES;
+}
 
 static inline uint32_t sendq_bytes(const struct sendq *q)
 {

@@ -71,7 +71,7 @@ void stack_reset_conn(struct tcp_conn *c, uint64_t now)
 
     if (c->sb.nxt == c->iss || c->state == TCP_ST_CLOSED)
         return; /* the peer has never heard of it, or no longer knows it */
-    if (!c->neigh || c->neigh->gen != c->neigh_gen || c->neigh->state != NEIGH_KNOWN) {
+    if (!conn_knows_mac(c)) {
         s->n.drop_neigh_unknown++;
         return;
     }
@@ -182,10 +182,14 @@ void tcp_stack_output_failed(struct tcp_stack *s, const struct tcp_segment *seg,
     if (!c)
         return;
     if (seq_lt(seg->seq, c->sb.nxt) && seq_geq(seg->seq, c->sb.una)) {
-        /* What it carried, the FIN included. */
-        uint32_t len = seg->payload_bytes;
-        sb_unsent(&c->sb, seg->seq, len ? len + (c->fin_sent && seg->seq + len == conn_fin_seq(c)) : 1);
-    } else
-        conn_ack_now(c);
-    conn_kick(c);
+        /* What it carried, SYN or FIN included. */
+        uint32_t len = seg->payload_bytes, nxt = c->sb.nxt;
+        bool has_flag = len == 0 || (c->fin_sent && seg->seq + len == conn_fin_seq(c));
+        sb_unsent(&c->sb, seg->seq, len + has_flag);
+        if (c->sb.nxt != nxt) {
+            c->sent_bytes -= len;
+            c->fin_sent = false;
+        }
+    }
+    conn_ack_now(c);
 }

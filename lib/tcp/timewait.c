@@ -62,7 +62,7 @@ void timewait_enter(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
 {
     struct timewait *tw = timewait_new(s);
 
-    if (c->acks_owed && c->neigh && c->neigh->gen == c->neigh_gen) {
+    if (c->acks_owed && conn_knows_mac(c)) {
         /* The last ACK: the connection will not be there to send it. */
         struct tcp_out o;
         conn_header(c, &o, now);

@@ -178,6 +178,8 @@ void flow_app_run(struct flow_app *a, uint64_t stall_ns, uint64_t limit_ns)
             if (sim_next(a->sim) == UINT64_MAX && !flow_app_is_done(a))
                 fail(a, "nothing left to happen");
         }
+        if (flow_app_is_done(a))
+            break;
         if (a->sim->now - a->progress_ns > stall_ns)
             fail(a, "stall");
         if (a->sim->now - began > limit_ns)

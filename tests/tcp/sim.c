@@ -272,6 +272,10 @@ static bool settle_once(struct sim *sim, int side)
     for (unsigned n = 0; tcp_stack_output(sim->stack[side], &seg, sim->now); n++) {
         CHECK(n < 1000000); /* output must come to an end */
         did = true;
+        if (chance(sim, sim->net.full_ppm)) {
+            tcp_stack_output_failed(sim->stack[side], &seg, sim->now);
+            break;
+        }
         port_send(sim, side, &seg);
     }
     return did;
@@ -280,7 +284,7 @@ static bool settle_once(struct sim *sim, int side)
 void sim_settle(struct sim *sim)
 {
     for (unsigned n = 0; (int)settle_once(sim, 0) | (int)settle_once(sim, 1); n++)
-        CHECK(n < 1000);
+        CHECK(n < 100000);
 }
 
 uint64_t sim_next(const struct sim *sim)

@@ -22,6 +22,7 @@ struct sim_net {
     uint64_t queue_bytes;          /* with a limit: what waits beyond it is dropped; 0: no bound */
     uint32_t loss_ppm, dup_ppm, reorder_ppm;
     uint64_t reorder_ns;           /* at most this much later than in turn */
+    uint32_t full_ppm;             /* the port now and then refuses a segment */
     bool keep_gso;                 /* super-frames arrive whole, as on a veth */
     bool lend;                     /* frames are lent as buffers */
 };

@@ -241,6 +241,8 @@ static void test_what_the_port_refused_is_sent_again_without_blame(void **state)
     puppet_expect(&p, TCP_ACK, 1 + 2 * MSS, 1, MSS);
     assert_int_equal(info().cwnd_bytes, 10 * MSS);
     assert_int_equal(info().recovery_count, 0);
+    assert_int_equal(info().rtx_segments, 0);
+    assert_int_equal(info().sent_bytes, 3 * MSS);
     /* A bare ACK too. */
     puppet_send(&p, TCP_ACK, 1, 1, 100);
     puppet_send(&p, TCP_ACK, 101, 1, 3000);

@@ -209,14 +209,18 @@ static void test_scoreboard_marks_what_never_left(void **state)
     uint32_t seq;
 
     (void)state;
-    board(&sb, 4, 0);
-    sb_unsent(&sb, 2000, 2000);
+    board(&sb, 6, 0);
+    sb_unsent(&sb, 4000, 2000); /* the newest: as if never sent */
+    assert_int_equal(sb.nxt, 4000);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 0);
+    check(&sb);
+    sb_mark_all_lost(&sb);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 4000);
+    sb_retransmitted(&sb, 0, 4000, 7);
+    sb_unsent(&sb, 2000, 2000); /* retransmitted: lost again */
     assert_int_equal(sb_pipe(&sb), 2000);
     assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 2000);
     assert_int_equal(seq, 2000);
-    sb_retransmitted(&sb, 2000, 2000, 7);
-    sb_unsent(&sb, 2000, 1000);
-    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
     check(&sb);
     sb_fini(&sb);
 }

@@ -27,6 +27,7 @@ static void shape_network(struct sim *sim)
     sim->net.dup_ppm = rng_below(r, 2) ? (uint32_t)rng_below(r, 20000) : 0;
     sim->net.reorder_ppm = rng_below(r, 2) ? (uint32_t)rng_below(r, 50000) : 0;
     sim->net.reorder_ns = sim->net.delay_ns / 2 + 1000;
+    sim->net.full_ppm = rng_below(r, 4) ? 0 : 50000;
     sim->net.keep_gso = rng_below(r, 2);
     sim->net.lend = rng_below(r, 2);
     for (int i = 0; i < 2; i++) {
