@@ -179,6 +179,23 @@ static void test_cc_reduces_once_and_slow_start_ends_at_ssthresh(void **state)
     assert_true(cc.cwnd_bytes >= 49 * MSS && cc.cwnd_bytes < 51 * MSS);
 }
 
+static void test_cc_does_not_leap_when_the_application_comes_back(void **state)
+{
+    struct cc cc;
+
+    (void)state;
+    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc.cwnd_bytes = 100 * MSS;
+    cc.ops->congestion(&cc, 100 * MSS, SEC);
+    ack(&cc, MSS, true, SEC);
+    for (uint64_t t = SEC; t < 60 * SEC; t += 10 * MS) /* alive, but asking for less than the window */
+        ack(&cc, MSS, false, t);
+    assert_true(cc.cwnd_bytes < 71 * MSS);
+    for (unsigned i = 0; i < 70; i++)
+        ack(&cc, MSS, true, 60 * SEC);
+    assert_true(cc.cwnd_bytes < 80 * MSS); /* one window's ACKs: a few segments, not half as much again */
+}
+
 static void test_cc_undo_gives_back_what_was_taken(void **state)
 {
     struct cc cc;
@@ -240,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_cubic_does_not_leap_after_idleness),
         cmocka_unit_test(test_cc_starts_with_ten_segments_and_doubles_a_round),
         cmocka_unit_test(test_cc_reduces_once_and_slow_start_ends_at_ssthresh),
+        cmocka_unit_test(test_cc_does_not_leap_when_the_application_comes_back),
         cmocka_unit_test(test_cc_undo_gives_back_what_was_taken),
         cmocka_unit_test(test_cc_window_decays_while_idle_but_not_below_the_first),
         cmocka_unit_test(test_rate_gives_its_burst_then_its_rate),

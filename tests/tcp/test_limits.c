@@ -249,6 +249,35 @@ static void test_frames_for_others_are_counted_and_dropped(void **state)
     assert_int_equal(count()->drop_eth_short, 14);
 }
 
+static void test_fragments_and_strange_sources_are_dropped(void **state)
+{
+    static const struct ip_addr us = {IP_V4, {10, 0, 0, 1}};
+    static const struct ip_addr bad[] = {{IP_V4, {127, 0, 0, 1}}, {IP_V4, {224, 0, 0, 5}}, {IP_V4, {10, 0, 0, 1}}};
+    uint8_t f[66];
+
+    (void)state;
+    puppet_start(&p);
+    puppet_accept(&p);
+    puppet_send(&p, TCP_ACK, 0, 0, 0);
+    puppet_drain(&p);
+    puppet_send(&p, TCP_RST, 1, 0, 0);
+    puppet_event(&p, TCP_EV_CLOSED, NULL);
+    memcpy(f, p.frame, sizeof(f));
+    uint64_t before = count()->rx_segments;
+    put_be16(f + 20, IPV4_MF);
+    put_csum(f + 24, 0);
+    put_csum(f + 24, csum_of(slice_of(f + 14, 20)));
+    tcp_stack_input(p.s, slice_of(f, sizeof(f)), TCP_INPUT_CSUM_OK, p.now);
+    assert_int_equal(count()->drop_ip_fragment, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        ip_build(f + 14, &bad[i], &us, IPPROTO_TCP_N, 64, 0, 52);
+        tcp_stack_input(p.s, slice_of(f, sizeof(f)), TCP_INPUT_CSUM_OK, p.now);
+    }
+    assert_int_equal(count()->drop_ip_src, 3);
+    assert_int_equal(count()->rx_segments, before);
+    puppet_expect_nothing(&p);
+}
+
 /* ---- memory ---- */
 
 static void test_receive_pool_is_shared_and_bounded(void **state)
@@ -680,6 +709,7 @@ int main(void)
         T(test_resets_to_strangers_are_few),
         T(test_echo_is_answered_within_a_rate),
         T(test_frames_for_others_are_counted_and_dropped),
+        T(test_fragments_and_strange_sources_are_dropped),
         T(test_receive_pool_is_shared_and_bounded),
         T(test_send_pool_is_shared_and_who_was_short_is_told),
         T(test_ports_run_out_and_come_back),

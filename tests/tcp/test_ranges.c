@@ -287,26 +287,23 @@ static void test_recvq_reports_the_latest_ranges_first(void **state)
     free(x);
 }
 
-static void test_recvq_refuses_beyond_the_pool_and_keeps_what_it_has(void **state)
+static void test_recvq_leaves_room_for_those_without_holes(void **state)
 {
     struct rx *x = malloc(sizeof(*x));
+    uint64_t piece = 1000 + sizeof(struct rx_piece), pool = 8 * piece;
+    unsigned kept = 0;
 
     (void)state;
-    rx_init(x, 4 * RXPOOL_BLOCK_BYTES, 0);
-    /* Out of order: three blocks of the four. */
-    uint32_t at = 10;
-    while (at + 1000 < sizeof(x->stream) && rx_insert(x, at, 1000, false) == RECVQ_OUT_OF_ORDER)
-        at += 1000;
-    assert_true(x->pool.used_bytes <= 3 * RXPOOL_BLOCK_BYTES);
-    /* Lent buffers are charged too. */
-    rx_fini(x);
-    rx_init(x, 4 * RXPOOL_BLOCK_BYTES, 0);
-    unsigned kept = 0;
-    for (at = 10; at + 1000 < sizeof(x->stream); at += 1001)
-        kept += rx_insert(x, at, 1000, true) == RECVQ_OUT_OF_ORDER;
-    assert_true(x->pool.used_bytes <= 3 * RXPOOL_BLOCK_BYTES && kept > 0);
-    /* In order the last block is still to be had. */
-    assert_int_equal(rx_insert(x, 0, 10, false), RECVQ_IN_ORDER);
+    rx_init(x, pool, 0);
+    for (uint32_t i = 0; i < 12; i++)
+        kept += rx_insert(x, 1001 + i * 1001, 1000, true) == RECVQ_OUT_OF_ORDER;
+    assert_int_equal(kept, 6); /* three quarters */
+    assert_int_equal(x->pool.used_bytes, 6 * piece);
+    /* What was refused is not in the set: nobody was told we have it. */
+    assert_int_equal(x->q.range_count, 6);
+    assert_int_equal(rx_insert(x, 0, 1000, true), RECVQ_IN_ORDER);
+    assert_int_equal(rx_insert(x, 1000, 1000, true), RECVQ_IN_ORDER);
+    assert_int_equal(rx_insert(x, 2001, 1000, true), RECVQ_NO_MEMORY); /* full: also in order */
     rx_read_all(x);
     rx_fini(x);
     free(x);
@@ -330,6 +327,24 @@ static void test_recvq_bounds_the_holes(void **state)
     free(x);
 }
 
+static void test_recvq_bounds_the_pieces(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+    unsigned refused = 0;
+
+    (void)state;
+    rx_init(x, 1 << 24, 0);
+    for (uint32_t at = 1; at <= RECVQ_MAX_PIECES + 100; at++) /* one range, but every byte a lent buffer of its own */
+        refused += rx_insert(x, at, 1, true) == RECVQ_NO_ROOM;
+    assert_int_equal(refused, 100);
+    assert_int_equal(x->q.range_count, 1);
+    assert_int_equal(rx_insert(x, 0, 1, false), RECVQ_IN_ORDER);
+    assert_int_equal(x->q.unread_bytes, RECVQ_MAX_PIECES + 1);
+    assert_int_equal(x->q.ooo_pieces, 0);
+    rx_fini(x);
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,8 +355,9 @@ int main(void)
         cmocka_unit_test(test_sendq_joins_runs_of_one_buffer),
         cmocka_unit_test(test_recvq_reassembles_any_order),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
-        cmocka_unit_test(test_recvq_refuses_beyond_the_pool_and_keeps_what_it_has),
+        cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
         cmocka_unit_test(test_recvq_bounds_the_holes),
+        cmocka_unit_test(test_recvq_bounds_the_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,23 @@ static void test_three_duplicate_acks_do_without_sack(void **state)
     assert_int_equal(info().send_queued_bytes, 0);
 }
 
+static void test_duplicate_sacks_are_told_from_holes(void **state)
+{
+    (void)state;
+    puppet_start(&p);
+    puppet_connect(&p);
+    send_packets(8);
+    puppet_sack(&p, 1, 1 + MSS); /* below the ACK (RFC 2883) */
+    acked(1 + 2 * MSS);
+    assert_int_equal(tcp_stack_counters(p.s)->dsack_seen, 1);
+    puppet_sack(&p, 1 + 5 * MSS, 1 + 6 * MSS); /* inside the second block */
+    puppet_sack(&p, 1 + 4 * MSS, 1 + 6 * MSS);
+    acked(1 + 2 * MSS);
+    assert_int_equal(tcp_stack_counters(p.s)->dsack_seen, 2);
+    assert_int_equal(info().in_flight_bytes, 4 * MSS);
+    puppet_expect_nothing(&p);
+}
+
 static void test_two_duplicates_are_not_loss(void **state)
 {
     (void)state;
@@ -208,6 +225,38 @@ static void test_reneging_peer_gets_everything_again(void **state)
     }
     assert_int_equal(info().send_queued_bytes, 0);
     assert_int_equal(tcp_stack_counters(p.s)->sack_reneged, 1);
+}
+
+static void test_timeout_is_counted_from_the_last_progress(void **state)
+{
+    (void)state;
+    puppet_start(&p);
+    puppet_connect(&p);
+    send_packets(5);
+    for (uint32_t i = 1; i < 5; i++) { /* each ACK within the timeout, all of them together not */
+        puppet_wait(&p, 150 * MS);
+        puppet_expect_nothing(&p);
+        acked(1 + i * MSS);
+    }
+    assert_int_equal(info().rto_count, 0);
+}
+
+static void test_retransmission_has_a_whole_timeout_of_its_own(void **state)
+{
+    (void)state;
+    puppet_start(&p);
+    puppet_connect(&p);
+    send_packets(5);
+    puppet_wait(&p, 190 * MS); /* ten before the timeout */
+    puppet_sack(&p, 1 + MSS, 1 + 5 * MSS);
+    acked(1);
+    puppet_expect(&p, TCP_ACK, 1, 1, MSS);
+    puppet_wait(&p, 150 * MS);
+    puppet_expect_nothing(&p);
+    assert_int_equal(info().rto_count, 0);
+    puppet_wait(&p, 2 * SEC);
+    puppet_drain(&p);
+    assert_true(info().rto_count > 0);
 }
 
 static void test_unanswered_data_end_the_connection(void **state)
@@ -440,6 +489,9 @@ static void test_full_receive_buffer_closes_the_window_and_reading_opens_it(void
     puppet_expect(&p, TCP_ACK, 1, 20001, 0);
     tcp_recv_consume(p.conn, 100); /* not worth a word */
     puppet_expect_nothing(&p);
+    puppet_send(&p, TCP_ACK, 0, 1, 0); /* nor, when something is said, an invitation to send 100 bytes */
+    puppet_expect(&p, TCP_ACK, 1, 20001, 0);
+    assert_int_equal(p.in.wnd, 0);
     tcp_recv_consume(p.conn, 1900);
     puppet_expect(&p, TCP_ACK, 1, 20001, 0);
     assert_int_equal(p.in.wnd, 2000);
@@ -596,11 +648,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_sacked_hole_is_sent_again_at_once),
         T(test_three_duplicate_acks_do_without_sack),
+        T(test_duplicate_sacks_are_told_from_holes),
         T(test_two_duplicates_are_not_loss),
         T(test_timeout_waits_doubles_and_slows_down),
         T(test_sacked_data_are_not_sent_again_after_a_timeout),
         T(test_late_original_takes_the_timeout_back),
         T(test_reneging_peer_gets_everything_again),
+        T(test_timeout_is_counted_from_the_last_progress),
+        T(test_retransmission_has_a_whole_timeout_of_its_own),
         T(test_unanswered_data_end_the_connection),
         T(test_what_the_port_refused_is_sent_again_without_blame),
         T(test_every_second_packet_is_acknowledged),

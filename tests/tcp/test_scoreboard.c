@@ -185,6 +185,26 @@ static void test_scoreboard_ignores_sacks_of_the_impossible(void **state)
     sb_fini(&sb);
 }
 
+static void test_scoreboard_may_find_the_same_loss_again(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+
+    (void)state;
+    board(&sb, 6, 0);
+    sb_sack(&sb, 2000, 6000, &n);
+    sb_detect(&sb, MSS, &n);
+    assert_int_equal(n.lost_bytes, 2000);
+    sb_unmark_lost(&sb); /* taken back as late, not lost */
+    assert_int_equal(sb.lost_bytes, 0);
+    check(&sb);
+    n = (struct sb_news){0};
+    sb_detect(&sb, MSS, &n); /* but the evidence is still there */
+    assert_int_equal(n.lost_bytes, 2000);
+    check(&sb);
+    sb_fini(&sb);
+}
+
 static void test_scoreboard_is_cut_anew_for_a_smaller_packet(void **state)
 {
     struct scoreboard sb;
@@ -297,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_scoreboard_samples_only_what_was_sent_once),
         cmocka_unit_test(test_scoreboard_forgets_sacks_of_a_reneging_peer),
         cmocka_unit_test(test_scoreboard_ignores_sacks_of_the_impossible),
+        cmocka_unit_test(test_scoreboard_may_find_the_same_loss_again),
         cmocka_unit_test(test_scoreboard_is_cut_anew_for_a_smaller_packet),
         cmocka_unit_test(test_scoreboard_marks_what_never_left),
         cmocka_unit_test(test_scoreboard_counts_right_whatever_happens),

@@ -258,6 +258,7 @@ static void test_we_close_first(void **state)
     puppet_expect_nothing(&p);
     puppet_send(&p, TCP_ACK | TCP_FIN, 31, 12, 0);
     puppet_expect(&p, TCP_ACK, 12, 32, 0);
+    puppet_wait(&p, 100 * MS);
     puppet_send(&p, TCP_ACK, 32, 12, 0); /* nothing new: no answer, or two TIME_WAITs would talk for ever */
     puppet_expect_nothing(&p);
     puppet_wait(&p, 61 * SEC);
