@@ -11,6 +11,7 @@
 #include "node/api.h"
 #include "node/eal.h"
 #include "node/hub_xcore.h"
+#include "node/self_record.h"
 #include "node/sidecar.h"
 #include "node/worker.h"
 
@@ -33,6 +34,7 @@ struct node {
     struct noise_identity noise;
     struct session_local local;
     struct multiaddr addrs[NODE_MAX_ANNOUNCE + 1];
+    uint8_t record[SELF_RECORD_MAX];
     struct xring net_to_coding, coding_to_net, coding_to_hub, hub_to_coding;
     struct xdoor hub_door;
     struct worker workers[2];
@@ -57,6 +59,14 @@ static int make_rings(struct node *n, char err[512])
         return -1;
     }
     return 0;
+}
+
+static uint64_t wall_now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
 static void say_of_us(struct node *n)
@@ -95,6 +105,8 @@ static int start_net(struct node *n, uint64_t now, char err[512])
     const struct multiaddr *own = net_listen_addr(n->net.net);
     if (own && own->len && n->local.naddrs == 0)
         n->addrs[n->local.naddrs++] = *own;
+    if (self_record_make(&n->local, n->key, wall_now_ns(), n->record))
+        log_warn("\"no signed record of our addresses: none, or too many\" addresses=%u", n->local.naddrs);
     log_info("\"data path\" driver=\"%s\" why=\"%s\"", net_driver_text(n->net.net), why);
     return 0;
 }
@@ -107,7 +119,6 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
                                .own_mode = node_mode_names[c->mode],
                                .other_protocol = is_optimum ? gossip_protocols[0] : optimum_protocols[0],
                                .wants_traces = hub_wants_traces(n->hub)};
-    struct timespec ts;
 
     cc.pubsub = (struct pubsub_config){.mode = is_optimum ? PUBSUB_CODED : PUBSUB_GOSSIP, .key = n->key,
                                        .mesh_target = c->active->mesh_target, .mesh_min = c->active->mesh_min,
@@ -125,13 +136,12 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
         cc.protocols[1] = PUBSUB_MESHSUB_11;
     }
     key_pair_peer_id(n->key, &cc.self);
-    clock_gettime(CLOCK_REALTIME, &ts);
     n->coding.to_net.ring = &n->coding_to_net;
     n->coding.to_control.ring = &n->coding_to_hub;
     n->coding.from_net = &n->net_to_coding;
     n->coding.from_control = &n->hub_to_coding;
     n->has_coding = true;
-    if (coding_role_init(&n->coding, &cc, now, (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec)) {
+    if (coding_role_init(&n->coding, &cc, now, wall_now_ns())) {
         snprintf(err, 512, "no memory for the router");
         return -1;
     }
