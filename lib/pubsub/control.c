@@ -69,6 +69,14 @@ void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s)
     peer_send_prune(ps, l->peer, topic, backoff_s);
 }
 
+/* Leaving for good: the connection closes behind it, which takes us out of the peer's mesh. A PRUNE's backoff would
+ * outlive us there: started again within it, our first GRAFT would be a violation, with its penalty and a minute more. */
+static void mesh_part(struct pubsub *ps, struct link *l)
+{
+    link_mesh_del(l);
+    trace_peer(ps, TRACE_PRUNE, l->peer, topic_slice(l->topic));
+}
+
 static bool is_fanout_member(const struct pubsub *ps, const struct link *l)
 {
     return link_is_mesh(l);
@@ -97,8 +105,13 @@ void topic_join(struct pubsub *ps, struct topic *tp)
 void topic_leave(struct pubsub *ps, struct topic *tp)
 {
     trace_peer(ps, TRACE_LEAVE, NULL, topic_slice(tp));
-    LIST_EACH(it, &tp->mesh)
-        mesh_prune(ps, CONTAINER_OF(it, struct link, by_mesh), BACKOFF_UNSUBSCRIBE_S);
+    LIST_EACH(it, &tp->mesh) {
+        struct link *l = CONTAINER_OF(it, struct link, by_mesh);
+        if (ps->is_leaving)
+            mesh_part(ps, l);
+        else
+            mesh_prune(ps, l, BACKOFF_UNSUBSCRIBE_S);
+    }
     tp->is_subscribed = false;
 }
 

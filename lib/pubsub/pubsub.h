@@ -73,7 +73,7 @@ int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now);
  * on 0 only. -PUBSUB_ESIZE: larger than max_msg_bytes. */
 int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
 
-/* Leaves every mesh politely (PRUNE with backoff, unsubscribe); drain outputs, then close. */
+/* Leaves for good: unsubscribes everywhere, without PRUNE, whose backoff would outlive us; drain outputs, then close. */
 void pubsub_leave(struct pubsub *ps, uint64_t now);
 
 uint64_t pubsub_next_deadline(const struct pubsub *ps);

@@ -273,6 +273,23 @@ static void test_unsubscribe_prunes_with_ten_seconds(void **state)
     raw_free(r);
 }
 
+/* Whoever starts again at once must not find itself under a backoff that it no longer knows of. */
+static void test_leave_for_good_unsubscribes_and_prunes_nobody(void **state)
+{
+    netsim_subscribe(s, 0, TOPIC);
+    struct raw *r = raw_new(s, 0, V12, false);
+
+    raw_subscribe(r, 0, TOPIC, true);
+    assert_true(is_mesh(r));
+    raw_forget(r);
+    netsim_leave(s, 0);
+    netsim_run(s, 10 * NETSIM_MS);
+    assert_int_equal(raw_count(r, RPC_PRUNE), 0);
+    assert_int_equal(raw_count(r, RPC_UNSUBSCRIBE), 1);
+    assert_false(is_mesh(r));
+    raw_free(r);
+}
+
 static void test_message_is_forwarded_once_not_back_and_not_to_its_author(void **state)
 {
     struct raw *r[3];
@@ -553,6 +570,7 @@ int main(void)
         TEST(test_early_graft_is_pruned_and_counts),
         TEST(test_graft_with_a_negative_score_is_pruned),
         TEST(test_unsubscribe_prunes_with_ten_seconds),
+        TEST(test_leave_for_good_unsubscribes_and_prunes_nobody),
         TEST(test_message_is_forwarded_once_not_back_and_not_to_its_author),
         TEST(test_message_in_our_name_is_not_taken),
         TEST(test_bad_message_is_counted_and_the_true_one_still_taken),
