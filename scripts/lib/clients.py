@@ -146,3 +146,24 @@ class SidecarReceiver(Receiver):
                     self.add(base64.b64decode(j['message']))
             elif r.command == 2 and self.has_traces:
                 self.traces.append(self.trace_pb.TraceEvent.FromString(r.data))
+
+
+class SidecarPublisher:
+    """One ListenCommands stream of a node that only publishes."""
+
+    def __init__(self, host, port, protos):
+        import grpc
+        import queue
+        self.pb, self.out = protos['sidecar'], queue.Queue()
+        self.channel = grpc.insecure_channel(f'{host}:{port}', options=_UNLIMITED)
+        self.call = self.channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda r: r.SerializeToString(),
+                                               response_deserializer=self.pb.Response.FromString)(iter(self.out.get, None))
+
+    def publish(self, payload, topic):
+        """The payload's SHA-256 in hex."""
+        self.out.put(self.pb.Request(command=1, topic=topic, data=payload))
+        return hashlib.sha256(payload).hexdigest()
+
+    def close(self):
+        self.out.put(None)
+        self.channel.close()

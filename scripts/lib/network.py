@@ -42,8 +42,8 @@ class Member:
 
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
-                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None):
-        self.mode, self.say = mode, say
+                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0'):
+        self.mode, self.say, self.loopback = mode, say, loopback
         self.build = pathlib.Path(build or ROOT / 'build')
         self.is_root = os.geteuid() == 0
         self.driver = driver if driver != 'auto' else ('af_packet' if self.is_root else 'kernel')
@@ -63,7 +63,7 @@ class Network:
     def _member(self, kind, i, last):
         name = f'{kind}{i + 1}'
         if not self.has_namespaces:
-            return Member(kind, i, name, f'127.0.0.{last}', f'127.0.0.{last}', None)
+            return Member(kind, i, name, f'{self.loopback}.{last}', f'{self.loopback}.{last}', None)
         # A tap is a port of its own with an address of its own: the kernel's side of that node gets another.
         control = f'172.28.1.{last}' if self.driver == 'tap' and kind == 'node' else f'172.28.0.{last}'
         return Member(kind, i, name, f'172.28.0.{last}', control, f'{self.tag}-{"n" if kind == "node" else "g"}{i + 1}')
@@ -167,13 +167,17 @@ class Network:
         if self.driver == 'tap' and m.kind == 'node':
             self._plug_tap(m, time.monotonic() + 20)
 
-    def start(self, timeout=40):
+    def prepare(self):
+        """Wires and keys; no program yet."""
         if self.has_namespaces:
             self.say(f'network: namespaces {self.tag}-*, a bridge, 172.28.0.0/16')
             self._wires()
         else:
-            self.say('network: 127.0.0.x on the kernel\'s sockets')
+            self.say(f"network: {self.loopback}.x on the kernel's sockets")
         self._keys()
+
+    def start(self, timeout=40):
+        self.prepare()
         for m in self.nodes + self.gateways:
             self.spawn(m)
         deadline = time.monotonic() + timeout

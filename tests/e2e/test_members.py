@@ -1,7 +1,6 @@
 """Nodes that die, return and join; the first message of a fresh network; topics."""
 import hashlib
 import os
-import queue
 import signal
 import time
 
@@ -17,19 +16,8 @@ def receiver(m, protos, topic='t'):
     return r
 
 
-class Publisher:
-    """One sidecar stream that publishes."""
-
-    def __init__(self, m, protos):
-        import grpc
-        self.pb, self.out = protos['sidecar'], queue.Queue()
-        channel = grpc.insecure_channel(f'{m.control_ip}:{network.SIDECAR_PORT}', options=clients._UNLIMITED)
-        self.call = channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda r: r.SerializeToString(),
-                                          response_deserializer=self.pb.Response.FromString)(iter(self.out.get, None))
-
-    def publish(self, payload, topic='t'):
-        self.out.put(self.pb.Request(command=1, topic=topic, data=payload))
-        return hashlib.sha256(payload).hexdigest()
+def publisher(m, protos):
+    return clients.SidecarPublisher(m.control_ip, network.SIDECAR_PORT, protos)
 
 
 def wait_for_peers(net, m, count, timeout):
@@ -47,12 +35,12 @@ def test_others_get_everything_when_a_node_is_killed_and_it_rejoins(make_network
     net = make_network(nodes=4, gateways=0, driver='kernel', mode=mode)
     receivers = {n.name: receiver(n, protos) for n in net.nodes}
     time.sleep(1.5)
-    pub = Publisher(net.nodes[0], protos)
+    pub = publisher(net.nodes[0], protos)
     sent = []
     for i in range(100):
         if i == 50:
             net.kill(net.nodes[2], signal.SIGKILL)
-        sent.append(pub.publish(os.urandom(20000)))
+        sent.append(pub.publish(os.urandom(20000), 't'))
         time.sleep(0.1)
     for name in ('node1', 'node2', 'node4'):
         missing = [s for s in sent if receivers[name].wait_for(s, 5) is None]
@@ -63,7 +51,7 @@ def test_others_get_everything_when_a_node_is_killed_and_it_rejoins(make_network
     wait_for_peers(net, net.nodes[2], 3, 10)
     back = receiver(net.nodes[2], protos)
     time.sleep(1.5)
-    after = [pub.publish(os.urandom(20000)) for _ in range(10)]
+    after = [pub.publish(os.urandom(20000), 't') for _ in range(10)]
     assert all(back.wait_for(s, 10) for s in after)
 
 
@@ -77,18 +65,18 @@ def test_a_fifth_node_joins_and_gets_what_follows(make_network, protos):
     wait_for_peers(net, late, 4, 10)
     r = receiver(late, protos)
     time.sleep(1.5)
-    pub = Publisher(net.nodes[0], protos)
-    assert all(r.wait_for(pub.publish(os.urandom(5000)), 10) for _ in range(10))
+    pub = publisher(net.nodes[0], protos)
+    assert all(r.wait_for(pub.publish(os.urandom(5000), 't'), 10) for _ in range(10))
 
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_first_message_one_second_after_the_start_is_delivered(make_network, protos, mode):
     net = make_network(nodes=4, gateways=0, driver='kernel', mode=mode)
     receivers = [receiver(n, protos) for n in net.nodes]
-    pub = Publisher(net.nodes[0], protos)
+    pub = publisher(net.nodes[0], protos)
     time.sleep(1)
     for size in (100, 100000):
-        sha = pub.publish(os.urandom(size))
+        sha = pub.publish(os.urandom(size), 't')
         for r in receivers:
             assert r.wait_for(sha, 10), f'{size}: {r.name_text} never got it'
 
@@ -97,7 +85,7 @@ def test_topics_do_not_leak(make_network, protos):
     net = make_network(nodes=2, gateways=0, driver='kernel')
     mine, other = receiver(net.nodes[1], protos, 'mine'), receiver(net.nodes[1], protos, 'other')
     time.sleep(1.5)
-    pub = Publisher(net.nodes[0], protos)
+    pub = publisher(net.nodes[0], protos)
     sha = pub.publish(os.urandom(1000), 'mine')
     assert mine.wait_for(sha, 10)
     assert not other.got
