@@ -14,13 +14,14 @@
 #include "drivers/ifinfo.h"
 #include "drivers/packet_ring.h"
 
-#define SMALL_BYTES  (8u << 20) /* memory of the ring of small slots */
-#define BIG_SLOT     69632u     /* the largest frame, 65535 + 14, and overhead; 15 fill a block of 1 MiB but for 4 KiB */
+#define SMALL_BYTES (8u << 20) /* memory of the ring of small slots */
+#define BIG_SLOT                                                                                             \
+    69632u /* the largest frame, 65535 + 14, and overhead; 15 fill a block of 1 MiB but for 4 KiB */
 #define BIG_SLOTS    120u
-#define GSO_DEFAULT     64240u /* 44 segments of 1460: measured best (docs), and under every device's own limit */
-#define SNDBUF_BYTES    (4 << 20)
-#define VNET_BYTES      sizeof(struct virtio_net_hdr)
-#define SEND_BATCH      32
+#define GSO_DEFAULT  64240u /* 44 segments of 1460: measured best (docs), and under every device's own limit */
+#define SNDBUF_BYTES (4 << 20)
+#define VNET_BYTES   sizeof(struct virtio_net_hdr)
+#define SEND_BATCH   32
 
 struct af_packet {
     struct pktio io;
@@ -54,7 +55,8 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct 
         return false; /* of another network */
     memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);
     /* NEEDS_CSUM: a sender on this machine left it unfinished; DATA_VALID: the device or kernel checked it. */
-    *f = (struct pktio_frame){data, h->tp_snaplen, vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID), NULL};
+    *f = (struct pktio_frame){data, h->tp_snaplen,
+                              vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID), NULL};
     return true;
 }
 
@@ -227,8 +229,9 @@ static void af_packet_close(struct pktio *io)
     free(a);
 }
 
-static const struct pktio_ops af_packet_ops = {af_packet_recv, af_packet_recv_done, af_packet_send, af_packet_wait_fd,
-                                               af_packet_refresh, af_packet_counters, af_packet_close};
+static const struct pktio_ops af_packet_ops = {af_packet_recv,    af_packet_recv_done, af_packet_send,
+                                               af_packet_wait_fd, af_packet_refresh,   af_packet_counters,
+                                               af_packet_close};
 
 int af_packet_probe(void)
 {
@@ -264,13 +267,16 @@ static uint32_t small_slot_bytes(uint16_t mtu)
 static const char *set_up(struct af_packet *a, const struct af_packet_config *cfg, uint16_t mtu)
 {
     uint32_t slot = small_slot_bytes(mtu);
-    struct af_packet_filter f = {.listen_port = cfg->listen_port, .dial_first = cfg->dial_first, .dial_count = cfg->dial_count,
+    struct af_packet_filter f = {.listen_port = cfg->listen_port,
+                                 .dial_first = cfg->dial_first,
+                                 .dial_count = cfg->dial_count,
                                  .max_bytes = slot - PACKET_RING_OVERHEAD};
     int sndbuf = SNDBUF_BYTES;
     const char *failed;
 
     memcpy(f.ip4, cfg->ip4, 4);
-    failed = packet_ring_open(&a->small, a->ifindex, &f, slot, cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
+    failed = packet_ring_open(&a->small, a->ifindex, &f, slot,
+                              cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
     if (failed)
         return failed;
     f.min_bytes = f.max_bytes + 1;
@@ -280,7 +286,8 @@ static const char *set_up(struct af_packet *a, const struct af_packet_config *cf
         return failed;
     a->fd = a->small.fd;
     if (setsockopt(a->fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) < 0)
-        setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)); /* as much as an ordinary process may */
+        setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf,
+                   sizeof(sndbuf)); /* as much as an ordinary process may */
     return make_epoll(a) < 0 ? "epoll" : NULL;
 }
 
@@ -315,7 +322,10 @@ struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
     a->io.link.is_up = info.is_up;
     a->io.link.is_shared = a->io.link.has_tx_csum = a->io.link.has_rx_csum = a->io.link.has_tx_wait = true;
     a->io.link.mtu = info.mtu;
-    a->io.link.gso_max_bytes = cfg->gso_max_bytes == 1 ? 0 : cfg->gso_max_bytes ? cfg->gso_max_bytes : GSO_DEFAULT + 60;
-    snprintf(a->io.text, sizeof(a->io.text), "af_packet %s mtu %u gso %uk", info.name, info.mtu, a->io.link.gso_max_bytes >> 10);
+    a->io.link.gso_max_bytes = cfg->gso_max_bytes == 1 ? 0
+                               : cfg->gso_max_bytes    ? cfg->gso_max_bytes
+                                                       : GSO_DEFAULT + 60;
+    snprintf(a->io.text, sizeof(a->io.text), "af_packet %s mtu %u gso %uk", info.name, info.mtu,
+             a->io.link.gso_max_bytes >> 10);
     return &a->io;
 }

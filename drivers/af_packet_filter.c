@@ -48,7 +48,8 @@ static uint8_t resolve(const struct program *p, unsigned i, uint8_t label)
 
 unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packet_filter *f)
 {
-    uint32_t ip = (uint32_t)f->ip4[0] << 24 | (uint32_t)f->ip4[1] << 16 | (uint32_t)f->ip4[2] << 8 | f->ip4[3];
+    uint32_t ip =
+        (uint32_t)f->ip4[0] << 24 | (uint32_t)f->ip4[1] << 16 | (uint32_t)f->ip4[2] << 8 | f->ip4[3];
     struct program p = {.at = insns};
 
     load(&p, BPF_LD | BPF_W | BPF_LEN, 0);

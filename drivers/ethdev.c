@@ -57,8 +57,12 @@ static struct buf *lend(struct ethdev *e, struct rte_mbuf *m)
 {
     struct frame *f = rte_mbuf_to_priv(m);
 
-    f->buf = (struct buf){.data = rte_pktmbuf_mtod(m, uint8_t *), .len = m->data_len, .cap = m->data_len, .refs = 1,
-                          .release = release, .home = m};
+    f->buf = (struct buf){.data = rte_pktmbuf_mtod(m, uint8_t *),
+                          .len = m->data_len,
+                          .cap = m->data_len,
+                          .refs = 1,
+                          .release = release,
+                          .home = m};
     f->port = e;
     e->kept++;
     return &f->buf;
@@ -241,18 +245,21 @@ static void ethdev_close(struct pktio *io)
     free(e);
 }
 
-static const struct pktio_ops ethdev_ops = {ethdev_recv, ethdev_recv_done, ethdev_send, ethdev_wait_fd,
-                                            ethdev_refresh, ethdev_counters, ethdev_close};
+static const struct pktio_ops ethdev_ops = {ethdev_recv,    ethdev_recv_done, ethdev_send, ethdev_wait_fd,
+                                            ethdev_refresh, ethdev_counters,  ethdev_close};
 
 /* Configures, sets the queues up and starts. NULL, or the step that failed with *rc its code. */
-static const char *start(struct ethdev *e, const struct ethdev_config *cfg, const struct rte_eth_dev_info *info, int *rc)
+static const char *start(struct ethdev *e, const struct ethdev_config *cfg,
+                         const struct rte_eth_dev_info *info, int *rc)
 {
     struct rte_eth_conf conf = {.intr_conf = {.rxq = 1}};
-    const uint64_t wanted_tx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS |
+    const uint64_t wanted_tx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+                               RTE_ETH_TX_OFFLOAD_MULTI_SEGS |
                                (cfg->has_no_tso ? 0 : RTE_ETH_TX_OFFLOAD_TCP_TSO);
     uint16_t rx = DESCS, tx = DESCS;
 
-    conf.rxmode.offloads = info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+    conf.rxmode.offloads =
+        info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
     conf.txmode.offloads = info->tx_offload_capa & wanted_tx;
     *rc = rte_eth_dev_configure(e->port, 1, 1, &conf);
     if (*rc < 0) { /* a driver without receive interrupts */
@@ -274,8 +281,8 @@ static const char *start(struct ethdev *e, const struct ethdev_config *cfg, cons
     e->is_started = true;
     e->io.link.has_rx_csum = conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
     e->io.link.has_tx_csum = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-    if ((conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) && (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) &&
-        e->io.link.has_tx_csum)
+    if ((conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) &&
+        (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) && e->io.link.has_tx_csum)
         e->io.link.gso_max_bytes = GSO_MAX;
     return NULL;
 }
@@ -291,7 +298,8 @@ static void learn_link(struct ethdev *e, const struct ethdev_config *cfg, uint32
     e->io.link.keep_max = mbufs / 2;
     ethdev_refresh(&e->io);
     rte_eth_dev_get_name_by_port(e->port, name);
-    snprintf(e->io.text, sizeof(e->io.text), "ethdev %.40s mtu %u%s", name, e->io.link.mtu, e->io.link.gso_max_bytes ? " gso 64k" : "");
+    snprintf(e->io.text, sizeof(e->io.text), "ethdev %.40s mtu %u%s", name, e->io.link.mtu,
+             e->io.link.gso_max_bytes ? " gso 64k" : "");
 }
 
 struct pktio *ethdev_open(const struct ethdev_config *cfg, char err[256])
@@ -312,13 +320,15 @@ struct pktio *ethdev_open(const struct ethdev_config *cfg, char err[256])
     e->port = cfg->port_id;
     e->owns_device = cfg->owns_device;
     snprintf(name, sizeof(name), NAME_PREFIX "%u", cfg->port_id);
-    e->pool = rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, PRIVATE_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    e->pool = rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, PRIVATE_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE,
+                                      SOCKET_ID_ANY);
     if (e->pool)
         failed = start(e, cfg, &info, &rc);
     else
         rc = -rte_errno;
     if (failed) {
-        snprintf(err, 256, "DPDK port %u (%s): %s: %s", cfg->port_id, info.driver_name, failed, rte_strerror(-rc));
+        snprintf(err, 256, "DPDK port %u (%s): %s: %s", cfg->port_id, info.driver_name, failed,
+                 rte_strerror(-rc));
         ethdev_close(&e->io);
         return NULL;
     }
@@ -359,7 +369,8 @@ struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], char err[
     memcpy(cfg.mac, mac, 6);
     cfg.mac[0] = (uint8_t)((cfg.mac[0] & 0xfc) | 2); /* local, unicast */
     snprintf(args, sizeof(args), "iface=%.15s", iface);
-    rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT); /* it complains of flow rules that nobody asked for */
+    rte_log_set_level_pattern("pmd.net.tap",
+                              RTE_LOG_CRIT); /* it complains of flow rules that nobody asked for */
     if (ethdev_create_vdev("net_tap0", args, &cfg.port_id, err) < 0)
         return NULL;
     io = ethdev_open(&cfg, err);

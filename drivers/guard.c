@@ -26,8 +26,8 @@ static int guard_port(const uint8_t ip[4], uint16_t port)
     memcpy(&sa.sin_addr, ip, 4);
     /* A connection of a former kernel-driver run in TIME_WAIT must not keep the port from us. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-        setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof(ttl)) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
-        listen(fd, 1) == 0)
+        setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof(ttl)) == 0 &&
+        bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0)
         return fd;
     saved = errno;
     close(fd);
@@ -63,14 +63,16 @@ static bool take_run(struct guard *g, const uint8_t ip[4], uint16_t first, uint1
     return true;
 }
 
-int guard_open(struct guard *g, const uint8_t ip[4], uint16_t listen_port, uint16_t dial_count, struct rng *rng, char err[256])
+int guard_open(struct guard *g, const uint8_t ip[4], uint16_t listen_port, uint16_t dial_count,
+               struct rng *rng, char err[256])
 {
     memset(g, 0, sizeof(*g));
     if (listen_port) {
         int fd = guard_port(ip, listen_port);
 
         if (fd < 0) {
-            snprintf(err, 256, "cannot guard TCP port %u on %u.%u.%u.%u: %s", listen_port, ip[0], ip[1], ip[2], ip[3], strerror(errno));
+            snprintf(err, 256, "cannot guard TCP port %u on %u.%u.%u.%u: %s", listen_port, ip[0], ip[1],
+                     ip[2], ip[3], strerror(errno));
             return -1;
         }
         g->fds[g->count++] = fd;

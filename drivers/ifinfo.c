@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUTE_TEXT_MAX 65536
+#define ROUTE_TEXT_MAX  65536
 #define RTF_UP_BIT      0x1
 #define RTF_GATEWAY_BIT 0x2
 
@@ -31,9 +31,10 @@ bool ifinfo_parse_route(const char *text, char name[IF_NAMESIZE], uint8_t gatewa
         unsigned dest, gw, flags, mask;
 
         line++;
-        if (sscanf(line, "%15s %x %x %x %*d %*u %*d %x", iface, &dest, &gw, &flags, &mask) == 5 && dest == 0 && mask == 0 &&
-            (flags & RTF_UP_BIT) && (!name[0] || strcmp(name, iface) == 0)) {
-            uint32_t be = (flags & RTF_GATEWAY_BIT) ? gw : 0; /* the file prints it as the host reads the bytes */
+        if (sscanf(line, "%15s %x %x %x %*d %*u %*d %x", iface, &dest, &gw, &flags, &mask) == 5 &&
+            dest == 0 && mask == 0 && (flags & RTF_UP_BIT) && (!name[0] || strcmp(name, iface) == 0)) {
+            uint32_t be =
+                (flags & RTF_GATEWAY_BIT) ? gw : 0; /* the file prints it as the host reads the bytes */
 
             memcpy(gateway, &be, 4);
             if (!name[0])
@@ -96,7 +97,8 @@ static void add_address(struct ifinfo *out, const struct ifaddrs *a)
     } else if (a->ifa_addr->sa_family == AF_INET && !out->has_ip4) {
         memcpy(out->ip4, &((const struct sockaddr_in *)(const void *)a->ifa_addr)->sin_addr, 4);
         if (a->ifa_netmask)
-            out->ip4_prefix = prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+            out->ip4_prefix =
+                prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
         out->has_ip4 = true;
     }
 }
@@ -134,10 +136,12 @@ static const char *only_candidate(const struct ifaddrs *list, char err[256])
     const char *name = NULL;
 
     for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
-        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) || !(a->ifa_flags & IFF_UP))
+        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) ||
+            !(a->ifa_flags & IFF_UP))
             continue;
         if (name && strcmp(name, a->ifa_name) != 0) {
-            snprintf(err, 256, "NET_IFACE: no default route and several interfaces (%s, %s): name one", name, a->ifa_name);
+            snprintf(err, 256, "NET_IFACE: no default route and several interfaces (%s, %s): name one", name,
+                     a->ifa_name);
             return NULL;
         }
         name = a->ifa_name;
@@ -185,7 +189,8 @@ int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256])
         if (rc == 0) {
             memcpy(out->ip4, ip, 4); /* an interface may carry several */
             if (a->ifa_netmask)
-                out->ip4_prefix = prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+                out->ip4_prefix =
+                    prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
         }
         break;
     }

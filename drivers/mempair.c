@@ -181,8 +181,9 @@ static void mempair_close(struct pktio *io)
     p->is_open = false;
 }
 
-static const struct pktio_ops mempair_ops = {mempair_recv, mempair_recv_done, mempair_send, mempair_wait_fd,
-                                             mempair_refresh, mempair_counters, mempair_close};
+static const struct pktio_ops mempair_ops = {mempair_recv,    mempair_recv_done, mempair_send,
+                                             mempair_wait_fd, mempair_refresh,   mempair_counters,
+                                             mempair_close};
 
 struct mempair *mempair_new(const struct mempair_config *cfg)
 {
@@ -204,9 +205,15 @@ struct mempair *mempair_new(const struct mempair_config *cfg)
         p->cable = m;
         p->tail = &p->head;
         p->io.ops = &mempair_ops;
-        p->io.link = (struct pktio_link){.mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)}, .is_up = true, .has_tx_csum = cfg->has_csum,
-            .has_rx_csum = cfg->has_csum, .mtu = m->cfg.mtu, .gso_max_bytes = cfg->gso_max_bytes, .keep_max = m->cfg.queue_max};
-        snprintf(p->io.text, sizeof(p->io.text), "mempair %u mtu %u gso %u", i, m->cfg.mtu, cfg->gso_max_bytes);
+        p->io.link = (struct pktio_link){.mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)},
+                                         .is_up = true,
+                                         .has_tx_csum = cfg->has_csum,
+                                         .has_rx_csum = cfg->has_csum,
+                                         .mtu = m->cfg.mtu,
+                                         .gso_max_bytes = cfg->gso_max_bytes,
+                                         .keep_max = m->cfg.queue_max};
+        snprintf(p->io.text, sizeof(p->io.text), "mempair %u mtu %u gso %u", i, m->cfg.mtu,
+                 cfg->gso_max_bytes);
     }
     return m;
 }

@@ -13,7 +13,8 @@
 
 static struct tpacket2_hdr *slot_at(const struct packet_ring *r, uint32_t i)
 {
-    return (struct tpacket2_hdr *)(void *)(r->map + (size_t)(i / r->per_block) * BLOCK_BYTES + (size_t)(i % r->per_block) * r->slot_bytes);
+    return (struct tpacket2_hdr *)(void *)(r->map + (size_t)(i / r->per_block) * BLOCK_BYTES +
+                                           (size_t)(i % r->per_block) * r->slot_bytes);
 }
 
 const struct tpacket2_hdr *packet_ring_peek(const struct packet_ring *r)
@@ -50,7 +51,8 @@ uint32_t packet_ring_drops(struct packet_ring *r)
     struct tpacket_stats st = {0};
     socklen_t len = sizeof(st);
 
-    return getsockopt(r->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) == 0 ? st.tp_drops : 0; /* reading resets it */
+    return getsockopt(r->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) == 0 ? st.tp_drops
+                                                                            : 0; /* reading resets it */
 }
 
 static int set_option(struct packet_ring *r, int option, int value)
@@ -86,13 +88,15 @@ static int make_ring(struct packet_ring *r, uint32_t slot_bytes, uint32_t slots)
 
 int packet_ring_bind(struct packet_ring *r, int ifindex)
 {
-    struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
+    struct sockaddr_ll ll = {.sll_family = AF_PACKET,
+                             .sll_protocol = htons(ETH_P_ALL),
+                             .sll_ifindex = ifindex};
 
     return bind(r->fd, (struct sockaddr *)&ll, sizeof(ll));
 }
 
-const char *packet_ring_open(struct packet_ring *r, int ifindex, const struct af_packet_filter *filter, uint32_t slot_bytes,
-                             uint32_t slots)
+const char *packet_ring_open(struct packet_ring *r, int ifindex, const struct af_packet_filter *filter,
+                             uint32_t slot_bytes, uint32_t slots)
 {
     *r = (struct packet_ring){.fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (r->fd < 0)

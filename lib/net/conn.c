@@ -38,7 +38,8 @@ static uint32_t free_slot(struct net *n)
     return UINT32_MAX;
 }
 
-struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer, uint64_t now)
+struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpoint *remote, bool is_dialer,
+                            uint64_t now)
 {
     uint32_t slot = free_slot(n);
     struct netconn *c = slot == UINT32_MAX ? NULL : calloc(1, sizeof(*c));
@@ -198,24 +199,18 @@ static void on_rtt(struct netconn *c, uint64_t rtt_ns)
 static void on_event(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
     switch (ev->type) {
-    case SESSION_UP:
-        on_up(c, ev, now);
-        break;
-    case SESSION_IDENTIFIED:
-        on_identified(c, ev->identity, NULL);
-        break;
-    case SESSION_IDENTIFY_FAILED:
-        on_identified(c, NULL, session_err_name(ev->err));
-        break;
-    case SESSION_RTT:
-        on_rtt(c, ev->rtt_ns);
-        break;
+    case SESSION_UP: on_up(c, ev, now); break;
+    case SESSION_IDENTIFIED: on_identified(c, ev->identity, NULL); break;
+    case SESSION_IDENTIFY_FAILED: on_identified(c, NULL, session_err_name(ev->err)); break;
+    case SESSION_RTT: on_rtt(c, ev->rtt_ns); break;
     case SESSION_CLOSED:
-        end_with_last_words(c, ev->err == -SESSION_EGOAWAY ? "closed by the peer" : ev->reason ? ev->reason : session_err_name(ev->err),
+        end_with_last_words(c,
+                            ev->err == -SESSION_EGOAWAY ? "closed by the peer"
+                            : ev->reason                ? ev->reason
+                                                        : session_err_name(ev->err),
                             now);
         break;
-    default:
-        pubsub_stream_event(c, ev, now);
+    default: pubsub_stream_event(c, ev, now);
     }
 }
 
@@ -246,7 +241,8 @@ static void input(struct netconn *c, struct slice in, uint64_t now)
 
         netconn_drain(c, now);
         if (err < 0 && c->state != CONN_OVER) {
-            end_with_last_words(c, session_err_name(err), now); /* CLOSED should have come; never go on after an error */
+            end_with_last_words(c, session_err_name(err),
+                                now); /* CLOSED should have come; never go on after an error */
             return;
         }
     }
@@ -264,7 +260,11 @@ void netconn_readable(struct netconn *c, uint64_t now)
         if (rc == PIPE_NOTHING)
             break;
         if (rc == PIPE_END || rc == PIPE_BROKEN) {
-            netconn_end(c, c->state == CONN_LEAVING ? "closed" : reason ? reason : "closed by the peer", rc == PIPE_END, now);
+            netconn_end(c,
+                        c->state == CONN_LEAVING ? "closed"
+                        : reason                 ? reason
+                                                 : "closed by the peer",
+                        rc == PIPE_END, now);
             return;
         }
         taken += in.len;
@@ -375,7 +375,8 @@ void netconn_flush(struct netconn *c, uint64_t now)
     if (c->state == CONN_OVER)
         return;
     tell_writable(c);
-    if (c->state == CONN_LEAVING && !c->is_finished && session_is_done(c->session) && !session_has_output(c->session)) {
+    if (c->state == CONN_LEAVING && !c->is_finished && session_is_done(c->session) &&
+        !session_has_output(c->session)) {
         c->is_finished = true; /* all is said: now the peer's end, or the deadline */
         pipe_finish(c->pipe);
     }

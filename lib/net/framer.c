@@ -18,7 +18,8 @@ static struct buf *heap_alloc(void *ctx, uint32_t cap)
     return buf_new(cap);
 }
 
-void framer_init(struct framer *f, uint32_t max_bytes, struct buf *(*alloc)(void *ctx, uint32_t cap), void *ctx)
+void framer_init(struct framer *f, uint32_t max_bytes, struct buf *(*alloc)(void *ctx, uint32_t cap),
+                 void *ctx)
 {
     memset(f, 0, sizeof(*f));
     f->alloc = alloc ? alloc : heap_alloc;

@@ -120,7 +120,8 @@ int listener_open(struct listener *l, const char *listen_ip, uint16_t port, char
     if (listen_on(l, &e) < 0) {
         e.ip_len = listen_ip ? e.ip_len : 4; /* a machine without IPv6 */
         if (listen_ip || listen_on(l, &e) < 0) {
-            snprintf(err, 256, "cannot listen on %s port %u: %s", listen_ip ? listen_ip : "any address", port, strerror(errno));
+            snprintf(err, 256, "cannot listen on %s port %u: %s", listen_ip ? listen_ip : "any address", port,
+                     strerror(errno));
             return -1;
         }
     }

@@ -5,13 +5,14 @@
 #include "net/open.h"
 #include "net/role.h"
 
-#define BLOCK_BYTES       (256u << 10)
-#define POOL_KEEP_BYTES   (64u << 20)
-#define CONGESTED_BYTES   (32u << 20)
-#define CONGESTED_EVENTS  8192u
-#define LINK_CHECK_NS     1000000000ull
-#define EVICT_AGE_NS      250000000ull /* a handshake that is not even this old may be an honest one */
-#define MAX_CONNS_LIMIT   32768u       /* a slot number takes 16 bits of the id, and there are two slots a connection */
+#define BLOCK_BYTES      (256u << 10)
+#define POOL_KEEP_BYTES  (64u << 20)
+#define CONGESTED_BYTES  (32u << 20)
+#define CONGESTED_EVENTS 8192u
+#define LINK_CHECK_NS    1000000000ull
+#define EVICT_AGE_NS     250000000ull /* a handshake that is not even this old may be an honest one */
+#define MAX_CONNS_LIMIT                                                                                      \
+    32768u /* a slot number takes 16 bits of the id, and there are two slots a connection */
 
 const char *net_err_name(int err)
 {
@@ -93,7 +94,8 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
         return NULL;
     }
     if (n->transport->listen.ip_len)
-        multiaddr_of_tcp(&n->listen_addr, n->transport->listen.ip, n->transport->listen.ip_len, n->transport->listen.port, NULL);
+        multiaddr_of_tcp(&n->listen_addr, n->transport->listen.ip, n->transport->listen.ip_len,
+                         n->transport->listen.port, NULL);
     n->is_link_up = true;
     n->link_check_ns = n->transport->has_link ? now : TIMER_NEVER;
     return n;
@@ -217,21 +219,11 @@ static void on_pipe_event(struct net *n, const struct pipe_event *ev, uint64_t n
     struct netconn *c = ev->pipe->user;
 
     switch (ev->type) {
-    case PIPE_NEW:
-        on_accept(n, ev, now);
-        break;
-    case PIPE_OPEN:
-        netconn_begin(c, now);
-        break;
-    case PIPE_IN:
-        netconn_readable(c, now);
-        break;
-    case PIPE_ROOM:
-        netconn_mark_dirty(c);
-        break;
-    case PIPE_GONE:
-        netconn_end(c, ev->reason, false, now);
-        break;
+    case PIPE_NEW: on_accept(n, ev, now); break;
+    case PIPE_OPEN: netconn_begin(c, now); break;
+    case PIPE_IN: netconn_readable(c, now); break;
+    case PIPE_ROOM: netconn_mark_dirty(c); break;
+    case PIPE_GONE: netconn_end(c, ev->reason, false, now); break;
     }
 }
 
@@ -244,7 +236,9 @@ static void check_link(struct net *n, uint64_t now)
     n->link_check_ns = now + LINK_CHECK_NS;
     is_up = transport_link_is_up(n->transport, now);
     if (is_up != n->is_link_up) {
-        struct queued_event ev = {.type = NET_EV_LINK, .flag = is_up, .reason = is_up ? "link is up" : "link is down"};
+        struct queued_event ev = {.type = NET_EV_LINK,
+                                  .flag = is_up,
+                                  .reason = is_up ? "link is up" : "link is down"};
 
         event_queue_push(&n->events, &ev);
         n->is_link_up = is_up;
@@ -349,7 +343,8 @@ bool net_next_event(struct net *n, struct net_event *ev)
 
 /* ---- commands ---- */
 
-int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *expect, uint64_t token, uint64_t now)
+int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *expect, uint64_t token,
+             uint64_t now)
 {
     struct multiaddr_target target;
     struct endpoint to = {0};
@@ -357,7 +352,8 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
     struct pipe *pipe;
     struct netconn *c;
 
-    if (multiaddr_target(multiaddr_slice(addr), &target) < 0 || (target.kind != MULTIADDR_IP4 && target.kind != MULTIADDR_IP6))
+    if (multiaddr_target(multiaddr_slice(addr), &target) < 0 ||
+        (target.kind != MULTIADDR_IP4 && target.kind != MULTIADDR_IP6))
         return -NET_EADDR;
     if (n->counters.conns_now >= n->cfg.max_conns)
         return -NET_ELIMIT;

@@ -19,15 +19,18 @@
 
 static struct transport_tcp_config tcp_config(const struct net_config *cfg)
 {
-    return (struct transport_tcp_config){.listen_port = cfg->listen_port, .max_conns = cfg->max_conns,
-                                         .max_half_open = cfg->max_handshakes * 4, .rng = cfg->rng};
+    return (struct transport_tcp_config){.listen_port = cfg->listen_port,
+                                         .max_conns = cfg->max_conns,
+                                         .max_half_open = cfg->max_handshakes * 4,
+                                         .rng = cfg->rng};
 }
 
 /* The address of a port that is ours alone. */
 static int own_address(const struct net_config *cfg, struct transport_tcp_config *tc, char err[256])
 {
     if (!cfg->addr || ifinfo_parse_cidr4(cfg->addr, tc->ip4, &tc->prefix) < 0) {
-        snprintf(err, 256, "NET_ADDR: the %s driver needs an address of its own, as in 172.28.0.10/16, not \"%.40s\"",
+        snprintf(err, 256,
+                 "NET_ADDR: the %s driver needs an address of its own, as in 172.28.0.10/16, not \"%.40s\"",
                  net_driver_name(cfg->driver), cfg->addr ? cfg->addr : "");
         return -1;
     }
@@ -39,8 +42,8 @@ static int own_address(const struct net_config *cfg, struct transport_tcp_config
 }
 
 /* The stack on a port; closes both port and guard when it cannot be. */
-static struct transport *on_port(const struct transport_tcp_config *tc, struct pktio *port, struct guard *guard, uint64_t now,
-                                 char err[256])
+static struct transport *on_port(const struct transport_tcp_config *tc, struct pktio *port,
+                                 struct guard *guard, uint64_t now, char err[256])
 {
     struct transport *t = port ? transport_tcp_new(tc, port, guard, now, err) : NULL;
 
@@ -148,20 +151,15 @@ static struct transport *open_tap(const struct net_config *cfg, uint64_t now, ch
     return on_port(&tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
 }
 
-static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now, char err[256])
+static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now,
+                                     char err[256])
 {
     switch (driver) {
-    case NET_KERNEL:
-        return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
-    case NET_AF_PACKET:
-        return open_af_packet(cfg, now, err);
-    case NET_TAP:
-        return open_tap(cfg, now, err);
-    case NET_MEMPAIR:
-        return open_mempair(cfg, now, err);
-    default:
-        snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver));
-        return NULL;
+    case NET_KERNEL: return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
+    case NET_AF_PACKET: return open_af_packet(cfg, now, err);
+    case NET_TAP: return open_tap(cfg, now, err);
+    case NET_MEMPAIR: return open_mempair(cfg, now, err);
+    default: snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver)); return NULL;
     }
 }
 

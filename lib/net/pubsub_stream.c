@@ -88,10 +88,13 @@ static void on_out_end(struct netconn *c, const struct session_event *ev)
     c->out_stream = 0;
     if (c->is_out_ready) {
         c->is_out_ready = false;
-        netconn_tell(c, NET_EV_PUBSUB_CLOSED, ev->type == SESSION_STREAM_EOF ? "closed by the peer" : "reset by the peer");
+        netconn_tell(c, NET_EV_PUBSUB_CLOSED,
+                     ev->type == SESSION_STREAM_EOF ? "closed by the peer" : "reset by the peer");
         return;
     }
-    netconn_tell(c, NET_EV_PUBSUB_NONE, ev->type == SESSION_STREAM_REFUSED ? session_err_name(ev->err) : "ended before it was ready");
+    netconn_tell(c, NET_EV_PUBSUB_NONE,
+                 ev->type == SESSION_STREAM_REFUSED ? session_err_name(ev->err)
+                                                    : "ended before it was ready");
 }
 
 void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint64_t now)
@@ -99,9 +102,7 @@ void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint
     bool is_in = ev->stream == c->in_stream, is_out = ev->stream == c->out_stream;
 
     switch (ev->type) {
-    case SESSION_STREAM_OPENED:
-        on_opened(c, ev);
-        break;
+    case SESSION_STREAM_OPENED: on_opened(c, ev); break;
     case SESSION_STREAM_READY:
         if (is_out)
             on_out_ready(c, ev->protocol);
@@ -123,8 +124,7 @@ void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint
         if (is_out)
             on_out_end(c, ev);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

@@ -38,7 +38,8 @@ enum net_driver select_driver(const struct driver_facts *f, char why[512])
             return order[i].driver;
         }
         if (n < sizeof(nots))
-            n += (size_t)snprintf(nots + n, sizeof(nots) - n, "; not %s: %s", net_driver_name(order[i].driver), order[i].no);
+            n += (size_t)snprintf(nots + n, sizeof(nots) - n, "; not %s: %s",
+                                  net_driver_name(order[i].driver), order[i].no);
     }
     return NET_KERNEL;
 }

@@ -16,10 +16,10 @@
 #include "net/listener.h"
 
 #define SCRATCH_BYTES    (256u << 10)
-#define QUEUE_PIECES     64            /* per pipe; room is 0 when they are all in use */
-#define QUEUE_BYTES      (512u << 10)  /* beyond what the socket itself buffers */
+#define QUEUE_PIECES     64           /* per pipe; room is 0 when they are all in use */
+#define QUEUE_BYTES      (512u << 10) /* beyond what the socket itself buffers */
 #define EVENTS           64
-#define ACCEPTS_PER_POLL 16            /* so that a flood of connects leaves time for the others */
+#define ACCEPTS_PER_POLL 16 /* so that a flood of connects leaves time for the others */
 #define ACCEPT_REST_NS   100000000ull
 #define LINGER_NS        3000000000ull /* for queued bytes of a polite close */
 
@@ -30,11 +30,11 @@ struct piece {
 
 struct kpipe {
     struct pipe pipe;
-    struct list node;  /* of kernel.dead or kernel.orphans */
-    int fd;            /* -1 once closed */
+    struct list node; /* of kernel.dead or kernel.orphans */
+    int fd;           /* -1 once closed */
     bool is_connecting;
-    bool is_orphan;    /* the connection has left; queued bytes still go out */
-    bool is_full;      /* room was 0: owe a PIPE_ROOM */
+    bool is_orphan; /* the connection has left; queued bytes still go out */
+    bool is_full;   /* room was 0: owe a PIPE_ROOM */
     bool is_broken;
     bool is_finishing; /* FIN follows the queue */
     bool is_drained;   /* the last recv got all there was: spares the call that would say so */
@@ -49,13 +49,13 @@ struct kernel {
     struct transport t;
     int epfd;
     struct listener listener;
-    struct list dead;               /* closed pipes whose events may still be in the array */
+    struct list dead; /* closed pipes whose events may still be in the array */
     struct list orphans;
     struct epoll_event events[EVENTS];
     unsigned nevents, at;
-    bool has_in_done;               /* of events[at], its IN was handed out */
+    bool has_in_done; /* of events[at], its IN was handed out */
     unsigned accepts_left;
-    uint64_t accept_again_ns;       /* the listener rests until then: no descriptors; 0: it does not */
+    uint64_t accept_again_ns; /* the listener rests until then: no descriptors; 0: it does not */
     uint64_t accepts_failed;
     uint64_t now;
     uint8_t *scratch;
@@ -266,7 +266,8 @@ static void kernel_close(struct pipe *p, bool is_polite, uint64_t now)
 
 /* ---- dialing ---- */
 
-static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, uint64_t now, const char **reason)
+static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, uint64_t now,
+                                const char **reason)
 {
     struct kernel *kn = kernel_of(t);
     struct sockaddr_storage sa;
@@ -348,7 +349,9 @@ static bool connect_done(struct kpipe *k, struct pipe_event *ev)
     socklen_t len = sizeof(err);
 
     getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-    *ev = (struct pipe_event){.type = err ? PIPE_GONE : PIPE_OPEN, .pipe = &k->pipe, .reason = err ? strerrordesc_np(err) : NULL};
+    *ev = (struct pipe_event){.type = err ? PIPE_GONE : PIPE_OPEN,
+                              .pipe = &k->pipe,
+                              .reason = err ? strerrordesc_np(err) : NULL};
     k->is_connecting = false;
     set_interest(k, err ? 0 : EPOLLIN);
     return true;
@@ -435,7 +438,8 @@ static unsigned kernel_poll(struct transport *t, uint64_t now)
         kn->accept_again_ns = 0;
         set_listening(kn, true);
     }
-    LIST_EACH(it, &kn->orphans) {
+    LIST_EACH(it, &kn->orphans)
+    {
         struct kpipe *k = CONTAINER_OF(it, struct kpipe, node);
 
         if (now >= k->linger_until)
@@ -490,7 +494,7 @@ static void kernel_free(struct transport *t)
     struct kernel *kn = kernel_of(t);
 
     LIST_EACH(it, &kn->orphans)
-        bury(CONTAINER_OF(it, struct kpipe, node), true);
+    bury(CONTAINER_OF(it, struct kpipe, node), true);
     clear_dead(kn);
     if (kn->listener.fd >= 0)
         close(kn->listener.fd);
@@ -500,9 +504,11 @@ static void kernel_free(struct transport *t)
     free(kn);
 }
 
-static const struct transport_ops kernel_ops = {
-    kernel_poll, kernel_next_event, kernel_flush, kernel_next_deadline, kernel_wait_fds, kernel_dial, kernel_recv, kernel_room,
-    kernel_send, kernel_finish, kernel_close, kernel_stats, kernel_link_is_up, kernel_free};
+static const struct transport_ops kernel_ops = {kernel_poll,          kernel_next_event, kernel_flush,
+                                                kernel_next_deadline, kernel_wait_fds,   kernel_dial,
+                                                kernel_recv,          kernel_room,       kernel_send,
+                                                kernel_finish,        kernel_close,      kernel_stats,
+                                                kernel_link_is_up,    kernel_free};
 
 /* ---- opening ---- */
 
@@ -532,7 +538,8 @@ struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_po
         snprintf(err, 256, "epoll: %s", strerror(errno));
         goto fail;
     }
-    snprintf(kn->t.text, sizeof(kn->t.text), "kernel %s port %u", listen_ip ? listen_ip : "any", kn->t.listen.port);
+    snprintf(kn->t.text, sizeof(kn->t.text), "kernel %s port %u", listen_ip ? listen_ip : "any",
+             kn->t.listen.port);
     return &kn->t;
 fail:
     kernel_free(&kn->t);

@@ -8,11 +8,11 @@
 #include "drivers/guard.h"
 #include "net/transport_tcp_pvt.h"
 
-#define BURST         32
-#define RETRY_NS      2000000ull    /* when the stack had no memory for a send */
-#define TX_RETRY_NS   100000ull     /* when a port is full that cannot say when it is not */
-#define SEND_BUF      (4u << 20)
-#define RECV_BUF      (4u << 20)
+#define BURST       32
+#define RETRY_NS    2000000ull /* when the stack had no memory for a send */
+#define TX_RETRY_NS 100000ull  /* when a port is full that cannot say when it is not */
+#define SEND_BUF    (4u << 20)
+#define RECV_BUF    (4u << 20)
 
 static const char *reason_text(enum tcp_reason r)
 {
@@ -29,7 +29,8 @@ static const char *reason_text(enum tcp_reason r)
 
 /* ---- dialing ---- */
 
-static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, uint64_t now, const char **reason)
+static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, uint64_t now,
+                              const char **reason)
 {
     struct ttcp *t = ttcp_of(tr);
     struct ip_endpoint remote = {.port = to->port};
@@ -128,22 +129,15 @@ static bool translate(struct ttcp *t, const struct tcp_event *e, struct pipe_eve
     if (!p)
         return false;
     switch (e->type) {
-    case TCP_EV_CONNECTED:
-        *ev = (struct pipe_event){.type = PIPE_OPEN, .pipe = &p->pipe};
-        return true;
+    case TCP_EV_CONNECTED: *ev = (struct pipe_event){.type = PIPE_OPEN, .pipe = &p->pipe}; return true;
     case TCP_EV_PEER_CLOSED:
         p->has_fin = true;
         tpipe_mark_ready(t, p);
         return false;
-    case TCP_EV_READABLE:
-        tpipe_mark_ready(t, p);
-        return false;
-    case TCP_EV_WRITABLE:
-        return on_writable(p, ev);
-    case TCP_EV_CLOSED:
-        return on_closed(t, p, e->reason, ev);
-    default:
-        return false;
+    case TCP_EV_READABLE: tpipe_mark_ready(t, p); return false;
+    case TCP_EV_WRITABLE: return on_writable(p, ev);
+    case TCP_EV_CLOSED: return on_closed(t, p, e->reason, ev);
+    default: return false;
     }
 }
 
@@ -190,7 +184,8 @@ static bool ttcp_next_event(struct transport *tr, struct pipe_event *ev)
 
 static void run_lingering(struct ttcp *t, uint64_t now)
 {
-    LIST_EACH(it, &t->lingering) {
+    LIST_EACH(it, &t->lingering)
+    {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, waiting);
 
         if (now < p->linger_until)
@@ -204,7 +199,8 @@ static void run_lingering(struct ttcp *t, uint64_t now)
 static void feed_starved(struct ttcp *t)
 {
     t->is_starved = false;
-    LIST_EACH(it, &t->all) {
+    LIST_EACH(it, &t->all)
+    {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
 
         if (p->rest && tpipe_push_rest(p) && p->is_finishing)
@@ -338,7 +334,8 @@ static void ttcp_free(struct transport *tr)
 {
     struct ttcp *t = ttcp_of(tr);
 
-    LIST_EACH(it, &t->all) {
+    LIST_EACH(it, &t->all)
+    {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
 
         if (p->tcp)
@@ -357,13 +354,16 @@ static void ttcp_free(struct transport *tr)
     free(t);
 }
 
-static const struct transport_ops ttcp_ops = {
-    ttcp_poll, ttcp_next_event, ttcp_flush, ttcp_next_deadline, ttcp_wait_fds, ttcp_dial, tpipe_recv, tpipe_room,
-    tpipe_send, tpipe_finish, tpipe_close, ttcp_stats, ttcp_link_is_up, ttcp_free};
+static const struct transport_ops ttcp_ops = {ttcp_poll,          ttcp_next_event, ttcp_flush,
+                                              ttcp_next_deadline, ttcp_wait_fds,   ttcp_dial,
+                                              tpipe_recv,         tpipe_room,      tpipe_send,
+                                              tpipe_finish,       tpipe_close,     ttcp_stats,
+                                              ttcp_link_is_up,    ttcp_free};
 
 /* ---- opening ---- */
 
-static void stack_config(const struct transport_tcp_config *cfg, const struct pktio_link *link, struct tcp_config *c)
+static void stack_config(const struct transport_tcp_config *cfg, const struct pktio_link *link,
+                         struct tcp_config *c)
 {
     static const uint8_t none[4];
 
@@ -388,8 +388,8 @@ static void stack_config(const struct transport_tcp_config *cfg, const struct pk
     c->recv_buf_bytes = RECV_BUF;
 }
 
-struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port, struct guard *guard, uint64_t now,
-                                    char err[256])
+struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port,
+                                    struct guard *guard, uint64_t now, char err[256])
 {
     struct ttcp *t = calloc(1, sizeof(*t));
     struct tcp_config c;
@@ -399,7 +399,8 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
         stack_config(cfg, &port->link, &c);
         t->stack = tcp_stack_new(&c, cfg->rng, &rc, now);
     }
-    if (!t || !t->stack || (cfg->listen_port && (rc = tcp_listen(t->stack, cfg->listen_port, cfg->max_half_open)) < 0)) {
+    if (!t || !t->stack ||
+        (cfg->listen_port && (rc = tcp_listen(t->stack, cfg->listen_port, cfg->max_half_open)) < 0)) {
         snprintf(err, 256, "TCP on %s: %s", port->text, tcp_err_name(rc));
         if (t && t->stack)
             tcp_stack_free(t->stack);
@@ -417,8 +418,8 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     list_init(&t->ready);
     list_init(&t->again);
     list_init(&t->lingering);
-    snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1], cfg->ip4[2], cfg->ip4[3],
-             cfg->prefix);
+    snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1],
+             cfg->ip4[2], cfg->ip4[3], cfg->prefix);
     tcp_stack_announce(t->stack, now);
     return &t->t;
 }

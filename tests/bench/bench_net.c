@@ -73,9 +73,13 @@ static void run(const char *command)
         die(command);
 }
 
-static void role_open(struct role *r, uint8_t seed_byte, enum net_driver driver, const char *ip, const char *iface, struct pktio *port)
+static void role_open(struct role *r, uint8_t seed_byte, enum net_driver driver, const char *ip,
+                      const char *iface, struct pktio *port)
 {
-    struct net_config cfg = {.driver = driver, .listen_port = 7070, .protocols = {protocols[0]}, .max_queue_bytes = 4u << 20};
+    struct net_config cfg = {.driver = driver,
+                             .listen_port = 7070,
+                             .protocols = {protocols[0]},
+                             .max_queue_bytes = 4u << 20};
     uint8_t seed[32] = {seed_byte};
     char err[256] = "";
 
@@ -83,7 +87,8 @@ static void role_open(struct role *r, uint8_t seed_byte, enum net_driver driver,
     rng_init_system(&r->rng);
     key_pair_from_seed(&r->key, seed);
     noise_identity_init(&r->noise, &r->key, &r->rng);
-    r->local = (struct session_local){.version = 1, .agent = "bench", .protocols = protocols, .nprotocols = 1};
+    r->local =
+        (struct session_local){.version = 1, .agent = "bench", .protocols = protocols, .nprotocols = 1};
     cfg.listen_ip = driver == NET_KERNEL ? ip : NULL;
     cfg.addr = driver == NET_MEMPAIR ? ip : NULL;
     cfg.iface = iface;
@@ -135,18 +140,13 @@ static void role_event(struct role *r, struct net_event *ev, uint64_t now)
             role_send(r, ev->frame, now);
         buf_unref(ev->frame);
         break;
-    case NET_EV_IDENTIFIED:
-        net_identity_free(ev->identity);
-        break;
-    case NET_EV_DIAL_FAILED:
-        die(ev->reason);
-        break;
+    case NET_EV_IDENTIFIED: net_identity_free(ev->identity); break;
+    case NET_EV_DIAL_FAILED: die(ev->reason); break;
     case NET_EV_CONN_DOWN:
         if (ev->is_dialer)
             die(ev->reason);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -221,8 +221,10 @@ static void start_b(struct bench *x, pthread_t *thread)
     while (!x->b_tid)
         usleep(1000);
     if (x->has_veth) {
-        snprintf(command, sizeof(command), "ip link del va 2>/dev/null; ip link add va type veth peer name vb netns %d && "
-                 "ip addr add 10.9.0.1/24 dev va && ip link set va up", x->b_tid);
+        snprintf(command, sizeof(command),
+                 "ip link del va 2>/dev/null; ip link add va type veth peer name vb netns %d && "
+                 "ip addr add 10.9.0.1/24 dev va && ip link set va up",
+                 x->b_tid);
         run(command);
     }
     x->b_go = 1;
@@ -314,14 +316,19 @@ static void measure_ping(struct bench *x, const char *name)
         ns[n++] = (uint32_t)(now_ns() - t);
     }
     qsort(ns, n, sizeof(ns[0]), compare);
-    printf("%-18s       64 B  ping-pong p50 %.1f us  p99 %.1f us  (%u)\n", name, ns[n / 2] / 1e3, ns[n * 99 / 100] / 1e3, n);
+    printf("%-18s       64 B  ping-pong p50 %.1f us  p99 %.1f us  (%u)\n", name, ns[n / 2] / 1e3,
+           ns[n * 99 / 100] / 1e3, n);
     fflush(stdout);
     buf_unref(b);
 }
 
 static void figure(enum net_driver driver, bool has_veth, const char *name, uint32_t size, double seconds)
 {
-    struct bench x = {.driver = driver, .has_veth = has_veth, .size = size, .is_ping = size == 64, .run_ns = (uint64_t)(seconds * 1e9)};
+    struct bench x = {.driver = driver,
+                      .has_veth = has_veth,
+                      .size = size,
+                      .is_ping = size == 64,
+                      .run_ns = (uint64_t)(seconds * 1e9)};
     struct mempair *cable = NULL;
     pthread_t thread;
 
@@ -334,8 +341,11 @@ static void figure(enum net_driver driver, bool has_veth, const char *name, uint
         x.b_ip = has_veth ? "10.9.0.2" : "127.0.0.42";
         start_b(&x, &thread);
     }
-    role_open(&x.a, 1, driver, driver == NET_MEMPAIR ? "10.9.0.1/24" : has_veth ? "10.9.0.1" : "127.0.0.41", "va",
-              cable ? mempair_port(cable, 0) : NULL);
+    role_open(&x.a, 1, driver,
+              driver == NET_MEMPAIR ? "10.9.0.1/24"
+              : has_veth            ? "10.9.0.1"
+                                    : "127.0.0.41",
+              "va", cable ? mempair_port(cable, 0) : NULL);
     meet(&x);
     if (x.is_ping)
         measure_ping(&x, name);
@@ -358,8 +368,10 @@ int main(int argc, char **argv)
         enum net_driver driver;
         bool has_veth;
         const char *name;
-    } rows[] = {{NET_KERNEL, false, "kernel loopback"}, {NET_KERNEL, true, "kernel veth"},
-                {NET_AF_PACKET, true, "af_packet veth"}, {NET_MEMPAIR, false, "mempair, 1 thread"}};
+    } rows[] = {{NET_KERNEL, false, "kernel loopback"},
+                {NET_KERNEL, true, "kernel veth"},
+                {NET_AF_PACKET, true, "af_packet veth"},
+                {NET_MEMPAIR, false, "mempair, 1 thread"}};
     double seconds = argc > 1 ? atof(argv[1]) : 1;
     const char *only = argc > 2 ? argv[2] : NULL;
     bool is_root = geteuid() == 0 && unshare(CLONE_NEWNET) == 0;

@@ -30,9 +30,15 @@ static void run(const char *command)
 static int set_up(void **state)
 {
     char err[256];
-    struct af_packet_config ca = {.iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .small_slots = 1, .big_slots = 30};
-    struct af_packet_config cb = {.iface = "vb", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .dial_first = 20000, .dial_count = 16,
-                                  .small_slots = 1, .big_slots = 30};
+    struct af_packet_config ca = {
+        .iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .small_slots = 1, .big_slots = 30};
+    struct af_packet_config cb = {.iface = "vb",
+                                  .ip4 = {10, 9, 0, 2},
+                                  .listen_port = 7070,
+                                  .dial_first = 20000,
+                                  .dial_count = 16,
+                                  .small_slots = 1,
+                                  .big_slots = 30};
 
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 7 + i / 251);
@@ -173,7 +179,8 @@ static void test_af_packet_drops_what_never_fits(void **state)
     struct pktio_counters c0, c;
 
     pktio_counters_get(a, &c0);
-    assert_true(send_to_b(7070, 3000, 0)); /* over the MTU: taken and dropped, so that TCP does not wait for it */
+    assert_true(
+        send_to_b(7070, 3000, 0)); /* over the MTU: taken and dropped, so that TCP does not wait for it */
     pktio_counters_get(a, &c);
     assert_int_equal(c.tx_dropped - c0.tx_dropped, 1);
 }

@@ -145,8 +145,8 @@ static void test_filter_parts_by_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filter_takes_our_tcp_alone), cmocka_unit_test(test_filter_follows_ip_options),
-        cmocka_unit_test(test_filter_takes_arp_for_us),    cmocka_unit_test(test_filter_takes_icmp_errors),
+        cmocka_unit_test(test_filter_takes_our_tcp_alone),   cmocka_unit_test(test_filter_follows_ip_options),
+        cmocka_unit_test(test_filter_takes_arp_for_us),      cmocka_unit_test(test_filter_takes_icmp_errors),
         cmocka_unit_test(test_filter_survives_short_frames), cmocka_unit_test(test_filter_parts_by_length),
     };
 

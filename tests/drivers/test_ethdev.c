@@ -70,7 +70,8 @@ static void test_ethdev_chains_long_segments(void **state)
 
     make(&s, io, io->link.mac, 8000); /* five mbufs; the ring hands them back as they are */
     assert_int_equal(pktio_send(io, &s, 1), 1);
-    assert_int_equal(pktio_recv(io, f, 1), 0); /* no single mbuf can hold it: counted, not handed up in parts */
+    assert_int_equal(pktio_recv(io, f, 1),
+                     0); /* no single mbuf can hold it: counted, not handed up in parts */
     pktio_recv_done(io);
     pktio_counters_get(io, &c);
     assert_int_equal(c.rx_truncated, 1);
@@ -152,7 +153,12 @@ static unsigned recv_within(struct pktio *io, struct pktio_frame *f, unsigned ca
 
 static void test_ethdev_tap_carries_both_ways(void **state)
 {
-    struct af_packet_config ac = {.iface = "nettap0", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .small_slots = 1, .big_slots = 1, .gso_max_bytes = 1};
+    struct af_packet_config ac = {.iface = "nettap0",
+                                  .ip4 = {10, 9, 0, 2},
+                                  .listen_port = 7070,
+                                  .small_slots = 1,
+                                  .big_slots = 1,
+                                  .gso_max_bytes = 1};
     const uint8_t mac[6] = {0x01, 2, 3, 4, 5, 6};
     struct pktio *tap, *packet;
     struct pktio_frame f[8];
@@ -219,7 +225,8 @@ static void test_ethdev_names_what_fails(void **state)
 
 int main(void)
 {
-    const char *argv[] = {"test_ethdev", "-l", "0", "--no-huge", "-m", "64", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error"};
+    const char *argv[] = {"test_ethdev", "-l",       "0",           "--no-huge",      "-m",
+                          "64",          "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ethdev_ring_carries),
         cmocka_unit_test(test_ethdev_chains_long_segments),

@@ -53,7 +53,8 @@ static int connect_result(uint16_t port)
 static int bind_result(uint16_t port)
 {
     struct sockaddr_in sa = address(port);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), rc = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno;
+    int fd = socket(AF_INET, SOCK_STREAM, 0),
+        rc = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno;
 
     close(fd);
     return rc;

@@ -52,11 +52,16 @@ static void test_cidr_parses(void **state)
         int rc;
         uint8_t ip[4], prefix;
     } t[] = {
-        {"172.28.0.12/16", 0, {172, 28, 0, 12}, 16}, {"10.0.0.1/32", 0, {10, 0, 0, 1}, 32},
-        {"10.0.0.1/0", 0, {10, 0, 0, 1}, 0},         {"10.0.0.1", -1, {0}, 0},
-        {"10.0.0.1/33", -1, {0}, 0},                 {"10.0.0.1/", -1, {0}, 0},
-        {"10.0.0/8", -1, {0}, 0},                    {"10.0.0.1/-1", -1, {0}, 0},
-        {"10.0.0.1/8x", -1, {0}, 0},                 {"", -1, {0}, 0},
+        {"172.28.0.12/16", 0, {172, 28, 0, 12}, 16},
+        {"10.0.0.1/32", 0, {10, 0, 0, 1}, 32},
+        {"10.0.0.1/0", 0, {10, 0, 0, 1}, 0},
+        {"10.0.0.1", -1, {0}, 0},
+        {"10.0.0.1/33", -1, {0}, 0},
+        {"10.0.0.1/", -1, {0}, 0},
+        {"10.0.0/8", -1, {0}, 0},
+        {"10.0.0.1/-1", -1, {0}, 0},
+        {"10.0.0.1/8x", -1, {0}, 0},
+        {"", -1, {0}, 0},
         {"1000.1000.1000.1000.1000.1000.1000.1000/8", -1, {0}, 0},
     };
 
@@ -99,8 +104,10 @@ static void test_ifinfo_names_what_is_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_route_finds_the_default), cmocka_unit_test(test_route_survives_truncation),
-        cmocka_unit_test(test_cidr_parses),             cmocka_unit_test(test_ifinfo_reads_loopback),
+        cmocka_unit_test(test_route_finds_the_default),
+        cmocka_unit_test(test_route_survives_truncation),
+        cmocka_unit_test(test_cidr_parses),
+        cmocka_unit_test(test_ifinfo_reads_loopback),
         cmocka_unit_test(test_ifinfo_names_what_is_missing),
     };
 

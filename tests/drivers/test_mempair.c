@@ -12,7 +12,8 @@
 static const uint8_t ip_a[4] = {10, 0, 0, 1}, ip_b[4] = {10, 0, 0, 2};
 static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
 
-static unsigned send_one(struct pktio *from, const uint8_t *dst, const uint8_t *payload, uint32_t len, uint16_t gso)
+static unsigned send_one(struct pktio *from, const uint8_t *dst, const uint8_t *payload, uint32_t len,
+                         uint16_t gso)
 {
     struct pktio_seg s;
 
@@ -111,7 +112,8 @@ static void test_mempair_refuses_what_a_port_would(void **state)
 
 static unsigned count_arrivals(uint64_t seed, uint32_t loss, uint64_t *pattern)
 {
-    struct mempair *m = mempair_new(&(struct mempair_config){.has_csum = true, .loss_per_million = loss, .seed = seed});
+    struct mempair *m =
+        mempair_new(&(struct mempair_config){.has_csum = true, .loss_per_million = loss, .seed = seed});
     struct pktio *a = mempair_port(m, 0), *b = mempair_port(m, 1);
     struct pktio_frame f[1];
     unsigned got = 0;
@@ -161,9 +163,12 @@ static void test_mempair_queue_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mempair_carries_in_order),     cmocka_unit_test(test_mempair_addresses),
-        cmocka_unit_test(test_mempair_keeps_by_reference),   cmocka_unit_test(test_mempair_refuses_what_a_port_would),
-        cmocka_unit_test(test_mempair_loss_is_seeded),       cmocka_unit_test(test_mempair_queue_is_bounded),
+        cmocka_unit_test(test_mempair_carries_in_order),
+        cmocka_unit_test(test_mempair_addresses),
+        cmocka_unit_test(test_mempair_keeps_by_reference),
+        cmocka_unit_test(test_mempair_refuses_what_a_port_would),
+        cmocka_unit_test(test_mempair_loss_is_seeded),
+        cmocka_unit_test(test_mempair_queue_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

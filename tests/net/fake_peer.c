@@ -19,36 +19,23 @@ static const char *const accepts[] = {"/meshsub/1.2.0", "/meshsub/1.1.0"};
 static void on_event(struct fake_peer *p, const struct session_event *ev)
 {
     switch (ev->type) {
-    case SESSION_UP:
-        p->is_up = true;
-        break;
+    case SESSION_UP: p->is_up = true; break;
     case SESSION_STREAM_OPENED:
         p->opened++;
         p->their_stream = ev->stream;
         break;
-    case SESSION_STREAM_READY:
-        p->ready++;
-        break;
-    case SESSION_STREAM_REFUSED:
-        p->refused++;
-        break;
+    case SESSION_STREAM_READY: p->ready++; break;
+    case SESSION_STREAM_REFUSED: p->refused++; break;
     case SESSION_STREAM_DATA:
         if (ev->stream == p->their_stream)
             p->bytes_on_theirs += ev->data.len;
         else
             p->bytes_on_ours += ev->data.len;
         break;
-    case SESSION_STREAM_EOF:
-        p->ends_of_ours += ev->stream != p->their_stream;
-        break;
-    case SESSION_STREAM_RESET:
-        p->resets_of_ours += ev->stream != p->their_stream;
-        break;
-    case SESSION_CLOSED:
-        p->is_closed = true;
-        break;
-    default:
-        break;
+    case SESSION_STREAM_EOF: p->ends_of_ours += ev->stream != p->their_stream; break;
+    case SESSION_STREAM_RESET: p->resets_of_ours += ev->stream != p->their_stream; break;
+    case SESSION_CLOSED: p->is_closed = true; break;
+    default: break;
     }
 }
 
@@ -115,7 +102,9 @@ void fake_peer_dial(struct fake_peer *p, struct world *w)
     struct sockaddr_in sa = {.sin_family = AF_INET};
     struct multiaddr_target t;
     uint8_t seed[32] = {200};
-    struct session_config cfg = {.is_dialer = true, .accepts = accepts, .naccepts = 2,
+    struct session_config cfg = {.is_dialer = true,
+                                 .accepts = accepts,
+                                 .naccepts = 2,
                                  .limits = {.keepalive_ns = 3600000000000ull}};
 
     memset(p, 0, sizeof(*p));

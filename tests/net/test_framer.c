@@ -126,8 +126,16 @@ static void test_framer_refuses_oversize(void **state)
         {"at the limit", {0x80, 0x02}, 2, 256, 0},
         {"one over", {0x81, 0x02}, 2, 256, -FRAMER_EOVERSIZE},
         {"4 GiB", {0x80, 0x80, 0x80, 0x80, 0x10}, 5, UINT32_MAX - 64, -FRAMER_EOVERSIZE},
-        {"2^63", {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01}, 10, 1 << 20, -FRAMER_EOVERSIZE},
-        {"endless varint", {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 11, 1 << 20, -FRAMER_EVARINT},
+        {"2^63",
+         {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01},
+         10,
+         1 << 20,
+         -FRAMER_EOVERSIZE},
+        {"endless varint",
+         {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+         11,
+         1 << 20,
+         -FRAMER_EVARINT},
         {"not minimal", {0x81, 0x00, 7}, 3, 256, 0},
     };
 
@@ -175,9 +183,9 @@ static void test_framer_works_with_a_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_framer_splits_anywhere),   cmocka_unit_test(test_framer_takes_single_bytes),
-        cmocka_unit_test(test_framer_truncated_frees),   cmocka_unit_test(test_framer_refuses_oversize),
-        cmocka_unit_test(test_framer_tells_no_memory),   cmocka_unit_test(test_framer_works_with_a_pool),
+        cmocka_unit_test(test_framer_splits_anywhere), cmocka_unit_test(test_framer_takes_single_bytes),
+        cmocka_unit_test(test_framer_truncated_frees), cmocka_unit_test(test_framer_refuses_oversize),
+        cmocka_unit_test(test_framer_tells_no_memory), cmocka_unit_test(test_framer_works_with_a_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,8 @@ static void test_hostile_resets_leave_nothing(void **state)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         close(fd);
     }
-    WORLD_WAIT(w, counters(w).handshakes_failed + counters(w).conns_refused >= 25 && counters(w).conns_now == 0);
+    WORLD_WAIT(w,
+               counters(w).handshakes_failed + counters(w).conns_refused >= 25 && counters(w).conns_now == 0);
     world_run(w, NULL, NULL, 50);
     assert_int_equal(counters(w).conns_now, 0);
     assert_int_equal(counters(w).handshakes_now, 0);

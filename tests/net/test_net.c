@@ -122,8 +122,9 @@ static void exchange(struct world *w, uint64_t count, uint32_t (*length)(uint64_
 
     assert_int_equal(a->protocol, 0);
     if (!world_run(w, are_through, f, 20000))
-        fail_msg("%lu and %lu of %lu frames came; %s", (unsigned long)f[0].to->frames, (unsigned long)f[1].to->frames,
-                 (unsigned long)count, a->is_down ? a->reason : "connection up");
+        fail_msg("%lu and %lu of %lu frames came; %s", (unsigned long)f[0].to->frames,
+                 (unsigned long)f[1].to->frames, (unsigned long)count,
+                 a->is_down ? a->reason : "connection up");
     check(&f[0]);
     check(&f[1]);
 }

@@ -53,7 +53,11 @@ static void test_stream_second_replaces_the_first(void **state)
     struct scene *s = make();
     uint32_t first = fake_peer_open(&s->p), second;
 
-    fake_peer_write(&s->p, first, "\x03" "abc\x05" "de", 7); /* ends in the middle of a frame */
+    fake_peer_write(&s->p, first,
+                    "\x03"
+                    "abc\x05"
+                    "de",
+                    7); /* ends in the middle of a frame */
     FAKE_PEER_WAIT(&s->p, s->c->frames == 1);
     second = fake_peer_open(&s->p);
     assert_int_equal(counters(s).partial_bytes_now, 0);
@@ -214,7 +218,8 @@ static void test_stream_a_deaf_peer_is_let_go(void **state)
 
         s->w.offset += 8000000000ull;
         fake_peer_write(&s->p, first, "\x01z", 2);
-        FAKE_PEER_WAIT(&s->p, s->c->is_down || s->c->frames > frames); /* the kernels themselves may take an RTO */
+        FAKE_PEER_WAIT(&s->p,
+                       s->c->is_down || s->c->frames > frames); /* the kernels themselves may take an RTO */
     }
     assert_true(s->c->is_down);
     assert_string_equal(s->c->reason, "the peer takes nothing");

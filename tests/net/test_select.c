@@ -18,11 +18,16 @@ static void test_select_takes_the_best_that_works(void **state)
         const char *line;
     } t[] = {
         {{NULL, NULL, NULL}, NET_VFIO, "vfio: the NIC is ours alone"},
-        {{"no port", NULL, NULL}, NET_AF_XDP, "af_xdp: our ports are steered past the kernel; not vfio: no port"},
-        {{"no port", "no rights", NULL}, NET_AF_PACKET,
+        {{"no port", NULL, NULL},
+         NET_AF_XDP,
+         "af_xdp: our ports are steered past the kernel; not vfio: no port"},
+        {{"no port", "no rights", NULL},
+         NET_AF_PACKET,
          "af_packet: a packet socket beside the kernel; not vfio: no port; not af_xdp: no rights"},
-        {{"no port", "no rights", "no CAP_NET_RAW"}, NET_KERNEL,
-         "kernel: kernel sockets need no rights; not vfio: no port; not af_xdp: no rights; not af_packet: no CAP_NET_RAW"},
+        {{"no port", "no rights", "no CAP_NET_RAW"},
+         NET_KERNEL,
+         "kernel: kernel sockets need no rights; not vfio: no port; not af_xdp: no rights; not af_packet: no "
+         "CAP_NET_RAW"},
     };
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {

@@ -39,7 +39,10 @@ static void init_node(struct world *w, unsigned i, world_tweak tweak)
     key_pair_from_seed(&n->key, seed);
     key_pair_peer_id(&n->key, &n->id);
     noise_identity_init(&n->noise, &n->key, &n->rng);
-    n->local = (struct session_local){.version = 1, .agent = "codecast-test", .protocols = protocols, .nprotocols = 2};
+    n->local = (struct session_local){.version = 1,
+                                      .agent = "codecast-test",
+                                      .protocols = protocols,
+                                      .nprotocols = 2};
     snprintf(ip, sizeof(ip), w->is_mem ? "10.1.0.%u/24" : "127.0.0.%u", i + 10);
     cfg.listen_ip = w->is_mem ? NULL : ip;
     cfg.addr = w->is_mem ? ip : NULL;
@@ -59,9 +62,11 @@ static void init_node(struct world *w, unsigned i, world_tweak tweak)
     assert_true(n->addr.len > 0);
 }
 
-void world_init(struct world *w, bool is_mem, unsigned count, const struct mempair_config *cable, world_tweak tweak)
+void world_init(struct world *w, bool is_mem, unsigned count, const struct mempair_config *cable,
+                world_tweak tweak)
 {
-    struct mempair_config c = cable ? *cable : (struct mempair_config){.has_csum = true, .gso_max_bytes = 64000};
+    struct mempair_config c =
+        cable ? *cable : (struct mempair_config){.has_csum = true, .gso_max_bytes = 64000};
 
     memset(w, 0, sizeof(*w));
     w->is_mem = is_mem;
@@ -123,13 +128,11 @@ static void on_event(struct wnode *n, struct net_event *ev)
     struct wconn *c = conn_of(n, ev->conn);
 
     if (ev->type != NET_EV_CONN_UP && ev->type != NET_EV_DIAL_FAILED && ev->type != NET_EV_LINK) {
-        assert_non_null(c);           /* never an event before UP ... */
-        assert_false(c->is_down);     /* ... nor after DOWN */
+        assert_non_null(c);       /* never an event before UP ... */
+        assert_false(c->is_down); /* ... nor after DOWN */
     }
     switch (ev->type) {
-    case NET_EV_CONN_UP:
-        on_up(n, ev);
-        break;
+    case NET_EV_CONN_UP: on_up(n, ev); break;
     case NET_EV_DIAL_FAILED:
         n->dials_failed++;
         n->dial_reason = ev->reason;
@@ -144,25 +147,16 @@ static void on_event(struct wnode *n, struct net_event *ev)
         c->is_ready = true;
         c->protocol = ev->protocol;
         break;
-    case NET_EV_PUBSUB_NONE:
-        c->has_no_pubsub = true;
-        break;
-    case NET_EV_PUBSUB_CLOSED:
-        c->is_closed_stream = true;
-        break;
-    case NET_EV_RPC:
-        on_rpc(c, ev->frame);
-        break;
-    case NET_EV_WRITABLE:
-        c->writables++;
-        break;
+    case NET_EV_PUBSUB_NONE: c->has_no_pubsub = true; break;
+    case NET_EV_PUBSUB_CLOSED: c->is_closed_stream = true; break;
+    case NET_EV_RPC: on_rpc(c, ev->frame); break;
+    case NET_EV_WRITABLE: c->writables++; break;
     case NET_EV_CONN_DOWN:
         c->is_down = true;
         c->reason = ev->reason;
         break;
     case NET_EV_RTT:
-    case NET_EV_LINK:
-        break;
+    case NET_EV_LINK: break;
     }
 }
 
@@ -234,7 +228,8 @@ void world_connect(struct world *w, unsigned a, unsigned b, unsigned *a_conn, un
     if (rc < 0)
         fail_msg("dial: %s", net_err_name(rc));
     if (!world_run(w, are_identified, &t, 5000))
-        fail_msg("nodes %u and %u did not meet: %s", a, b, w->nodes[a].dial_reason ? w->nodes[a].dial_reason : "no word");
+        fail_msg("nodes %u and %u did not meet: %s", a, b,
+                 w->nodes[a].dial_reason ? w->nodes[a].dial_reason : "no word");
     if (a_conn)
         *a_conn = (unsigned)(find_conn(w, a, b) - w->nodes[a].conns);
     if (b_conn)

@@ -146,18 +146,13 @@ static void on_event(struct echo *e, struct net_event *ev, uint64_t now)
             e->begun_ns = now_ns();
         }
         break;
-    case NET_EV_RPC:
-        on_rpc(e, ev, now);
-        break;
-    case NET_EV_IDENTIFIED:
-        net_identity_free(ev->identity);
-        break;
+    case NET_EV_RPC: on_rpc(e, ev, now); break;
+    case NET_EV_IDENTIFIED: net_identity_free(ev->identity); break;
     case NET_EV_CONN_DOWN:
         printf("down: %s\n", ev->reason);
         e->is_done = e->is_client;
         break;
-    default:
-        break;
+    default: break;
     }
     fflush(stdout);
 }
@@ -214,8 +209,8 @@ static enum net_driver driver_of(const char *name)
 
 static void start_eal(void)
 {
-    const char *argv[] = {"net_echo", "-l", "0", "--no-huge", "-m", "64", "--no-pci", "--no-shconf", "--no-telemetry",
-                          "--log-level=*:error"};
+    const char *argv[] = {"net_echo", "-l",       "0",           "--no-huge",      "-m",
+                          "64",       "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error"};
 
     if (rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)(uintptr_t)argv) < 0) {
         fprintf(stderr, "EAL did not start\n");
@@ -229,21 +224,33 @@ static void report(const struct echo *e)
     double s = (double)(e->ended_ns - e->begun_ns) / 1e9;
 
     net_counters_get(e->net, &k);
-    printf("sent=%lu back=%lu bad=%lu seconds=%.3f MB/s=%.1f retransmits=%lu dropped_in=%lu dropped_out=%lu checksum=%lu\n",
+    printf("sent=%lu back=%lu bad=%lu seconds=%.3f MB/s=%.1f retransmits=%lu dropped_in=%lu dropped_out=%lu "
+           "checksum=%lu\n",
            (unsigned long)e->sent, (unsigned long)e->back, (unsigned long)e->bad, s,
            s > 0 ? (double)(e->back * e->size) / s / 1e6 : 0.0, (unsigned long)k.tcp_retransmits,
-           (unsigned long)k.packets_dropped_in, (unsigned long)k.packets_dropped_out, (unsigned long)k.tcp_checksum_errors);
+           (unsigned long)k.packets_dropped_in, (unsigned long)k.packets_dropped_out,
+           (unsigned long)k.tcp_checksum_errors);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"driver", 1, NULL, 'd'}, {"iface", 1, NULL, 'i'}, {"addr", 1, NULL, 'a'}, {"gateway", 1, NULL, 'g'},
-        {"port", 1, NULL, 'p'}, {"dial", 1, NULL, 'D'}, {"count", 1, NULL, 'c'}, {"size", 1, NULL, 's'},
-        {"seed", 1, NULL, 'S'}, {"seconds", 1, NULL, 't'}, {0}};
+    static const struct option options[] = {{"driver", 1, NULL, 'd'},
+                                            {"iface", 1, NULL, 'i'},
+                                            {"addr", 1, NULL, 'a'},
+                                            {"gateway", 1, NULL, 'g'},
+                                            {"port", 1, NULL, 'p'},
+                                            {"dial", 1, NULL, 'D'},
+                                            {"count", 1, NULL, 'c'},
+                                            {"size", 1, NULL, 's'},
+                                            {"seed", 1, NULL, 'S'},
+                                            {"seconds", 1, NULL, 't'},
+                                            {0}};
     static const char *const protocols[] = {"/echo/1.0.0"};
     static struct echo e = {.count = 1000, .size = 1024};
-    struct net_config cfg = {.driver = NET_AUTO, .listen_port = 7070, .protocols = {protocols[0]}, .max_queue_bytes = 8u << 20};
+    struct net_config cfg = {.driver = NET_AUTO,
+                             .listen_port = 7070,
+                             .protocols = {protocols[0]},
+                             .max_queue_bytes = 8u << 20};
     struct session_local local = {.version = 1, .agent = "net_echo", .protocols = protocols, .nprotocols = 1};
     struct key_pair key;
     struct noise_identity noise;
@@ -287,7 +294,8 @@ int main(int argc, char **argv)
     printf("%s; %s\n", net_driver_text(e.net), why);
     fflush(stdout);
     e.is_client = dial != NULL;
-    if (dial && (multiaddr_parse(&e.dial, slice_str(dial)) < 0 || net_dial(e.net, &e.dial, NULL, 1, now_ns()) < 0)) {
+    if (dial &&
+        (multiaddr_parse(&e.dial, slice_str(dial)) < 0 || net_dial(e.net, &e.dial, NULL, 1, now_ns()) < 0)) {
         fprintf(stderr, "cannot dial %s\n", dial);
         ok = false;
     }
