@@ -17,7 +17,8 @@ int gw_name_set(struct gw_name *n, struct slice s, int err_long, int err_text)
     for (size_t i = 0; i < s.len; i++)
         if (s.p[i] < 0x20 || s.p[i] == 0x7f)
             return -err_text;
-    memcpy(n->text, s.p, s.len);
+    if (s.len)
+        memcpy(n->text, s.p, s.len);
     n->len = s.len;
     return 0;
 }

@@ -37,7 +37,7 @@ static void on_health(const struct rpc_status *st, struct rpc_msg *reply, void *
         n->info.cpu_used = percent(h->cpuused);
         n->info.disk_used = percent(h->diskused);
         n->info.max_message_bytes = h->max_message_bytes;
-        n->confirms |= h->max_message_bytes != 0; /* only our nodes tell */
+        n->is_mute = !h->max_message_bytes && !n->has_answered; /* only our nodes tell */
     }
     pthread_mutex_unlock(&n->pool->lock);
     if (h)

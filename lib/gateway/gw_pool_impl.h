@@ -23,7 +23,8 @@ struct gw_node {
     uint64_t retry_ns;
     struct list inflight;     /* struct gw_publish in the order they were sent */
     uint64_t inflight_bytes;
-    bool confirms;            /* it answers publishes (ours do) */
+    bool is_mute;             /* its health says it is not one of ours, and it never answered a publish */
+    bool has_answered;        /* a publish */
     bool asking_health;
     uint64_t health_ns;
     struct gw_node_info info;

@@ -192,13 +192,13 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
 
         LIST_EACH(w, &n->inflight) {
             struct gw_publish *p = CONTAINER_OF(w, struct gw_publish, link);
-            uint64_t limit = n->confirms ? ACK_NS + size_of(p) * ACK_NS_PER_B : MUTE_NS;
+            uint64_t limit = n->is_mute ? MUTE_NS : ACK_NS + size_of(p) * ACK_NS_PER_B;
 
             if (now - p->sent_ns < limit)
                 continue;
             n->info.unconfirmed++;
             take_one(pool, p);
-            list_push_back(n->confirms ? &late : &mute, w);
+            list_push_back(n->is_mute ? &mute : &late, w);
         }
     }
     pthread_mutex_unlock(&pool->lock);
@@ -281,7 +281,8 @@ void gw_pool_answer(struct gw_node *n, struct slice data)
     if (!parse_answer(&a, data))
         return; /* something newer than we are */
     pthread_mutex_lock(&pool->lock);
-    n->confirms = true;
+    n->has_answered = true;
+    n->is_mute = false;
     p = map_get(&pool->by_key, key_of(buf, slice_of(a.topic, a.topic_len), a.id));
     if (p)
         take_one(pool, p);

@@ -182,6 +182,7 @@ int http_server_start(struct http_server **out, const struct http_server_config 
     struct http_server *s = server_new(cfg);
     int rc = -HTTP_E_NOMEM, saved;
 
+    *out = s;
     if (!s)
         return rc;
     configure_h2o(s);
@@ -192,10 +193,10 @@ int http_server_start(struct http_server **out, const struct http_server_config 
         rc = start_thread(&s->threads[i]);
     if (rc < 0)
         goto fail;
-    *out = s;
     return 0;
 fail:
     saved = errno;
+    *out = NULL;
     http_server_stop(s);
     http_server_free(s);
     errno = saved;

@@ -42,7 +42,8 @@ struct http_server_stats {
     uint64_t ws_conns;          /* gauge */
 };
 
-/* Binds and starts. 0 and *out, or -HTTP_E_ADDRESS, _BIND, _THREAD, _NOMEM: nothing is left behind. */
+/* Binds and starts. 0 and *out, or -HTTP_E_ADDRESS, _BIND, _THREAD, _NOMEM: nothing is left behind, *out is NULL.
+ * *out is set before the first thread runs, so handlers may read it. */
 int http_server_start(struct http_server **out, const struct http_server_config *cfg);
 uint16_t http_server_port(const struct http_server *s);
 unsigned http_server_threads(const struct http_server *s);

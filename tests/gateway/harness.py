@@ -27,6 +27,7 @@ class Gateway:
         for k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
             if k in os.environ:
                 self.env[k] = os.environ[k]
+        self.env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
         self.proc = subprocess.Popen([os.environ["GATEWAY"]], env=self.env)
         self.channels = []
         self.until(lambda: self.get("/version")[0] == 200)

@@ -155,6 +155,7 @@ class Pool(unittest.TestCase):
         with Cluster(nodes=1) as cluster:
             cluster.nodes[0].confirms = False
             gw = cluster.gateway()
+            gw.until(lambda: "India" in gw.get("/node-countries")[1]["countries"].values())
             t = time.monotonic()
             self.assertEqual(gw.publish("t", "x")["status"], "published")
             self.assertLess(time.monotonic() - t, 2)

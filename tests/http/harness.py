@@ -9,6 +9,7 @@ import time
 class Server:
     def __init__(self, **options):
         args = [os.environ["HTTP_SERVE"]] + ["%s=%s" % kv for kv in options.items()]
+        os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
         self.proc = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self.proc.stdout.readline().split()[1])
 
