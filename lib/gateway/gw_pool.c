@@ -97,7 +97,13 @@ static const struct rpc_handlers stream_handlers = {.on_message = on_message, .o
 /* Under the lock. */
 static bool open_stream(struct gw_node *n, uint64_t now)
 {
+    /* proto/sidecar.proto: a refused publish must not end a stream that many clients share, and traces are made for those
+     * who read them */
+    static const struct rpc_header headers[] = {{"codecast-errors", {(const uint8_t *)"answer", 6}},
+                                                {"codecast-traces", {(const uint8_t *)"off", 3}}};
     struct rpc_call_options opt = {
+        .headers = headers,
+        .header_count = 2,
         .queue = {.max_messages = STREAM_MSGS_MAX, .max_bytes = STREAM_BYTES_MAX, .policy = RPC_REFUSE}};
     struct slice topic;
     size_t it = 0;
