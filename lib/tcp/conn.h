@@ -83,7 +83,7 @@ struct tcp_conn {
     uint32_t recover;         /* recovery ends when this is acknowledged */
     uint32_t timeout_una;     /* una at the last timeout: still there, then it is a repeated one */
     uint32_t dupacks;         /* without SACK */
-    uint32_t rtx_ts;          /* timestamp of the first retransmission of this recovery */
+    uint32_t rtx_ts, rtx_seq; /* timestamp and place of the first retransmission of this recovery */
     bool undo_armed, rtx_ts_set;
     uint32_t syn_timeouts, probes, persist_count;
     uint64_t stuck_since_ns;  /* first transmission or probe since the last sign of progress; 0: none */

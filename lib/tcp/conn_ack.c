@@ -71,13 +71,13 @@ static void enter_fast_recovery(struct tcp_conn *c, uint64_t now)
     conn_kick(c);
 }
 
-/* RFC 3522: the ACK echoes a timestamp older than our first retransmission: it answers the original, which was
- * only late. */
+/* RFC 3522: the ACK that reaches beyond the first segment we sent again echoes a timestamp older than that: it answers
+ * the original, which was only late. */
 static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news, uint64_t now)
 {
     if (c->recovery == CONN_OPEN || !c->undo_armed || !news->acked_bytes || !c->rtx_ts_set)
         return;
-    if (!c->ts_ok || !in->opt.has_ts || !news->acked_rtx)
+    if (!c->ts_ok || !in->opt.has_ts || seq_leq(c->sb.una, c->rtx_seq))
         return;
     c->undo_armed = false;
     if (seq_geq(in->opt.ts_ecr, c->rtx_ts))

@@ -150,6 +150,9 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (!c->rtx_ts_set) {
         c->rtx_ts_set = true;
         c->rtx_ts = o.opt.ts_val;
+        c->rtx_seq = seq;
+        /* Were it not the oldest, its ACK could answer a retransmission of an earlier recovery. */
+        c->undo_armed &= seq == c->sb.una;
     }
     if (seq == c->sb.una)
         conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));

@@ -115,9 +115,7 @@ static void note_delivered(struct scoreboard *sb, const struct sb_record *r, str
     news->delivered_bytes += r->len;
     if (needs_rtx(r))
         sb->lost_bytes -= r->len;
-    if (r->flags & SB_EVER_RTX)
-        news->acked_rtx = true;
-    else if (r->sent_ns > news->sent_ns)
+    if (!(r->flags & SB_EVER_RTX) && r->sent_ns > news->sent_ns)
         news->sent_ns = r->sent_ns;
 }
 

@@ -64,7 +64,6 @@ struct sb_news {
     uint32_t lost_bytes;      /* newly believed lost */
     uint32_t lost_again;      /* records */
     uint64_t sent_ns;         /* the latest transmission that is unambiguously acknowledged; 0: none */
-    bool acked_rtx;           /* something retransmitted was acknowledged */
 };
 
 void sb_init(struct scoreboard *sb, uint32_t seq);
