@@ -9,9 +9,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -216,6 +218,32 @@ static void test_hostile_resets_leave_nothing(void **state)
     drop(w);
 }
 
+/* Without descriptors the backlog waits and we sleep; with them again it is served. */
+static void test_hostile_no_descriptors_no_spin(void **state)
+{
+    struct world *w = make(1);
+    struct rlimit limit, none;
+    struct pollfd p = {.events = POLLIN};
+    int fds[4];
+
+    for (unsigned i = 0; i < 4; i++)
+        fds[i] = stranger(w, (uint8_t)(60 + i));
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = (rlim_t)fds[0]; /* every number below is in use */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    world_run(w, NULL, NULL, 20);
+    assert_int_equal(counters(w).handshakes_now, 0);
+    assert_int_equal(net_wait_fds(w->nodes[0].net, &p.fd, 1), 1);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_true(net_next_deadline(w->nodes[0].net) > w->now);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    WORLD_WAIT(w, counters(w).handshakes_now == 4);
+    for (unsigned i = 0; i < 4; i++)
+        close(fds[i]);
+    drop(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_hostile_drips_run_out_of_time),
         cmocka_unit_test(test_hostile_silence_from_one_address_is_bounded),
         cmocka_unit_test(test_hostile_flood_does_not_shut_us),
+        cmocka_unit_test(test_hostile_no_descriptors_no_spin),
         cmocka_unit_test(test_hostile_resets_leave_nothing),
     };
 

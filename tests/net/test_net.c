@@ -146,6 +146,28 @@ static void test_net_exchanges_large_frames(void **state)
     drop(w);
 }
 
+/* Over cables that are worse than a veth: what the layers below do must not show up here. */
+static void exchange_over(const struct mempair_config *cable, uint64_t count, uint32_t (*length)(uint64_t i))
+{
+    struct world *w = malloc(sizeof(*w));
+
+    world_init(w, true, 2, cable, NULL);
+    exchange(w, count, length);
+    drop(w);
+}
+
+static void test_net_exchanges_without_offloads(void **state)
+{
+    exchange_over(&(struct mempair_config){.mtu = 1500}, 20, mixed);
+}
+
+static void test_net_exchanges_over_a_lossy_cable(void **state)
+{
+    exchange_over(&(struct mempair_config){.loss_per_million = 10000, .seed = 3}, 1000, kib);
+    exchange_over(&(struct mempair_config){.loss_per_million = 10000, .seed = 4, .has_csum = true, .gso_max_bytes = 20000},
+                  8, mixed);
+}
+
 static void other_protocols(unsigned i, struct net_config *cfg)
 {
     if (i == 1) {
@@ -511,6 +533,8 @@ int main(int argc, char **argv)
         BOTH(test_net_meets_and_identifies),
         BOTH(test_net_exchanges_small_frames),
         BOTH(test_net_exchanges_large_frames),
+        cmocka_unit_test_prestate(test_net_exchanges_without_offloads, (void *)&memory),
+        cmocka_unit_test_prestate(test_net_exchanges_over_a_lossy_cable, (void *)&memory),
         BOTH(test_net_tells_of_no_common_protocol),
         BOTH(test_net_settles_on_the_second_protocol),
         BOTH(test_net_checks_the_expected_peer),
