@@ -14,10 +14,11 @@
 #include "node/self_record.h"
 #include "node/sidecar.h"
 #include "node/worker.h"
+#include "pubsub/pubsub_wire.h"
 
 #define RING_DEPTH    4096
 #define CONTROL_DEPTH 8192
-#define FRAME_SPARE   (64u << 10) /* of an RPC beside its payload: header, coefficients, control */
+#define FRAME_SPARE   (IWANT_ANSWER_BYTES + (64u << 10)) /* of an RPC beside its payload: what js joins to it; header, coefficients */
 #define MAX_CONNS     1024
 #define LEAVE_MS      3500
 #define SPIN_NS       50000ull /* with a CPU to spare */

@@ -249,7 +249,18 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
 
 #define IDS_BATCH 256
 
-/* Asks for what is offered and new, in IWANTs of IDS_BATCH ids; a random one of each is a promise. */
+/* IWANTs for those ids: as many in one as may be answered in one RPC (peers of ours answer in many). */
+static void ask_for(struct pubsub *ps, struct peer *p, const struct slice *ids, unsigned n)
+{
+    unsigned most = p->proto == PUBSUB_CODED_1 ? IDS_BATCH : IWANT_ANSWER_BYTES / ps->cfg.max_msg_bytes;
+
+    most = most ? most : 1;
+    for (unsigned i = 0; i < n; i += most)
+        peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, ids + i, n - i < most ? n - i : most);
+    ps->c.iwant_out += n;
+}
+
+/* Asks for what is offered and new, IDS_BATCH ids at a time; a random one of each batch is a promise. */
 static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first)
 {
     const struct topic *tp = is_topic_name(it->topic) ? topic_find(&ps->topics, it->topic) : NULL;
@@ -278,8 +289,7 @@ static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, 
         }
         if (n == IDS_BATCH || (!more && n)) {
             promises_add(&ps->promises, p->handle, key_of_id(ps, batch[rng_below(ps->rng, n)]), ps->now);
-            peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, batch, n);
-            ps->c.iwant_out += n;
+            ask_for(ps, p, batch, n);
             n = 0;
         }
     }

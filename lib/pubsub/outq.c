@@ -169,6 +169,25 @@ static uint32_t fields_fit(const uint8_t *p, uint32_t len, uint64_t room)
     return used;
 }
 
+/* The same of control entries, and no second IWANT when they are to go apart. */
+static uint32_t control_fit(const struct outq *q, uint64_t room)
+{
+    struct slice all = slice_of(q->control.p + q->control_at, q->control.len - q->control_at);
+    uint32_t fit = fields_fit(all.p, (uint32_t)all.len, room), iwants = 0, used = 0;
+    struct rd rd = rd_of(slice_of(all.p, fit));
+    struct pb_field f;
+
+    if (!q->is_iwant_apart)
+        return fit;
+    while (pb_next(&rd, &f) > 0) {
+        iwants += f.number == CONTROL_F_IWANT;
+        if (iwants > 1)
+            return used;
+        used = (uint32_t)(rd.p - all.p);
+    }
+    return fit;
+}
+
 static void plan_copy(struct plan *pl, uint32_t len)
 {
     pl->copied += len;
@@ -208,7 +227,7 @@ static struct plan plan_rpc(const struct outq *q)
         plan_copy(&pl, pl.subs);
     }
     if (control && pl.subs == q->subs.len && pl.total < OUTQ_RPC_BYTES) {
-        pl.control = fields_fit(q->control.p + q->control_at, control, OUTQ_RPC_BYTES - pl.total);
+        pl.control = control_fit(q, OUTQ_RPC_BYTES - pl.total);
         plan_copy(&pl, 1 + uvarint_size(pl.control) + pl.control);
     }
     if (pl.subs == q->subs.len && pl.control == control)

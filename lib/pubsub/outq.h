@@ -40,6 +40,7 @@ struct outq {
     struct outq_unit *units;
     uint32_t head, count, cap;
     uint64_t unit_bytes;
+    bool is_iwant_apart; /* an RPC holds at most one IWANT entry: js answers all of an RPC's IWANTs in one RPC */
 };
 
 void outq_init(struct outq *q);

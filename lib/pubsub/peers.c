@@ -92,6 +92,7 @@ int pubsub_peer_up(struct pubsub *ps, pubsub_peer handle, const struct peer_id *
     p->is_outbound = is_outbound;
     list_init(&p->links);
     outq_init(&p->out);
+    p->out.is_iwant_apart = proto != PUBSUB_CODED_1;
     p->score = score_enter(&ps->scores, id);
     if (!p->score || map_put(&ps->peers, handle_key(&p->handle), p)) {
         if (p->score)

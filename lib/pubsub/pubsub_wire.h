@@ -36,4 +36,8 @@ enum peer_info_field { PEER_INFO_F_ID = 1, PEER_INFO_F_RECORD = 2 };
 #define RPC_ITEMS_MAX 20000 /* subscriptions, messages, control entries and extension fields together */
 #define RPC_IDS_MAX   20000 /* message ids, and peers of PRUNEs */
 
+/* js-libp2p answers all that one RPC asks for in one RPC, however large. So we ask for no more at a time than this, or for
+ * one message if that may be larger; whoever bounds inbound RPCs leaves this much room beside the largest message. */
+#define IWANT_ANSWER_BYTES (1u << 20)
+
 #endif

@@ -179,7 +179,7 @@ class Bench:
         self.node.stop()
         self.node.start([js.address()])  # a peer that js itself dialed may graft beyond Dhi
         self.node.wait_peer(js.peer, 10, lambda p: p['topics'] == 1)
-        for count, size in ((7, KIB),):
+        for count, size in ((5, KIB), (2, BIG)):
             js.say(cmd='publish', topic='gossip', count=count, size=size)
         sent = js.wait_count(7, 'published', 10)
         assert all(e['recipients'] == [] for e in sent), sent

@@ -23,10 +23,12 @@ static void on_frame(void *user, struct netsim *s, unsigned from, struct slice f
     struct rpc_item it;
 
     assert(rpc_check(frame) == 0);
+    r->rpcs++;
     while (rpc_next(&rd, &it) && r->count < RAW_NOTES_MAX) {
         struct raw_note *n = &r->notes[r->count++];
         struct slice id;
-        *n = (struct raw_note){.type = it.type, .at_ns = netsim_now(s), .backoff_s = it.backoff_s, .number = it.number};
+        *n = (struct raw_note){.type = it.type, .at_ns = netsim_now(s), .backoff_s = it.backoff_s, .number = it.number,
+                               .rpc = r->rpcs};
         if (it.topic.len)
             memcpy(n->topic, it.topic.p, it.topic.len < sizeof(n->topic) - 1 ? it.topic.len : sizeof(n->topic) - 1);
         if (it.type == RPC_MESSAGE)

@@ -12,7 +12,7 @@ struct raw_note {
     enum rpc_item_type type;
     uint64_t at_ns, backoff_s;
     char topic[64];
-    uint32_t number, nids, len;
+    uint32_t number, nids, len, rpc; /* rpc: which frame it came in */
     uint64_t hash; /* of a message's payload */
     uint8_t id[MESSAGE_ID_MAX]; /* the first id; of a message, its id */
     uint8_t id_len;
@@ -22,7 +22,7 @@ struct raw {
     struct netsim *s;
     unsigned node;
     struct raw_note *notes;
-    unsigned count;
+    unsigned count, rpcs;
 };
 
 /* A raw node that is connected to node `to`, as the side that was dialed unless is_dialer. */

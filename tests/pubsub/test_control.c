@@ -373,16 +373,53 @@ static void test_ihave_asks_for_what_is_new_from_one_peer(void **state)
     raw_ids(a, 0, CONTROL_F_IHAVE, "other", ids, 2);
     assert_int_equal(raw_count(a, RPC_IWANT), 0);
     raw_ids(a, 0, CONTROL_F_IHAVE, TOPIC, ids, 2);
-    assert_int_equal(raw_last(a, RPC_IWANT)->nids, 2);
+    assert_int_equal(raw_count(a, RPC_IWANT), 2);
+    assert_int_equal(raw_last(a, RPC_IWANT)->nids, 1);
     raw_ids(b, 0, CONTROL_F_IHAVE, TOPIC, ids, 2);
     assert_int_equal(raw_count(b, RPC_IWANT), 0);
     netsim_run(s, 3 * NETSIM_S); /* a does not send: b is asked */
-    assert_int_equal(raw_count(a, RPC_IWANT), 1);
-    assert_int_equal(raw_count(b, RPC_IWANT), 2); /* one by one */
+    assert_int_equal(raw_count(a, RPC_IWANT), 2);
+    assert_int_equal(raw_count(b, RPC_IWANT), 2);
     netsim_run(s, 3 * NETSIM_S);
-    assert_int_equal(counters().promises_broken, 1); /* one promise per IWANT that answers an IHAVE */
+    assert_int_equal(counters().promises_broken, 1); /* one promise per IHAVE */
     raw_free(a);
     raw_free(b);
+}
+
+/* js answers all IWANTs of an RPC in one RPC: together they must not ask for more than we take in one. */
+static void test_iwants_of_one_rpc_ask_for_no_more_than_one_rpc_may_bring(void **state)
+{
+    static const struct {
+        uint32_t max_msg_bytes;
+        unsigned most; /* ids in an RPC */
+    } cases[] = {{1 << 20, 1}, {16 << 20, 1}, {300000, 3}, {1024, 40}};
+    uint8_t space[40][46];
+    struct slice ids[40];
+
+    for (unsigned i = 0; i < 40; i++)
+        ids[i] = raw_id(space[i], i + 1);
+    for (unsigned c = 0; c < 4; c++) {
+        struct netsim *net = netsim_new(1, &(struct netsim_link){.delay_ns = NETSIM_MS});
+        struct pubsub_config cfg = netsim_config(PUBSUB_GOSSIP);
+        unsigned asked = 0, last = 0;
+        cfg.max_msg_bytes = cases[c].max_msg_bytes;
+        netsim_add(net, &cfg);
+        netsim_subscribe(net, 0, TOPIC);
+        struct raw *r = raw_new(net, 0, V12, false);
+        raw_ids(r, 0, CONTROL_F_IHAVE, TOPIC, ids, 40);
+        for (unsigned i = 0; i < r->count; i++) {
+            if (r->notes[i].type != RPC_IWANT)
+                continue;
+            assert_in_range(r->notes[i].nids, 1, cases[c].most);
+            assert_int_not_equal(r->notes[i].rpc, last);
+            last = r->notes[i].rpc;
+            asked += r->notes[i].nids;
+        }
+        assert_int_equal(asked, 40);
+        assert_int_equal(raw_count(r, RPC_IWANT), (40 + cases[c].most - 1) / cases[c].most);
+        raw_free(r);
+        netsim_free(net);
+    }
 }
 
 static void test_ihave_promise_is_kept_by_anyone(void **state)
@@ -576,6 +613,7 @@ int main(void)
         TEST(test_bad_message_is_counted_and_the_true_one_still_taken),
         TEST(test_message_too_large_is_counted),
         TEST(test_ihave_asks_for_what_is_new_from_one_peer),
+        TEST(test_iwants_of_one_rpc_ask_for_no_more_than_one_rpc_may_bring),
         TEST(test_ihave_promise_is_kept_by_anyone),
         TEST(test_ihave_promise_ends_with_the_connection),
         TEST(test_iwant_is_served_three_times),
