@@ -14,8 +14,10 @@ static struct slice take(struct slice *in, size_t n)
 {
     struct slice s = {in->p, n < in->len ? n : in->len};
 
-    in->p += s.len;
-    in->len -= s.len;
+    if (s.len) { /* in->p may be NULL */
+        in->p += s.len;
+        in->len -= s.len;
+    }
     return s;
 }
 

@@ -257,7 +257,7 @@ static void fill_unit(struct filler *f, const struct outq *q, struct outq_unit *
     for (uint32_t i = 0; i < u->npieces; i++) {
         struct pubsub_piece *p = &u->pieces[i];
         if (!p->buf) {
-            wr_bytes(&f->w, q->arena.p + p->off, p->len);
+            wr_slice(&f->w, p->len ? slice_of(q->arena.p + p->off, p->len) : (struct slice){0});
         } else if (is_copied(p)) {
             wr_bytes(&f->w, p->buf->data + p->off, p->len);
             buf_unref(p->buf);

@@ -31,7 +31,7 @@ static void converse(struct link *k)
 static bool move_cut(struct side *from, struct side *to, size_t cut, uint64_t now)
 {
     size_t first = from->out.total - wire_left(&from->out), n = wire_left(&from->out);
-    uint8_t *p = from->out.p + from->out.at;
+    uint8_t *p = n ? from->out.p + from->out.at : NULL;
 
     if (!n)
         return false;
