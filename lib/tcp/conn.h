@@ -179,6 +179,8 @@ void conn_timer_set(struct tcp_conn *c, enum conn_deadline d, uint64_t at);
 void conn_timer_clear(struct tcp_conn *c, enum conn_deadline d);
 /* Sets PERSIST, later each time until the window opens. */
 void conn_persist(struct tcp_conn *c, uint64_t now);
+/* Something of ours was missing, memory or a neighbour: looks again soon. */
+void conn_retry(struct tcp_conn *c, uint64_t now);
 /* c may be gone afterwards. */
 void conn_on_timer(struct tcp_conn *c, uint64_t now);
 

@@ -95,8 +95,10 @@ static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 
 static bool out_first_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 {
-    if (sb_reserve(&c->sb, 1))
-        return false; /* the handshake's deadline ends this */
+    if (sb_reserve(&c->sb, 1)) {
+        conn_retry(c, now);
+        return false;
+    }
     sb_sent(&c->sb, 1, 1, now);
     out_syn(c, seg, now);
     return true;
@@ -226,7 +228,7 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
         return false;
     if (sb_reserve(&c->sb, n / c->mss + 2)) {
         if (sb_flight(&c->sb) == 0)
-            conn_persist(c, now);
+            conn_retry(c, now);
         return false;
     }
     conn_header(c, &o, now);
@@ -274,7 +276,7 @@ static bool has_neighbour(struct tcp_conn *c, uint64_t now)
     if (!c->neigh || c->neigh->gen != c->neigh_gen) {
         c->neigh = stack_route(s, &c->flow.remote.ip, now);
         if (!c->neigh) {
-            conn_persist(c, now);
+            conn_retry(c, now);
             return false;
         }
         c->neigh_gen = c->neigh->gen;

@@ -10,6 +10,7 @@
 #include "tcp/stack.h"
 
 #define PERSIST_MAX_SHIFT 10
+#define RETRY_NS          100000000ull
 
 void conn_timer_set(struct tcp_conn *c, enum conn_deadline d, uint64_t at)
 {
@@ -59,15 +60,19 @@ void conn_persist(struct tcp_conn *c, uint64_t now)
     conn_timer_set(c, CONN_PERSIST, now + (wait < c->stack->cfg.rto_max_ns ? wait : c->stack->cfg.rto_max_ns));
 }
 
+void conn_retry(struct tcp_conn *c, uint64_t now)
+{
+    conn_timer_set(c, CONN_PERSIST, now + RETRY_NS);
+}
+
 static bool on_persist(struct tcp_conn *c, uint64_t now)
 {
     bool has_unsent = c->sb.nxt != conn_fin_seq(c) || (c->fin_queued && !c->fin_sent);
 
     if (sb_flight(&c->sb) || !has_unsent)
         return false;
-    if (conn_is_handshake(c)) { /* the SYN found no neighbour entry */
+    if (conn_is_handshake(c)) { /* the SYN found no memory or no neighbour entry */
         conn_kick(c);
-        conn_persist(c, now);
         return false;
     }
     if (give_up(c, c->stuck_since_ns, now))

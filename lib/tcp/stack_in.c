@@ -30,7 +30,7 @@ void stack_fail_waiters(struct tcp_stack *s, struct neigh *n, uint64_t now)
         if (conn_is_handshake(c))
             conn_finish(c, TCP_CLOSED_UNREACHABLE);
         else if (sb_flight(&c->sb) == 0)
-            conn_persist(c, now); /* else the retransmission timer asks again */
+            conn_retry(c, now); /* else the retransmission timer asks again */
     }
 }
 

@@ -258,6 +258,14 @@ static void port_send(struct sim *sim, int from, const struct tcp_segment *seg)
 
 /* ---- time ---- */
 
+static bool next_segment(struct sim *sim, int side, struct tcp_segment *seg)
+{
+    sim_in_stack(sim, true);
+    int got = tcp_stack_output(sim->stack[side], seg, sim->now);
+    sim_in_stack(sim, false);
+    return got;
+}
+
 static bool settle_once(struct sim *sim, int side)
 {
     struct tcp_segment seg;
@@ -269,7 +277,7 @@ static bool settle_once(struct sim *sim, int side)
         if (sim->on_event)
             sim->on_event(sim, side, &ev, sim->event_arg);
     }
-    for (unsigned n = 0; tcp_stack_output(sim->stack[side], &seg, sim->now); n++) {
+    for (unsigned n = 0; next_segment(sim, side, &seg); n++) {
         CHECK(n < 1000000); /* output must come to an end */
         did = true;
         if (chance(sim, sim->net.full_ppm)) {
@@ -299,12 +307,14 @@ uint64_t sim_next(const struct sim *sim)
 
 static void arrive(struct sim *sim, struct sim_frame *f)
 {
+    sim_in_stack(sim, true);
     if (sim->net.lend)
         tcp_stack_input_buf(sim->stack[f->to], f->buf, 0, sim->now);
     else {
         tcp_stack_input(sim->stack[f->to], buf_slice(f->buf), 0, sim->now);
         memset(f->buf->data, 0xee, f->buf->len); /* borrowed until return, not longer */
     }
+    sim_in_stack(sim, false);
     buf_unref(f->buf);
     free(f);
 }
@@ -321,7 +331,9 @@ bool sim_step(struct sim *sim)
         arrive(sim, heap_pop(sim));
     for (int i = 0; i < 2; i++)
         if (tcp_stack_next_deadline(sim->stack[i]) <= sim->now) {
+            sim_in_stack(sim, true);
             tcp_stack_on_deadline(sim->stack[i], sim->now);
+            sim_in_stack(sim, false);
             CHECK(tcp_stack_next_deadline(sim->stack[i]) > sim->now);
         }
     sim_settle(sim);

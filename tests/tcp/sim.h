@@ -40,6 +40,7 @@ struct sim {
     uint64_t order;          /* ties: first sent first */
     uint64_t busy_until[2], last_arrival[2];
     uint64_t sent, lost, duplicated, reordered;
+    bool *in_stack;          /* set while a stack runs: tests of failing memory look at it. NULL: nobody does */
     /* Sees every packet leaving side; true: it is lost. */
     bool (*filter)(struct sim *sim, int side, struct slice frame, void *arg);
     void *filter_arg;
@@ -65,6 +66,12 @@ bool sim_step(struct sim *sim);
 void sim_run(struct sim *sim, uint64_t until);
 /* Puts a frame on the wire towards side's peer, as if side had sent it. */
 void sim_inject(struct sim *sim, int side, struct slice frame);
+
+static inline void sim_in_stack(struct sim *sim, bool is_in)
+{
+    if (sim->in_stack)
+        *sim->in_stack = is_in;
+}
 
 /* TCP fields of a frame for filters: false if it is not TCP. */
 bool sim_parse(struct slice frame, struct tcp_in *in);

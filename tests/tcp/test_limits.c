@@ -127,6 +127,7 @@ static void test_half_open_bound_holds_over_all_ports(void **state)
     assert_int_equal(tcp_stack_conn_count(p.s), 4);
     assert_int_equal(count()->drop_backlog, 2);
     tcp_unlisten(p.s, 7070);
+    tcp_unlisten(p.s, 7070);
     assert_int_equal(tcp_stack_conn_count(p.s), 0);
     p.our_port = 7071;
     syn_from(99, 1);
@@ -349,6 +350,20 @@ static void test_ports_run_out_and_come_back(void **state)
     tcp_abort(c[2]);
     assert_int_equal(tcp_connect(p.s, &to, 0, NULL, &c[2], p.now), 0);
     assert_int_equal(tcp_connect(p.s, &to, 50001, NULL, &c[2], p.now), -TCP_EINUSE);
+}
+
+static void test_listening_ports_are_few_and_single(void **state)
+{
+    (void)state;
+    p.cfg.max_listeners = 2;
+    puppet_start(&p);
+    assert_int_equal(tcp_listen(p.s, 0, 1), -TCP_EADDR);
+    assert_int_equal(tcp_listen(p.s, 1, 1), 0);
+    assert_int_equal(tcp_listen(p.s, 1, 1), -TCP_EINUSE);
+    assert_int_equal(tcp_listen(p.s, 2, 1), 0);
+    assert_int_equal(tcp_listen(p.s, 3, 1), -TCP_EFULL);
+    tcp_unlisten(p.s, 1);
+    assert_int_equal(tcp_listen(p.s, 3, 1), 0);
 }
 
 static void test_impossible_addresses_are_refused(void **state)
@@ -713,6 +728,7 @@ int main(void)
         T(test_receive_pool_is_shared_and_bounded),
         T(test_send_pool_is_shared_and_who_was_short_is_told),
         T(test_ports_run_out_and_come_back),
+        T(test_listening_ports_are_few_and_single),
         T(test_impossible_addresses_are_refused),
         T(test_time_wait_gives_way_to_a_newer_syn_only),
         T(test_our_connect_takes_over_time_wait_after_a_second),

@@ -455,6 +455,22 @@ static void test_small_window_is_used_after_waiting(void **state)
     puppet_expect(&p, TCP_ACK, 1, 1, 100);
 }
 
+static void test_peer_with_a_tiny_buffer_is_fed(void **state)
+{
+    (void)state;
+    p.wscale = 0;
+    p.wnd = 1000; /* never as much as a packet: half of its largest window must do */
+    puppet_start(&p);
+    puppet_connect(&p);
+    puppet_write(&p, 2500);
+    puppet_expect(&p, TCP_ACK, 1, 1, 1000);
+    acked(1001);
+    puppet_expect(&p, TCP_ACK, 1001, 1, 1000);
+    p.wnd = 500;
+    acked(2001);
+    puppet_expect(&p, TCP_ACK, 2001, 1, 500);
+}
+
 static void test_shrunk_window_stops_new_data_only(void **state)
 {
     (void)state;
@@ -568,6 +584,28 @@ static void test_many_small_writes_share_packets(void **state)
     assert_int_equal(info().send_queued_bytes, 0);
 }
 
+static void test_many_small_writes_make_whole_packets_for_a_port_that_cuts(void **state)
+{
+    struct tcp_segment seg;
+
+    (void)state;
+    p.cfg.csum_tx = true;
+    p.cfg.gso_max_bytes = 65535;
+    puppet_start(&p);
+    puppet_connect(&p);
+    for (unsigned i = 0; i < 100; i++)
+        puppet_write(&p, 100);
+    assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 1);
+    assert_int_equal(seg.payload_bytes, 2 * MSS); /* 32 slices hold 3200: two packets and no crumbs */
+    assert_int_equal(seg.gso_size, MSS);
+    /* Lost, it is sent again within the same bound. */
+    while (tcp_stack_output(p.s, &seg, p.now))
+        ;
+    puppet_wait(&p, SEC);
+    assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 1);
+    assert_true(seg.slice_count <= TCP_SEG_SLICES && seg.payload_bytes == MSS);
+}
+
 static void test_port_that_cuts_gets_large_segments(void **state)
 {
     struct tcp_segment seg;
@@ -587,6 +625,7 @@ static void test_port_that_cuts_gets_large_segments(void **state)
     acked(1 + 10 * MSS);
     assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 1);
     assert_int_equal(seg.payload_bytes, 20 * MSS);
+    assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 0);
     /* One packet of it lost: only that one goes again. */
     puppet_sack(&p, 1 + 13 * MSS, 1 + 30 * MSS);
     acked(1 + 12 * MSS);
@@ -666,12 +705,14 @@ int main(void)
         T(test_silent_peer_with_zero_window_ends),
         T(test_closing_against_a_zero_window_ends_too),
         T(test_small_window_is_used_after_waiting),
+        T(test_peer_with_a_tiny_buffer_is_fed),
         T(test_shrunk_window_stops_new_data_only),
         T(test_full_receive_buffer_closes_the_window_and_reading_opens_it),
         T(test_announced_edge_never_moves_back),
         T(test_send_limit_is_kept_and_writable_follows),
         T(test_small_writes_go_at_once),
         T(test_many_small_writes_share_packets),
+        T(test_many_small_writes_make_whole_packets_for_a_port_that_cuts),
         T(test_port_that_cuts_gets_large_segments),
         T(test_keepalive_finds_a_dead_peer),
         T(test_window_shrinks_while_idle),
