@@ -101,6 +101,8 @@ static void write_messages(struct gateway *gw, struct metrics *m)
                     gw_read(&c->incoming_duplicates));
     metrics_counter(m, "codecast_gateway_received_bad_total", "Answers of nodes that could not be read.",
                     gw_read(&c->incoming_bad));
+    metrics_counter(m, "codecast_gateway_node_dropped_total", "Messages that nodes dropped because this gateway read too slowly.",
+                    gw_read(&c->node_lost));
     metrics_family(m, "codecast_gateway_delay_seconds", "histogram", "From a publish here to its first arrival here.");
     metrics_hist_write(m, NULL, 0, &gw->delays);
 }

@@ -209,7 +209,7 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
 
 /* ---- answers ---- */
 
-enum { A_STATUS, A_TOPIC, A_ID, A_ERROR, A_CODE, A_COUNT };
+enum { A_STATUS, A_TOPIC, A_ID, A_ERROR, A_CODE, A_MESSAGES, A_COUNT };
 
 struct node_answer {
     struct gw_outcome outcome;
@@ -217,6 +217,7 @@ struct node_answer {
     size_t topic_len;
     uint8_t id[GW_ID_BYTES];
     char text[200];
+    uint64_t lost; /* messages that the node dropped because we read too slowly: then it is no answer to a publish */
 };
 
 static bool read_topic(struct node_answer *a, const struct flat_value *v)
@@ -250,11 +251,18 @@ static void read_error(struct node_answer *a, const struct flat_value *v)
 
 static bool parse_answer(struct node_answer *a, struct slice data)
 {
-    static const char *const names[A_COUNT] = {"status", "topic", "message_id", "error", "code"};
+    static const char *const names[A_COUNT] = {"status", "topic", "message_id", "error", "code", "messages"};
     struct flat_value v[A_COUNT];
+    double lost;
 
     memset(a, 0, sizeof(*a));
-    if (http_flat_find(data, names, A_COUNT, v) < 0 || !read_topic(a, &v[A_TOPIC]) || v[A_ID].type != FLAT_STRING ||
+    if (http_flat_find(data, names, A_COUNT, v) < 0)
+        return false;
+    if (slice_is_equal(v[A_STATUS].raw, SLICE_LIT("dropped"))) {
+        a->lost = http_flat_number(&v[A_MESSAGES], &lost) && lost >= 0 && lost < 1e15 ? (uint64_t)lost : 0;
+        return true;
+    }
+    if (!read_topic(a, &v[A_TOPIC]) || v[A_ID].type != FLAT_STRING ||
         hex_decode(a->id, sizeof(a->id), v[A_ID].raw) != GW_ID_BYTES || v[A_STATUS].type != FLAT_STRING)
         return false;
     if (slice_is_equal(v[A_STATUS].raw, SLICE_LIT("deduplicated")))
@@ -280,6 +288,11 @@ void gw_pool_answer(struct gw_node *n, struct slice data)
 
     if (!parse_answer(&a, data))
         return; /* something newer than we are */
+    if (a.lost) {
+        gw_count(&pool->gw->count.node_lost, a.lost);
+        log_warn("\"node dropped messages for us\" node=%s messages=%llu", n->info.target, (unsigned long long)a.lost);
+        return;
+    }
     pthread_mutex_lock(&pool->lock);
     n->has_answered = true;
     n->is_mute = false;
