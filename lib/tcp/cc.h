@@ -17,12 +17,12 @@ struct cc;
 
 /* One acknowledgement that brought something new. */
 struct cc_ack {
-    uint32_t delivered_bytes; /* newly acknowledged or SACKed: each byte counts once, so no ACK can claim twice */
-    bool is_progress;         /* the cumulative acknowledgement moved: a bare SACK grows nothing (RFC 5681 3.2) */
-    uint64_t rtt_ns;          /* this ACK's sample, 0: none */
+    uint32_t delivered_bytes; /* newly acknowledged or SACKed: each byte counts once */
+    bool is_progress; /* the cumulative acknowledgement moved: a bare SACK grows nothing (RFC 5681 3.2) */
+    uint64_t rtt_ns;  /* this ACK's sample, 0: none */
     uint64_t srtt_ns, min_rtt_ns;
-    bool is_limited;          /* the window, not the application or the peer, held us back */
-    bool in_recovery;         /* fast recovery: cwnd stays at ssthresh */
+    bool is_limited;  /* the window, not the application or the peer, held us back */
+    bool in_recovery; /* fast recovery: cwnd stays at ssthresh */
     uint64_t now;
 };
 

@@ -16,7 +16,8 @@ static uint8_t window_scale_for(uint32_t bytes)
     return s;
 }
 
-struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now)
+struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port,
+                          uint64_t now)
 {
     struct tcp_conn *c = slab_get(&s->conns);
 

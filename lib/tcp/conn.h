@@ -34,7 +34,11 @@ enum conn_deadline {
 enum conn_recovery { CONN_OPEN, CONN_RECOVERY, CONN_LOSS };
 
 enum conn_event {
-    CONN_EV_CONNECTED = 1, CONN_EV_ACCEPTED = 2, CONN_EV_READABLE = 4, CONN_EV_WRITABLE = 8, CONN_EV_PEER_CLOSED = 16,
+    CONN_EV_CONNECTED = 1,
+    CONN_EV_ACCEPTED = 2,
+    CONN_EV_READABLE = 4,
+    CONN_EV_WRITABLE = 8,
+    CONN_EV_PEER_CLOSED = 16,
     CONN_EV_CLOSED = 32,
 };
 
@@ -51,32 +55,32 @@ struct tcp_conn {
     void *user;
 
     /* where it stands among the stack's lists */
-    struct list tx_link;      /* has something to send, or waits for its neighbour, or closed but unread */
+    struct list tx_link; /* has something to send, or waits for its neighbour, or closed but unread */
     struct list event_link;
-    struct list half_link;    /* half-open: on its listener's list, not yet shown to the user */
-    struct list starved_link; /* waits for the stack's send memory */
+    struct list half_link;     /* half-open: on its listener's list, not yet shown to the user */
+    struct list starved_link;  /* waits for the stack's send memory */
     struct listener *listener; /* half-open: whose; NULL otherwise */
-    uint32_t events;          /* enum conn_event, not yet told */
+    uint32_t events;           /* enum conn_event, not yet told */
     enum tcp_reason reason;
     bool in_table;
     struct neigh *neigh;
     uint32_t neigh_gen;
 
     /* sending */
-    struct scoreboard sb;     /* una and nxt; SYN and FIN are records of one */
+    struct scoreboard sb; /* una and nxt; SYN and FIN are records of one */
     struct sendq sq;
     uint32_t iss;
     uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
     uint32_t snd_wl1, snd_wl2;
     uint8_t snd_wscale;
     uint16_t ip_id;
-    uint32_t mtu_bytes;       /* of the path as far as we know */
-    uint32_t peer_mss;        /* as announced */
-    uint32_t mss;             /* payload of a full packet: less than both, options counted */
+    uint32_t mtu_bytes;                  /* of the path as far as we know */
+    uint32_t peer_mss;                   /* as announced */
+    uint32_t mss;                        /* payload of a full packet: less than both, options counted */
     bool fin_queued, fin_sent, is_short; /* is_short: the user waits for WRITABLE */
     bool cwnd_limited;
-    bool probe_now;           /* send an empty segment below the window: the peer must answer */
-    bool unreachable;         /* the network said so, softly */
+    bool probe_now;   /* send an empty segment below the window: the peer must answer */
+    bool unreachable; /* the network said so, softly */
     struct cc cc;
     struct rtt rtt;
     enum conn_recovery recovery;
@@ -86,23 +90,23 @@ struct tcp_conn {
     uint32_t rtx_ts, rtx_seq; /* timestamp and place of the first retransmission of this recovery */
     bool undo_armed, rtx_ts_set;
     uint32_t syn_timeouts, probes, persist_count;
-    uint64_t stuck_since_ns;  /* first transmission or probe since the last sign of progress; 0: none */
-    uint64_t last_sent_ns;    /* data */
-    uint64_t moved_ns;        /* tcp_close, or data acknowledged since */
+    uint64_t stuck_since_ns; /* first transmission or probe since the last sign of progress; 0: none */
+    uint64_t last_sent_ns;   /* data */
+    uint64_t moved_ns;       /* tcp_close, or data acknowledged since */
 
     /* receiving */
     struct recvq rq;
     uint32_t irs;
-    uint32_t rcv_adv;         /* right edge of the window we announced */
+    uint32_t rcv_adv; /* right edge of the window we announced */
     uint32_t last_ack_sent;
     uint8_t rcv_wscale;
-    uint32_t rcv_mss;         /* the largest payload seen, as a guess of the peer's packet */
-    uint32_t unacked_bytes;   /* received in order since our last ACK */
-    uint32_t acks_owed;       /* ACKs to send now; more than one only without SACK */
+    uint32_t rcv_mss;       /* the largest payload seen, as a guess of the peer's packet */
+    uint32_t unacked_bytes; /* received in order since our last ACK */
+    uint32_t acks_owed;     /* ACKs to send now; more than one only without SACK */
     bool has_peer_fin, peer_fin_done;
     uint32_t peer_fin_seq;
     uint64_t last_heard_ns, last_data_ns; /* any segment; payload or FIN */
-    uint32_t bad_answers;     /* answers to bad segments in this period */
+    uint32_t bad_answers;                 /* answers to bad segments in this period */
     uint64_t bad_period_ns;
 
     /* options */
@@ -118,7 +122,8 @@ struct tcp_conn {
 
 /* ---- conn.c ---- */
 /* NULL: table full. Not yet in the demultiplexer. */
-struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now);
+struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port,
+                          uint64_t now);
 /* Forgets it at once, without events. */
 void conn_free(struct tcp_conn *c);
 /* The connection is over: out of the demultiplexer, no timers, nothing more to send. CLOSED follows; a half-open

@@ -37,7 +37,8 @@ static uint64_t timestamp_rtt(const struct tcp_conn *c, const struct tcp_in *in,
     return ms ? ms * 1000000ull : 500000;
 }
 
-static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news, uint64_t now)
+static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news,
+                         uint64_t now)
 {
     uint64_t rtt = 0;
 
@@ -73,7 +74,8 @@ static void enter_fast_recovery(struct tcp_conn *c, uint64_t now)
 
 /* RFC 3522: the ACK that reaches beyond the first segment we sent again echoes a timestamp older than that: it answers
  * the original, which was only late. */
-static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news, uint64_t now)
+static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news,
+                            uint64_t now)
 {
     if (c->recovery == CONN_OPEN || !c->undo_armed || !news->acked_bytes || !c->rtx_ts_set)
         return;
@@ -133,8 +135,8 @@ static void take_sacks(struct tcp_conn *c, const struct tcp_in *in, struct sb_ne
     if (!c->sack_ok || !o->sack_count)
         return;
     /* RFC 2883 4: the first block is a duplicate if it lies below the ACK or inside the second. */
-    if (seq_leq(o->sack[0].hi, in->ack) ||
-        (o->sack_count > 1 && seq_geq(o->sack[0].lo, o->sack[1].lo) && seq_leq(o->sack[0].hi, o->sack[1].hi))) {
+    if (seq_leq(o->sack[0].hi, in->ack) || (o->sack_count > 1 && seq_geq(o->sack[0].lo, o->sack[1].lo) &&
+                                            seq_leq(o->sack[0].hi, o->sack[1].hi))) {
         c->stack->n.dsack_seen++;
         i = 1;
     }
@@ -179,8 +181,8 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     struct sb_news news = {0};
     uint32_t prior_wnd = c->snd_wnd;
-    bool is_limited = c->cwnd_limited ||
-                      (cc_in_slow_start(&c->cc) && c->cc.cwnd_bytes < 2ull * sb_flight(&c->sb));
+    bool is_limited =
+        c->cwnd_limited || (cc_in_slow_start(&c->cc) && c->cc.cwnd_bytes < 2ull * sb_flight(&c->sb));
 
     if (seq_geq(in->ack, c->sb.una) && is_newer_window(c, in)) {
         conn_learn_window(c, in);
@@ -205,9 +207,14 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     if (news.acked_bytes)
         on_progress(c, now);
     if (news.delivered_bytes) {
-        struct cc_ack a = {.delivered_bytes = news.delivered_bytes, .is_progress = news.acked_bytes > 0,
-                           .rtt_ns = rtt, .srtt_ns = c->rtt.srtt_ns, .min_rtt_ns = c->rtt.min_ns,
-                           .is_limited = is_limited, .in_recovery = was_recovering, .now = now};
+        struct cc_ack a = {.delivered_bytes = news.delivered_bytes,
+                           .is_progress = news.acked_bytes > 0,
+                           .rtt_ns = rtt,
+                           .srtt_ns = c->rtt.srtt_ns,
+                           .min_rtt_ns = c->rtt.min_ns,
+                           .is_limited = is_limited,
+                           .in_recovery = was_recovering,
+                           .now = now};
         c->cc.ops->ack(&c->cc, &a);
     }
     if (news.delivered_bytes || news.lost_bytes)

@@ -77,7 +77,8 @@ uint32_t tcp_send_room(const struct tcp_conn *c)
 {
     const struct tcp_stack *s = c->stack;
     uint32_t queued = sendq_bytes(&c->sq);
-    uint32_t room = queued < s->cfg.send_buf_bytes && !sendq_is_full(&c->sq) ? s->cfg.send_buf_bytes - queued : 0;
+    uint32_t room =
+        queued < s->cfg.send_buf_bytes && !sendq_is_full(&c->sq) ? s->cfg.send_buf_bytes - queued : 0;
     uint64_t pool = s->tx_bytes < s->cfg.tx_pool_bytes ? s->cfg.tx_pool_bytes - s->tx_bytes : 0;
 
     return c->state == TCP_ST_CLOSED || c->fin_queued ? 0 : room < pool ? room : (uint32_t)pool;
@@ -197,14 +198,29 @@ void tcp_conn_info(const struct tcp_conn *c, struct tcp_conn_info *o)
 {
     int32_t rcv_wnd = seq_diff(c->rcv_adv, c->rq.nxt);
 
-    *o = (struct tcp_conn_info){
-        .state = c->state, .local = {c->stack->cfg.ip, c->flow.local_port}, .remote = c->flow.remote,
-        .sack = c->sack_ok, .timestamps = c->ts_ok, .window_scale = c->wscale_ok, .mss_bytes = c->mss,
-        .srtt_ns = c->rtt.srtt_ns, .rttvar_ns = c->rtt.rttvar_ns, .rto_ns = rtt_rto_ns(&c->rtt),
-        .min_rtt_ns = c->rtt.srtt_ns ? c->rtt.min_ns : 0, .cwnd_bytes = c->cc.cwnd_bytes,
-        .ssthresh_bytes = c->cc.ssthresh_bytes, .in_flight_bytes = sb_pipe(&c->sb), .snd_wnd_bytes = c->snd_wnd,
-        .rcv_wnd_bytes = rcv_wnd > 0 ? (uint32_t)rcv_wnd : 0, .send_queued_bytes = sendq_bytes(&c->sq),
-        .unread_bytes = c->rq.unread_bytes, .sent_bytes = c->sent_bytes, .acked_bytes = c->acked_bytes,
-        .received_bytes = c->received_bytes, .rtx_segments = c->rtx_segments, .rtx_bytes = c->rtx_bytes,
-        .rto_count = c->rto_count, .recovery_count = c->recovery_count};
+    *o = (struct tcp_conn_info){.state = c->state,
+                                .local = {c->stack->cfg.ip, c->flow.local_port},
+                                .remote = c->flow.remote,
+                                .sack = c->sack_ok,
+                                .timestamps = c->ts_ok,
+                                .window_scale = c->wscale_ok,
+                                .mss_bytes = c->mss,
+                                .srtt_ns = c->rtt.srtt_ns,
+                                .rttvar_ns = c->rtt.rttvar_ns,
+                                .rto_ns = rtt_rto_ns(&c->rtt),
+                                .min_rtt_ns = c->rtt.srtt_ns ? c->rtt.min_ns : 0,
+                                .cwnd_bytes = c->cc.cwnd_bytes,
+                                .ssthresh_bytes = c->cc.ssthresh_bytes,
+                                .in_flight_bytes = sb_pipe(&c->sb),
+                                .snd_wnd_bytes = c->snd_wnd,
+                                .rcv_wnd_bytes = rcv_wnd > 0 ? (uint32_t)rcv_wnd : 0,
+                                .send_queued_bytes = sendq_bytes(&c->sq),
+                                .unread_bytes = c->rq.unread_bytes,
+                                .sent_bytes = c->sent_bytes,
+                                .acked_bytes = c->acked_bytes,
+                                .received_bytes = c->received_bytes,
+                                .rtx_segments = c->rtx_segments,
+                                .rtx_bytes = c->rtx_bytes,
+                                .rto_count = c->rto_count,
+                                .recovery_count = c->recovery_count};
 }

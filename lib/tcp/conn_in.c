@@ -3,7 +3,8 @@
 #include "tcp/conn.h"
 #include "tcp/stack.h"
 
-#define PAWS_IDLE_NS  (24ull * 24 * 3600 * 1000000000ull) /* a ts_recent this old says nothing (RFC 7323 5.5) */
+/* A ts_recent this old says nothing (RFC 7323 5.5). */
+#define PAWS_IDLE_NS  (24ull * 24 * 3600 * 1000000000ull)
 #define BAD_PERIOD_NS 5000000000ull
 #define BAD_ANSWERS   10
 
@@ -272,7 +273,9 @@ static void input_fin(struct tcp_conn *c, uint64_t now)
     conn_event(c, CONN_EV_PEER_CLOSED);
     switch (c->state) {
     case TCP_ST_ESTABLISHED: c->state = TCP_ST_CLOSE_WAIT; break;
-    case TCP_ST_FIN_WAIT_1: c->state = TCP_ST_CLOSING; break; /* our FIN is not acknowledged, or it would be FIN_WAIT_2 */
+    case TCP_ST_FIN_WAIT_1:
+        c->state = TCP_ST_CLOSING;
+        break; /* our FIN is not acknowledged, or it would be FIN_WAIT_2 */
     case TCP_ST_FIN_WAIT_2:
         timewait_enter(s, c, now);
         conn_finish(c, TCP_CLOSED_DONE);
@@ -295,16 +298,15 @@ static bool on_fin_acked(struct tcp_conn *c, uint64_t now)
         timewait_enter(c->stack, c, now);
         conn_finish(c, TCP_CLOSED_DONE);
         return true;
-    case TCP_ST_LAST_ACK:
-        conn_finish(c, TCP_CLOSED_DONE);
-        return true;
+    case TCP_ST_LAST_ACK: conn_finish(c, TCP_CLOSED_DONE); return true;
     default: return false;
     }
 }
 
 static void update_ts_recent(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
-    if (!c->ts_ok || !in->opt.has_ts || seq_gt(in->seq, c->last_ack_sent) || seq_lt(in->opt.ts_val, c->ts_recent))
+    if (!c->ts_ok || !in->opt.has_ts || seq_gt(in->seq, c->last_ack_sent) ||
+        seq_lt(in->opt.ts_val, c->ts_recent))
         return;
     c->ts_recent = in->opt.ts_val;
     c->ts_recent_ns = now;
@@ -343,8 +345,8 @@ void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_
     }
     if (!check_timestamp(c, in, now))
         return;
-    if (c->state == TCP_ST_SYN_RECEIVED && (in->flags & (TCP_SYN | TCP_RST)) == TCP_SYN && in->seq == c->irs &&
-        !input_syn_again(c, in, now))
+    if (c->state == TCP_ST_SYN_RECEIVED && (in->flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
+        in->seq == c->irs && !input_syn_again(c, in, now))
         return;
     if (!check_sequence(c, in, now))
         return;

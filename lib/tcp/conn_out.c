@@ -8,10 +8,18 @@ void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
 {
     const struct tcp_config *cfg = &c->stack->cfg;
 
-    *o = (struct tcp_out){.src_mac = cfg->mac, .dst_mac = c->neigh->mac, .src_ip = &cfg->ip,
-                          .dst_ip = &c->flow.remote.ip, .src_port = c->flow.local_port,
-                          .dst_port = c->flow.remote.port, .seq = c->sb.nxt, .ack = c->rq.nxt, .flags = TCP_ACK,
-                          .ttl = cfg->ttl, .ip_id = c->ip_id++, .gso_size = (uint16_t)c->mss,
+    *o = (struct tcp_out){.src_mac = cfg->mac,
+                          .dst_mac = c->neigh->mac,
+                          .src_ip = &cfg->ip,
+                          .dst_ip = &c->flow.remote.ip,
+                          .src_port = c->flow.local_port,
+                          .dst_port = c->flow.remote.port,
+                          .seq = c->sb.nxt,
+                          .ack = c->rq.nxt,
+                          .flags = TCP_ACK,
+                          .ttl = cfg->ttl,
+                          .ip_id = c->ip_id++,
+                          .gso_size = (uint16_t)c->mss,
                           .csum_partial = cfg->csum_tx};
     o->opt.has_ts = c->ts_ok;
     o->opt.ts_val = conn_ts_now(c, now);
@@ -107,7 +115,8 @@ static bool out_first_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t 
 /* ---- again ---- */
 
 /* Payload slices and flags of [seq, seq + len) of sequence space; returns what fits. */
-static uint32_t fill(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o, uint32_t seq, uint32_t len)
+static uint32_t fill(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o, uint32_t seq,
+                     uint32_t len)
 {
     uint32_t left = seq_lt(seq, c->sq.end) ? c->sq.end - seq : 0;
     uint32_t data = len < left ? len : left;
@@ -263,7 +272,8 @@ static bool out_ack(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (c->acks_owed)
         c->acks_owed--;
     if (c->sack_ok)
-        o.opt.sack_count = (uint8_t)recvq_sacks(&c->rq, o.opt.sack, c->ts_ok ? TCP_SACK_BLOCKS - 1 : TCP_SACK_BLOCKS);
+        o.opt.sack_count =
+            (uint8_t)recvq_sacks(&c->rq, o.opt.sack, c->ts_ok ? TCP_SACK_BLOCKS - 1 : TCP_SACK_BLOCKS);
     finish(c, seg, &o);
     return true;
 }
@@ -299,7 +309,8 @@ bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (c->sb.nxt == c->iss)
         return out_first_syn(c, seg, now);
     /* Holes are told before anything else: they cost the peer time. SACK blocks do not travel with full packets. */
-    if (!conn_is_handshake(c) && c->acks_owed && (recvq_has_holes(&c->rq) || c->rq.dsack.lo != c->rq.dsack.hi))
+    if (!conn_is_handshake(c) && c->acks_owed &&
+        (recvq_has_holes(&c->rq) || c->rq.dsack.lo != c->rq.dsack.hi))
         return out_ack(c, seg, now);
     if (out_again(c, seg, now))
         return true;

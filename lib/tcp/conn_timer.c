@@ -54,10 +54,12 @@ static bool on_rtx(struct tcp_conn *c, uint64_t now)
 
 void conn_persist(struct tcp_conn *c, uint64_t now)
 {
-    uint64_t wait = rtt_rto_ns(&c->rtt) << (c->persist_count < PERSIST_MAX_SHIFT ? c->persist_count : PERSIST_MAX_SHIFT);
+    uint64_t wait = rtt_rto_ns(&c->rtt)
+                    << (c->persist_count < PERSIST_MAX_SHIFT ? c->persist_count : PERSIST_MAX_SHIFT);
 
     c->persist_count++;
-    conn_timer_set(c, CONN_PERSIST, now + (wait < c->stack->cfg.rto_max_ns ? wait : c->stack->cfg.rto_max_ns));
+    conn_timer_set(c, CONN_PERSIST,
+                   now + (wait < c->stack->cfg.rto_max_ns ? wait : c->stack->cfg.rto_max_ns));
 }
 
 void conn_retry(struct tcp_conn *c, uint64_t now)

@@ -13,12 +13,12 @@
 #define CUBIC_C    0.4
 
 struct cubic {
-    double w_max;        /* window before the last reduction; 0: no reduction yet */
-    double w_est;        /* what Reno would have by now (4.3) */
-    double cwnd_prior;   /* window at the last reduction, where w_est's slope turns Reno's own */
-    double k_s;          /* seconds from the epoch's start until the curve is back at w_max */
-    double origin;       /* the curve's plateau in this epoch */
-    uint64_t epoch_ns;   /* when this congestion avoidance began */
+    double w_max;      /* window before the last reduction; 0: no reduction yet */
+    double w_est;      /* what Reno would have by now (4.3) */
+    double cwnd_prior; /* window at the last reduction, where w_est's slope turns Reno's own */
+    double k_s;        /* seconds from the epoch's start until the curve is back at w_max */
+    double origin;     /* the curve's plateau in this epoch */
+    uint64_t epoch_ns; /* when this congestion avoidance began */
     bool has_epoch;
 };
 

@@ -20,7 +20,9 @@ static inline int eth_parse(struct eth_in *e, struct slice frame)
 {
     if (frame.len < ETH_HLEN)
         return -1;
-    *e = (struct eth_in){frame.p, frame.p + ETH_ALEN, get_be16(frame.p + 12),
+    *e = (struct eth_in){frame.p,
+                         frame.p + ETH_ALEN,
+                         get_be16(frame.p + 12),
                          {frame.p + ETH_HLEN, frame.len - ETH_HLEN}};
     return 0;
 }

@@ -33,7 +33,8 @@ void ip_build(uint8_t out[IPV4_HLEN], const struct ip_addr *src, const struct ip
     put_csum(out + 10, csum_of((struct slice){out, IPV4_HLEN}));
 }
 
-void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
+void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+                   uint32_t len)
 {
     uint8_t ph[12] = {0};
 

@@ -28,7 +28,8 @@ void ip_build(uint8_t out[IPV4_HLEN], const struct ip_addr *src, const struct ip
               uint8_t ttl, uint16_t id, uint32_t total_bytes);
 
 /* Adds the pseudo-header of a TCP segment of len bytes. */
-void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len);
+void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+                   uint32_t len);
 
 /* Class E, multicast, broadcast, loopback or zero: no host's address on a wire. */
 static inline bool ip_is_host(const struct ip_addr *a)

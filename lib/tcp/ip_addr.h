@@ -34,7 +34,8 @@ static inline struct ip_addr ip_v4_bytes(const uint8_t *p)
 
 static inline uint32_t ip_v4_u32(const struct ip_addr *a)
 {
-    return (uint32_t)a->bytes[0] << 24 | (uint32_t)a->bytes[1] << 16 | (uint32_t)a->bytes[2] << 8 | a->bytes[3];
+    return (uint32_t)a->bytes[0] << 24 | (uint32_t)a->bytes[1] << 16 | (uint32_t)a->bytes[2] << 8 |
+           a->bytes[3];
 }
 
 static inline struct ip_addr ip_v4_from_u32(uint32_t v)

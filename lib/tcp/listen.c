@@ -51,8 +51,8 @@ void listen_forget_half(struct tcp_conn *c)
     c->listener = NULL;
 }
 
-void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote, const struct tcp_in *in,
-                uint64_t now)
+void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
+                const struct tcp_in *in, uint64_t now)
 {
     if (s->open_count >= s->cfg.max_conns) {
         s->n.drop_conn_full++;

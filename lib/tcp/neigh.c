@@ -6,14 +6,15 @@
 
 #define NEIGH_SCAN 64 /* entries looked at for one to replace */
 
-int neigh_init(struct neigh_table *t, uint32_t max, bool is_external, struct timerq *timers, const uint64_t key[2])
+int neigh_init(struct neigh_table *t, uint32_t max, bool is_external, struct timerq *timers,
+               const uint64_t key[2])
 {
     uint32_t n = 16;
 
     while (n < max)
         n *= 2;
-    *t = (struct neigh_table){.max = max, .mask = n - 1, .is_external = is_external, .timers = timers,
-                              .key = {key[0], key[1]}};
+    *t = (struct neigh_table){
+        .max = max, .mask = n - 1, .is_external = is_external, .timers = timers, .key = {key[0], key[1]}};
     list_init(&t->to_ask);
     t->entries = calloc(max, sizeof(*t->entries));
     t->buckets = calloc(n, sizeof(*t->buckets));

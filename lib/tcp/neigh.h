@@ -27,9 +27,9 @@ struct neigh {
     uint32_t gen;          /* changes when the entry becomes another neighbour's */
     uint64_t confirmed_ns, used_ns;
     struct neigh *hash_next;
-    struct list waiters;   /* the stack's */
-    struct list ask_link;  /* on the table's list of questions to put */
-    struct timer timer;    /* kind NEIGH_TIMER_KIND, in the stack's queue */
+    struct list waiters;  /* the stack's */
+    struct list ask_link; /* on the table's list of questions to put */
+    struct timer timer;   /* kind NEIGH_TIMER_KIND, in the stack's queue */
 };
 
 struct neigh_table {
@@ -46,7 +46,8 @@ struct neigh_table {
 #define NEIGH_ASK_INTERVAL_NS 1000000000ull
 #define NEIGH_MAX_ASKS        3
 
-int neigh_init(struct neigh_table *t, uint32_t max, bool is_external, struct timerq *timers, const uint64_t key[2]);
+int neigh_init(struct neigh_table *t, uint32_t max, bool is_external, struct timerq *timers,
+               const uint64_t key[2]);
 void neigh_fini(struct neigh_table *t);
 
 struct neigh *neigh_find(const struct neigh_table *t, const struct ip_addr *ip);

@@ -31,8 +31,7 @@ static int parse_one(struct tcp_options *o, unsigned kind, const uint8_t *body, 
             return -1;
         o->has_sack_ok = true;
         return 0;
-    case TCPOPT_SACK:
-        return parse_sack(o, body, len);
+    case TCPOPT_SACK: return parse_sack(o, body, len);
     case TCPOPT_TIMESTAMP:
         if (len != 8)
             return -1;
@@ -40,8 +39,7 @@ static int parse_one(struct tcp_options *o, unsigned kind, const uint8_t *body, 
         o->ts_val = get_be32(body);
         o->ts_ecr = get_be32(body + 4);
         return 0;
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct rate {
-    uint64_t full_at_ns;  /* when the bucket would be full again */
-    uint64_t per_ns;      /* time one token takes to grow */
-    uint64_t burst;       /* tokens in a full bucket */
+    uint64_t full_at_ns; /* when the bucket would be full again */
+    uint64_t per_ns;     /* time one token takes to grow */
+    uint64_t burst;      /* tokens in a full bucket */
 };
 
 static inline void rate_init(struct rate *r, uint64_t per_second, uint64_t burst)

@@ -110,7 +110,8 @@ static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice dat
 }
 
 /* Returns the bytes kept: all of data, or the first part of it. */
-static uint32_t chain_append(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent, bool is_ooo)
+static uint32_t chain_append(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent,
+                             bool is_ooo)
 {
     if (is_worth_keeping(lent, data.len) && chain_keep(q, c, data, lent, is_ooo))
         return (uint32_t)data.len;
@@ -377,7 +378,8 @@ unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n)
     first = count;
     for (uint32_t k = 0; k < q->recent_count && count < n; k++) {
         uint32_t i = range_find(q, q->recent[k] + 1);
-        if (i < q->range_count && seq_leq(q->range[i].lo, q->recent[k]) && !is_listed(out, first, count, q->range[i].lo))
+        if (i < q->range_count && seq_leq(q->range[i].lo, q->recent[k]) &&
+            !is_listed(out, first, count, q->range[i].lo))
             out[count++] = (struct seq_range){q->range[i].lo, q->range[i].hi};
     }
     return count;

@@ -37,16 +37,16 @@ struct rx_range {
 
 struct recvq {
     struct rxpool *pool;
-    uint32_t nxt;             /* next byte expected in order */
+    uint32_t nxt; /* next byte expected in order */
     uint32_t unread_bytes;
     struct rx_chain ready;
     struct buf *ready_block, *ooo_block; /* where copies go on; NULL: none yet */
-    struct rx_range *range;   /* out of order, sorted, never touching */
+    struct rx_range *range;              /* out of order, sorted, never touching */
     uint32_t range_count, range_cap;
     uint32_t ooo_pieces;
     uint32_t recent[RECVQ_RECENT]; /* a number in each of the latest ranges, latest first */
     uint32_t recent_count;
-    struct seq_range dsack;   /* the last duplicate not yet reported; lo == hi: none */
+    struct seq_range dsack; /* the last duplicate not yet reported; lo == hi: none */
 };
 
 enum recvq_result {

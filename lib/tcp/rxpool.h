@@ -14,8 +14,8 @@
 #define RXPOOL_BLOCK_BYTES 16384
 
 struct rxpool {
-    struct slab pieces;    /* struct rx_piece */
-    struct buf *free;      /* by next */
+    struct slab pieces; /* struct rx_piece */
+    struct buf *free;   /* by next */
     uint64_t max_bytes, used_bytes;
 };
 

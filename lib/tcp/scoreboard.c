@@ -155,7 +155,8 @@ void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
 }
 
 /* [lo, hi) was just joined into range r: marks the records that r now covers whole. */
-static void mark_sacked(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct seq_range r, struct sb_news *news)
+static void mark_sacked(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct seq_range r,
+                        struct sb_news *news)
 {
     for (uint32_t i = rec_find(sb, lo); i != sb->tail; i++) {
         struct sb_record *rec = rec_at(sb, i);
@@ -305,7 +306,8 @@ void sb_unmark_lost(struct scoreboard *sb)
 /* Takes back the newest records, from seq on, when they were sent but once. */
 static bool retract(struct scoreboard *sb, uint32_t first, uint32_t seq, uint32_t len)
 {
-    if (seq + len != sb->nxt || first == sb->tail || rec_at(sb, first)->seq != seq || rec_at(sb, first)->flags)
+    if (seq + len != sb->nxt || first == sb->tail || rec_at(sb, first)->seq != seq ||
+        rec_at(sb, first)->flags)
         return false;
     sb->tail = first;
     sb->nxt = seq;

@@ -28,7 +28,7 @@ enum sb_flag {
 };
 
 struct sb_record {
-    uint64_t sent_ns; /* last transmission */
+    uint64_t sent_ns;  /* last transmission */
     uint32_t seq, len; /* SYN and FIN count one */
     uint8_t flags;
 };
@@ -44,14 +44,14 @@ struct sb_queue {
 };
 
 struct scoreboard {
-    uint32_t una, nxt;       /* first unacknowledged, next new */
-    struct sb_record *ring;  /* [head, tail), indexes absolute, masked by cap - 1 */
+    uint32_t una, nxt;      /* first unacknowledged, next new */
+    struct sb_record *ring; /* [head, tail), indexes absolute, masked by cap - 1 */
     uint32_t cap, head, tail;
     struct seqset sacked;
-    uint32_t sacked_bytes;   /* of whole records */
-    uint32_t lost_bytes;     /* lost, not SACKed, not sent again */
-    uint32_t judged;         /* records below were looked at by the loss rule */
-    uint32_t cursor;         /* no record below needs sending again but those in `again` */
+    uint32_t sacked_bytes;           /* of whole records */
+    uint32_t lost_bytes;             /* lost, not SACKed, not sent again */
+    uint32_t judged;                 /* records below were looked at by the loss rule */
+    uint32_t cursor;                 /* no record below needs sending again but those in `again` */
     struct sb_queue in_flight_again; /* retransmissions in their order of sending */
     struct sb_queue again;           /* those found lost a second time */
 };

@@ -97,4 +97,3 @@ uint32_t sendq_slices(const struct sendq *q, uint32_t seq, uint32_t len, struct 
     }
     return done;
 }
-

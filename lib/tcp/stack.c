@@ -43,26 +43,42 @@ void tcp_config_defaults(struct tcp_config *c)
 {
     const uint64_t s = 1000000000ull, ms = 1000000ull;
 
-    *c = (struct tcp_config){
-        .prefix_len = 24, .mtu_bytes = 1500, .ttl = 64, .port_min = 40000, .port_max = 49999,
-        .max_conns = 4096, .max_half_open = 512, .max_time_wait = 4096, .max_listeners = 16,
-        .send_buf_bytes = 4u << 20, .recv_buf_bytes = 4u << 20, .rx_pool_bytes = 256ull << 20,
-        .tx_pool_bytes = 256ull << 20,
-        .rto_min_ns = 200 * ms, .rto_max_ns = 60 * s, .syn_timeout_ns = 10 * s, .user_timeout_ns = 30 * s,
-        .fin_wait_ns = 60 * s, .time_wait_ns = 60 * s, .delayed_ack_ns = 40 * ms, .keepalive_idle_ns = 30 * s,
-        .keepalive_interval_ns = 5 * s, .keepalive_probes = 4};
+    *c = (struct tcp_config){.prefix_len = 24,
+                             .mtu_bytes = 1500,
+                             .ttl = 64,
+                             .port_min = 40000,
+                             .port_max = 49999,
+                             .max_conns = 4096,
+                             .max_half_open = 512,
+                             .max_time_wait = 4096,
+                             .max_listeners = 16,
+                             .send_buf_bytes = 4u << 20,
+                             .recv_buf_bytes = 4u << 20,
+                             .rx_pool_bytes = 256ull << 20,
+                             .tx_pool_bytes = 256ull << 20,
+                             .rto_min_ns = 200 * ms,
+                             .rto_max_ns = 60 * s,
+                             .syn_timeout_ns = 10 * s,
+                             .user_timeout_ns = 30 * s,
+                             .fin_wait_ns = 60 * s,
+                             .time_wait_ns = 60 * s,
+                             .delayed_ack_ns = 40 * ms,
+                             .keepalive_idle_ns = 30 * s,
+                             .keepalive_interval_ns = 5 * s,
+                             .keepalive_probes = 4};
 }
 
 static bool is_sane(const struct tcp_config *c)
 {
     return ip_is_host(&c->ip) && c->prefix_len <= 32 && !eth_is_group(c->mac) &&
            (c->gateway.family == IP_NONE || ip_is_host(&c->gateway)) && c->mtu_bytes >= PMTU_MIN &&
-           c->mtu_bytes <= UINT16_MAX && (c->gso_max_bytes == 0 || c->csum_tx) && c->ttl > 0 && c->port_min > 0 &&
-           c->port_min <= c->port_max && c->max_conns > 0 && c->max_half_open > 0 && c->max_listeners > 0 &&
-           c->max_conns < 1u << 20 && c->max_half_open < 1u << 20 && c->max_time_wait < 1u << 20 &&
-           c->send_buf_bytes >= LEAST_BUFFER_BYTES && c->send_buf_bytes < 1u << 30 &&
-           c->recv_buf_bytes >= LEAST_BUFFER_BYTES && c->recv_buf_bytes < 1u << 30 &&
-           c->rx_pool_bytes >= 4 * RXPOOL_BLOCK_BYTES && c->rto_min_ns > 0 && c->rto_max_ns >= c->rto_min_ns;
+           c->mtu_bytes <= UINT16_MAX && (c->gso_max_bytes == 0 || c->csum_tx) && c->ttl > 0 &&
+           c->port_min > 0 && c->port_min <= c->port_max && c->max_conns > 0 && c->max_half_open > 0 &&
+           c->max_listeners > 0 && c->max_conns < 1u << 20 && c->max_half_open < 1u << 20 &&
+           c->max_time_wait < 1u << 20 && c->send_buf_bytes >= LEAST_BUFFER_BYTES &&
+           c->send_buf_bytes < 1u << 30 && c->recv_buf_bytes >= LEAST_BUFFER_BYTES &&
+           c->recv_buf_bytes < 1u << 30 && c->rx_pool_bytes >= 4 * RXPOOL_BLOCK_BYTES && c->rto_min_ns > 0 &&
+           c->rto_max_ns >= c->rto_min_ns;
 }
 
 /* Everything that can fail, each once. Zeroed members are valid for tcp_stack_free. */
@@ -208,8 +224,9 @@ static const struct {
     enum conn_event bit;
     enum tcp_event_type type;
 } event_order[] = {
-    {CONN_EV_CONNECTED, TCP_EV_CONNECTED}, {CONN_EV_ACCEPTED, TCP_EV_ACCEPTED}, {CONN_EV_READABLE, TCP_EV_READABLE},
-    {CONN_EV_WRITABLE, TCP_EV_WRITABLE}, {CONN_EV_PEER_CLOSED, TCP_EV_PEER_CLOSED}, {CONN_EV_CLOSED, TCP_EV_CLOSED},
+    {CONN_EV_CONNECTED, TCP_EV_CONNECTED},     {CONN_EV_ACCEPTED, TCP_EV_ACCEPTED},
+    {CONN_EV_READABLE, TCP_EV_READABLE},       {CONN_EV_WRITABLE, TCP_EV_WRITABLE},
+    {CONN_EV_PEER_CLOSED, TCP_EV_PEER_CLOSED}, {CONN_EV_CLOSED, TCP_EV_CLOSED},
 };
 
 static void tell(struct tcp_stack *s, struct tcp_conn *c, struct tcp_event *ev)
@@ -221,7 +238,9 @@ static void tell(struct tcp_stack *s, struct tcp_conn *c, struct tcp_event *ev)
     c->events &= ~(uint32_t)event_order[i].bit;
     if (!c->events)
         list_del(&c->event_link);
-    *ev = (struct tcp_event){.type = event_order[i].type, .conn = c, .user = c->user,
+    *ev = (struct tcp_event){.type = event_order[i].type,
+                             .conn = c,
+                             .user = c->user,
                              .local_port = c->flow.local_port};
     if (ev->type == TCP_EV_CLOSED) {
         ev->reason = c->reason;

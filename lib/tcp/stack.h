@@ -23,7 +23,7 @@ struct tcp_stack {
     struct tcp_config cfg;
     struct rng *rng;
     struct tcp_counters n;
-    uint64_t now_ns;           /* as last told, for calls that carry no time */
+    uint64_t now_ns; /* as last told, for calls that carry no time */
     uint64_t isn_key[2], ts_key[2];
 
     struct table table;
@@ -31,23 +31,23 @@ struct tcp_stack {
     struct timer timewait_timer;
     struct neigh_table neigh;
     struct rxpool rxpool;
-    uint64_t tx_bytes;         /* queued by all connections */
+    uint64_t tx_bytes; /* queued by all connections */
 
     struct slab conns, timewaits;
-    uint32_t open_count;       /* connections that are not half-open */
+    uint32_t open_count; /* connections that are not half-open */
     uint32_t half_open_count;
     struct listener *listeners;
 
-    struct list tx;            /* connections with something to send, served in turn */
-    struct list starved;       /* short of tx_bytes */
+    struct list tx;      /* connections with something to send, served in turn */
+    struct list starved; /* short of tx_bytes */
     struct list events;
-    struct list unread;        /* closed in good order, but with bytes the user has yet to read */
+    struct list unread; /* closed in good order, but with bytes the user has yet to read */
     struct list timewait_list;
-    struct tcp_conn *dying;    /* its CLOSED was told: freed at the next call for events */
+    struct tcp_conn *dying; /* its CLOSED was told: freed at the next call for events */
 
     struct ctl_frame ctl[STACK_CTL_QUEUE];
     uint32_t ctl_head, ctl_tail;
-    struct buf *lent_out;      /* payload of the reply handed out last, until the next call */
+    struct buf *lent_out; /* payload of the reply handed out last, until the next call */
     struct rate rst_rate, icmp_rate;
 };
 
@@ -77,8 +77,8 @@ void stack_reset_conn(struct tcp_conn *c, uint64_t now);
 bool stack_push_ctl(struct tcp_stack *s, const struct ctl_frame *f);
 
 /* ---- listen.c ---- */
-void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote, const struct tcp_in *in,
-                uint64_t now);
+void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
+                const struct tcp_in *in, uint64_t now);
 /* c leaves the half-open state, for better or worse. */
 void listen_forget_half(struct tcp_conn *c);
 

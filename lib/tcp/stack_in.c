@@ -114,8 +114,8 @@ static void reply_echo(struct tcp_stack *s, const struct frame *f, struct slice 
  * connection are soft: its own timers judge. */
 static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint64_t now)
 {
-    struct flow *fl = ip_addr_is_equal(&e->local.ip, &s->cfg.ip)
-                          ? table_find(&s->table, &e->remote, e->local.port) : NULL;
+    struct flow *fl =
+        ip_addr_is_equal(&e->local.ip, &s->cfg.ip) ? table_find(&s->table, &e->remote, e->local.port) : NULL;
     struct tcp_conn *c = fl && fl->kind == FLOW_CONN ? CONTAINER_OF(fl, struct tcp_conn, flow) : NULL;
 
     if (!c || seq_lt(e->seq, c->sb.una) || seq_geq(e->seq, c->sb.nxt)) {

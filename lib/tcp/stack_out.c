@@ -52,8 +52,14 @@ void stack_reset_stranger(struct tcp_stack *s, const struct ip_endpoint *remote,
         s->n.drop_rst_rate++;
         return;
     }
-    struct tcp_out o = {.src_mac = s->cfg.mac, .dst_mac = dst_mac, .src_ip = &s->cfg.ip, .dst_ip = &remote->ip,
-                        .src_port = in->dst_port, .dst_port = remote->port, .ttl = s->cfg.ttl, .flags = TCP_RST};
+    struct tcp_out o = {.src_mac = s->cfg.mac,
+                        .dst_mac = dst_mac,
+                        .src_ip = &s->cfg.ip,
+                        .dst_ip = &remote->ip,
+                        .src_port = in->dst_port,
+                        .dst_port = remote->port,
+                        .ttl = s->cfg.ttl,
+                        .flags = TCP_RST};
     if (in->flags & TCP_ACK)
         o.seq = in->ack;
     else {
@@ -169,8 +175,8 @@ int tcp_stack_output(struct tcp_stack *s, struct tcp_segment *seg, uint64_t now)
         emit_ask(s, seg, n);
         return 1;
     }
-    return emit_conn(s, seg, now) || (!s->cfg.neigh_external && !list_is_empty(&s->neigh.to_ask) &&
-                                      tcp_stack_output(s, seg, now));
+    return emit_conn(s, seg, now) ||
+           (!s->cfg.neigh_external && !list_is_empty(&s->neigh.to_ask) && tcp_stack_output(s, seg, now));
 }
 
 void tcp_stack_output_failed(struct tcp_stack *s, const struct tcp_segment *seg, uint64_t now)

@@ -56,24 +56,24 @@ struct tcp_config {
     /* local ports of tcp_connect, inclusive */
     uint16_t port_min, port_max;
     /* limits */
-    uint32_t max_conns;       /* open connections, either direction */
-    uint32_t max_half_open;   /* of those the peer has not yet proved, over all listeners */
-    uint32_t max_time_wait;   /* the oldest gives way */
+    uint32_t max_conns;     /* open connections, either direction */
+    uint32_t max_half_open; /* of those the peer has not yet proved, over all listeners */
+    uint32_t max_time_wait; /* the oldest gives way */
     uint32_t max_listeners;
-    uint32_t send_buf_bytes;  /* queued and unacknowledged, per connection */
-    uint32_t recv_buf_bytes;  /* unread, per connection: the receive window */
-    uint64_t rx_pool_bytes;   /* received and unread, whole stack */
-    uint64_t tx_pool_bytes;   /* queued and unacknowledged, whole stack */
+    uint32_t send_buf_bytes; /* queued and unacknowledged, per connection */
+    uint32_t recv_buf_bytes; /* unread, per connection: the receive window */
+    uint64_t rx_pool_bytes;  /* received and unread, whole stack */
+    uint64_t tx_pool_bytes;  /* queued and unacknowledged, whole stack */
     /* patience */
     uint64_t rto_min_ns, rto_max_ns;
-    uint64_t syn_timeout_ns;       /* whole active or passive handshake */
-    uint64_t user_timeout_ns;      /* unacknowledged data or FIN; also unanswered window probes */
-    uint64_t fin_wait_ns;          /* after our FIN is acknowledged and the peer falls silent; 0: for ever */
+    uint64_t syn_timeout_ns;  /* whole active or passive handshake */
+    uint64_t user_timeout_ns; /* unacknowledged data or FIN; also unanswered window probes */
+    uint64_t fin_wait_ns;     /* after our FIN is acknowledged and the peer falls silent; 0: for ever */
     uint64_t time_wait_ns;
     uint64_t delayed_ack_ns;
-    uint64_t keepalive_idle_ns;    /* 0: no keepalive */
+    uint64_t keepalive_idle_ns; /* 0: no keepalive */
     uint64_t keepalive_interval_ns;
-    uint32_t keepalive_probes;     /* unanswered ones that end it */
+    uint32_t keepalive_probes; /* unanswered ones that end it */
 };
 
 /* Sensible values for all but mac, ip, prefix_len and gateway. */
@@ -105,15 +105,16 @@ void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags,
 #define TCP_SEG_SLICES   32
 
 struct tcp_segment {
-    uint8_t head[TCP_SEG_HEAD_MAX];       /* Ethernet, IP and TCP headers */
-    struct slice slices[TCP_SEG_SLICES];  /* payload, borrowed until the next call into the stack */
+    uint8_t head[TCP_SEG_HEAD_MAX];      /* Ethernet, IP and TCP headers */
+    struct slice slices[TCP_SEG_SLICES]; /* payload, borrowed until the next call into the stack */
     uint16_t head_len, slice_count;
-    uint32_t payload_bytes;               /* sum of the slices */
-    uint16_t gso_size;                    /* 0: one packet; else cut the payload into packets of this many bytes */
-    uint16_t csum_start, csum_offset;     /* csum_start 0: complete; else the port sums from csum_start of the frame to
+    uint32_t payload_bytes; /* sum of the slices */
+    uint16_t gso_size;      /* 0: one packet; else cut the payload into packets of this many bytes */
+    uint16_t csum_start,
+        csum_offset;       /* csum_start 0: complete; else the port sums from csum_start of the frame to
                                            * its end and stores at csum_start + csum_offset, where the pseudo-header's
                                            * folded, uninverted sum is already placed */
-    struct tcp_conn *conn;                /* the stack's own, for tcp_stack_output_failed */
+    struct tcp_conn *conn; /* the stack's own, for tcp_stack_output_failed */
     uint32_t seq;
 };
 
@@ -133,12 +134,12 @@ void tcp_stack_on_deadline(struct tcp_stack *s, uint64_t now);
 
 enum tcp_event_type {
     TCP_EV_CONNECTED = 1, /* tcp_connect succeeded; send */
-    TCP_EV_ACCEPTED,      /* a new connection on local_port; set its user pointer (events before you do carry NULL) */
-    TCP_EV_READABLE,      /* new bytes since the last READABLE; an edge: peek until empty or remember there is more */
-    TCP_EV_WRITABLE,      /* tcp_send_buf was short and there is room again */
-    TCP_EV_PEER_CLOSED,   /* FIN: after what is unread now there will be no more. We may still send */
-    TCP_EV_CLOSED,        /* the last event of a connection, see tcp_conn below */
-    TCP_EV_NEIGH_WANTED,  /* neigh_external: tell the MAC of `ip` by tcp_stack_neigh_set */
+    TCP_EV_ACCEPTED, /* a new connection on local_port; set its user pointer (events before you do carry NULL) */
+    TCP_EV_READABLE, /* new bytes since the last READABLE; an edge: peek until empty or remember there is more */
+    TCP_EV_WRITABLE,     /* tcp_send_buf was short and there is room again */
+    TCP_EV_PEER_CLOSED,  /* FIN: after what is unread now there will be no more. We may still send */
+    TCP_EV_CLOSED,       /* the last event of a connection, see tcp_conn below */
+    TCP_EV_NEIGH_WANTED, /* neigh_external: tell the MAC of `ip` by tcp_stack_neigh_set */
 };
 
 enum tcp_reason {
@@ -153,11 +154,11 @@ const char *tcp_reason_name(enum tcp_reason r);
 
 struct tcp_event {
     enum tcp_event_type type;
-    enum tcp_reason reason;  /* CLOSED */
-    struct tcp_conn *conn;   /* all but NEIGH_WANTED */
+    enum tcp_reason reason; /* CLOSED */
+    struct tcp_conn *conn;  /* all but NEIGH_WANTED */
     void *user;
-    uint16_t local_port;     /* ACCEPTED */
-    struct ip_addr ip;       /* NEIGH_WANTED */
+    uint16_t local_port; /* ACCEPTED */
+    struct ip_addr ip;   /* NEIGH_WANTED */
 };
 
 /* 1 and an event, or 0. Per connection the order is that of the enum; equal pending ones are merged. */
@@ -204,8 +205,15 @@ void tcp_abort(struct tcp_conn *c);
 
 /* LISTEN and TIME_WAIT are not states of a struct tcp_conn here. */
 enum tcp_state {
-    TCP_ST_SYN_SENT = 1, TCP_ST_SYN_RECEIVED, TCP_ST_ESTABLISHED, TCP_ST_FIN_WAIT_1, TCP_ST_FIN_WAIT_2,
-    TCP_ST_CLOSE_WAIT, TCP_ST_CLOSING, TCP_ST_LAST_ACK, TCP_ST_CLOSED,
+    TCP_ST_SYN_SENT = 1,
+    TCP_ST_SYN_RECEIVED,
+    TCP_ST_ESTABLISHED,
+    TCP_ST_FIN_WAIT_1,
+    TCP_ST_FIN_WAIT_2,
+    TCP_ST_CLOSE_WAIT,
+    TCP_ST_CLOSING,
+    TCP_ST_LAST_ACK,
+    TCP_ST_CLOSED,
 };
 const char *tcp_state_name(enum tcp_state s);
 
@@ -213,11 +221,11 @@ struct tcp_conn_info {
     enum tcp_state state;
     struct ip_endpoint local, remote;
     bool sack, timestamps, window_scale;
-    uint32_t mss_bytes;                     /* payload of a full packet we send */
+    uint32_t mss_bytes; /* payload of a full packet we send */
     uint64_t srtt_ns, rttvar_ns, rto_ns, min_rtt_ns;
     uint64_t cwnd_bytes, ssthresh_bytes;
     uint32_t in_flight_bytes, snd_wnd_bytes, rcv_wnd_bytes;
-    uint32_t send_queued_bytes, unread_bytes; /* queued includes unacknowledged */
+    uint32_t send_queued_bytes, unread_bytes;         /* queued includes unacknowledged */
     uint64_t sent_bytes, acked_bytes, received_bytes; /* stream bytes; sent counts each once */
     uint64_t rtx_segments, rtx_bytes, rto_count, recovery_count;
 };

@@ -7,14 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ETH_ALEN       6
-#define ETH_HLEN       14
-#define ETH_TYPE_IPV4  0x0800
-#define ETH_TYPE_ARP   0x0806
+#define ETH_ALEN      6
+#define ETH_HLEN      14
+#define ETH_TYPE_IPV4 0x0800
+#define ETH_TYPE_ARP  0x0806
 
-#define ARP_LEN        28
-#define ARP_REQUEST    1
-#define ARP_REPLY      2
+#define ARP_LEN     28
+#define ARP_REQUEST 1
+#define ARP_REPLY   2
 
 #define IPV4_HLEN      20
 #define IPV4_DF        0x4000
@@ -33,10 +33,10 @@
 #define ICMP_CODE_PORT        3
 #define ICMP_CODE_FRAG_NEEDED 4
 
-#define TCP_HLEN       20
-#define TCP_HLEN_MAX   60
-#define TCP_OPT_MAX    40
-#define TCP_CSUM_AT    16
+#define TCP_HLEN     20
+#define TCP_HLEN_MAX 60
+#define TCP_OPT_MAX  40
+#define TCP_CSUM_AT  16
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -52,13 +52,13 @@
 #define TCPOPT_SACK      5
 #define TCPOPT_TIMESTAMP 8
 
-#define TCP_WSCALE_MAX   14
-#define TCP_MSS_DEFAULT  536
-#define TCP_MSS_MIN      88    /* a peer that claims less would make us send headers only */
-#define TCP_TS_LEN       12    /* two NOPs and the option */
-#define TCP_SACK_BLOCKS  4
+#define TCP_WSCALE_MAX  14
+#define TCP_MSS_DEFAULT 536
+#define TCP_MSS_MIN     88 /* a peer that claims less would make us send headers only */
+#define TCP_TS_LEN      12 /* two NOPs and the option */
+#define TCP_SACK_BLOCKS 4
 
-#define PMTU_MIN         576   /* ICMP that claims less is not believed beyond this */
+#define PMTU_MIN 576 /* ICMP that claims less is not believed beyond this */
 
 static inline uint16_t get_be16(const uint8_t *p)
 {

@@ -43,9 +43,17 @@ static void start(struct tcp_stack *s, struct timewait *tw, uint64_t now)
 
 static void answer(struct tcp_stack *s, struct timewait *tw, const uint8_t *mac, uint64_t now)
 {
-    struct tcp_out o = {.src_mac = s->cfg.mac, .dst_mac = mac, .src_ip = &s->cfg.ip, .dst_ip = &tw->flow.remote.ip,
-                        .src_port = tw->flow.local_port, .dst_port = tw->flow.remote.port, .seq = tw->snd_nxt,
-                        .ack = tw->rcv_nxt, .wnd = tw->wnd, .flags = TCP_ACK, .ttl = s->cfg.ttl};
+    struct tcp_out o = {.src_mac = s->cfg.mac,
+                        .dst_mac = mac,
+                        .src_ip = &s->cfg.ip,
+                        .dst_ip = &tw->flow.remote.ip,
+                        .src_port = tw->flow.local_port,
+                        .dst_port = tw->flow.remote.port,
+                        .seq = tw->snd_nxt,
+                        .ack = tw->rcv_nxt,
+                        .wnd = tw->wnd,
+                        .flags = TCP_ACK,
+                        .ttl = s->cfg.ttl};
 
     if (now < tw->quiet_until_ns) {
         s->n.drop_ack_rate++;
@@ -74,10 +82,16 @@ void timewait_enter(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
     if (c->in_table)
         table_del(&s->table, &c->flow);
     c->in_table = false;
-    *tw = (struct timewait){.flow = {.remote = c->flow.remote, .local_port = c->flow.local_port,
+    *tw = (struct timewait){.flow = {.remote = c->flow.remote,
+                                     .local_port = c->flow.local_port,
                                      .kind = FLOW_TIMEWAIT},
-                            .began_ns = now, .snd_nxt = c->sb.nxt, .rcv_nxt = c->rq.nxt, .ts_ok = c->ts_ok,
-                            .ts_recent = c->ts_recent, .ts_offset = c->ts_offset, .wnd = conn_window(c)};
+                            .began_ns = now,
+                            .snd_nxt = c->sb.nxt,
+                            .rcv_nxt = c->rq.nxt,
+                            .ts_ok = c->ts_ok,
+                            .ts_recent = c->ts_recent,
+                            .ts_offset = c->ts_offset,
+                            .wnd = conn_window(c)};
     table_add(&s->table, &tw->flow);
     start(s, tw, now);
 }

@@ -14,8 +14,8 @@
 struct mode {
     const char *name;
     uint32_t mtu, gso, chunk;
-    bool csum;   /* both sides compute and verify */
-    bool lend;   /* frames are lent, not borrowed */
+    bool csum; /* both sides compute and verify */
+    bool lend; /* frames are lent, not borrowed */
     uint64_t one_way_ns;
 };
 
@@ -154,8 +154,9 @@ static void run(const struct mode *m)
             break;
     }
     double s = (double)(t - began) / 1e9;
-    printf("%-44s mtu %5u gso %5u chunk %5u: %7.0f MB/s, %6.1f ns a frame, %llu rtx\n", m->name, m->mtu, m->gso, m->chunk,
-           (double)(b.received - from_bytes) / 1e6 / s, 1e9 * s / (double)(b.packets - from_packets),
+    printf("%-44s mtu %5u gso %5u chunk %5u: %7.0f MB/s, %6.1f ns a frame, %llu rtx\n", m->name, m->mtu,
+           m->gso, m->chunk, (double)(b.received - from_bytes) / 1e6 / s,
+           1e9 * s / (double)(b.packets - from_packets),
            (unsigned long long)tcp_stack_counters(b.s[0])->tx_rtx_segments);
     tcp_stack_free(b.s[0]);
     tcp_stack_free(b.s[1]);

@@ -29,9 +29,9 @@ static void try_options(struct slice bytes)
     unsigned n = tcp_options_build(out, &o);
     check(n <= sizeof(out) && n % 4 == 0);
     check(tcp_options_parse(&again, slice_of(out, n)) == 0);
-    check(o.has_mss == again.has_mss && o.mss == again.mss && o.has_ts == again.has_ts && o.ts_val == again.ts_val &&
-          o.has_wscale == again.has_wscale && o.wscale == again.wscale && o.has_sack_ok == again.has_sack_ok &&
-          again.sack_count <= o.sack_count);
+    check(o.has_mss == again.has_mss && o.mss == again.mss && o.has_ts == again.has_ts &&
+          o.ts_val == again.ts_val && o.has_wscale == again.has_wscale && o.wscale == again.wscale &&
+          o.has_sack_ok == again.has_sack_ok && again.sack_count <= o.sack_count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -94,11 +94,19 @@ static void put_segment(struct script *x)
     int16_t dseq = (int16_t)rd_be16(&x->in), dack = (int16_t)rd_be16(&x->in);
     uint32_t len = form & 1 ? rd_be16(&x->in) % 60000 : form & 2 ? rd_u8(&x->in) : 0;
     struct tcp_segment seg = {.slice_count = 1, .payload_bytes = len};
-    struct tcp_out o = {.src_mac = peer_mac, .dst_mac = our_mac, .src_ip = &peer_ip, .dst_ip = &our_ip,
-                        .src_port = x->peer_port, .dst_port = x->our_port,
+    struct tcp_out o = {.src_mac = peer_mac,
+                        .dst_mac = our_mac,
+                        .src_ip = &peer_ip,
+                        .dst_ip = &our_ip,
+                        .src_port = x->peer_port,
+                        .dst_port = x->our_port,
                         .seq = x->peer_nxt + (uint32_t)(form & 4 ? dseq * 1024 : dseq),
-                        .ack = x->our_nxt + (uint32_t)(form & 4 ? dack * 1024 : dack), .flags = flags & 0x3f, .ttl = 64,
-                        .wnd = form & 8 ? rd_be16(&x->in) : 65535, .gso_size = 65535, .csum_partial = true};
+                        .ack = x->our_nxt + (uint32_t)(form & 4 ? dack * 1024 : dack),
+                        .flags = flags & 0x3f,
+                        .ttl = 64,
+                        .wnd = form & 8 ? rd_be16(&x->in) : 65535,
+                        .gso_size = 65535,
+                        .csum_partial = true};
 
     o.opt.has_ts = form & 16;
     o.opt.ts_val = x->ts += rd_u8(&x->in);

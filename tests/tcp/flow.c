@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(x)                                                                                                     \
-    do {                                                                                                             \
-        if (!(x)) {                                                                                                  \
-            fprintf(stderr, "flow: %s (%s:%d)\n", #x, __FILE__, __LINE__);                                           \
-            abort();                                                                                                 \
-        }                                                                                                            \
+#define CHECK(x)                                                                                             \
+    do {                                                                                                     \
+        if (!(x)) {                                                                                          \
+            fprintf(stderr, "flow: %s (%s:%d)\n", #x, __FILE__, __LINE__);                                   \
+            abort();                                                                                         \
+        }                                                                                                    \
     } while (0)
 
 void flow_app_init(struct flow_app *a, struct sim *sim)
@@ -102,7 +102,8 @@ static void on_event(struct sim *sim, int side, const struct tcp_event *ev, void
     struct flow_end *e = &a->end[side];
 
     (void)sim;
-    a->progress_ns = ev->type == TCP_EV_READABLE || ev->type == TCP_EV_WRITABLE ? a->progress_ns : a->sim->now;
+    a->progress_ns =
+        ev->type == TCP_EV_READABLE || ev->type == TCP_EV_WRITABLE ? a->progress_ns : a->sim->now;
     switch (ev->type) {
     case TCP_EV_ACCEPTED:
         CHECK(side == 1 && !e->conn && ev->local_port == 7070);
@@ -156,11 +157,14 @@ static void fail(const struct flow_app *a, const char *why)
         if (e->conn && !e->closed) {
             struct tcp_conn_info in;
             tcp_conn_info(e->conn, &in);
-            fprintf(stderr, "  %s rto %llu ms srtt %llu us cwnd %llu ssthresh %lld flight %u wnd %u queued %u unread %u "
-                    "rtos %llu\n", tcp_state_name(in.state), (unsigned long long)(in.rto_ns / MS),
-                    (unsigned long long)(in.srtt_ns / 1000), (unsigned long long)in.cwnd_bytes,
-                    (long long)in.ssthresh_bytes, in.in_flight_bytes, in.snd_wnd_bytes, in.send_queued_bytes,
-                    in.unread_bytes, (unsigned long long)in.rto_count);
+            fprintf(
+                stderr,
+                "  %s rto %llu ms srtt %llu us cwnd %llu ssthresh %lld flight %u wnd %u queued %u unread %u "
+                "rtos %llu\n",
+                tcp_state_name(in.state), (unsigned long long)(in.rto_ns / MS),
+                (unsigned long long)(in.srtt_ns / 1000), (unsigned long long)in.cwnd_bytes,
+                (long long)in.ssthresh_bytes, in.in_flight_bytes, in.snd_wnd_bytes, in.send_queued_bytes,
+                in.unread_bytes, (unsigned long long)in.rto_count);
         }
     }
     fprintf(stderr, "flow: %s at %llu ms, last progress at %llu ms\n", why,

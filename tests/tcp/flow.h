@@ -13,7 +13,7 @@ struct flow_end {
     uint64_t to_send, sent, received;
     bool close_when_sent, connected, peer_closed, closed;
     enum tcp_reason reason;
-    uint32_t max_chunk;    /* sends come in pieces of 1..max_chunk bytes */
+    uint32_t max_chunk;      /* sends come in pieces of 1..max_chunk bytes */
     uint32_t read_pause_ppm; /* READABLE now and then left for later */
     bool stop_reading;
     uint32_t writable_events, readable_events;
@@ -23,7 +23,7 @@ struct flow_app {
     struct sim *sim;
     struct flow_end end[2];
     struct buf *pattern;
-    uint64_t progress_ns;  /* when bytes last arrived or something opened or closed */
+    uint64_t progress_ns; /* when bytes last arrived or something opened or closed */
 };
 
 void flow_app_init(struct flow_app *a, struct sim *sim);

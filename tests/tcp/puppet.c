@@ -49,10 +49,19 @@ void puppet_send(struct puppet *p, uint8_t flags, uint32_t seq, uint32_t ack, ui
 {
     static uint8_t zeroes[66000];
     struct tcp_segment seg = {.slice_count = 1, .payload_bytes = len};
-    struct tcp_out o = {.src_mac = peer_mac, .dst_mac = our_mac, .src_ip = &peer_ip, .dst_ip = &our_ip,
-                        .src_port = p->peer_port, .dst_port = p->our_port, .seq = p->peer_iss + seq,
-                        .ack = flags & TCP_ACK ? p->iss + ack : 0, .flags = flags, .ttl = 64, .wnd = p->wnd,
-                        .gso_size = 65535, .opt = p->extra};
+    struct tcp_out o = {.src_mac = peer_mac,
+                        .dst_mac = our_mac,
+                        .src_ip = &peer_ip,
+                        .dst_ip = &our_ip,
+                        .src_port = p->peer_port,
+                        .dst_port = p->our_port,
+                        .seq = p->peer_iss + seq,
+                        .ack = flags & TCP_ACK ? p->iss + ack : 0,
+                        .flags = flags,
+                        .ttl = 64,
+                        .wnd = p->wnd,
+                        .gso_size = 65535,
+                        .opt = p->extra};
     bool is_syn = flags & TCP_SYN;
 
     o.opt.has_ts = p->ts;

@@ -20,10 +20,10 @@ struct puppet {
     struct tcp_conn *conn;
     uint16_t our_port, peer_port;
     uint32_t iss, peer_iss;
-    bool sack, ts;           /* what the peer offers */
-    int wscale;              /* -1: none */
-    uint16_t mss, wnd;       /* of the peer */
-    uint32_t ts_val, ts_ecr; /* the peer's clock, and our last timestamp */
+    bool sack, ts;            /* what the peer offers */
+    int wscale;               /* -1: none */
+    uint16_t mss, wnd;        /* of the peer */
+    uint32_t ts_val, ts_ecr;  /* the peer's clock, and our last timestamp */
     struct tcp_options extra; /* SACK blocks for the next segment; cleared by it */
     /* the last segment seen by puppet_next */
     struct tcp_in in;

@@ -13,12 +13,12 @@ struct sim_frame {
     struct buf *buf;
 };
 
-#define CHECK(x)                                                                                                     \
-    do {                                                                                                             \
-        if (!(x)) {                                                                                                  \
-            fprintf(stderr, "sim: %s (%s:%d)\n", #x, __FILE__, __LINE__);                                            \
-            abort();                                                                                                 \
-        }                                                                                                            \
+#define CHECK(x)                                                                                             \
+    do {                                                                                                     \
+        if (!(x)) {                                                                                          \
+            fprintf(stderr, "sim: %s (%s:%d)\n", #x, __FILE__, __LINE__);                                    \
+            abort();                                                                                         \
+        }                                                                                                    \
     } while (0)
 
 static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
@@ -229,7 +229,7 @@ static void cut(struct sim *sim, int from, const struct tcp_segment *seg, struct
         uint8_t *tcp = b->data + ETH_HLEN + IPV4_HLEN;
         put_be32(tcp + 4, seq + at);
         if (at + n < seg->payload_bytes)
-            tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+            tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
         complete_csum(b->data, b->len);
         transmit(sim, from, b);
     }
@@ -353,6 +353,7 @@ bool sim_parse(struct slice frame, struct tcp_in *in)
     struct eth_in eth;
     struct ip_in ip;
 
-    return eth_parse(&eth, frame) == 0 && eth.type == ETH_TYPE_IPV4 && ip_parse(&ip, eth.body, false) == IP_OK &&
-           ip.proto == IPPROTO_TCP_N && tcp_in_parse(in, ip.body) == 0;
+    return eth_parse(&eth, frame) == 0 && eth.type == ETH_TYPE_IPV4 &&
+           ip_parse(&ip, eth.body, false) == IP_OK && ip.proto == IPPROTO_TCP_N &&
+           tcp_in_parse(in, ip.body) == 0;
 }

@@ -12,19 +12,19 @@
 #include "tcp/segment.h"
 #include "tcp/tcp.h"
 
-#define MS 1000000ull
+#define MS  1000000ull
 #define SEC 1000000000ull
 #define PPM 1000000u
 
 struct sim_net {
-    uint64_t delay_ns, jitter_ns;  /* one way; jitter keeps order */
-    uint64_t bytes_per_s;          /* 0: no limit */
-    uint64_t queue_bytes;          /* with a limit: what waits beyond it is dropped; 0: no bound */
+    uint64_t delay_ns, jitter_ns; /* one way; jitter keeps order */
+    uint64_t bytes_per_s;         /* 0: no limit */
+    uint64_t queue_bytes;         /* with a limit: what waits beyond it is dropped; 0: no bound */
     uint32_t loss_ppm, dup_ppm, reorder_ppm;
-    uint64_t reorder_ns;           /* at most this much later than in turn */
-    uint32_t full_ppm;             /* the port now and then refuses a segment */
-    bool keep_gso;                 /* super-frames arrive whole, as on a veth */
-    bool lend;                     /* frames are lent as buffers */
+    uint64_t reorder_ns; /* at most this much later than in turn */
+    uint32_t full_ppm;   /* the port now and then refuses a segment */
+    bool keep_gso;       /* super-frames arrive whole, as on a veth */
+    bool lend;           /* frames are lent as buffers */
 };
 
 struct sim_frame;
@@ -37,10 +37,10 @@ struct sim {
     uint64_t now;
     struct sim_frame **heap; /* in flight, by arrival */
     uint32_t count, cap;
-    uint64_t order;          /* ties: first sent first */
+    uint64_t order; /* ties: first sent first */
     uint64_t busy_until[2], last_arrival[2];
     uint64_t sent, lost, duplicated, reordered;
-    bool *in_stack;          /* set while a stack runs: tests of failing memory look at it. NULL: nobody does */
+    bool *in_stack; /* set while a stack runs: tests of failing memory look at it. NULL: nobody does */
     /* Sees every packet leaving side; true: it is lost. */
     bool (*filter)(struct sim *sim, int side, struct slice frame, void *arg);
     void *filter_arg;

@@ -98,8 +98,8 @@ static void test_cubic_is_back_at_w_max_after_k_seconds(void **state)
             at_k = cwnd;
     }
     assert_true(fabs(at_k - 1000) < 10);
-    assert_true(before > 950 && before < 1000);   /* concave: fast at first, flat at the plateau */
-    assert_true(cwnd > 1250 && cwnd < 1350);      /* convex beyond: mirrored */
+    assert_true(before > 950 && before < 1000); /* concave: fast at first, flat at the plateau */
+    assert_true(cwnd > 1250 && cwnd < 1350);    /* convex beyond: mirrored */
 }
 
 static void test_cubic_is_never_slower_than_reno_on_short_paths(void **state)
@@ -137,7 +137,11 @@ static void test_cubic_does_not_leap_after_idleness(void **state)
 
 static void ack(struct cc *cc, uint32_t bytes, bool limited, uint64_t now)
 {
-    struct cc_ack a = {.delivered_bytes = bytes, .is_progress = true, .srtt_ns = 20 * MS, .min_rtt_ns = 20 * MS, .is_limited = limited,
+    struct cc_ack a = {.delivered_bytes = bytes,
+                       .is_progress = true,
+                       .srtt_ns = 20 * MS,
+                       .min_rtt_ns = 20 * MS,
+                       .is_limited = limited,
                        .now = now};
 
     cc->ops->ack(cc, &a);

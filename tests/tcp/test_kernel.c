@@ -165,7 +165,8 @@ static void move_data(struct side *s)
             break;
         s->sent += (uint32_t)took;
     }
-    if (s->sent == s->to_send && ((s->close_when_sent && s->to_send) || (s->close_when_peer_closed && s->peer_closed)))
+    if (s->sent == s->to_send &&
+        ((s->close_when_sent && s->to_send) || (s->close_when_peer_closed && s->peer_closed)))
         tcp_close(s->conn);
 }
 
@@ -267,11 +268,12 @@ static void report(const char *what, const struct side *s, uint64_t bytes, uint6
 
 /* ---- tests ---- */
 
-static void transfer(const char *what, bool offload, bool we_connect, uint64_t out, uint64_t in, uint32_t loss,
-                     uint32_t reorder)
+static void transfer(const char *what, bool offload, bool we_connect, uint64_t out, uint64_t in,
+                     uint32_t loss, uint32_t reorder)
 {
     struct side s;
-    struct peer p = {.port = 9000, .do_listen = we_connect, .to_send = in, .to_receive = out, .close_first = in > 0};
+    struct peer p = {
+        .port = 9000, .do_listen = we_connect, .to_send = in, .to_receive = out, .close_first = in > 0};
 
     side_init(&s, offload);
     s.wire.loss_ppm = loss;
@@ -443,8 +445,11 @@ static int ping_main(void *arg)
     if (sendto(fd, out, sizeof(out), 0, (struct sockaddr *)&a, sizeof(a)) < 0)
         return 1;
     ssize_t n = recv(fd, in, sizeof(in), 0);
-    return n == 20 + (ssize_t)sizeof(out) && in[20] == ICMP_ECHOREPLY && csum_of(slice_of(in + 20, sizeof(out))) == 0 &&
-                   memcmp(in + 24, out + 4, sizeof(out) - 4) == 0 ? 0 : 2;
+    return n == 20 + (ssize_t)sizeof(out) && in[20] == ICMP_ECHOREPLY &&
+                   csum_of(slice_of(in + 20, sizeof(out))) == 0 &&
+                   memcmp(in + 24, out + 4, sizeof(out) - 4) == 0
+               ? 0
+               : 2;
 }
 
 static void test_kernel_pings(void **state)

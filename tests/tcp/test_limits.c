@@ -1,16 +1,10 @@
-/* test_limits.c: what strangers, peers and users can cost a stack; neighbours; TIME_WAIT; ports */
+/* test_limits.c: what strangers, peers and users can cost a stack; ports; TIME_WAIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "flow.h"
 #include "puppet.h"
-#include "tcp/arp.h"
-#include "tcp/eth.h"
-#include "tcp/neigh.h"
-#include "tcp/slab.h"
-#include "tcp/table.h"
 
 static struct puppet p;
 
@@ -31,51 +25,6 @@ static int teardown(void **state)
 static const struct tcp_counters *count(void)
 {
     return tcp_stack_counters(p.s);
-}
-
-/* ---- containers ---- */
-
-static void test_slab_gives_distinct_objects_up_to_its_bound(void **state)
-{
-    struct slab s;
-    void *got[10];
-
-    (void)state;
-    slab_init(&s, 24, 4, 10);
-    for (unsigned i = 0; i < 10; i++) {
-        got[i] = slab_get(&s);
-        assert_non_null(got[i]);
-        assert_int_equal((uintptr_t)got[i] % 16, 0);
-        memset(got[i], (int)i, 24);
-    }
-    assert_null(slab_get(&s));
-    for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(*(uint8_t *)got[i], i);
-    slab_put(&s, got[3]);
-    assert_ptr_equal(slab_get(&s), got[3]);
-    slab_fini(&s);
-}
-
-static void test_table_finds_each_of_many_flows(void **state)
-{
-    static struct flow f[5000];
-    static const uint64_t key[2] = {1, 2};
-    struct table t;
-
-    (void)state;
-    assert_int_equal(table_init(&t, 1000, key), 0);
-    for (uint32_t i = 0; i < 5000; i++) {
-        f[i] = (struct flow){.remote = {ip_v4_from_u32(0x0a000001 + i % 50), (uint16_t)(i / 50)}, .local_port = 7};
-        assert_null(table_find(&t, &f[i].remote, 7));
-        table_add(&t, &f[i]);
-    }
-    for (uint32_t i = 0; i < 5000; i += 2)
-        table_del(&t, &f[i]);
-    for (uint32_t i = 0; i < 5000; i++)
-        assert_ptr_equal(table_find(&t, &f[i].remote, 7), i % 2 ? &f[i] : NULL);
-    assert_int_equal(t.count, 2500);
-    assert_null(table_find(&t, &f[1].remote, 8));
-    table_fini(&t);
 }
 
 /* ---- floods ---- */
@@ -253,7 +202,9 @@ static void test_frames_for_others_are_counted_and_dropped(void **state)
 static void test_fragments_and_strange_sources_are_dropped(void **state)
 {
     static const struct ip_addr us = {IP_V4, {10, 0, 0, 1}};
-    static const struct ip_addr bad[] = {{IP_V4, {127, 0, 0, 1}}, {IP_V4, {224, 0, 0, 5}}, {IP_V4, {10, 0, 0, 1}}};
+    static const struct ip_addr bad[] = {{IP_V4, {127, 0, 0, 1}},
+                                         {IP_V4, {224, 0, 0, 5}},
+                                         {IP_V4, {10, 0, 0, 1}}};
     uint8_t f[66];
 
     (void)state;
@@ -368,7 +319,8 @@ static void test_listening_ports_are_few_and_single(void **state)
 
 static void test_impossible_addresses_are_refused(void **state)
 {
-    static const uint8_t bad[][4] = {{0, 0, 0, 0}, {127, 0, 0, 1}, {224, 0, 0, 1}, {255, 255, 255, 255}, {10, 0, 0, 1}};
+    static const uint8_t bad[][4] = {
+        {0, 0, 0, 0}, {127, 0, 0, 1}, {224, 0, 0, 1}, {255, 255, 255, 255}, {10, 0, 0, 1}};
     struct tcp_conn *c;
 
     (void)state;
@@ -469,254 +421,11 @@ static void test_initial_numbers_and_ports_do_not_follow_a_line(void **state)
     assert_true(near <= 1 && next <= 1);
 }
 
-/* ---- neighbours ---- */
-
-struct lan {
-    struct tcp_stack *s;
-    struct rng rng;
-    uint64_t now;
-    struct tcp_segment seg;
-    struct arp_packet arp;
-};
-
-static void lan_start(struct lan *l, const struct tcp_config *c)
-{
-    memset(l, 0, sizeof(*l));
-    rng_init_seeded(&l->rng, 1);
-    l->now = SEC;
-    l->s = tcp_stack_new(c, &l->rng, NULL, l->now);
-    assert_non_null(l->s);
-}
-
-/* The next frame is ARP. */
-static void lan_expect_arp(struct lan *l, uint16_t op)
-{
-    assert_int_equal(tcp_stack_output(l->s, &l->seg, l->now), 1);
-    assert_int_equal(get_be16(l->seg.head + 12), ETH_TYPE_ARP);
-    assert_int_equal(arp_parse(&l->arp, slice_of(l->seg.head + ETH_HLEN, ARP_LEN)), 0);
-    assert_int_equal(l->arp.op, op);
-}
-
-static void lan_arp(struct lan *l, uint16_t op, uint8_t from, uint8_t target)
-{
-    struct arp_packet a = {.op = op, .sender_mac = {2, 0, 0, 0, 0, from}, .sender_ip = ip_v4(10, 0, 0, from),
-                           .target_ip = ip_v4(10, 0, 0, target)};
-    uint8_t f[ETH_HLEN + ARP_LEN];
-    static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-    eth_build(f, all, a.sender_mac, ETH_TYPE_ARP);
-    arp_build(f + ETH_HLEN, &a);
-    tcp_stack_input(l->s, slice_of(f, sizeof(f)), 0, l->now);
-}
-
-static void test_neighbour_is_asked_for_and_the_syn_waits(void **state)
-{
-    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
-    struct tcp_conn *c;
-    struct lan l;
-
-    (void)state;
-    lan_start(&l, &p.cfg);
-    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
-    lan_expect_arp(&l, ARP_REQUEST);
-    assert_true(eth_is_broadcast(l.seg.head) && l.arp.target_ip.bytes[3] == 9);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    lan_arp(&l, ARP_REPLY, 9, 1);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
-    assert_int_equal(l.seg.head[5], 9);
-    assert_int_equal(l.seg.head[47], TCP_SYN);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_neighbour_that_does_not_answer_ends_the_handshake(void **state)
-{
-    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
-    struct tcp_event ev;
-    struct tcp_conn *c;
-    struct lan l;
-    unsigned asked = 0;
-
-    (void)state;
-    lan_start(&l, &p.cfg);
-    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
-    for (unsigned i = 0; i < 60 && !tcp_stack_next_event(l.s, &ev); i++) {
-        while (tcp_stack_output(l.s, &l.seg, l.now))
-            asked++;
-        l.now += 100 * MS;
-        tcp_stack_on_deadline(l.s, l.now);
-    }
-    assert_int_equal(asked, 3);
-    assert_int_equal(ev.type, TCP_EV_CLOSED);
-    assert_int_equal(ev.reason, TCP_CLOSED_UNREACHABLE);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_far_peers_go_by_the_gateway(void **state)
-{
-    struct ip_endpoint to = {ip_v4(192, 0, 2, 1), 80};
-    struct tcp_conn *c;
-    struct lan l;
-
-    (void)state;
-    p.cfg.gateway = ip_v4(10, 0, 0, 254);
-    lan_start(&l, &p.cfg);
-    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
-    lan_expect_arp(&l, ARP_REQUEST);
-    assert_int_equal(l.arp.target_ip.bytes[3], 254);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_arp_is_answered_for_us_alone(void **state)
-{
-    struct lan l;
-
-    (void)state;
-    lan_start(&l, &p.cfg);
-    lan_arp(&l, ARP_REQUEST, 9, 77);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    assert_int_equal(tcp_stack_counters(l.s)->drop_arp_other, 1);
-    lan_arp(&l, ARP_REQUEST, 9, 1);
-    lan_expect_arp(&l, ARP_REPLY);
-    assert_int_equal(l.seg.head[5], 9);
-    assert_int_equal(l.arp.sender_ip.bytes[3], 1);
-    tcp_stack_announce(l.s, l.now);
-    lan_expect_arp(&l, ARP_REQUEST);
-    assert_true(ip_addr_is_equal(&l.arp.sender_ip, &l.arp.target_ip));
-    tcp_stack_free(l.s);
-    p.cfg.address_shared = true;
-    lan_start(&l, &p.cfg);
-    lan_arp(&l, ARP_REQUEST, 9, 1);
-    tcp_stack_announce(l.s, l.now);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_neighbour_that_moved_is_followed(void **state)
-{
-    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
-    struct ip_addr ip = ip_v4(10, 0, 0, 9);
-    static const uint8_t moved[6] = {2, 0, 0, 0, 9, 9};
-    struct tcp_conn *c;
-    struct lan l;
-
-    (void)state;
-    lan_start(&l, &p.cfg);
-    lan_arp(&l, ARP_REQUEST, 9, 1);
-    lan_expect_arp(&l, ARP_REPLY);
-    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
-    assert_int_equal(l.seg.head[5], 9);
-    assert_int_equal(tcp_stack_neigh_set(l.s, &ip, moved, l.now), 0);
-    l.now += 2 * SEC;
-    tcp_stack_on_deadline(l.s, l.now); /* the SYN again */
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
-    assert_memory_equal(l.seg.head, moved, 6);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_neighbours_from_outside_are_wanted_by_event(void **state)
-{
-    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
-    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
-    struct tcp_event ev;
-    struct tcp_conn *c;
-    struct lan l;
-
-    (void)state;
-    p.cfg.neigh_external = true;
-    lan_start(&l, &p.cfg);
-    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    assert_int_equal(tcp_stack_next_event(l.s, &ev), 1);
-    assert_true(ev.type == TCP_EV_NEIGH_WANTED && ip_addr_is_equal(&ev.ip, &to.ip));
-    assert_int_equal(tcp_stack_next_event(l.s, &ev), 0);
-    lan_arp(&l, ARP_REPLY, 9, 1); /* not believed */
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    assert_int_equal(tcp_stack_neigh_set(l.s, &to.ip, mac, l.now), 0);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
-    assert_int_equal(l.seg.head[47], TCP_SYN);
-    tcp_stack_neigh_failed(l.s, &to.ip, l.now);
-    l.now += 2 * SEC;
-    tcp_stack_on_deadline(l.s, l.now);
-    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
-    assert_int_equal(tcp_stack_next_event(l.s, &ev), 1);
-    assert_int_equal(ev.type, TCP_EV_NEIGH_WANTED);
-    tcp_stack_neigh_failed(l.s, &to.ip, l.now);
-    assert_int_equal(tcp_stack_next_event(l.s, &ev), 1);
-    assert_int_equal(ev.reason, TCP_CLOSED_UNREACHABLE);
-    tcp_stack_free(l.s);
-    puppet_start(&p);
-}
-
-static void test_neighbour_cache_is_bounded(void **state)
-{
-    static const uint64_t key[2] = {3, 4};
-    static const uint8_t mac[6] = {2};
-    struct neigh_table t;
-    struct timerq q;
-
-    (void)state;
-    timerq_init(&q);
-    assert_int_equal(neigh_init(&t, 8, false, &q, key), 0);
-    for (uint32_t i = 0; i < 1000; i++) {
-        struct ip_addr ip = ip_v4_from_u32(0x0a000000 + i);
-        struct neigh *n = neigh_get(&t, &ip, i);
-        assert_non_null(n);
-        neigh_learn(&t, n, mac, i);
-        assert_ptr_equal(neigh_find(&t, &ip), n);
-    }
-    unsigned known = 0;
-    for (uint32_t i = 0; i < 1000; i++) {
-        struct ip_addr ip = ip_v4_from_u32(0x0a000000 + i);
-        known += neigh_find(&t, &ip) != NULL;
-    }
-    assert_int_equal(known, 8);
-    /* Entries that are waited for stay. */
-    struct list waiter[8] = {{0}};
-    for (uint32_t i = 0; i < 8; i++)
-        list_push_back(&t.entries[i].waiters, &waiter[i]);
-    struct ip_addr one = ip_v4(10, 9, 9, 9);
-    assert_null(neigh_get(&t, &one, 5000));
-    neigh_fini(&t);
-    timerq_fini(&q);
-    puppet_start(&p);
-}
-
-static void test_config_without_sense_is_refused(void **state)
-{
-    struct tcp_config c;
-    int err = 0;
-
-    (void)state;
-    puppet_start(&p);
-    for (unsigned i = 0; i < 6; i++) {
-        c = p.cfg;
-        switch (i) {
-        case 0: c.ip = ip_v4(0, 0, 0, 0); break;
-        case 1: c.mtu_bytes = 500; break;
-        case 2: c.port_min = 5, c.port_max = 4; break;
-        case 3: c.gso_max_bytes = 65535, c.csum_tx = false; break;
-        case 4: c.mac[0] = 1; break;
-        default: c.max_conns = 0; break;
-        }
-        assert_null(tcp_stack_new(&c, &p.rng, &err, 0));
-        assert_int_equal(err, -TCP_ECONFIG);
-    }
-    assert_string_equal(tcp_err_name(err), "config");
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slab_gives_distinct_objects_up_to_its_bound),
-        cmocka_unit_test(test_table_finds_each_of_many_flows),
         T(test_syn_flood_is_bounded_and_the_oldest_gives_way),
         T(test_half_open_bound_holds_over_all_ports),
         T(test_connections_are_bounded_both_ways),
@@ -734,14 +443,6 @@ int main(void)
         T(test_our_connect_takes_over_time_wait_after_a_second),
         T(test_time_waits_are_bounded),
         T(test_initial_numbers_and_ports_do_not_follow_a_line),
-        T(test_neighbour_is_asked_for_and_the_syn_waits),
-        T(test_neighbour_that_does_not_answer_ends_the_handshake),
-        T(test_far_peers_go_by_the_gateway),
-        T(test_arp_is_answered_for_us_alone),
-        T(test_neighbour_that_moved_is_followed),
-        T(test_neighbours_from_outside_are_wanted_by_event),
-        T(test_neighbour_cache_is_bounded),
-        T(test_config_without_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -334,7 +334,8 @@ static void test_recvq_bounds_the_pieces(void **state)
 
     (void)state;
     rx_init(x, 1 << 24, 0);
-    for (uint32_t at = 1; at <= RECVQ_MAX_PIECES + 100; at++) /* one range, but every byte a lent buffer of its own */
+    for (uint32_t at = 1; at <= RECVQ_MAX_PIECES + 100;
+         at++) /* one range, but every byte a lent buffer of its own */
         refused += rx_insert(x, at, 1, true) == RECVQ_NO_ROOM;
     assert_int_equal(refused, 100);
     assert_int_equal(x->q.range_count, 1);

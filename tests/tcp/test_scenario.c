@@ -61,7 +61,8 @@ static bool lose_some(struct sim *s, int side, struct slice frame, void *arg)
     (void)s;
     if ((k->side >= 0 && side != k->side) || !sim_parse(frame, &in))
         return false;
-    if ((in.flags & k->flags) != k->flags || (k->has_payload && !in.payload.len) || (k->last && !(in.flags & TCP_PSH)))
+    if ((in.flags & k->flags) != k->flags || (k->has_payload && !in.payload.len) ||
+        (k->last && !(in.flags & TCP_PSH)))
         return false;
     if (k->no_syn && (in.flags & TCP_SYN))
         return false;
@@ -113,7 +114,8 @@ static void test_lost_fins_are_overcome(void **state)
 static void test_lost_last_segment_costs_one_timeout(void **state)
 {
     (void)state;
-    run_with((struct picky){.side = 0, .flags = TCP_PSH, .has_payload = true, .last = true, .left = 1}, 3000, SEC);
+    run_with((struct picky){.side = 0, .flags = TCP_PSH, .has_payload = true, .last = true, .left = 1}, 3000,
+             SEC);
 }
 
 static void test_the_same_segment_lost_often_is_overcome(void **state)
@@ -305,10 +307,17 @@ static void test_desynchronized_ends_do_not_storm(void **state)
     for (unsigned n = 0; n < 500; n++) { /* forged ACKs to both, far outside */
         for (int side = 0; side < 2; side++) {
             struct tcp_segment seg = {.slice_count = 0};
-            struct tcp_out o = {.src_mac = sim.cfg[side].mac, .dst_mac = sim.cfg[1 - side].mac,
-                                .src_ip = side ? &b : &a, .dst_ip = side ? &a : &b,
-                                .src_port = side ? 7070 : i.local.port, .dst_port = side ? i.local.port : 7070,
-                                .seq = n * 12345, .ack = n * 54321, .flags = TCP_ACK, .ttl = 64, .wnd = 1000};
+            struct tcp_out o = {.src_mac = sim.cfg[side].mac,
+                                .dst_mac = sim.cfg[1 - side].mac,
+                                .src_ip = side ? &b : &a,
+                                .dst_ip = side ? &a : &b,
+                                .src_port = side ? 7070 : i.local.port,
+                                .dst_port = side ? i.local.port : 7070,
+                                .seq = n * 12345,
+                                .ack = n * 54321,
+                                .flags = TCP_ACK,
+                                .ttl = 64,
+                                .wnd = 1000};
             o.opt.has_ts = true;
             o.opt.ts_val = n << 20;
             tcp_out_build(&seg, &o);

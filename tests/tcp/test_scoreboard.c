@@ -59,7 +59,8 @@ static void test_scoreboard_finds_loss_after_three_ranges_or_enough_bytes(void *
 
     board(&sb, 10, 0);
     n = (struct sb_news){0};
-    for (uint32_t at = 1000; at <= 5000; at += 2000) { /* three islands of 300 bytes: no whole record, yet ranges */
+    for (uint32_t at = 1000; at <= 5000;
+         at += 2000) { /* three islands of 300 bytes: no whole record, yet ranges */
         sb_sack(&sb, at, at + 300, &n);
         sb_detect(&sb, MSS, &n);
     }
@@ -172,10 +173,10 @@ static void test_scoreboard_ignores_sacks_of_the_impossible(void **state)
 
     (void)state;
     board(&sb, 5, 1000);
-    sb_sack(&sb, 5000, 7000, &n);             /* beyond what was sent */
-    sb_sack(&sb, 4000, 3000, &n);             /* backwards */
-    sb_sack(&sb, 3000, 3000, &n);             /* empty */
-    sb_sack(&sb, 0, 1000, &n);                /* below */
+    sb_sack(&sb, 5000, 7000, &n);              /* beyond what was sent */
+    sb_sack(&sb, 4000, 3000, &n);              /* backwards */
+    sb_sack(&sb, 3000, 3000, &n);              /* empty */
+    sb_sack(&sb, 0, 1000, &n);                 /* below */
     sb_sack(&sb, 1000 + (1u << 31), 2000, &n); /* half the space away */
     assert_int_equal(n.delivered_bytes, 0);
     assert_int_equal(sb.sacked.count, 0);
@@ -259,7 +260,10 @@ static void random_turn(struct scoreboard *sb, struct rng *r, uint64_t now)
         break;
     case 2:
         if (flight)
-            sb_ack(sb, sb->una + 1 + (uint32_t)rng_below(r, rng_below(r, 4) ? (flight < 3000 ? flight : 3000) : flight), &n);
+            sb_ack(sb,
+                   sb->una + 1 +
+                       (uint32_t)rng_below(r, rng_below(r, 4) ? (flight < 3000 ? flight : 3000) : flight),
+                   &n);
         break;
     case 3:
     case 4:

@@ -66,7 +66,8 @@ static void run_seed(uint64_t seed)
     flow_app_run(&app, 63 * rto, 3600 * SEC);
     for (int i = 0; i < 2; i++) {
         if (app.end[i].reason != TCP_CLOSED_DONE)
-            fprintf(stderr, "seed %llu side %d: %s\n", (unsigned long long)seed, i, tcp_reason_name(app.end[i].reason));
+            fprintf(stderr, "seed %llu side %d: %s\n", (unsigned long long)seed, i,
+                    tcp_reason_name(app.end[i].reason));
         assert_int_equal(app.end[i].reason, TCP_CLOSED_DONE);
         assert_true(app.end[i].received == app.end[1 - i].to_send);
     }
@@ -75,8 +76,10 @@ static void run_seed(uint64_t seed)
     assert_int_equal(tcp_stack_counters(sim.stack[0])->drop_tcp_csum, 0);
     assert_int_equal(tcp_stack_counters(sim.stack[1])->drop_tcp_csum, 0);
     if (getenv("SIM_VERBOSE"))
-        printf("seed %llu: %.2f s, delay %.2f ms, loss %u ppm, reorder %u, rate %llu, rtx %llu of %llu, rto %llu, "
-               "undo %llu\n", (unsigned long long)seed, (double)(app.progress_ns - SEC) / 1e9,
+        printf("seed %llu: %.2f s, delay %.2f ms, loss %u ppm, reorder %u, rate %llu, rtx %llu of %llu, rto "
+               "%llu, "
+               "undo %llu\n",
+               (unsigned long long)seed, (double)(app.progress_ns - SEC) / 1e9,
                (double)sim.net.delay_ns / 1e6, sim.net.loss_ppm, sim.net.reorder_ppm,
                (unsigned long long)sim.net.bytes_per_s,
                (unsigned long long)tcp_stack_counters(sim.stack[0])->tx_rtx_bytes,

@@ -80,7 +80,8 @@ static void test_csum_of_64_kib_of_ones_does_not_overflow(void **state)
 static void test_ip_header_of_rfc_has_known_checksum(void **state)
 {
     /* A header often used as the worked example: 45 00 00 73 ... checksum b861. */
-    uint8_t h[20] = {0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0, 0xc7};
+    uint8_t h[20] = {0x45, 0, 0,    0x73, 0, 0, 0x40, 0,    0x40, 0x11,
+                     0,    0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0,    0xc7};
     uint8_t out[20];
     struct ip_addr a = ip_v4(192, 168, 0, 1), b = ip_v4(192, 168, 0, 199);
 
@@ -137,8 +138,12 @@ static void test_ip_parse_tells_fragments(void **state)
 
 static void test_arp_survives_round_trip_and_truncation(void **state)
 {
-    struct arp_packet a = {.op = ARP_REPLY, .sender_mac = {2, 0, 0, 0, 0, 9}, .target_mac = {2, 1, 1, 1, 1, 1},
-                           .sender_ip = ip_v4(10, 0, 0, 1), .target_ip = ip_v4(10, 0, 0, 2)}, b;
+    struct arp_packet a = {.op = ARP_REPLY,
+                           .sender_mac = {2, 0, 0, 0, 0, 9},
+                           .target_mac = {2, 1, 1, 1, 1, 1},
+                           .sender_ip = ip_v4(10, 0, 0, 1),
+                           .target_ip = ip_v4(10, 0, 0, 2)},
+                      b;
     uint8_t p[ARP_LEN];
 
     (void)state;
@@ -204,8 +209,14 @@ static void test_icmp_echo_and_errors_parse(void **state)
 
 static struct tcp_options all_options(void)
 {
-    struct tcp_options o = {.has_mss = true, .mss = 1460, .has_wscale = true, .wscale = 7, .has_sack_ok = true,
-                            .has_ts = true, .ts_val = 0x01020304, .ts_ecr = 0x05060708};
+    struct tcp_options o = {.has_mss = true,
+                            .mss = 1460,
+                            .has_wscale = true,
+                            .wscale = 7,
+                            .has_sack_ok = true,
+                            .has_ts = true,
+                            .ts_val = 0x01020304,
+                            .ts_ecr = 0x05060708};
     return o;
 }
 
@@ -308,8 +319,18 @@ static void test_segment_survives_round_trip_and_truncation(void **state)
 {
     static const uint8_t mac[6] = {2}, data[] = "three separate slices of odd length";
     struct ip_addr a = ip_v4(10, 0, 0, 1), b = ip_v4(10, 0, 0, 2);
-    struct tcp_out o = {.src_mac = mac, .dst_mac = mac, .src_ip = &a, .dst_ip = &b, .src_port = 1, .dst_port = 2,
-                        .seq = 3, .ack = 4, .wnd = 5, .flags = TCP_ACK | TCP_PSH, .ttl = 64, .gso_size = 1448};
+    struct tcp_out o = {.src_mac = mac,
+                        .dst_mac = mac,
+                        .src_ip = &a,
+                        .dst_ip = &b,
+                        .src_port = 1,
+                        .dst_port = 2,
+                        .seq = 3,
+                        .ack = 4,
+                        .wnd = 5,
+                        .flags = TCP_ACK | TCP_PSH,
+                        .ttl = 64,
+                        .gso_size = 1448};
     struct tcp_segment seg = {.slice_count = 3, .payload_bytes = sizeof(data)};
     uint8_t whole[200];
     struct eth_in eth;

@@ -95,9 +95,11 @@ int veth_init(struct veth *v)
         return -1;
     snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)v->holder);
     v->kernel_ns = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(cmd, sizeof(cmd), "ip link add va type veth peer name vb netns %d && ip link set va up", (int)v->holder);
+    snprintf(cmd, sizeof(cmd), "ip link add va type veth peer name vb netns %d && ip link set va up",
+             (int)v->holder);
     if (v->kernel_ns < 0 || sh(cmd) ||
-        in_kernel_ns(v, "ip addr add 10.77.0.2/24 dev vb && ip link set vb up && ip link set lo up") || open_packet(v)) {
+        in_kernel_ns(v, "ip addr add 10.77.0.2/24 dev vb && ip link set vb up && ip link set lo up") ||
+        open_packet(v)) {
         veth_fini(v);
         return -1;
     }
@@ -178,7 +180,8 @@ static void give(struct veth_wire *w, const uint8_t *frame, uint32_t len, bool c
     }
     tcp_stack_input(w->stack, slice_of(frame, len), csum_ok ? TCP_INPUT_CSUM_OK : 0, veth_now());
     if (w->held && chance(w, 200000)) {
-        tcp_stack_input(w->stack, slice_of(w->held + 1, w->held_len), w->held[0] ? TCP_INPUT_CSUM_OK : 0, veth_now());
+        tcp_stack_input(w->stack, slice_of(w->held + 1, w->held_len), w->held[0] ? TCP_INPUT_CSUM_OK : 0,
+                        veth_now());
         free(w->held);
         w->held = NULL;
     }
@@ -224,7 +227,8 @@ static bool port_send(struct veth_wire *w, const struct tcp_segment *seg)
     return sendmsg(w->veth->fd, &m, 0) >= 0;
 }
 
-void veth_turn(struct veth_wire *w, int wait_ms, void (*on_event)(const struct tcp_event *ev, void *arg), void *arg)
+void veth_turn(struct veth_wire *w, int wait_ms, void (*on_event)(const struct tcp_event *ev, void *arg),
+               void *arg)
 {
     struct pollfd p = {w->veth->fd, POLLIN, 0};
     uint64_t due = tcp_stack_next_deadline(w->stack), now = veth_now();

@@ -37,6 +37,7 @@ pid_t veth_run_kernel(struct veth *v, int (*fn)(void *), void *arg);
 
 uint64_t veth_now(void);
 /* One turn: frames in (waiting at most wait_ms), deadlines, on_event for each event, frames out. */
-void veth_turn(struct veth_wire *w, int wait_ms, void (*on_event)(const struct tcp_event *ev, void *arg), void *arg);
+void veth_turn(struct veth_wire *w, int wait_ms, void (*on_event)(const struct tcp_event *ev, void *arg),
+               void *arg);
 
 #endif
