@@ -90,8 +90,9 @@ static int run(void)
         log_error("\"fatal: %s\"", err);
         return 1;
     }
-    log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host, cfg.proxy.port, cfg.grpc.host,
-             cfg.grpc.port, cfg.api.host, cfg.api.port, cfg.n_nodes, CODECAST_VERSION);
+    log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host,
+             cfg.proxy.port, cfg.grpc.host, cfg.grpc.port, cfg.api.host, cfg.api.port, cfg.n_nodes,
+             CODECAST_VERSION);
     sig = wait_for_end(&set);
     log_info("\"shutting down\" signal=%s", strsignal(sig));
     gateway_stop(gw);
@@ -104,8 +105,8 @@ int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "run";
 
-    if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") && strcmp(command, "--version") &&
-                     strcmp(command, "--help") && strcmp(command, "-h"))) {
+    if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") &&
+                     strcmp(command, "--version") && strcmp(command, "--help") && strcmp(command, "-h"))) {
         fprintf(stderr, "gateway: unknown argument '%s'; see gateway --help\n", argc > 2 ? argv[2] : command);
         return 2;
     }

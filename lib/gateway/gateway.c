@@ -17,7 +17,8 @@
 #define MACHINE_NS   1000000000ull
 
 static const double size_bounds[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};
-static const double delay_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+static const double delay_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                      0.1,    0.25,  0.5,    1,     2.5,  5,     10};
 
 uint64_t gw_now_ns(void)
 {
@@ -49,7 +50,8 @@ void gw_result_text(struct gateway *gw, const struct gw_result *r, char *out, si
     if (r->outcome.text)
         snprintf(out, cap, "%s", r->outcome.text);
     else if (r->outcome.err == GW_E_TOO_LARGE)
-        snprintf(out, cap, "message too large: at most %llu bytes", (unsigned long long)gw_max_message_bytes(gw));
+        snprintf(out, cap, "message too large: at most %llu bytes",
+                 (unsigned long long)gw_max_message_bytes(gw));
     else
         snprintf(out, cap, "%s", gw_err_text(r->outcome.err));
 }
@@ -103,12 +105,14 @@ static struct arrival record(struct gateway *gw, unsigned node, const struct gw_
     return a;
 }
 
-static void count_first(struct gateway *gw, const struct gw_delivery *d, const struct arrival *a, uint64_t now)
+static void count_first(struct gateway *gw, const struct gw_delivery *d, const struct arrival *a,
+                        uint64_t now)
 {
     struct timespec ts;
 
     clock_gettime(CLOCK_REALTIME, &ts);
-    atomic_store_explicit(&gw->last_first_seen_ms, (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000, memory_order_relaxed);
+    atomic_store_explicit(&gw->last_first_seen_ms,
+                          (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000, memory_order_relaxed);
     gw_count(&gw->count.incoming, 1);
     gw_count(&gw->count.incoming_bytes, d->payload_len);
     metrics_hist_observe(&gw->sizes, (double)d->payload_len);
@@ -131,8 +135,8 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
     if (a.is_new_node)
         delivered = gw_registry_deliver(&gw->registry, a.seen, gw->up->ops->node_count(gw->up), d);
     gw_tracer_arrived(&gw->tracer, d, node, delivered, now);
-    log_debug("\"message received\" topic=%.*s id=%s node=%u seen=%u delivered=%u", (int)d->topic.len, d->topic_text, d->id_hex, node,
-              a.seen, delivered);
+    log_debug("\"message received\" topic=%.*s id=%s node=%u seen=%u delivered=%u", (int)d->topic.len,
+              d->topic_text, d->id_hex, node, a.seen, delivered);
 }
 
 /* ---- the ticker ---- */
@@ -172,7 +176,8 @@ static void on_topic(void *user, struct slice topic, bool wanted)
     struct gateway *gw = user;
 
     gw->up->ops->want_topic(gw->up, topic, wanted);
-    log_info("\"topic %s\" topic=%.*s", wanted ? "subscribed" : "left", (int)topic.len, (const char *)topic.p);
+    log_info("\"topic %s\" topic=%.*s", wanted ? "subscribed" : "left", (int)topic.len,
+             (const char *)topic.p);
 }
 
 static int make_core(struct gateway *gw)
@@ -224,7 +229,8 @@ static int start_http(struct gateway *gw, char err[256])
     int rc = http_server_start(&gw->http, &proxy);
 
     if (rc < 0) {
-        snprintf(err, 256, "PROXY_PORT=%s:%u: %s: %s", proxy.bind, proxy.port, http_err_name(rc), strerror(errno));
+        snprintf(err, 256, "PROXY_PORT=%s:%u: %s: %s", proxy.bind, proxy.port, http_err_name(rc),
+                 strerror(errno));
         return -1;
     }
     api.bind = gw->cfg.api.host;
@@ -249,7 +255,8 @@ static int start_grpc(struct gateway *gw, char err[256])
                                     .max_recv_bytes = ceiling(gw) + (1u << 20)};
     int rc;
 
-    snprintf(where, sizeof(where), strchr(gw->cfg.grpc.host, ':') ? "[%s]:%u" : "%s:%u", gw->cfg.grpc.host, gw->cfg.grpc.port);
+    snprintf(where, sizeof(where), strchr(gw->cfg.grpc.host, ':') ? "[%s]:%u" : "%s:%u", gw->cfg.grpc.host,
+             gw->cfg.grpc.port);
     rc = rpc_server_new(&gw->grpc, &cfg);
     if (!rc)
         rc = gw_grpc_add(gw);

@@ -10,11 +10,12 @@ static const char *const policies[] = {"drop-oldest", "drop-newest", "disconnect
 #define AT(field) offsetof(struct gw_config, field)
 
 static const struct setting table[] = {
-    {"CLUSTER_ID", SETTING_TEXT, AT(cluster_id), NULL, 0, 0, false, NULL, "must be set: letters, digits, - _ .",
-     "the cluster's name, in every log line and metric"},
-    {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), NULL, 0, 0, false, NULL, "must be set: a comma list of HOST:PORT",
-     "the nodes' sidecars"},
-    {"PROXY_PORT", SETTING_LISTEN, AT(proxy), ":8080", 0, 0, false, NULL, NULL, "HTTP and WebSocket for clients"},
+    {"CLUSTER_ID", SETTING_TEXT, AT(cluster_id), NULL, 0, 0, false, NULL,
+     "must be set: letters, digits, - _ .", "the cluster's name, in every log line and metric"},
+    {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), NULL, 0, 0, false, NULL,
+     "must be set: a comma list of HOST:PORT", "the nodes' sidecars"},
+    {"PROXY_PORT", SETTING_LISTEN, AT(proxy), ":8080", 0, 0, false, NULL, NULL,
+     "HTTP and WebSocket for clients"},
     {"PROXY_GRPC_PORT", SETTING_LISTEN, AT(grpc), ":50051", 0, 0, false, NULL, NULL, "gRPC for clients"},
     {"API_PORT", SETTING_LISTEN, AT(api), ":8081", 0, 0, false, NULL, NULL, "HTTP for monitoring"},
     {"SUBSCRIBER_THRESHOLD", SETTING_REAL, AT(threshold), "0.1", 0, 1, true, NULL, NULL,
@@ -22,23 +23,32 @@ static const struct setting table[] = {
     {"OPTIMUM_MAX_MSG_SIZE", SETTING_U32, AT(max_message_bytes), "0", 0, 1u << 30, false, NULL, NULL,
      "largest payload in bytes; 0: learned from the nodes"},
     {"LOG_LEVEL", SETTING_CHOICE, AT(log_level), "info", 0, 0, false, log_levels, NULL, "what is logged"},
-    {"ENABLE_AUTH", SETTING_BOOL, AT(enable_auth), "false", 0, 0, false, NULL, NULL, "whether clients need a token"},
-    {"AUTH0_DOMAIN", SETTING_TEXT, AT(auth0_domain), "", 0, 0, false, NULL, NULL, "issuer of the tokens, with ENABLE_AUTH"},
-    {"AUTH0_AUDIENCE", SETTING_TEXT, AT(auth0_audience), "", 0, 0, false, NULL, NULL, "audience of the tokens, with ENABLE_AUTH"},
-    {"CORS_ORIGINS", SETTING_TEXT, AT(cors_origins), "", 0, 0, false, NULL, NULL, "* or a comma list of origins of web pages"},
+    {"ENABLE_AUTH", SETTING_BOOL, AT(enable_auth), "false", 0, 0, false, NULL, NULL,
+     "whether clients need a token"},
+    {"AUTH0_DOMAIN", SETTING_TEXT, AT(auth0_domain), "", 0, 0, false, NULL, NULL,
+     "issuer of the tokens, with ENABLE_AUTH"},
+    {"AUTH0_AUDIENCE", SETTING_TEXT, AT(auth0_audience), "", 0, 0, false, NULL, NULL,
+     "audience of the tokens, with ENABLE_AUTH"},
+    {"CORS_ORIGINS", SETTING_TEXT, AT(cors_origins), "", 0, 0, false, NULL, NULL,
+     "* or a comma list of origins of web pages"},
     {"COUNTRY", SETTING_TEXT, AT(country), "", 0, 0, false, NULL, NULL, "shown by health"},
     {"COUNTRY_ISO", SETTING_TEXT, AT(country_iso), "", 0, 0, false, NULL, NULL, "shown by health"},
-    {"HTTP_THREADS", SETTING_U32, AT(http_threads), "2", 1, 64, false, NULL, NULL, "threads for HTTP and WebSocket"},
-    {"GRPC_THREADS", SETTING_U32, AT(grpc_threads), "2", 1, 64, false, NULL, NULL, "threads for gRPC clients"},
-    {"CLIENT_QUEUE_BYTES", SETTING_U32, AT(client_queue_bytes), "268435456", 65536, 4294967295.0, false, NULL, NULL,
-     "what may wait for one client that reads slowly"},
+    {"HTTP_THREADS", SETTING_U32, AT(http_threads), "2", 1, 64, false, NULL, NULL,
+     "threads for HTTP and WebSocket"},
+    {"GRPC_THREADS", SETTING_U32, AT(grpc_threads), "2", 1, 64, false, NULL, NULL,
+     "threads for gRPC clients"},
+    {"CLIENT_QUEUE_BYTES", SETTING_U32, AT(client_queue_bytes), "268435456", 65536, 4294967295.0, false, NULL,
+     NULL, "what may wait for one client that reads slowly"},
     {"CLIENT_POLICY", SETTING_CHOICE, AT(client_policy), "drop-oldest", 0, 0, false, policies, NULL,
      "what happens to a client whose queue is full"},
-    {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL, "client ids remembered at once"},
-    {"MAX_CONNECTIONS", SETTING_U32, AT(max_connections), "20000", 1, 1000000, false, NULL, NULL, "HTTP connections at once"},
+    {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL,
+     "client ids remembered at once"},
+    {"MAX_CONNECTIONS", SETTING_U32, AT(max_connections), "20000", 1, 1000000, false, NULL, NULL,
+     "HTTP connections at once"},
     {"REQUEST_TIMEOUT", SETTING_U32, AT(request_timeout_s), "30", 1, 3600, false, NULL, NULL,
      "seconds for a request to arrive whole"},
-    {"DRAIN_MS", SETTING_U32, AT(drain_ms), "2000", 0, 60000, false, NULL, NULL, "milliseconds for answers to finish at the end"},
+    {"DRAIN_MS", SETTING_U32, AT(drain_ms), "2000", 0, 60000, false, NULL, NULL,
+     "milliseconds for answers to finish at the end"},
 };
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -59,7 +69,8 @@ static bool is_host_port(const char *s)
     unsigned port = 0;
     size_t host = colon ? (size_t)(colon - s) : 0;
 
-    if (host == 0 || !colon[1] || strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    if (host == 0 || !colon[1] || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return false;
     if (memchr(s, ':', host) && (s[0] != '[' || s[host - 1] != ']'))
         return false; /* an IPv6 address needs its brackets */
@@ -89,9 +100,11 @@ static void add_node(struct gw_config *c, const char *item, size_t len, struct s
         len--;
     snprintf(target, sizeof(target), "%.*s", (int)len, item);
     if (len == 0)
-        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "holds an empty item; it must be a comma list of HOST:PORT");
+        settings_fatal(rep, "P2P_NODES", c->p2p_nodes,
+                       "holds an empty item; it must be a comma list of HOST:PORT");
     else if (len >= sizeof(target) || !is_host_port(target))
-        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "%.60s is not HOST:PORT with a port from 1 to 65535", target);
+        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "%.60s is not HOST:PORT with a port from 1 to 65535",
+                       target);
     else if (has_node(c, target))
         settings_warn(rep, "P2P_NODES", c->p2p_nodes, "%s is named twice", target);
     else if (c->n_nodes == GW_NODES_MAX)
@@ -133,8 +146,10 @@ static void check_ports(const struct gw_config *c, struct settings_report *rep)
     char text[80];
 
     for (unsigned i = 0; i < 3; i++) {
-        if (a[i]->host[0] && inet_pton(AF_INET, a[i]->host, &v4) != 1 && inet_pton(AF_INET6, a[i]->host, &v6) != 1)
-            settings_fatal(rep, names[i], listen_text(a[i], text), "the host to listen on must be an IP address");
+        if (a[i]->host[0] && inet_pton(AF_INET, a[i]->host, &v4) != 1 &&
+            inet_pton(AF_INET6, a[i]->host, &v6) != 1)
+            settings_fatal(rep, names[i], listen_text(a[i], text),
+                           "the host to listen on must be an IP address");
         for (unsigned j = 0; j < i; j++)
             if (is_same_port(a[i], a[j]))
                 settings_fatal(rep, names[i], listen_text(a[i], text), "must differ from %s", names[j]);
@@ -172,14 +187,18 @@ void gw_config_print_help(FILE *f)
 
 void gw_config_print(FILE *f, const struct gw_config *c)
 {
-    fprintf(f, "CLUSTER_ID=%s\nPROXY_PORT=%s:%u\nPROXY_GRPC_PORT=%s:%u\nAPI_PORT=%s:%u\nSUBSCRIBER_THRESHOLD=%g\n", c->cluster_id,
-            c->proxy.host, c->proxy.port, c->grpc.host, c->grpc.port, c->api.host, c->api.port, c->threshold);
+    fprintf(
+        f,
+        "CLUSTER_ID=%s\nPROXY_PORT=%s:%u\nPROXY_GRPC_PORT=%s:%u\nAPI_PORT=%s:%u\nSUBSCRIBER_THRESHOLD=%g\n",
+        c->cluster_id, c->proxy.host, c->proxy.port, c->grpc.host, c->grpc.port, c->api.host, c->api.port,
+        c->threshold);
     for (unsigned i = 0; i < c->n_nodes; i++)
         fprintf(f, "%s%s%s", i ? "," : "P2P_NODES=", c->nodes[i], i + 1 == c->n_nodes ? "\n" : "");
-    fprintf(f, "OPTIMUM_MAX_MSG_SIZE=%u\nLOG_LEVEL=%s\nENABLE_AUTH=%s\nCORS_ORIGINS=%s\n", c->max_message_bytes,
-            log_levels[c->log_level], c->enable_auth ? "true" : "false", c->cors_origins);
-    fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads, c->grpc_threads,
-            c->client_queue_bytes, policies[c->client_policy]);
-    fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients, c->max_connections,
-            c->request_timeout_s, c->drain_ms);
+    fprintf(f, "OPTIMUM_MAX_MSG_SIZE=%u\nLOG_LEVEL=%s\nENABLE_AUTH=%s\nCORS_ORIGINS=%s\n",
+            c->max_message_bytes, log_levels[c->log_level], c->enable_auth ? "true" : "false",
+            c->cors_origins);
+    fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
+            c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
+    fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients,
+            c->max_connections, c->request_timeout_s, c->drain_ms);
 }

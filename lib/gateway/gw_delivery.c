@@ -10,7 +10,8 @@
 
 enum { M_TOPIC, M_ID, M_MESSAGE, M_SOURCE, M_UPSTREAM, M_COUNT };
 
-static const char *const snake[M_COUNT] = {"topic", "message_id", "message", "source_node_id", "upstream_peer_id"};
+static const char *const snake[M_COUNT] = {"topic", "message_id", "message", "source_node_id",
+                                           "upstream_peer_id"};
 static const char *const camel[M_COUNT] = {"Topic", "MessageID", "Message", "SourceNodeID", "UpstreamPeerID"};
 
 static bool read_text(char *out, size_t cap, const struct flat_value *v, size_t *len)
@@ -40,7 +41,8 @@ static void read_label(char out[128], const struct flat_value *v)
 
 static size_t decoded_len(struct slice b64)
 {
-    size_t pad = b64.len && b64.p[b64.len - 1] == '=' ? (b64.len > 1 && b64.p[b64.len - 2] == '=' ? 2 : 1) : 0;
+    size_t pad =
+        b64.len && b64.p[b64.len - 1] == '=' ? (b64.len > 1 && b64.p[b64.len - 2] == '=' ? 2 : 1) : 0;
 
     return b64.len / 4 * 3 - (b64.len ? pad : 0);
 }
@@ -58,7 +60,8 @@ int gw_delivery_parse(struct gw_delivery *d, struct slice data)
     if (!read_text(d->topic_text, sizeof(d->topic_text), &v[M_TOPIC], &n))
         return -GW_E_JSON;
     d->topic = slice_of(d->topic_text, n);
-    if (v[M_ID].type != FLAT_STRING || v[M_ID].raw.len != 2 * GW_ID_BYTES || hex_decode(d->id, sizeof(d->id), v[M_ID].raw) < 0)
+    if (v[M_ID].type != FLAT_STRING || v[M_ID].raw.len != 2 * GW_ID_BYTES ||
+        hex_decode(d->id, sizeof(d->id), v[M_ID].raw) < 0)
         return -GW_E_JSON;
     hex_encode(d->id_hex, slice_of(d->id, sizeof(d->id)));
     if (v[M_MESSAGE].type != FLAT_STRING || v[M_MESSAGE].is_escaped || v[M_MESSAGE].raw.len % 4)
@@ -70,8 +73,8 @@ int gw_delivery_parse(struct gw_delivery *d, struct slice data)
     return 0;
 }
 
-void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES], const char *source,
-                      const char *upstream, struct slice raw)
+void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                      const char *source, const char *upstream, struct slice raw)
 {
     memset(d, 0, sizeof(*d));
     d->topic = slice_of(d->topic_text, topic.len < GW_NAME_MAX ? topic.len : GW_NAME_MAX);
@@ -110,7 +113,8 @@ static size_t put_payload(char *out, const struct gw_delivery *d)
 
 struct ws_msg *gw_delivery_ws(struct gw_delivery *d)
 {
-    size_t cap = HTTP_JSON_STR_MAX(sizeof(d->source)) + HTTP_JSON_STR_MAX(sizeof(d->upstream)) + HTTP_JSON_STR_MAX(GW_NAME_MAX) + 256;
+    size_t cap = HTTP_JSON_STR_MAX(sizeof(d->source)) + HTTP_JSON_STR_MAX(sizeof(d->upstream)) +
+                 HTTP_JSON_STR_MAX(GW_NAME_MAX) + 256;
     size_t n = 0;
     char *p;
 
@@ -160,7 +164,8 @@ struct rpc_msg *gw_delivery_grpc(struct gw_delivery *d)
     put_head(&w, d);
     if (d->raw.p) {
         memcpy(rpc_msg_bytes(m) + w.len, d->raw.p, d->raw.len);
-    } else if (base64_decode(rpc_msg_bytes(m) + w.len, d->payload_len, d->base64) != (ssize_t)d->payload_len) {
+    } else if (base64_decode(rpc_msg_bytes(m) + w.len, d->payload_len, d->base64) !=
+               (ssize_t)d->payload_len) {
         rpc_msg_unref(m);
         return NULL;
     }

@@ -30,8 +30,8 @@ struct gw_delivery {
 /* data: API section 1's JSON; names are read in either spelling. */
 int gw_delivery_parse(struct gw_delivery *d, struct slice data);
 /* For payloads that come as bytes. */
-void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES], const char *source,
-                      const char *upstream, struct slice raw);
+void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                      const char *source, const char *upstream, struct slice raw);
 void gw_delivery_fini(struct gw_delivery *d);
 /* The JSON frame for WebSocket clients. Owned by d. */
 struct ws_msg *gw_delivery_ws(struct gw_delivery *d);

@@ -67,7 +67,8 @@ int gw_status_routes(struct gateway *gw);
 int gw_session_routes(struct gateway *gw);
 void gw_ws_handler(struct http_req *q, void *user);
 void gw_metrics_handler(struct http_req *q, void *user);
-void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes, unsigned *n);
+void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes,
+                       unsigned *n);
 void gw_session_times(char expires[32], char refresh[32]);
 int gw_grpc_add(struct gateway *gw);
 

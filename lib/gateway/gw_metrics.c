@@ -55,17 +55,20 @@ static void write_nodes(struct gateway *gw, struct metrics *m)
     metrics_gauge(m, "optimum_proxy_p2p_connections", "Streams to nodes.", healthy);
     metrics_family(m, "node_received_messages_total", "counter", "Messages received from each node.");
     for (unsigned i = 0; i < n; i++)
-        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, gw_read(&gw->node_received[i]));
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1,
+                    gw_read(&gw->node_received[i]));
     metrics_family(m, "codecast_gateway_node_published_total", "counter", "Messages sent to each node.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].published);
     metrics_family(m, "codecast_gateway_node_up", "gauge", "Whether the node can be reached.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].is_healthy);
-    metrics_family(m, "codecast_gateway_node_streams_opened_total", "counter", "Streams opened to each node, the first included.");
+    metrics_family(m, "codecast_gateway_node_streams_opened_total", "counter",
+                   "Streams opened to each node, the first included.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].reconnects);
-    metrics_family(m, "codecast_gateway_node_unconfirmed_total", "counter", "Publishes that a node did not confirm in time.");
+    metrics_family(m, "codecast_gateway_node_unconfirmed_total", "counter",
+                   "Publishes that a node did not confirm in time.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].unconfirmed);
     free(nodes);
@@ -76,34 +79,42 @@ static void write_messages(struct gateway *gw, struct metrics *m)
     uint64_t errors = 0;
     struct gw_counters *c = &gw->count;
 
-    metrics_counter(m, "optimum_p2p_messages_published_total", "Messages published through this gateway.", gw_read(&c->published));
-    metrics_counter(m, "optimum_p2p_messages_received_total", "Messages received from nodes, copies not counted.",
-                    gw_read(&c->incoming));
+    metrics_counter(m, "optimum_p2p_messages_published_total", "Messages published through this gateway.",
+                    gw_read(&c->published));
+    metrics_counter(m, "optimum_p2p_messages_received_total",
+                    "Messages received from nodes, copies not counted.", gw_read(&c->incoming));
     for (unsigned i = 0; i < GW_E_COUNT; i++)
         errors += gw_read(&c->publish_errors[i]);
     metrics_counter(m, "publish_error_total", "Publishes that failed.", errors);
     metrics_family(m, "optimum_p2p_publish_errors_total", "counter", "Publishes that failed, by reason.");
     for (unsigned i = 1; i < GW_E_COUNT; i++)
         if (gw_read(&c->publish_errors[i]))
-            metrics_u64(m, (struct metrics_label[]){{"reason", gw_err_text((int)i)}}, 1, gw_read(&c->publish_errors[i]));
+            metrics_u64(m, (struct metrics_label[]){{"reason", gw_err_text((int)i)}}, 1,
+                        gw_read(&c->publish_errors[i]));
     metrics_family(m, "message_size_bytes", "histogram", "Payload sizes of messages received from nodes.");
     metrics_hist_write(m, NULL, 0, &gw->sizes);
-    metrics_gauge(m, "message_first_seen_timestamp", "When the latest message was first seen, unix time in seconds.",
+    metrics_gauge(m, "message_first_seen_timestamp",
+                  "When the latest message was first seen, unix time in seconds.",
                   (double)gw_read(&gw->last_first_seen_ms) / 1e3);
     metrics_gauge(m, "message_seen_nodes_count", "Nodes that had the latest message when it last came.",
                   (double)gw_read(&gw->last_seen_nodes));
-    metrics_counter(m, "fallback_deliveries_total", "Deliveries below a client's threshold; this gateway makes none.", 0);
-    metrics_counter(m, "codecast_gateway_deduplicated_total", "Publishes that were repeats.", gw_read(&c->deduplicated));
-    metrics_counter(m, "codecast_gateway_published_bytes_total", "Payload bytes published.", gw_read(&c->published_bytes));
-    metrics_counter(m, "codecast_gateway_received_bytes_total", "Payload bytes received from nodes, copies not counted.",
-                    gw_read(&c->incoming_bytes));
-    metrics_counter(m, "codecast_gateway_received_copies_total", "Further copies of messages, from other nodes.",
-                    gw_read(&c->incoming_duplicates));
+    metrics_counter(m, "fallback_deliveries_total",
+                    "Deliveries below a client's threshold; this gateway makes none.", 0);
+    metrics_counter(m, "codecast_gateway_deduplicated_total", "Publishes that were repeats.",
+                    gw_read(&c->deduplicated));
+    metrics_counter(m, "codecast_gateway_published_bytes_total", "Payload bytes published.",
+                    gw_read(&c->published_bytes));
+    metrics_counter(m, "codecast_gateway_received_bytes_total",
+                    "Payload bytes received from nodes, copies not counted.", gw_read(&c->incoming_bytes));
+    metrics_counter(m, "codecast_gateway_received_copies_total",
+                    "Further copies of messages, from other nodes.", gw_read(&c->incoming_duplicates));
     metrics_counter(m, "codecast_gateway_received_bad_total", "Answers of nodes that could not be read.",
                     gw_read(&c->incoming_bad));
-    metrics_counter(m, "codecast_gateway_node_dropped_total", "Messages that nodes dropped because this gateway read too slowly.",
+    metrics_counter(m, "codecast_gateway_node_dropped_total",
+                    "Messages that nodes dropped because this gateway read too slowly.",
                     gw_read(&c->node_lost));
-    metrics_family(m, "codecast_gateway_delay_seconds", "histogram", "From a publish here to its first arrival here.");
+    metrics_family(m, "codecast_gateway_delay_seconds", "histogram",
+                   "From a publish here to its first arrival here.");
     metrics_hist_write(m, NULL, 0, &gw->delays);
 }
 
@@ -117,30 +128,37 @@ static void write_clients(struct gateway *gw, struct metrics *m)
     gw_registry_counts(&gw->registry, &counts);
     http_server_stats(gw->http, &http);
     rpc_server_get_stats(gw->grpc, &grpc);
-    metrics_gauge(m, "optimum_proxy_ws_clients_active", "WebSocket clients connected.", (double)http.ws_conns);
+    metrics_gauge(m, "optimum_proxy_ws_clients_active", "WebSocket clients connected.",
+                  (double)http.ws_conns);
     metrics_gauge(m, "codecast_gateway_clients", "Client ids known.", counts.clients);
     metrics_gauge(m, "codecast_gateway_subscriptions", "Subscriptions of all clients.", counts.subs);
     metrics_gauge(m, "optimum_p2p_active_topics", "Topics with a subscriber here.", counts.topics);
-    metrics_counter(m, "codecast_gateway_deliveries_total", "Messages handed to clients' queues.", counts.deliveries);
-    metrics_counter(m, "codecast_gateway_ws_clients_total", "WebSocket clients that connected.", gw_read(&gw->count.ws_clients));
-    metrics_counter(m, "codecast_gateway_ws_dropped_total", "Deliveries dropped for WebSocket clients that have gone.",
+    metrics_counter(m, "codecast_gateway_deliveries_total", "Messages handed to clients' queues.",
+                    counts.deliveries);
+    metrics_counter(m, "codecast_gateway_ws_clients_total", "WebSocket clients that connected.",
+                    gw_read(&gw->count.ws_clients));
+    metrics_counter(m, "codecast_gateway_ws_dropped_total",
+                    "Deliveries dropped for WebSocket clients that have gone.",
                     gw_read(&gw->count.ws_dropped));
     metrics_counter(m, "codecast_gateway_grpc_streams_total", "gRPC client streams that were opened.",
                     gw_read(&gw->count.grpc_clients));
-    metrics_counter(m, "codecast_gateway_grpc_dropped_total", "Messages dropped for gRPC clients.", grpc.dropped_must);
+    metrics_counter(m, "codecast_gateway_grpc_dropped_total", "Messages dropped for gRPC clients.",
+                    grpc.dropped_must + grpc.refused);
     metrics_gauge(m, "codecast_gateway_grpc_calls_open", "gRPC calls open.", grpc.open);
     metrics_counter(m, "codecast_gateway_http_requests_total", "HTTP requests.", http.requests);
     metrics_family(m, "codecast_gateway_http_answers_total", "counter", "HTTP answers by class of status.");
     metrics_u64(m, (struct metrics_label[]){{"status", "2xx"}}, 1, http.answers_2xx);
     metrics_u64(m, (struct metrics_label[]){{"status", "4xx"}}, 1, http.answers_4xx);
     metrics_u64(m, (struct metrics_label[]){{"status", "5xx"}}, 1, http.answers_5xx);
-    metrics_counter(m, "codecast_gateway_http_refused_connections_total", "Connections beyond the bound.", http.refused_conns);
+    metrics_counter(m, "codecast_gateway_http_refused_connections_total", "Connections beyond the bound.",
+                    http.refused_conns);
     metrics_counter(m, "codecast_gateway_http_slow_answers_cut_total", "Answers that a client did not take.",
                     http.slow_answers_cut);
     metrics_gauge(m, "codecast_gateway_http_connections", "HTTP connections open.", (double)http.conns);
     metrics_family(m, "client_topic_threshold", "gauge", "Subscriptions by topic.");
     gw_registry_each_topic(&gw->registry, write_topic, &topics);
-    metrics_family(m, "optimum_proxy_published_by_client_total", "counter", "Messages published by each client.");
+    metrics_family(m, "optimum_proxy_published_by_client_total", "counter",
+                   "Messages published by each client.");
     gw_registry_each_client(&gw->registry, write_client, &clients);
 }
 

@@ -7,8 +7,9 @@
 #include "base/text.h"
 #include "gateway/gw_impl.h"
 
-static const char *const names[O_COUNT] = {"type", "client_id", "topic",     "topics", "message",      "message_length",
-                                           "data", "encoding",  "threshold", "id",     "expose_amount"};
+static const char *const names[O_COUNT] = {"type",           "client_id", "topic",    "topics",    "message",
+                                           "message_length", "data",      "encoding", "threshold", "id",
+                                           "expose_amount"};
 
 int gw_name_set(struct gw_name *n, struct slice s, int err_long, int err_text)
 {
@@ -84,7 +85,9 @@ static int is_base64(const struct gw_order *o, bool *out)
     if (e->type != FLAT_STRING)
         return -GW_E_ENCODING;
     *out = slice_is_equal(e->raw, SLICE_LIT("base64"));
-    return *out || slice_is_equal(e->raw, SLICE_LIT("text")) || slice_is_equal(e->raw, SLICE_LIT("utf-8")) ? 0 : -GW_E_ENCODING;
+    return *out || slice_is_equal(e->raw, SLICE_LIT("text")) || slice_is_equal(e->raw, SLICE_LIT("utf-8"))
+               ? 0
+               : -GW_E_ENCODING;
 }
 
 static int decode_base64(struct gw_order *o, const struct flat_value *v)

@@ -9,7 +9,20 @@
 #include "gateway/gw_delivery.h"
 #include "http/http_flat.h"
 
-enum { O_TYPE, O_CLIENT, O_TOPIC, O_TOPICS, O_MESSAGE, O_LENGTH, O_DATA, O_ENCODING, O_THRESHOLD, O_ID, O_AMOUNT, O_COUNT };
+enum {
+    O_TYPE,
+    O_CLIENT,
+    O_TOPIC,
+    O_TOPICS,
+    O_MESSAGE,
+    O_LENGTH,
+    O_DATA,
+    O_ENCODING,
+    O_THRESHOLD,
+    O_ID,
+    O_AMOUNT,
+    O_COUNT
+};
 
 struct gw_name {
     char text[GW_NAME_MAX];

@@ -9,12 +9,12 @@
 #include "gateway/gw_impl.h"
 #include "gateway/gw_pool_impl.h"
 
-#define REOPEN_NS         300000000ull
-#define HEALTH_NS         5000000000ull
-#define KNOWN_NS          10000000000ull
-#define KNOWN_MAX         100000
-#define STREAM_BYTES_MAX  (256ull << 20)
-#define STREAM_MSGS_MAX   100000
+#define REOPEN_NS        300000000ull
+#define HEALTH_NS        5000000000ull
+#define KNOWN_NS         10000000000ull
+#define KNOWN_MAX        100000
+#define STREAM_BYTES_MAX (256ull << 20)
+#define STREAM_MSGS_MAX  100000
 
 enum { COMMAND_SUBSCRIBE = 2, COMMAND_UNSUBSCRIBE = 3 };
 enum { RESPONSE_UNKNOWN = 0, RESPONSE_MESSAGE = 1 };
@@ -88,7 +88,8 @@ static void on_close(struct rpc_call *c, const struct rpc_status *st, void *user
     pthread_mutex_unlock(&pool->lock);
     rpc_call_unref(c);
     if (!stopping)
-        log_warn("\"node lost\" node=%s status=%s reason=\"%s\"", n->info.target, rpc_code_name(st->code), st->message);
+        log_warn("\"node lost\" node=%s status=%s reason=\"%s\"", n->info.target, rpc_code_name(st->code),
+                 st->message);
     gw_pool_resend(pool, &orphans);
 }
 
@@ -101,16 +102,18 @@ static bool open_stream(struct gw_node *n, uint64_t now)
      * who read them */
     static const struct rpc_header headers[] = {{"codecast-errors", {(const uint8_t *)"answer", 6}},
                                                 {"codecast-traces", {(const uint8_t *)"off", 3}}};
-    struct rpc_call_options opt = {
-        .headers = headers,
-        .header_count = 2,
-        .queue = {.max_messages = STREAM_MSGS_MAX, .max_bytes = STREAM_BYTES_MAX, .policy = RPC_REFUSE}};
+    struct rpc_call_options opt = {.headers = headers,
+                                   .header_count = 2,
+                                   .queue = {.max_messages = STREAM_MSGS_MAX,
+                                             .max_bytes = STREAM_BYTES_MAX,
+                                             .policy = RPC_REFUSE}};
     struct slice topic;
     size_t it = 0;
 
     if (n->stream || !n->is_ready || n->pool->stopping)
         return false;
-    if (rpc_client_open(n->client, "/proto.CommandStream/ListenCommands", &stream_handlers, n, &opt, &n->stream) < 0) {
+    if (rpc_client_open(n->client, "/proto.CommandStream/ListenCommands", &stream_handlers, n, &opt,
+                        &n->stream) < 0) {
         n->stream = NULL;
         n->retry_ns = now + REOPEN_NS;
         return false;
@@ -260,7 +263,8 @@ static const struct gw_upstream_ops pool_ops = {.publish = gw_pool_publish,
 
 static int node_start(struct gw_pool *pool, unsigned i, const struct gw_config *cfg)
 {
-    uint32_t ceiling = cfg->max_message_bytes > GW_MESSAGE_CEILING ? cfg->max_message_bytes : GW_MESSAGE_CEILING;
+    uint32_t ceiling =
+        cfg->max_message_bytes > GW_MESSAGE_CEILING ? cfg->max_message_bytes : GW_MESSAGE_CEILING;
     struct gw_node *n = &pool->nodes[i];
     struct rpc_client *client = NULL;
     struct rpc_client_config cc = {.target = n->info.target,

@@ -24,7 +24,8 @@ static void on_health(const struct rpc_status *st, struct rpc_msg *reply, void *
 {
     struct gw_node *n = user;
     struct slice s = reply ? rpc_msg_slice(reply) : (struct slice){0};
-    Proto__HealthResponse *h = st->code == RPC_CODE_OK ? proto__health_response__unpack(NULL, s.len, s.p) : NULL;
+    Proto__HealthResponse *h =
+        st->code == RPC_CODE_OK ? proto__health_response__unpack(NULL, s.len, s.p) : NULL;
 
     pthread_mutex_lock(&n->pool->lock);
     n->asking_health = false;
@@ -55,7 +56,8 @@ void gw_pool_ask_health(struct gw_node *n, uint64_t now)
     if (!empty)
         return;
     n->health_ns = now;
-    n->asking_health = rpc_client_unary(n->client, "/proto.CommandStream/Health", empty, &opt, on_health, n) == 0;
+    n->asking_health =
+        rpc_client_unary(n->client, "/proto.CommandStream/Health", empty, &opt, on_health, n) == 0;
     rpc_msg_unref(empty);
 }
 
@@ -119,7 +121,8 @@ static void ask_next(struct question *q)
         struct gw_node *n = &pool->nodes[q->next++];
 
         if (gw_node_is_up(n))
-            asked = rpc_client_unary(n->client, "/proto.CommandStream/ListTopics", empty, &opt, on_topics, q) == 0;
+            asked = rpc_client_unary(n->client, "/proto.CommandStream/ListTopics", empty, &opt, on_topics,
+                                     q) == 0;
     }
     pthread_mutex_unlock(&pool->lock);
     rpc_msg_unref(empty);
@@ -129,7 +132,8 @@ static void ask_next(struct question *q)
     free(q);
 }
 
-void gw_pool_ask_topic(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known), void *user)
+void gw_pool_ask_topic(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known),
+                       void *user)
 {
     struct gw_pool *pool = CONTAINER_OF(u, struct gw_pool, up);
     struct question *q;

@@ -18,13 +18,13 @@ struct gw_node {
     unsigned index;
     struct rpc_client *client;
 
-    bool is_ready;            /* the channel's state */
-    struct rpc_call *stream;  /* NULL: none, reopened at retry_ns */
+    bool is_ready;           /* the channel's state */
+    struct rpc_call *stream; /* NULL: none, reopened at retry_ns */
     uint64_t retry_ns;
-    struct list inflight;     /* struct gw_publish in the order they were sent */
+    struct list inflight; /* struct gw_publish in the order they were sent */
     uint64_t inflight_bytes;
-    bool is_mute;             /* its health says it is not one of ours, and it never answered a publish */
-    bool has_answered;        /* a publish */
+    bool is_mute;      /* its health says it is not one of ours, and it never answered a publish */
+    bool has_answered; /* a publish */
     bool asking_health;
     uint64_t health_ns;
     struct gw_node_info info;
@@ -36,12 +36,12 @@ struct gw_pool {
     struct rpc_loop *loops[2];
     unsigned n_nodes;
     pthread_mutex_t lock;
-    struct map by_key;    /* publishes in flight: id and topic */
-    struct map wanted;    /* topics */
-    struct map known;     /* topics that nodes named lately */
+    struct map by_key; /* publishes in flight: id and topic */
+    struct map wanted; /* topics */
+    struct map known;  /* topics that nodes named lately */
     uint64_t known_ns;
-    struct list waiting;  /* publishes that lost their node and found no other */
-    unsigned next;        /* round robin among equals */
+    struct list waiting; /* publishes that lost their node and found no other */
+    unsigned next;       /* round robin among equals */
     bool stopping;
     struct gw_node nodes[GW_NODES_MAX];
 };
@@ -59,7 +59,8 @@ void gw_pool_retry_waiting(struct gw_pool *pool, uint64_t now);
 
 /* gw_pool_health.c */
 void gw_pool_ask_health(struct gw_node *n, uint64_t now); /* under the lock */
-void gw_pool_ask_topic(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known), void *user);
+void gw_pool_ask_topic(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known),
+                       void *user);
 
 /* Request {command, data, topic} without data. NULL: no memory. */
 struct rpc_msg *gw_pool_request(int command, struct slice topic);

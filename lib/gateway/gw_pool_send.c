@@ -8,15 +8,16 @@
 #include "gateway/gw_pool_impl.h"
 #include "http/http_flat.h"
 
-#define ACK_NS        3000000000ull
-#define ACK_NS_PER_B  125          /* and 8 MB/s on top */
-#define MUTE_NS       300000000ull /* a node that never confirms anything: published once it took the bytes */
-#define GIVE_UP_NS    15000000000ull
+#define ACK_NS       3000000000ull
+#define ACK_NS_PER_B 125          /* and 8 MB/s on top */
+#define MUTE_NS      300000000ull /* a node that never confirms anything: published once it took the bytes */
+#define GIVE_UP_NS   15000000000ull
 
 enum { COMMAND_PUBLISH = 1 };
 enum sent { SENT, NO_NODE, ALL_BUSY };
 
-static struct slice key_of(uint8_t buf[GW_ID_BYTES + GW_NAME_MAX], struct slice topic, const uint8_t id[GW_ID_BYTES])
+static struct slice key_of(uint8_t buf[GW_ID_BYTES + GW_NAME_MAX], struct slice topic,
+                           const uint8_t id[GW_ID_BYTES])
 {
     memcpy(buf, id, GW_ID_BYTES);
     memcpy(buf + GW_ID_BYTES, topic.p, topic.len);
@@ -52,7 +53,8 @@ static struct gw_node *choose(struct gw_pool *pool, uint64_t tried)
     for (unsigned k = 0; k < pool->n_nodes; k++) {
         struct gw_node *n = &pool->nodes[(pool->next + k) % pool->n_nodes];
 
-        if (gw_node_is_up(n) && !(tried >> n->index & 1) && (!best || n->inflight_bytes < best->inflight_bytes))
+        if (gw_node_is_up(n) && !(tried >> n->index & 1) &&
+            (!best || n->inflight_bytes < best->inflight_bytes))
             best = n;
     }
     if (best)
@@ -94,7 +96,8 @@ static void take_one(struct gw_pool *pool, struct gw_publish *p)
 
 void gw_pool_take_inflight(struct gw_node *n, struct list *out)
 {
-    LIST_EACH(it, &n->inflight) {
+    LIST_EACH(it, &n->inflight)
+    {
         struct gw_publish *p = CONTAINER_OF(it, struct gw_publish, link);
 
         take_one(n->pool, p);
@@ -162,7 +165,8 @@ void gw_pool_retry_waiting(struct gw_pool *pool, uint64_t now)
     list_init(&failed);
     pthread_mutex_lock(&pool->lock);
     stopping = pool->stopping;
-    LIST_EACH(w, &pool->waiting) {
+    LIST_EACH(w, &pool->waiting)
+    {
         struct gw_publish *p = CONTAINER_OF(w, struct gw_publish, link);
 
         list_del(w);
@@ -190,7 +194,8 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
     for (unsigned i = 0; i < pool->n_nodes; i++) {
         struct gw_node *n = &pool->nodes[i];
 
-        LIST_EACH(w, &n->inflight) {
+        LIST_EACH(w, &n->inflight)
+        {
             struct gw_publish *p = CONTAINER_OF(w, struct gw_publish, link);
             uint64_t limit = n->is_mute ? MUTE_NS : ACK_NS + size_of(p) * ACK_NS_PER_B;
 
@@ -217,7 +222,8 @@ struct node_answer {
     size_t topic_len;
     uint8_t id[GW_ID_BYTES];
     char text[200];
-    uint64_t lost; /* messages that the node dropped because we read too slowly: then it is no answer to a publish */
+    uint64_t
+        lost; /* messages that the node dropped because we read too slowly: then it is no answer to a publish */
 };
 
 static bool read_topic(struct node_answer *a, const struct flat_value *v)
@@ -242,7 +248,9 @@ static void read_error(struct node_answer *a, const struct flat_value *v)
     ssize_t n;
 
     http_flat_number(&v[A_CODE], &code);
-    n = v[A_ERROR].type == FLAT_STRING && v[A_ERROR].raw.len < sizeof(text) ? http_flat_text(text, &v[A_ERROR]) : -1;
+    n = v[A_ERROR].type == FLAT_STRING && v[A_ERROR].raw.len < sizeof(text)
+            ? http_flat_text(text, &v[A_ERROR])
+            : -1;
     snprintf(a->text, sizeof(a->text), "%.*s", n > 0 ? (int)n : 0, (char *)text);
     a->outcome.err = code == 413 ? GW_E_TOO_LARGE : GW_E_REFUSED;
     a->outcome.text = a->text[0] ? a->text : NULL;
@@ -290,7 +298,8 @@ void gw_pool_answer(struct gw_node *n, struct slice data)
         return; /* something newer than we are */
     if (a.lost) {
         gw_count(&pool->gw->count.node_lost, a.lost);
-        log_warn("\"node dropped messages for us\" node=%s messages=%llu", n->info.target, (unsigned long long)a.lost);
+        log_warn("\"node dropped messages for us\" node=%s messages=%llu", n->info.target,
+                 (unsigned long long)a.lost);
         return;
     }
     pthread_mutex_lock(&pool->lock);

@@ -52,8 +52,8 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
     fn(user, &r);
 }
 
-static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct rpc_msg *payload,
-                                      uint64_t now)
+static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                                      struct rpc_msg *payload, uint64_t now)
 {
     struct gw_publish *p = calloc(1, sizeof(*p));
 
@@ -79,8 +79,8 @@ static void publish_free(struct gw_publish *p)
 enum verdict { START, JOINED, DUPLICATE, BUSY, NOMEM };
 
 /* Under the lock. *p: the new publish for START. w is queued for START and JOINED. */
-static enum verdict admit(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct rpc_msg *payload,
-                          struct gw_waiter *w, struct gw_publish **p)
+static enum verdict admit(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                          struct rpc_msg *payload, struct gw_waiter *w, struct gw_publish **p)
 {
     uint64_t now = gw_now_ns();
     uint8_t buf[KEY_MAX];
@@ -118,7 +118,8 @@ static bool is_too_large(struct gateway *gw, struct rpc_msg *payload)
     return rpc_msg_len(payload) > gw_max_message_bytes(gw);
 }
 
-void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *payload, gw_publish_fn *fn, void *user)
+void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *payload, gw_publish_fn *fn,
+                      void *user)
 {
     static const struct gw_outcome outcomes[] = {[DUPLICATE] = {GW_OK, true, NULL, 0},
                                                  [BUSY] = {GW_E_BUSY, false, NULL, 0},

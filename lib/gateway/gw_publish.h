@@ -42,6 +42,7 @@ void gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16]);
 void gw_publishes_fini(struct gw_publishes *p); /* none may be under way */
 
 /* payload: a reference is taken. */
-void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *payload, gw_publish_fn *fn, void *user);
+void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *payload, gw_publish_fn *fn,
+                      void *user);
 
 #endif

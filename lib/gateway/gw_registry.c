@@ -107,7 +107,8 @@ static void topic_drop_if_unused(struct gw_registry *r, struct gw_topic *t)
 
 static struct gw_sub *sub_find(const struct gw_client *c, struct slice topic)
 {
-    LIST_EACH(it, (struct list *)&c->subs) {
+    LIST_EACH(it, (struct list *)&c->subs)
+    {
         struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
 
         if (slice_is_equal(topic_name(s->topic), topic))
@@ -133,7 +134,7 @@ static void sub_drop(struct gw_registry *r, struct gw_sub *s)
 static void client_drop(struct gw_registry *r, struct gw_client *c)
 {
     LIST_EACH(it, &c->subs)
-        sub_drop(r, CONTAINER_OF(it, struct gw_sub, of_client));
+    sub_drop(r, CONTAINER_OF(it, struct gw_sub, of_client));
     map_del(&r->clients, client_id(c));
     free(c);
 }
@@ -171,7 +172,7 @@ void gw_registry_fini(struct gw_registry *r)
     r->cfg.on_topic = NULL;
     while ((c = map_next(&r->clients, &it, NULL))) {
         LIST_EACH(s, &c->subs)
-            sub_drop(r, CONTAINER_OF(s, struct gw_sub, of_client));
+        sub_drop(r, CONTAINER_OF(s, struct gw_sub, of_client));
         free(c);
     }
     map_fini(&r->clients);
@@ -179,7 +180,8 @@ void gw_registry_fini(struct gw_registry *r)
     pthread_rwlock_destroy(&r->lock);
 }
 
-int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold, uint64_t now)
+int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold,
+                          uint64_t now)
 {
     struct gw_client *c;
     struct gw_sub *s;
@@ -225,7 +227,8 @@ bool gw_registry_has_topic(struct gw_registry *r, struct slice topic)
     return has;
 }
 
-int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once, uint64_t now)
+int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once,
+                       uint64_t now)
 {
     struct gw_client *c;
 
@@ -284,7 +287,8 @@ static unsigned deliver_to(struct gw_client *c, struct gw_delivery *d)
 {
     unsigned n = 0;
 
-    LIST_EACH(it, &c->sinks) {
+    LIST_EACH(it, &c->sinks)
+    {
         struct gw_sink *s = CONTAINER_OF(it, struct gw_sink, link);
 
         s->deliver(s, d);
@@ -301,7 +305,8 @@ unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned tota
     pthread_rwlock_rdlock(&r->lock);
     t = map_get(&r->topics, d->topic);
     if (t)
-        LIST_EACH(it, &t->subs) {
+        LIST_EACH(it, &t->subs)
+        {
             struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_topic);
 
             if (nodes_needed(s->threshold, total) == seen)
@@ -327,7 +332,8 @@ void gw_registry_expire(struct gw_registry *r, uint64_t now)
     pthread_rwlock_unlock(&r->lock);
 }
 
-void gw_registry_each_topic(struct gw_registry *r, void (*each)(void *user, struct slice topic, unsigned subs), void *user)
+void gw_registry_each_topic(struct gw_registry *r,
+                            void (*each)(void *user, struct slice topic, unsigned subs), void *user)
 {
     struct gw_topic *t;
     size_t it = 0;
@@ -338,8 +344,8 @@ void gw_registry_each_topic(struct gw_registry *r, void (*each)(void *user, stru
     pthread_rwlock_unlock(&r->lock);
 }
 
-unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client, void (*each)(void *user, struct slice topic),
-                                   void *user)
+unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client,
+                                   void (*each)(void *user, struct slice topic), void *user)
 {
     struct gw_client *c;
     unsigned n = 0;
@@ -347,7 +353,8 @@ unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client, v
     pthread_rwlock_rdlock(&r->lock);
     c = map_get(&r->clients, client);
     if (c)
-        LIST_EACH(it, &c->subs) {
+        LIST_EACH(it, &c->subs)
+        {
             each(user, topic_name(CONTAINER_OF(it, struct gw_sub, of_client)->topic));
             n++;
         }
@@ -356,7 +363,8 @@ unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client, v
 }
 
 void gw_registry_each_client(struct gw_registry *r,
-                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks), void *user)
+                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks),
+                             void *user)
 {
     struct gw_client *c;
     size_t it = 0;
@@ -370,10 +378,11 @@ void gw_registry_each_client(struct gw_registry *r,
 void gw_registry_counts(struct gw_registry *r, struct gw_registry_counts *out)
 {
     pthread_rwlock_rdlock(&r->lock);
-    *out = (struct gw_registry_counts){.clients = (uint32_t)r->clients.count,
-                                       .topics = (uint32_t)r->topics.count,
-                                       .subs = r->n_subs,
-                                       .sinks = atomic_load_explicit(&r->sinks, memory_order_relaxed),
-                                       .deliveries = atomic_load_explicit(&r->deliveries, memory_order_relaxed)};
+    *out =
+        (struct gw_registry_counts){.clients = (uint32_t)r->clients.count,
+                                    .topics = (uint32_t)r->topics.count,
+                                    .subs = r->n_subs,
+                                    .sinks = atomic_load_explicit(&r->sinks, memory_order_relaxed),
+                                    .deliveries = atomic_load_explicit(&r->deliveries, memory_order_relaxed)};
     pthread_rwlock_unlock(&r->lock);
 }

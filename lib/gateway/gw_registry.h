@@ -27,7 +27,7 @@ struct gw_sink {
 
 struct gw_registry_config {
     uint32_t max_clients, max_topics, max_subs_per_client; /* 0: 100000, 100000, 10000 */
-    uint64_t idle_ns;                                       /* 0: one hour */
+    uint64_t idle_ns;                                      /* 0: one hour */
     /* A topic got its first subscriber (true) or lost its last. Under the write lock: must not call back. */
     void (*on_topic)(void *user, struct slice topic, bool wanted);
     void *user;
@@ -45,12 +45,14 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
 /* Every sink must be detached. */
 void gw_registry_fini(struct gw_registry *r);
 
-int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold, uint64_t now);
+int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold,
+                          uint64_t now);
 /* Harmless when not subscribed. */
 void gw_registry_unsubscribe(struct gw_registry *r, struct slice client, struct slice topic, uint64_t now);
 bool gw_registry_has_topic(struct gw_registry *r, struct slice topic);
 /* Makes the client when it is new. forget_at_once: with its last sink the client and its subscriptions go. */
-int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once, uint64_t now);
+int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once,
+                       uint64_t now);
 void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now);
 /* Counts one published message for the client, if it is known. */
 void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now);
@@ -62,11 +64,13 @@ unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned tota
 void gw_registry_expire(struct gw_registry *r, uint64_t now);
 
 /* Calls each topic, or those of a client; for few or rare callers: under the read lock. */
-void gw_registry_each_topic(struct gw_registry *r, void (*each)(void *user, struct slice topic, unsigned subs), void *user);
-unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client, void (*each)(void *user, struct slice topic),
-                                   void *user);
+void gw_registry_each_topic(struct gw_registry *r,
+                            void (*each)(void *user, struct slice topic, unsigned subs), void *user);
+unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client,
+                                   void (*each)(void *user, struct slice topic), void *user);
 void gw_registry_each_client(struct gw_registry *r,
-                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks), void *user);
+                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks),
+                             void *user);
 
 struct gw_registry_counts {
     uint32_t clients, topics, subs;

@@ -26,7 +26,8 @@ static struct http_reply *error_reply(struct gateway *gw, int err)
 static struct http_reply *published_reply(const struct gw_result *r)
 {
     char text[HTTP_JSON_STR_MAX(GW_NAME_MAX) + 160];
-    size_t n = (size_t)sprintf(text, "{\"status\":\"%s\",\"topic\":", r->outcome.is_duplicate ? "deduplicated" : "published");
+    size_t n = (size_t)sprintf(text, "{\"status\":\"%s\",\"topic\":",
+                               r->outcome.is_duplicate ? "deduplicated" : "published");
 
     n += http_json_quote(text + n, r->topic);
     n += (size_t)sprintf(text + n, ",\"message_id\":\"%s\"}", r->id_hex);
@@ -68,10 +69,11 @@ static void on_published(void *user, const struct gw_result *r)
     struct pending *p = user;
 
     if (r->outcome.err)
-        log_debug("\"publish failed\" topic=%.*s err=\"%s\"", (int)r->topic.len, (const char *)r->topic.p, gw_err_text(r->outcome.err));
+        log_debug("\"publish failed\" topic=%.*s err=\"%s\"", (int)r->topic.len, (const char *)r->topic.p,
+                  gw_err_text(r->outcome.err));
     else
-        log_debug("\"message published\" topic=%.*s id=%s duplicate=%d", (int)r->topic.len, (const char *)r->topic.p, r->id_hex,
-                  r->outcome.is_duplicate);
+        log_debug("\"message published\" topic=%.*s id=%s duplicate=%d", (int)r->topic.len,
+                  (const char *)r->topic.p, r->id_hex, r->outcome.is_duplicate);
     pending_end(p, result_reply(p->gw, r));
 }
 
@@ -130,7 +132,8 @@ static bool is_binary(const struct http_req *q)
            strncasecmp((const char *)type.p, want, sizeof(want) - 1) == 0;
 }
 
-static int read_query_name(struct http_req *q, const char *name, struct gw_name *out, int err_long, int err_text)
+static int read_query_name(struct http_req *q, const char *name, struct gw_name *out, int err_long,
+                           int err_text)
 {
     struct slice s;
 
@@ -208,7 +211,8 @@ static int unsubscribe_one(void *user, struct slice topic)
     return 0;
 }
 
-static void change_subscription(struct gateway *gw, struct http_req *q, const char *status, int (*one)(void *, struct slice))
+static void change_subscription(struct gateway *gw, struct http_req *q, const char *status,
+                                int (*one)(void *, struct slice))
 {
     struct subscription s = {.gw = gw, .threshold = gw->cfg.threshold};
     struct gw_order o;
@@ -224,7 +228,8 @@ static void change_subscription(struct gateway *gw, struct http_req *q, const ch
     if (rc)
         http_req_reply(q, order_error(gw, &o, rc));
     else
-        http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s%}", "status", status, "client", o.client.text, o.client.len)));
+        http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s%}", "status", status, "client",
+                                                         o.client.text, o.client.len)));
     gw_order_fini(&o);
 }
 
@@ -259,8 +264,8 @@ static void get_topics(struct http_req *q, void *user)
     }
     topics = json_array();
     n = gw_registry_client_topics(&gw->registry, gw_name_slice(&client), add_topic, topics);
-    http_req_reply(q, http_reply_json(200, json_pack("{s:s%,s:o,s:i}", "client_id", client.text, client.len, "topics", topics,
-                                                     "count", (int)n)));
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s%,s:o,s:i}", "client_id", client.text, client.len,
+                                                     "topics", topics, "count", (int)n)));
 }
 
 int gw_rest_routes(struct gateway *gw)

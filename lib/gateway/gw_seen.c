@@ -110,13 +110,15 @@ static struct gw_seen_entry *find(struct gw_seen *s, uint64_t topic, const uint8
     return NULL;
 }
 
-struct gw_seen_entry *gw_seen_get(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES], uint64_t now)
+struct gw_seen_entry *gw_seen_get(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                                  uint64_t now)
 {
     expire(s, now);
     return find(s, siphash13(s->seed, topic), id);
 }
 
-struct gw_seen_entry *gw_seen_put(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES], uint64_t now)
+struct gw_seen_entry *gw_seen_put(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                                  uint64_t now)
 {
     uint64_t hash = siphash13(s->seed, topic);
     struct gw_seen_entry *e;

@@ -20,12 +20,12 @@ struct gw_seen_entry {
     uint64_t first_ns, published_ns, delivered_ns;
     uint64_t nodes; /* bit n: node n had it */
     uint32_t flags;
-    uint32_t next;  /* in its chain, 1-based; 0 ends */
+    uint32_t next; /* in its chain, 1-based; 0 ends */
 };
 
 struct gw_seen {
     struct gw_seen_entry *ring;
-    uint32_t *heads; /* chain heads, 1-based */
+    uint32_t *heads;                /* chain heads, 1-based */
     uint32_t cap, head, count, max; /* cap: a power of two */
     uint64_t ttl_ns;
     uint64_t seed[2];
@@ -36,8 +36,10 @@ struct gw_seen {
 void gw_seen_init(struct gw_seen *s, uint32_t max, uint64_t ttl_ns, const uint8_t seed[16]);
 void gw_seen_fini(struct gw_seen *s);
 /* NULL when unknown or older than ttl_ns. */
-struct gw_seen_entry *gw_seen_get(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES], uint64_t now);
+struct gw_seen_entry *gw_seen_get(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                                  uint64_t now);
 /* The known entry, or a new one with nothing set. */
-struct gw_seen_entry *gw_seen_put(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES], uint64_t now);
+struct gw_seen_entry *gw_seen_put(struct gw_seen *s, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                                  uint64_t now);
 
 #endif

@@ -13,7 +13,8 @@
 #define REFRESH_S 3000
 
 /* The reachable nodes, at most `expose` of them (0: all), beginning at a random one. */
-void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes, unsigned *n)
+void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes,
+                       unsigned *n)
 {
     unsigned total = gw->up->ops->nodes(gw->up, nodes, GW_NODES_MAX), kept = 0;
     uint8_t random[17];
@@ -51,8 +52,8 @@ void gw_session_times(char expires[32], char refresh[32])
 
 static json_t *node_json(const struct gw_node_info *n, const char *ticket)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:f}", "id", n->p2p_address, "address", n->target, "transport", "grpc", "region",
-                     n->country_iso, "ticket", ticket, "score", 1.0);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:f}", "id", n->p2p_address, "address", n->target, "transport",
+                     "grpc", "region", n->country_iso, "ticket", ticket, "score", 1.0);
 }
 
 static struct http_reply *session_reply(struct gateway *gw, unsigned expose)
@@ -72,7 +73,8 @@ static struct http_reply *session_reply(struct gateway *gw, unsigned expose)
         return http_reply_error(503, "%s", gw_err_text(GW_E_NO_NODE));
     }
     gw_session_times(expires, refresh);
-    out = json_pack("{s:s,s:o,s:s,s:s}", "session_id", id, "nodes", list, "expires_at", expires, "refresh_after", refresh);
+    out = json_pack("{s:s,s:o,s:s,s:s}", "session_id", id, "nodes", list, "expires_at", expires,
+                    "refresh_after", refresh);
     return http_reply_json(200, out);
 }
 
@@ -92,7 +94,8 @@ static void post_session(struct http_req *q, void *user)
 
     if (!rc && !o.client.len)
         rc = -GW_E_CLIENT;
-    if (!rc && (rc = gw_order_topics(&o, subscribe_one, NULL)) == -GW_E_TOPIC && o.v[O_TOPICS].type != FLAT_ARRAY)
+    if (!rc && (rc = gw_order_topics(&o, subscribe_one, NULL)) == -GW_E_TOPIC &&
+        o.v[O_TOPICS].type != FLAT_ARRAY)
         rc = 0;
     if (rc) {
         http_req_reply(q, http_reply_error(gw_err_http(rc), "%s", gw_err_text(rc)));
@@ -107,5 +110,6 @@ int gw_session_routes(struct gateway *gw)
 {
     static const char *const families[] = {"", "/api", "/api/v1", NULL};
 
-    return http_routes_add(&gw->routes, &(struct http_route){"POST", "/session", post_session, gw, false}, families);
+    return http_routes_add(&gw->routes, &(struct http_route){"POST", "/session", post_session, gw, false},
+                           families);
 }

@@ -40,19 +40,24 @@ static void get_health(struct http_req *q, void *user)
     struct machine m;
 
     gw_machine(gw, &m);
-    http_req_reply(q, http_reply_json(healthy ? 200 : 503,
-                                      json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:i,s:i}", "country", gw->cfg.country, "country_iso",
-                                                gw->cfg.country_iso, "cpu_used", percent(m.cpu_used), "disk_used",
-                                                percent(m.disk_used), "memory_used", percent(m.memory_used), "status",
-                                                healthy == n ? "ok" : healthy ? "degraded" : "unavailable", "nodes", (int)n,
-                                                "healthy_nodes", (int)healthy)));
+    http_req_reply(q,
+                   http_reply_json(healthy ? 200 : 503,
+                                   json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:i,s:i}", "country", gw->cfg.country,
+                                             "country_iso", gw->cfg.country_iso, "cpu_used",
+                                             percent(m.cpu_used), "disk_used", percent(m.disk_used),
+                                             "memory_used", percent(m.memory_used), "status",
+                                             healthy == n ? "ok"
+                                             : healthy    ? "degraded"
+                                                          : "unavailable",
+                                             "nodes", (int)n, "healthy_nodes", (int)healthy)));
     free(nodes);
 }
 
 static void get_version(struct http_req *q, void *user)
 {
     (void)user;
-    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s}", "version", CODECAST_VERSION, "commit_hash", CODECAST_COMMIT)));
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s}", "version", CODECAST_VERSION, "commit_hash",
+                                                     CODECAST_COMMIT)));
 }
 
 static void get_node_countries(struct http_req *q, void *user)
@@ -66,7 +71,8 @@ static void get_node_countries(struct http_req *q, void *user)
         json_object_set_new(isos, nodes[i].target, json_string(nodes[i].country_iso));
     }
     free(nodes);
-    http_req_reply(q, http_reply_json(200, json_pack("{s:i,s:o,s:o}", "count", (int)n, "countries", countries, "country_isos", isos)));
+    http_req_reply(q, http_reply_json(200, json_pack("{s:i,s:o,s:o}", "count", (int)n, "countries", countries,
+                                                     "country_isos", isos)));
 }
 
 /* "10s", "500ms", "1m", "2h", or seconds. False: none of these. */
@@ -137,12 +143,13 @@ static void get_node_state(struct http_req *q, void *user)
 
     for (unsigned i = 0; i < n; i++)
         if (nodes[i].is_healthy)
-            json_array_append_new(peers, json_string(nodes[i].p2p_address[0] ? nodes[i].p2p_address : nodes[i].target));
+            json_array_append_new(peers, json_string(nodes[i].p2p_address[0] ? nodes[i].p2p_address
+                                                                             : nodes[i].target));
     free(nodes);
     gw_registry_each_topic(&gw->registry, add_topic, topics);
-    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s,s:s,s:[],s:o,s:o}", "pub_key", "", "country", gw->cfg.country,
-                                                     "country_iso", gw->cfg.country_iso, "addresses", "peers", peers, "topics",
-                                                     topics)));
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s,s:s,s:[],s:o,s:o}", "pub_key", "", "country",
+                                                     gw->cfg.country, "country_iso", gw->cfg.country_iso,
+                                                     "addresses", "peers", peers, "topics", topics)));
 }
 
 static int add(struct http_routes *t, struct http_route *routes, unsigned n)

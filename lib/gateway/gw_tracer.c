@@ -47,7 +47,8 @@ static uint16_t *index_of(struct gw_tracer *t, const uint8_t id[GW_ID_BYTES])
 }
 
 /* Under the lock. */
-static struct gw_traced *get(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES], uint64_t now)
+static struct gw_traced *get(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES],
+                             uint64_t now)
 {
     uint16_t *slot = index_of(t, id);
     struct gw_traced *m = *slot ? &t->ring[*slot - 1] : NULL;
@@ -66,7 +67,8 @@ static struct gw_traced *get(struct gw_tracer *t, struct slice topic, const uint
     return m;
 }
 
-void gw_tracer_published(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES], size_t size, uint64_t now)
+void gw_tracer_published(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES], size_t size,
+                         uint64_t now)
 {
     struct gw_traced *m;
 
@@ -78,7 +80,8 @@ void gw_tracer_published(struct gw_tracer *t, struct slice topic, const uint8_t 
     pthread_mutex_unlock(&t->lock);
 }
 
-void gw_tracer_arrived(struct gw_tracer *t, const struct gw_delivery *d, unsigned node, unsigned delivered, uint64_t now)
+void gw_tracer_arrived(struct gw_tracer *t, const struct gw_delivery *d, unsigned node, unsigned delivered,
+                       uint64_t now)
 {
     struct gw_traced *m;
 
@@ -127,9 +130,9 @@ static json_t *describe(const struct gw_traced *m, const struct gw_node_info *no
     for (unsigned i = 0; i < n; i++)
         if (m->nodes >> i & 1)
             json_object_set_new(seen, nodes[i].target, json_true());
-    return json_pack("{s:s,s:b,s:i,s:f,s:o,s:i,s:I}", "topic", m->topic, "published", m->published_ns != 0, "delivered",
-                     (int)m->delivered, "delay_sec", delay_of(m), "peers_seen", seen, "duplicates", (int)m->duplicates,
-                     "bytes_moved", (json_int_t)m->bytes_moved);
+    return json_pack("{s:s,s:b,s:i,s:f,s:o,s:i,s:I}", "topic", m->topic, "published", m->published_ns != 0,
+                     "delivered", (int)m->delivered, "delay_sec", delay_of(m), "peers_seen", seen,
+                     "duplicates", (int)m->duplicates, "bytes_moved", (json_int_t)m->bytes_moved);
 }
 
 static void add_up(struct totals *s, const struct gw_traced *m)
@@ -156,7 +159,8 @@ static json_t *now_text(void)
     return json_string(text);
 }
 
-json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes, unsigned n, uint64_t window_ns, uint64_t now)
+json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes, unsigned n,
+                           uint64_t window_ns, uint64_t now)
 {
     struct totals *s = calloc(1, sizeof(*s));
     json_t *messages = json_object(), *out;
@@ -181,13 +185,16 @@ json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes
         return NULL;
     }
     qsort(s->delays, s->n_delays, sizeof(s->delays[0]), by_value);
-    out = json_pack("{s:s,s:i,s:i,s:I,s:I,s:I,s:f,s:f,s:f,s:I,s:f,s:I,s:o,s:o,s:f}", "algorithm", n && nodes[0].mode[0] ? nodes[0].mode : "optimum",
-                    "active_nodes", (int)active, "unhealthy_nodes", (int)(n - active), "published_messages",
-                    (json_int_t)s->published, "delivered_messages", (json_int_t)s->delivered, "duplicate_messages",
-                    (json_int_t)s->duplicates, "average_delay_seconds", s->n_delays ? s->sum / s->n_delays : 0.0, "p75",
-                    quantile(s, 0.75), "p95", quantile(s, 0.95), "total_bytes_moved", (json_int_t)s->bytes, "bloat_factor",
-                    s->ideal ? (double)s->bytes / (double)s->ideal : 0.0, "ideal_byte_complexity", (json_int_t)s->ideal,
-                    "last_updated", now_text(), "messages", messages, "window_seconds", (double)window_ns / 1e9);
+    out = json_pack("{s:s,s:i,s:i,s:I,s:I,s:I,s:f,s:f,s:f,s:I,s:f,s:I,s:o,s:o,s:f}", "algorithm",
+                    n && nodes[0].mode[0] ? nodes[0].mode : "optimum", "active_nodes", (int)active,
+                    "unhealthy_nodes", (int)(n - active), "published_messages", (json_int_t)s->published,
+                    "delivered_messages", (json_int_t)s->delivered, "duplicate_messages",
+                    (json_int_t)s->duplicates, "average_delay_seconds",
+                    s->n_delays ? s->sum / s->n_delays : 0.0, "p75", quantile(s, 0.75), "p95",
+                    quantile(s, 0.95), "total_bytes_moved", (json_int_t)s->bytes, "bloat_factor",
+                    s->ideal ? (double)s->bytes / (double)s->ideal : 0.0, "ideal_byte_complexity",
+                    (json_int_t)s->ideal, "last_updated", now_text(), "messages", messages, "window_seconds",
+                    (double)window_ns / 1e9);
     free(s);
     return out;
 }

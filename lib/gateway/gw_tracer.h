@@ -31,12 +31,15 @@ struct gw_tracer {
 int gw_tracer_init(struct gw_tracer *t);
 void gw_tracer_fini(struct gw_tracer *t);
 void gw_tracer_reset(struct gw_tracer *t);
-void gw_tracer_published(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES], size_t size, uint64_t now);
+void gw_tracer_published(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES], size_t size,
+                         uint64_t now);
 /* delivered: to how many of our clients just now. */
-void gw_tracer_arrived(struct gw_tracer *t, const struct gw_delivery *d, unsigned node, unsigned delivered, uint64_t now);
+void gw_tracer_arrived(struct gw_tracer *t, const struct gw_delivery *d, unsigned node, unsigned delivered,
+                       uint64_t now);
 
 struct gw_node_info;
 /* window_ns 0: everything still known. The caller owns the object. */
-json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes, unsigned n, uint64_t window_ns, uint64_t now);
+json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes, unsigned n,
+                           uint64_t window_ns, uint64_t now);
 
 #endif

@@ -53,7 +53,8 @@ struct gw_upstream_ops {
     /* Under the registry's write lock. */
     void (*want_topic)(struct gw_upstream *u, struct slice topic, bool wanted);
     /* Does any node know the topic? answer(user, ..) runs once, maybe at once. */
-    void (*ask_topic)(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known), void *user);
+    void (*ask_topic)(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known),
+                      void *user);
     unsigned (*nodes)(struct gw_upstream *u, struct gw_node_info *out, unsigned cap);
     unsigned (*node_count)(struct gw_upstream *u);
     /* The largest payload that every reachable node takes; 0: not learned yet. */

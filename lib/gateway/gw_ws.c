@@ -11,8 +11,8 @@
 #include "gateway/gw_order.h"
 #include "http/http_json.h"
 
-#define ID_MAX          160         /* bytes of a frame's "id", as written */
-#define UNDER_WAY_BYTES (8u << 20)  /* published and not answered yet: above this the client is not read */
+#define ID_MAX          160        /* bytes of a frame's "id", as written */
+#define UNDER_WAY_BYTES (8u << 20) /* published and not answered yet: above this the client is not read */
 #define UNDER_WAY_MAX   1024
 
 struct session {
@@ -101,7 +101,8 @@ static void send_error(struct session *s, const struct frame_id *id, const char 
 }
 
 /* Frames without an id hear only of what went wrong. */
-static void send_ack(struct session *s, const struct frame_id *id, const char *status, struct slice topic, const char *message_id)
+static void send_ack(struct session *s, const struct frame_id *id, const char *status, struct slice topic,
+                     const char *message_id)
 {
     struct answer a;
 
@@ -191,7 +192,8 @@ static int subscribe_one(void *user, struct slice topic)
 {
     struct subscription *x = user;
 
-    return gw_registry_subscribe(&x->s->gw->registry, gw_name_slice(&x->s->client), topic, x->threshold, gw_now_ns());
+    return gw_registry_subscribe(&x->s->gw->registry, gw_name_slice(&x->s->client), topic, x->threshold,
+                                 gw_now_ns());
 }
 
 static int unsubscribe_one(void *user, struct slice topic)
@@ -256,7 +258,8 @@ static void read_id(struct frame_id *id, const struct flat_value *v)
         memcpy(id->text + 1, v->raw.p, v->raw.len);
         id->text[v->raw.len + 1] = '"';
         id->len = v->raw.len + 2;
-    } else if ((v->type == FLAT_NUMBER || v->type == FLAT_TRUE || v->type == FLAT_FALSE) && v->raw.len <= sizeof(id->text)) {
+    } else if ((v->type == FLAT_NUMBER || v->type == FLAT_TRUE || v->type == FLAT_FALSE) &&
+               v->raw.len <= sizeof(id->text)) {
         memcpy(id->text, v->raw.p, v->raw.len);
         id->len = v->raw.len;
     }
@@ -294,7 +297,8 @@ static void on_open(struct ws_conn *c, void *user)
 
     (void)c;
     gw_count(&s->gw->count.ws_clients, 1);
-    if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) < 0)
+    if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) <
+        0)
         ws_conn_close(s->conn, 1013, gw_err_text(GW_E_FULL));
     log_debug("\"WebSocket client connected\" client=%.*s", (int)s->client.len, s->client.text);
 }
@@ -308,8 +312,8 @@ static void on_close(struct ws_conn *c, void *user, uint16_t code)
     ws_conn_stats(c, &st);
     gw_count(&s->gw->count.ws_dropped, st.dropped_msgs);
     gw_count(&s->gw->count.ws_dropped_bytes, st.dropped_bytes);
-    log_debug("\"WebSocket client gone\" client=%.*s code=%u dropped=%llu", (int)s->client.len, s->client.text, code,
-              (unsigned long long)st.dropped_msgs);
+    log_debug("\"WebSocket client gone\" client=%.*s code=%u dropped=%llu", (int)s->client.len,
+              s->client.text, code, (unsigned long long)st.dropped_msgs);
     session_unref(s);
 }
 

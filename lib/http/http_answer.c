@@ -188,7 +188,8 @@ void http_later_send(struct http_later *l, struct http_reply *r)
 /* Stopping: nobody will wait for these. Their laters stay with whoever holds them. */
 void http_answer_abandon(struct http_thread *th)
 {
-    LIST_EACH(it, &th->laters) {
+    LIST_EACH(it, &th->laters)
+    {
         struct http_later *l = CONTAINER_OF(it, struct http_later, link);
         h2o_req_t *h = l->h;
 
@@ -339,7 +340,8 @@ static void add_common_headers(const struct http_server *s, h2o_req_t *h)
         add_header(h, "vary", "Origin");
 }
 
-static void replace_send(h2o_ostream_t *self, h2o_req_t *h, h2o_iovec_t *bufs, size_t n, h2o_send_state_t state)
+static void replace_send(h2o_ostream_t *self, h2o_req_t *h, h2o_iovec_t *bufs, size_t n,
+                         h2o_send_state_t state)
 {
     struct replace_ostream *o = (struct replace_ostream *)self;
 
@@ -355,7 +357,8 @@ static void replace_body(const struct http_server *s, h2o_req_t *h, h2o_ostream_
     int n;
 
     if (h->res.status == 413)
-        n = snprintf(text, sizeof(text), "{\"error\":\"request too large: at most %zu bytes\"}", s->cfg.max_body_bytes);
+        n = snprintf(text, sizeof(text), "{\"error\":\"request too large: at most %zu bytes\"}",
+                     s->cfg.max_body_bytes);
     else
         n = snprintf(text, sizeof(text), "{\"error\":\"%s\"}", reason_of(h->res.status));
     o->super.do_send = replace_send;

@@ -217,7 +217,8 @@ static bool read_value(struct slice *t, struct flat_value *v, unsigned depth)
     step(t);
     if (!read_nested(t, is_object, depth - 1))
         return false;
-    *v = (struct flat_value){is_object ? FLAT_OBJECT : FLAT_ARRAY, slice_of(start, (size_t)(t->p - start)), false};
+    *v = (struct flat_value){is_object ? FLAT_OBJECT : FLAT_ARRAY, slice_of(start, (size_t)(t->p - start)),
+                             false};
     return true;
 }
 
@@ -235,8 +236,8 @@ static bool name_is(const struct flat_value *key, const char *name)
     return n >= 0 && slice_is_equal(slice_of(text, (size_t)n), slice_str(name));
 }
 
-static bool keep(const struct flat_value *key, const struct flat_value *v, const char *const *names, unsigned n,
-                 struct flat_value *out)
+static bool keep(const struct flat_value *key, const struct flat_value *v, const char *const *names,
+                 unsigned n, struct flat_value *out)
 {
     for (unsigned i = 0; i < n; i++)
         if (name_is(key, names[i])) {
@@ -268,7 +269,8 @@ int http_flat_find(struct slice text, const char *const *names, unsigned n, stru
     return text.len ? -HTTP_E_INPUT : 0;
 }
 
-bool http_flat_each(const struct flat_value *array, bool (*each)(const struct flat_value *v, void *user), void *user)
+bool http_flat_each(const struct flat_value *array, bool (*each)(const struct flat_value *v, void *user),
+                    void *user)
 {
     struct slice t = array->raw;
     struct flat_value v;

@@ -16,7 +16,16 @@
 
 #define FLAT_DEPTH 32
 
-enum flat_type { FLAT_ABSENT, FLAT_STRING, FLAT_NUMBER, FLAT_TRUE, FLAT_FALSE, FLAT_NULL, FLAT_OBJECT, FLAT_ARRAY };
+enum flat_type {
+    FLAT_ABSENT,
+    FLAT_STRING,
+    FLAT_NUMBER,
+    FLAT_TRUE,
+    FLAT_FALSE,
+    FLAT_NULL,
+    FLAT_OBJECT,
+    FLAT_ARRAY
+};
 
 struct flat_value {
     enum flat_type type;
@@ -27,7 +36,8 @@ struct flat_value {
 /* Reads all of text, which must be one object, and fills out[i] for the member names[i]. */
 int http_flat_find(struct slice text, const char *const *names, unsigned n, struct flat_value *out);
 /* Calls each for every element of an array value; stops when it returns false. False then, and for no array. */
-bool http_flat_each(const struct flat_value *array, bool (*each)(const struct flat_value *v, void *user), void *user);
+bool http_flat_each(const struct flat_value *array, bool (*each)(const struct flat_value *v, void *user),
+                    void *user);
 /* The string's bytes in out (raw.len bytes are always enough); -1: not a string, or a lone surrogate. */
 ssize_t http_flat_text(uint8_t *out, const struct flat_value *v);
 /* False: not a number. */

@@ -34,7 +34,11 @@ bool http_json_str(const json_t *v, const char *key, struct slice *out, bool *wr
 static size_t utf8_len(const uint8_t *p, size_t left)
 {
     uint8_t c = p[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+    size_t n = c < 0x80                 ? 1
+               : c >= 0xc2 && c <= 0xdf ? 2
+               : (c & 0xf0) == 0xe0     ? 3
+               : c >= 0xf0 && c <= 0xf4 ? 4
+                                        : 0;
 
     if (n == 0 || n > left)
         return 0;

@@ -15,7 +15,7 @@ json_t *http_json_parse(struct slice text, char *err, size_t err_cap);
 bool http_json_str(const json_t *v, const char *key, struct slice *out, bool *wrong_type);
 /* s as a JSON string with quotes. Bytes that are not UTF-8 become U+FFFD. Returns the bytes written;
  * out must hold HTTP_JSON_STR_MAX(s.len). */
-#define HTTP_JSON_STR_MAX(n) ((n) * 6 + 2)
+#define HTTP_JSON_STR_MAX(n) ((n)*6 + 2)
 size_t http_json_quote(char *out, struct slice s);
 bool http_utf8_is_valid(struct slice s);
 

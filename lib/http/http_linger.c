@@ -10,7 +10,7 @@
 #include "http/http_private.h"
 
 #define LINGER_BYTES (64u << 20)
-#define LINGER_MS 10000
+#define LINGER_MS    10000
 
 struct lingering {
     struct http_peer *peer; /* NULL once its socket has closed */

@@ -134,8 +134,8 @@ static void put_value(struct metrics *m, double v)
     puts_to(m, text);
 }
 
-static void sample_u64(struct metrics *m, const char *suffix, const struct metrics_label *labels, unsigned n, const char *le,
-                       uint64_t v)
+static void sample_u64(struct metrics *m, const char *suffix, const struct metrics_label *labels, unsigned n,
+                       const char *le, uint64_t v)
 {
     char text[32];
 
@@ -176,7 +176,8 @@ void metrics_hist_observe(struct metrics_hist *h, double v)
     atomic_fetch_add_explicit(&h->sum_micro, v > 0 ? (uint64_t)(v * 1e6) : 0, memory_order_relaxed);
 }
 
-void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, unsigned n, const struct metrics_hist *h)
+void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, unsigned n,
+                        const struct metrics_hist *h)
 {
     uint64_t total = 0;
     char le[32];
@@ -226,8 +227,10 @@ static bool read_proc_stat(struct proc_stat *out)
         fclose(f);
     text[n] = 0;
     p = strrchr(text, ')');
-    if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %llu %lld",
-                     &start, &vsize, &rss) != 3)
+    if (!p ||
+        sscanf(p + 1,
+               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %llu %lld",
+               &start, &vsize, &rss) != 3)
         return false;
     out->start_s = (double)start / (double)sysconf(_SC_CLK_TCK);
     out->virtual_bytes = (double)vsize;
@@ -270,7 +273,8 @@ void metrics_process(struct metrics *m)
 
     getrusage(RUSAGE_SELF, &ru);
     getrlimit(RLIMIT_NOFILE, &files);
-    metrics_family(m, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.");
+    metrics_family(m, "process_cpu_seconds_total", "counter",
+                   "Total user and system CPU time spent in seconds.");
     metrics_double(m, NULL, 0,
                    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
                        (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);

@@ -44,7 +44,8 @@ void metrics_u64(struct metrics *m, const struct metrics_label *labels, unsigned
 void metrics_double(struct metrics *m, const struct metrics_label *labels, unsigned n, double v);
 void metrics_hist_init(struct metrics_hist *h, const double *bounds, unsigned n);
 void metrics_hist_observe(struct metrics_hist *h, double v);
-void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, unsigned n, const struct metrics_hist *h);
+void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, unsigned n,
+                        const struct metrics_hist *h);
 /* Family and one sample without labels. */
 void metrics_counter(struct metrics *m, const char *name, const char *help, uint64_t v);
 void metrics_gauge(struct metrics *m, const char *name, const char *help, double v);

@@ -53,11 +53,11 @@ struct http_thread {
     h2o_accept_ctx_t accept;
     h2o_socket_t *listener;
     h2o_multithread_receiver_t inbox;
-    pthread_mutex_t lock; /* guards open */
-    bool open;            /* messages may be posted */
-    struct list peers;    /* struct http_peer: every accepted socket */
-    struct list laters;   /* struct http_later whose request lives */
-    struct list ws;       /* struct ws_conn */
+    pthread_mutex_t lock;     /* guards open */
+    bool open;                /* messages may be posted */
+    struct list peers;        /* struct http_peer: every accepted socket */
+    struct list laters;       /* struct http_later whose request lives */
+    struct list ws;           /* struct ws_conn */
     h2o_timeout_entry_t tick; /* linked while there is anything to look at */
     unsigned lingers;
     bool accept_paused; /* no descriptors left */
@@ -103,7 +103,7 @@ struct http_later {
     struct http_msg msg;
     struct list link;
     struct http_thread *thread;
-    h2o_req_t *h; /* NULL: the client has gone */
+    h2o_req_t *h;             /* NULL: the client has gone */
     struct http_later **hook; /* in the request's pool */
     struct http_reply *reply;
 };

@@ -39,7 +39,8 @@ static void allow_append(struct http_route_list *l, const char *method)
 {
     size_t n = strlen(l->allow);
 
-    snprintf(l->allow + n, sizeof(l->allow) - n, "%s%s%s", n ? ", " : "", method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
+    snprintf(l->allow + n, sizeof(l->allow) - n, "%s%s%s", n ? ", " : "", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
 static struct http_route_list *list_of(struct http_routes *t, const char *path)

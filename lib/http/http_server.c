@@ -73,7 +73,8 @@ static int open_listeners(struct http_server *s)
 
     if (rc < 0)
         return rc;
-    probe = open_socket(&a, false, false); /* with SO_REUSEPORT alone we would silently join another server's port */
+    probe = open_socket(&a, false,
+                        false); /* with SO_REUSEPORT alone we would silently join another server's port */
     if (probe < 0 && !s->bind[0] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) { /* no IPv6 here */
         parse_bind("0.0.0.0", s->cfg.port, &a);
         probe = open_socket(&a, false, false);
@@ -148,9 +149,11 @@ static void configure_h2o(struct http_server *s)
     h2o_config_init(&s->conf);
     s->conf.server_name = h2o_iovec_init(s->name, strlen(s->name));
     s->conf.max_request_entity_size = s->cfg.max_body_bytes;
-    s->conf.http1.req_timeout = s->cfg.request_timeout_ms + 2000; /* our sweep says 408 before h2o just closes */
+    s->conf.http1.req_timeout =
+        s->cfg.request_timeout_ms + 2000; /* our sweep says 408 before h2o just closes */
     s->conf.http1.upgrade_to_http2 = 0;
-    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* large bodies stay in memory, not in files under /tmp */
+    h2o_socket_buffer_mmap_settings.threshold =
+        SIZE_MAX; /* large bodies stay in memory, not in files under /tmp */
     s->host = h2o_config_register_host(&s->conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     http_answer_register(&s->host->fallback_path, s);
 }
@@ -214,7 +217,8 @@ static void run_stop(struct http_msg *m, struct http_thread *th)
     th->stop_at_ms = h2o_now(th->loop) + th->server->cfg.drain_ms;
     h2o_socket_close(th->listener);
     th->listener = NULL;
-    th->ctx.shutdown_requested = 1; /* h2o_context_request_shutdown would start HTTP/2 timers that nothing ends */
+    th->ctx.shutdown_requested =
+        1; /* h2o_context_request_shutdown would start HTTP/2 timers that nothing ends */
     ws_conn_close_all(th, 1001);
 }
 

@@ -17,19 +17,20 @@
 struct http_server;
 
 struct http_server_config {
-    const char *bind;              /* "127.0.0.1", "::1", "0.0.0.0"; NULL or "": every address, IPv4 and IPv6 */
-    uint16_t port;                 /* 0: the kernel chooses (http_server_port) */
-    unsigned threads;              /* 0: 1 */
-    const cpu_set_t *cpus;         /* where the threads may run; NULL: as the caller */
-    const char *thread_name;       /* up to 12 characters; NULL: "http" */
-    size_t max_body_bytes;         /* 0: 1 MiB */
-    uint32_t max_header_bytes;     /* 0: 32 KiB; h2o itself refuses above 408 KiB */
-    uint32_t max_conns;            /* over all threads, WebSockets included; 0: 10000 */
-    uint32_t request_timeout_ms;   /* from the first byte to the end of the body, and idle keep-alive; 0: 30 s */
-    uint32_t answer_timeout_ms;    /* a client that does not take its answer; 0: 60 s */
-    uint32_t drain_ms;             /* how long stop waits for answers and closing WebSockets; 0: 2 s */
-    const char *cors_origins;      /* "*" or a comma list of origins; NULL or "": no CORS headers */
-    const char *server_name;       /* Server header; NULL: "codecast" */
+    const char *bind;          /* "127.0.0.1", "::1", "0.0.0.0"; NULL or "": every address, IPv4 and IPv6 */
+    uint16_t port;             /* 0: the kernel chooses (http_server_port) */
+    unsigned threads;          /* 0: 1 */
+    const cpu_set_t *cpus;     /* where the threads may run; NULL: as the caller */
+    const char *thread_name;   /* up to 12 characters; NULL: "http" */
+    size_t max_body_bytes;     /* 0: 1 MiB */
+    uint32_t max_header_bytes; /* 0: 32 KiB; h2o itself refuses above 408 KiB */
+    uint32_t max_conns;        /* over all threads, WebSockets included; 0: 10000 */
+    uint32_t
+        request_timeout_ms;     /* from the first byte to the end of the body, and idle keep-alive; 0: 30 s */
+    uint32_t answer_timeout_ms; /* a client that does not take its answer; 0: 60 s */
+    uint32_t drain_ms;          /* how long stop waits for answers and closing WebSockets; 0: 2 s */
+    const char *cors_origins;   /* "*" or a comma list of origins; NULL or "": no CORS headers */
+    const char *server_name;    /* Server header; NULL: "codecast" */
     const struct http_routes *routes; /* borrowed until http_server_free */
 };
 

@@ -37,8 +37,9 @@ static uint64_t ms_since(const struct timeval *t, uint64_t now_ms)
 /* Nothing of an answer is on its way yet, so these bytes cannot land inside one. */
 static void send_408(int fd)
 {
-    static const char text[] = "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                               "Content-Length: 38\r\n\r\n{\"error\":\"request took too long here\"}";
+    static const char text[] =
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        "Content-Length: 38\r\n\r\n{\"error\":\"request took too long here\"}";
     ssize_t n = send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     (void)n; /* a full socket buffer: then not */

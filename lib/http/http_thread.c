@@ -8,7 +8,7 @@
 
 #define ACCEPTS_PER_WAKE 16
 #define POOL_CHUNKS_KEPT 16
-#define KILL_MS 500 /* after drain_ms: for connections to notice that they were shut */
+#define KILL_MS          500 /* after drain_ms: for connections to notice that they were shut */
 
 bool http_thread_post(struct http_thread *th, struct http_msg *m)
 {
@@ -134,7 +134,7 @@ static void thread_kill(struct http_thread *th)
     http_answer_abandon(th);
     ws_conn_kill_all(th);
     LIST_EACH(it, &th->peers)
-        shutdown(CONTAINER_OF(it, struct http_peer, link)->fd, SHUT_RDWR);
+    shutdown(CONTAINER_OF(it, struct http_peer, link)->fd, SHUT_RDWR);
 }
 
 static bool thread_is_done(struct http_thread *th)

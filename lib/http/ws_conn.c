@@ -70,7 +70,8 @@ static void send_101(h2o_req_t *h, struct ws_conn *c, struct slice key, const ch
     if (protocol) {
         h2o_iovec_t p = h2o_strdup(&h->pool, protocol, SIZE_MAX);
 
-        h2o_add_header_by_str(&h->pool, &h->res.headers, H2O_STRLIT("sec-websocket-protocol"), 0, NULL, p.base, p.len);
+        h2o_add_header_by_str(&h->pool, &h->res.headers, H2O_STRLIT("sec-websocket-protocol"), 0, NULL,
+                              p.base, p.len);
     }
     h2o_http1_upgrade(h, NULL, 0, ws_io_upgraded, c);
 }

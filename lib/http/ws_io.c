@@ -6,7 +6,7 @@
 
 #include "http/ws_private.h"
 
-#define PING_BYTES 2 /* an empty ping on the wire */
+#define PING_BYTES 2           /* an empty ping on the wire */
 #define KEEP_BYTES (64u << 10) /* an input buffer above this is given back after its message */
 
 static uint64_t now_ms(const struct ws_conn *c)
@@ -21,7 +21,8 @@ static size_t waiting_replies(struct ws_conn *c)
     pthread_mutex_lock(&c->lock);
     n = c->out.replies.bytes;
     pthread_mutex_unlock(&c->lock);
-    return n + wslay_event_get_queued_msg_length(c->wslay) + WS_OUT_ITEM_COST * wslay_event_get_queued_msg_count(c->wslay);
+    return n + wslay_event_get_queued_msg_length(c->wslay) +
+           WS_OUT_ITEM_COST * wslay_event_get_queued_msg_count(c->wslay);
 }
 
 static bool is_paused(struct ws_conn *c)
@@ -77,7 +78,8 @@ static void refuse_message(struct ws_conn *c, uint16_t code)
     wslay_event_shutdown_read(c->wslay);
 }
 
-static void on_frame_start(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_start_arg *f, void *arg)
+static void on_frame_start(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_start_arg *f,
+                           void *arg)
 {
     struct ws_conn *c = arg;
 
@@ -112,7 +114,8 @@ static bool inbuf_reserve(struct ws_inbuf *in, size_t more, size_t max)
     return true;
 }
 
-static void on_frame_chunk(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_chunk_arg *f, void *arg)
+static void on_frame_chunk(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_chunk_arg *f,
+                           void *arg)
 {
     struct ws_conn *c = arg;
 
@@ -224,7 +227,8 @@ static void take_close_request(struct ws_conn *c)
  * socket over unread input would send RST, and RST would eat our close frame. */
 static void after_flush(struct ws_conn *c)
 {
-    if (c->state != WS_EXPECT_CLOSE || !wslay_event_get_close_sent(c->wslay) || wslay_event_get_read_enabled(c->wslay))
+    if (c->state != WS_EXPECT_CLOSE || !wslay_event_get_close_sent(c->wslay) ||
+        wslay_event_get_read_enabled(c->wslay))
         return;
     c->state = WS_EXPECT_EOF;
     c->closing_ms = now_ms(c);
@@ -384,7 +388,8 @@ static void tick_one(struct ws_conn *c)
         return;
     look_at_progress(c, now);
     if (c->state != WS_EXPECT_FRAMES) {
-        if (now - latest(c->closing_ms, c->peer->moved_at_ms) >= WS_CLOSE_WAIT_MS || now - c->closing_ms >= c->cfg.idle_ms)
+        if (now - latest(c->closing_ms, c->peer->moved_at_ms) >= WS_CLOSE_WAIT_MS ||
+            now - c->closing_ms >= c->cfg.idle_ms)
             ws_io_die(c);
         return;
     }
@@ -404,18 +409,19 @@ static void tick_one(struct ws_conn *c)
 void ws_conn_tick(struct http_thread *th)
 {
     LIST_EACH(it, &th->ws)
-        tick_one(CONTAINER_OF(it, struct ws_conn, link));
+    tick_one(CONTAINER_OF(it, struct ws_conn, link));
 }
 
 void ws_conn_close_all(struct http_thread *th, uint16_t code)
 {
     LIST_EACH(it, &th->ws)
-        ws_conn_close(CONTAINER_OF(it, struct ws_conn, link), code, "going away");
+    ws_conn_close(CONTAINER_OF(it, struct ws_conn, link), code, "going away");
 }
 
 void ws_conn_kill_all(struct http_thread *th)
 {
-    LIST_EACH(it, &th->ws) {
+    LIST_EACH(it, &th->ws)
+    {
         struct ws_conn *c = CONTAINER_OF(it, struct ws_conn, link);
 
         if (c->state != WS_EXPECT_UPGRADE) /* else shutting its socket ends it */

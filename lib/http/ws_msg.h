@@ -17,8 +17,8 @@ struct ws_msg {
     _Atomic uint32_t refs;
     uint8_t start; /* where the wire bytes begin in block */
     bool sealed;
-    size_t cap, len;    /* of the payload */
-    uint8_t block[];    /* WS_HEADER_MAX bytes of room, then cap bytes */
+    size_t cap, len; /* of the payload */
+    uint8_t block[]; /* WS_HEADER_MAX bytes of room, then cap bytes */
 };
 
 /* Room for cap payload bytes, one reference. NULL: no memory. */

@@ -78,7 +78,9 @@ void ws_out_fini(struct ws_out *o)
 
 static bool fits(const struct ws_out *o, const struct ws_msg *m)
 {
-    return o->deliveries.count == 0 || cost(m) <= o->max_bytes - (o->deliveries.bytes < o->max_bytes ? o->deliveries.bytes : o->max_bytes);
+    return o->deliveries.count == 0 ||
+           cost(m) <=
+               o->max_bytes - (o->deliveries.bytes < o->max_bytes ? o->deliveries.bytes : o->max_bytes);
 }
 
 enum ws_push ws_out_push(struct ws_out *o, enum ws_kind kind, struct ws_msg *m)

@@ -9,10 +9,10 @@
 #include "http/http_private.h"
 #include "http/ws_out.h"
 
-#define WS_BATCH 64
-#define WS_BATCH_BYTES (256u << 10)
+#define WS_BATCH         64
+#define WS_BATCH_BYTES   (256u << 10)
 #define WS_CLOSE_WAIT_MS 5000
-#define WS_REASON_MAX 123
+#define WS_REASON_MAX    123
 
 enum ws_state {
     WS_EXPECT_UPGRADE, /* our 101 is on its way */

@@ -180,6 +180,40 @@ class Calls(unittest.TestCase):
         call.cancel()
 
 
+class Policies(unittest.TestCase):
+    def test_slow_streams_by_policy(self):
+        for policy in ("drop-oldest", "drop-newest", "disconnect"):
+            with self.subTest(policy), Cluster(nodes=1) as cluster:
+                gw = cluster.gateway(CLIENT_QUEUE_BYTES=1 << 20, CLIENT_POLICY=policy)
+                hold = queue.Queue()
+                hold.put(ProxyMessage(client_id="slow", topic="t"))
+                call = gw.channel().stream_stream("/proto.ProxyStream/ClientStream", request_serializer=ProxyMessage.SerializeToString,
+                                                  response_deserializer=ProxyMessage.FromString)(iter(hold.get, None))
+                gw.until(lambda: gw.get("/topics?client_id=slow")[1]["count"] == 1)
+                for i in range(40):
+                    gw.unary("ProxyStream", "Publish", PublishRequest(topic="t", message=b"%d" % i + b"x" * 500000), PublishResponse)
+                gw.until(lambda: gw.metric("codecast_gateway_grpc_dropped_total") > 0)
+                got = []
+                try:
+                    for m in call:
+                        got.append(int(m.message.split(b"x")[0]))
+                        if len(got) >= 40 or got[-1] == 39:
+                            break
+                        if policy == "drop-newest" and len(got) == 3:
+                            break
+                    ended = None
+                except grpc.RpcError as e:
+                    ended = e.code()
+                self.assertEqual(got, sorted(got))
+                self.assertEqual(ended, grpc.StatusCode.RESOURCE_EXHAUSTED if policy == "disconnect" else None)
+                if policy == "drop-oldest":
+                    self.assertEqual(got[-1], 39)
+                if policy == "drop-newest":
+                    self.assertEqual(got, [0, 1, 2])
+                hold.put(None)
+                call.cancel()
+
+
 class Stop(unittest.TestCase):
     def test_stop_with_open_streams(self):
         with Cluster(nodes=1) as cluster:

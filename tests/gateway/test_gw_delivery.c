@@ -42,8 +42,10 @@ static void check_forms(struct gw_delivery *d, const char *topic, struct slice p
 static void test_delivery_takes_both_spellings(void **state)
 {
     static const char *const texts[] = {
-        "{\"source_node_id\":\"12D3\",\"upstream_peer_id\":\"up\",\"topic\":\"t\\u00e9\\\"\",\"message_id\":\"" ID "\",\"message\":\"Zm9v\"}",
-        "{\"SourceNodeID\":\"12D3\",\"UpstreamPeerID\":\"up\",\"Topic\":\"t\\u00e9\\\"\",\"MessageID\":\"" ID "\",\"Message\":\"Zm9v\",\"x\":[1]}"};
+        "{\"source_node_id\":\"12D3\",\"upstream_peer_id\":\"up\",\"topic\":\"t\\u00e9\\\"\",\"message_id\":"
+        "\"" ID "\",\"message\":\"Zm9v\"}",
+        "{\"SourceNodeID\":\"12D3\",\"UpstreamPeerID\":\"up\",\"Topic\":\"t\\u00e9\\\"\",\"MessageID\":\"" ID
+        "\",\"Message\":\"Zm9v\",\"x\":[1]}"};
     struct gw_delivery d;
 
     for (unsigned i = 0; i < 2; i++) {
@@ -85,12 +87,18 @@ static void test_delivery_from_bytes(void **state)
 
 static void test_delivery_refuses(void **state)
 {
-    static const char *const bad[] = {
-        "", "{}", "[]", "{\"topic\":\"t\",\"message\":\"Zm9v\"}", "{\"topic\":\"t\",\"message_id\":\"" ID "\"}",
-        "{\"message_id\":\"" ID "\",\"message\":\"Zm9v\"}", "{\"topic\":\"t\",\"message_id\":\"00\",\"message\":\"Zm9v\"}",
-        "{\"topic\":\"t\",\"message_id\":\"x" ID "\",\"message\":\"Zm9v\"}", "{\"topic\":5,\"message_id\":\"" ID "\",\"message\":\"Zm9v\"}",
-        "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":\"Zm9\"}", "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":\"Zm\\n9v\"}",
-        "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":5}"};
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "[]",
+                                      "{\"topic\":\"t\",\"message\":\"Zm9v\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"" ID "\"}",
+                                      "{\"message_id\":\"" ID "\",\"message\":\"Zm9v\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"00\",\"message\":\"Zm9v\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"x" ID "\",\"message\":\"Zm9v\"}",
+                                      "{\"topic\":5,\"message_id\":\"" ID "\",\"message\":\"Zm9v\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":\"Zm9\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":\"Zm\\n9v\"}",
+                                      "{\"topic\":\"t\",\"message_id\":\"" ID "\",\"message\":5}"};
     struct gw_delivery d;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -87,8 +87,9 @@ static void test_registry_thresholds(void **state)
     static const struct {
         double threshold;
         unsigned total, need;
-    } t[] = {{0.1, 1, 1}, {0.1, 4, 1}, {0.1, 10, 1}, {0.1, 11, 2}, {0.25, 4, 1}, {0.5, 4, 2}, {0.51, 4, 3}, {0.75, 4, 3}, {1.0, 4, 4},
-             {1.0, 1, 1}, {0.3, 10, 3}, {0.7, 10, 7}, {1.0 / 3, 3, 1}, {2.0 / 3, 3, 2}, {1e-9, 64, 1}};
+    } t[] = {{0.1, 1, 1},  {0.1, 4, 1},  {0.1, 10, 1},    {0.1, 11, 2},    {0.25, 4, 1},
+             {0.5, 4, 2},  {0.51, 4, 3}, {0.75, 4, 3},    {1.0, 4, 4},     {1.0, 1, 1},
+             {0.3, 10, 3}, {0.7, 10, 7}, {1.0 / 3, 3, 1}, {2.0 / 3, 3, 2}, {1e-9, 64, 1}};
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
         struct taker a = {{.deliver = take}, 0};
@@ -137,7 +138,8 @@ static void test_registry_bounds(void **state)
     struct gw_registry r;
     struct wishes w;
 
-    open_registry(&r, &w, (struct gw_registry_config){.max_clients = 2, .max_topics = 3, .max_subs_per_client = 2});
+    open_registry(&r, &w,
+                  (struct gw_registry_config){.max_clients = 2, .max_topics = 3, .max_subs_per_client = 2});
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("1"), 1, S), 0);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("2"), 1, S), 0);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("3"), 1, S), -GW_E_FULL);

@@ -166,10 +166,12 @@ static void get_stats(struct http_req *q, void *user)
             queued += w.queued_bytes;
             dropped += w.dropped_msgs;
         }
-    http_req_reply(q, http_reply_json(200, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i}", "conns", st.conns, "ws", st.ws_conns,
-                                                     "refused", st.refused_conns, "vanished", st.deferred_vanished, "cut",
-                                                     st.slow_answers_cut, "closed", ws_closed, "dropped", dropped, "queued",
-                                                     queued, "requests", st.requests, "code", (int)last_code)));
+    http_req_reply(q, http_reply_json(200,
+                                      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i}", "conns",
+                                                st.conns, "ws", st.ws_conns, "refused", st.refused_conns,
+                                                "vanished", st.deferred_vanished, "cut", st.slow_answers_cut,
+                                                "closed", ws_closed, "dropped", dropped, "queued", queued,
+                                                "requests", st.requests, "code", (int)last_code)));
     pthread_mutex_unlock(&lock);
 }
 
@@ -196,14 +198,11 @@ int main(int argc, char **argv)
     static const char *const prefixes[] = {"", "/api", "/api/v1", NULL};
     static const uint8_t seed[16];
     struct http_server *s = NULL;
-    struct http_route routes[] = {{"GET", "/hello", get_hello, NULL, false},
-                                  {"POST", "/echo", post_echo, NULL, false},
-                                  {"GET", "/big", get_big, NULL, true},
-                                  {"GET", "/later", get_later, NULL, true},
-                                  {"GET", "/ws", get_ws, NULL, false},
-                                  {"GET", "/broadcast", get_broadcast, NULL, true},
-                                  {"GET", "/stats", get_stats, &s, true},
-                                  {"GET", "/metrics", get_metrics, NULL, true}};
+    struct http_route routes[] = {
+        {"GET", "/hello", get_hello, NULL, false}, {"POST", "/echo", post_echo, NULL, false},
+        {"GET", "/big", get_big, NULL, true},      {"GET", "/later", get_later, NULL, true},
+        {"GET", "/ws", get_ws, NULL, false},       {"GET", "/broadcast", get_broadcast, NULL, true},
+        {"GET", "/stats", get_stats, &s, true},    {"GET", "/metrics", get_metrics, NULL, true}};
     struct http_routes table;
     struct http_server_config cfg = {.bind = "127.0.0.1",
                                      .routes = &table,

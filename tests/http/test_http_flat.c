@@ -75,8 +75,9 @@ static void test_flat_accepts_and_refuses(void **state)
 
 static void test_flat_finds_values(void **state)
 {
-    static const char text[] = "{\"x\":{\"topic\":\"inner\"},\"t\\u006fpic\":\"a\\u00e9\\ud83d\\ude00\\n\\u0000z\",\"n\":-12.5e1,"
-                               "\"message\":\"plain\",\"list\":[\"a\",\"b\"]}";
+    static const char text[] =
+        "{\"x\":{\"topic\":\"inner\"},\"t\\u006fpic\":\"a\\u00e9\\ud83d\\ude00\\n\\u0000z\",\"n\":-12.5e1,"
+        "\"message\":\"plain\",\"list\":[\"a\",\"b\"]}";
     struct flat_value out[4];
     uint8_t buf[128];
     double d;
@@ -97,7 +98,8 @@ static void test_flat_finds_values(void **state)
 
 static void test_flat_text_refuses_lone_surrogates(void **state)
 {
-    static const char *const bad[] = {"\\ud800", "\\udc00", "\\ud800x", "\\ud800\\u0041", "\\ud800\\n", "\\udfff\\udfff"};
+    static const char *const bad[] = {"\\ud800",        "\\udc00",    "\\ud800x",
+                                      "\\ud800\\u0041", "\\ud800\\n", "\\udfff\\udfff"};
     uint8_t buf[64];
 
     for (size_t i = 0; i < 6; i++) {
@@ -118,7 +120,8 @@ static void test_flat_each(void **state)
     struct flat_value out[4];
     unsigned n = 0;
 
-    http_flat_find(SLICE_LIT("{\"list\":[ \"a\" , \"b\",\"c\"],\"n\":[],\"message\":[\"a\",1,\"b\"]}"), names, 4, out);
+    http_flat_find(SLICE_LIT("{\"list\":[ \"a\" , \"b\",\"c\"],\"n\":[],\"message\":[\"a\",1,\"b\"]}"), names,
+                   4, out);
     assert_true(http_flat_each(&out[3], count_one, &n));
     assert_int_equal(n, 3);
     assert_true(http_flat_each(&out[2], count_one, &n));
@@ -143,7 +146,8 @@ static void test_flat_refuses_deep_nesting(void **state)
 
 static void test_flat_refuses_every_truncation(void **state)
 {
-    static const char whole[] = "{\"topic\":\"t\\u00e9\xe2\x9c\x93\",\"n\":[1,2.5e3,true,null,{\"k\":\"v\"}],\"message\":\"\"}";
+    static const char whole[] =
+        "{\"topic\":\"t\\u00e9\xe2\x9c\x93\",\"n\":[1,2.5e3,true,null,{\"k\":\"v\"}],\"message\":\"\"}";
     struct flat_value out[4];
 
     assert_int_equal(find(SLICE_LIT(whole), out), 0);
@@ -176,7 +180,8 @@ static void test_flat_string_scan_at_every_offset(void **state)
 /* Random edits of a good text: what jansson reads we read, and the same. */
 static void test_flat_agrees_with_jansson(void **state)
 {
-    static const char base[] = "{\"topic\":\"a\\u00e9b\",\"message\":\"x\\ny\",\"n\":12,\"o\":{\"p\":[1,\"q\"]},\"list\":[]}";
+    static const char base[] =
+        "{\"topic\":\"a\\u00e9b\",\"message\":\"x\\ny\",\"n\":12,\"o\":{\"p\":[1,\"q\"]},\"list\":[]}";
     struct flat_value out[4];
     unsigned both = 0;
     struct rng r;
@@ -188,9 +193,12 @@ static void test_flat_agrees_with_jansson(void **state)
 
         memcpy(text, base, sizeof(base));
         for (uint64_t k = rng_below(&r, 3); k-- > 0;)
-            text[rng_below(&r, sizeof(base) - 1)] = rng_below(&r, 2) ? (uint8_t)base[rng_below(&r, sizeof(base) - 1)] : (uint8_t)rng_below(&r, 256);
+            text[rng_below(&r, sizeof(base) - 1)] = rng_below(&r, 2)
+                                                        ? (uint8_t)base[rng_below(&r, sizeof(base) - 1)]
+                                                        : (uint8_t)rng_below(&r, 256);
         v = json_loadb((char *)text, sizeof(base) - 1, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
-        if (!json_is_object(v) || memchr(text, 0, sizeof(base) - 1)) { /* jansson lets a NUL byte end a number */
+        if (!json_is_object(v) ||
+            memchr(text, 0, sizeof(base) - 1)) { /* jansson lets a NUL byte end a number */
             json_decref(v);
             continue;
         }

@@ -13,9 +13,20 @@ static void test_json_parse_table(void **state)
     static const struct {
         const char *in;
         bool ok;
-    } t[] = {{"{}", true},          {"{\"a\":1}", true},          {" {\"a\":[1,2,{}]} ", true}, {"[]", false},      {"1", false},
-             {"\"x\"", false},      {"{", false},                 {"{}x", false},               {"{\"a\":1,}", false}, {"", false},
-             {"{\"a\":1,\"a\":2}", false}, {"{\"a\":\"\xff\"}", false}, {"{'a':1}", false},     {"{\"a\":\"\\u0000\"}", true}};
+    } t[] = {{"{}", true},
+             {"{\"a\":1}", true},
+             {" {\"a\":[1,2,{}]} ", true},
+             {"[]", false},
+             {"1", false},
+             {"\"x\"", false},
+             {"{", false},
+             {"{}x", false},
+             {"{\"a\":1,}", false},
+             {"", false},
+             {"{\"a\":1,\"a\":2}", false},
+             {"{\"a\":\"\xff\"}", false},
+             {"{'a':1}", false},
+             {"{\"a\":\"\\u0000\"}", true}};
     char err[200];
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -42,7 +53,8 @@ static void test_json_parse_refuses_deep_nesting(void **state)
 
 static void test_json_parse_refuses_every_truncation(void **state)
 {
-    static const char whole[] = "{\"client_id\":\"c\",\"topic\":\"t\\u00e9\",\"n\":[1,2.5e3,true,null],\"o\":{\"x\":\"\"}}";
+    static const char whole[] =
+        "{\"client_id\":\"c\",\"topic\":\"t\\u00e9\",\"n\":[1,2.5e3,true,null],\"o\":{\"x\":\"\"}}";
     char err[200];
 
     for (size_t n = 0; n < sizeof(whole) - 1; n++)
@@ -76,7 +88,10 @@ static void test_json_quote_is_read_back_by_jansson(void **state)
              {"plain", "\"plain\""},
              {"q\"b\\n\n\r\t\b\f\x01\x1f", "\"q\\\"b\\\\n\\n\\r\\t\\b\\f\\u0001\\u001f\""},
              {"\xc3\xa9\xe2\x9c\x93\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x9c\x93\xf0\x9f\x98\x80\""},
-             {"a\xff" "b", "\"a\xef\xbf\xbd" "b\""},
+             {"a\xff"
+              "b",
+              "\"a\xef\xbf\xbd"
+              "b\""},
              {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
              {"\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\""},
              {"\xe2\x9c", "\"\xef\xbf\xbd\xef\xbf\xbd\""}};

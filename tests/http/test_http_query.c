@@ -11,8 +11,10 @@ static void test_form_decode_table(void **state)
 {
     static const struct {
         const char *in, *want; /* NULL: refused */
-    } t[] = {{"", ""},          {"abc", "abc"},   {"a+b", "a b"},     {"%41%62", "Ab"}, {"%2B", "+"},   {"%e2%9c%93", "\xe2\x9c\x93"},
-             {"%", NULL},       {"%4", NULL},     {"%4x", NULL},      {"%x4", NULL},    {"a%", NULL},   {"%00", NULL},
+    } t[] = {{"", ""},          {"abc", "abc"}, {"a+b", "a b"},
+             {"%41%62", "Ab"},  {"%2B", "+"},   {"%e2%9c%93", "\xe2\x9c\x93"},
+             {"%", NULL},       {"%4", NULL},   {"%4x", NULL},
+             {"%x4", NULL},     {"a%", NULL},   {"%00", NULL},
              {"100%25", "100%"}};
     char out[64];
 
@@ -32,10 +34,14 @@ static void test_query_find_table(void **state)
 {
     static const struct {
         const char *query, *name, *want;
-    } t[] = {{"a=1&b=2", "a", "1"},     {"a=1&b=2", "b", "2"}, {"a=1&b=2", "c", NULL}, {"a=1&a=2", "a", "1"}, {"a", "a", ""},
-             {"a=", "a", ""},           {"", "a", NULL},       {"&&a=1&", "a", "1"},   {"=1", "a", NULL},     {"ab=1", "a", NULL},
-             {"a=1", "ab", NULL},       {"%61=1", "a", "1"},   {"a=b=c", "a", "b=c"},  {"%=1&a=2", "a", "2"}, {"a%20b=1", "a b", "1"},
-             {"client_id=x", "client_id", "x"}};
+    } t[] = {{"a=1&b=2", "a", "1"},   {"a=1&b=2", "b", "2"},
+             {"a=1&b=2", "c", NULL},  {"a=1&a=2", "a", "1"},
+             {"a", "a", ""},          {"a=", "a", ""},
+             {"", "a", NULL},         {"&&a=1&", "a", "1"},
+             {"=1", "a", NULL},       {"ab=1", "a", NULL},
+             {"a=1", "ab", NULL},     {"%61=1", "a", "1"},
+             {"a=b=c", "a", "b=c"},   {"%=1&a=2", "a", "2"},
+             {"a%20b=1", "a b", "1"}, {"client_id=x", "client_id", "x"}};
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
         struct slice raw;
@@ -49,7 +55,8 @@ static void test_query_find_table(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_form_decode_table), cmocka_unit_test(test_query_find_table)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_form_decode_table),
+                                       cmocka_unit_test(test_query_find_table)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

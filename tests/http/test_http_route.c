@@ -42,17 +42,29 @@ static void test_routes_find_table(void **state)
                  {"HEAD", "/post", HTTP_MATCH_NO_METHOD, NULL, "POST"}};
 
     http_routes_init(&t, seed);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/x", handler_a, NULL, false}, prefixes), 0);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/x", handler_b, NULL, false}, prefixes), 0);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/x", handler_a, NULL, false}, prefixes), 0);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/post", handler_b, NULL, false}, prefixes), 0);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/", handler_a, NULL, true}, prefixes), 0);
-    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/only", handler_a, NULL, true}, prefixes), 0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/x", handler_a, NULL, false}, prefixes),
+                     0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/x", handler_b, NULL, false},
+                                     prefixes),
+                     0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/x", handler_a, NULL, false},
+                                     prefixes),
+                     0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"POST", "/post", handler_b, NULL, false},
+                                     prefixes),
+                     0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/", handler_a, NULL, true}, prefixes),
+                     0);
+    assert_int_equal(http_routes_add(&t, &(struct http_route){"GET", "/only", handler_a, NULL, true},
+                                     prefixes),
+                     0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct http_route *r = NULL;
         const char *allow = NULL;
 
-        assert_int_equal(http_routes_find(&t, slice_str(cases[i].method), slice_str(cases[i].path), &r, &allow), cases[i].want);
+        assert_int_equal(http_routes_find(&t, slice_str(cases[i].method), slice_str(cases[i].path), &r,
+                                          &allow),
+                         cases[i].want);
         if (cases[i].want == HTTP_MATCH_OK)
             assert_ptr_equal(r->handler, cases[i].handler);
         if (cases[i].allow)
