@@ -136,6 +136,10 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     metrics_family(m, "codecast_net_driver", "gauge", "The data path in use");
     metrics_u64(m, &driver, 1, 1);
     counter(m, "codecast_", "conns_refused_total", "Connections refused by a limit", n->conns_refused);
+    counter(m, "codecast_", "conns_refused_full_total", "Connections refused because there were too many", n->refused_full);
+    counter(m, "codecast_", "conns_refused_ip_total", "Connections refused because their address had too many", n->refused_ip);
+    counter(m, "codecast_", "handshakes_evicted_total", "Handshakes that made way for newer ones", n->handshakes_evicted);
+    counter(m, "codecast_", "peers_stalled_total", "Connections cut because the peer took nothing for too long", n->peers_stalled);
     counter(m, "codecast_", "handshakes_failed_total", "Handshakes that failed", n->handshakes_failed);
     counter(m, "codecast_", "dials_failed_total", "Dials that failed", n->dials_failed);
     counter(m, "codecast_", "frames_oversize_total", "Connections cut because of an oversize frame", n->frames_oversize);
