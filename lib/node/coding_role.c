@@ -79,6 +79,7 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     bufpool_init(&r->payloads, PAYLOADS_MAX_BYTES, PAYLOADS_KEEP_BYTES);
     r->cfg.pubsub.alloc = bufpool_alloc;
     r->cfg.pubsub.alloc_ctx = &r->payloads;
+    r->cfg.pubsub.has_trace = false; /* until somebody listens */
     rng_fill(cfg->rng, seed, sizeof(seed));
     peers_init(&r->peers, seed);
     dialer_init(&r->dialer, cfg->bootstrap, cfg->nbootstrap, &cfg->self, cfg->rng, now);
@@ -132,6 +133,8 @@ void coding_role_settle(struct coding_role *r, const struct xout *kept)
             free(r->to_control.held[i].note);
         else if (r->to_control.held[i].type == X_PUBLISHED)
             free(r->to_control.held[i].publish);
+        else if (r->to_control.held[i].type == X_SNAPSHOT)
+            free(r->to_control.held[i].snapshot);
     peers_fini(&r->peers);
     pubsub_free(r->ps);
     r->ps = NULL;
@@ -222,7 +225,8 @@ static bool drain_outputs(struct coding_role *r)
     struct pubsub_output o;
 
     for (;;) {
-        if (!has_room(r))
+        r->has_more_output = !has_room(r);
+        if (r->has_more_output)
             return false;
         if (!pubsub_next_output(r->ps, &o))
             return true;
@@ -279,6 +283,14 @@ static void stream_gone(struct coding_role *r, struct peer *p, uint64_t now)
     p->queue_bytes = 0;
 }
 
+/* Tries the next connection; with none left, what is held is for nobody. */
+static void stream_failed(struct coding_role *r, struct peer *p)
+{
+    open_stream(r, p);
+    if (!p->opening && !p->stream)
+        r->frames_dropped += peers_drop_held(&r->peers, p);
+}
+
 static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
@@ -297,7 +309,7 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
     if (peers_remove(&r->peers, c))
         peers_drop(&r->peers, p);
     else
-        open_stream(r, p);
+        stream_failed(r, p);
 }
 
 static void ip_of(const struct multiaddr *a, uint8_t ip[16], struct slice *out)
@@ -324,12 +336,13 @@ static void stream_ready(struct coding_role *r, const struct net_event *ev, uint
     p->stream = ev->conn;
     p->protocol = ev->protocol;
     ip_of(&c->addr, ip, &addr);
-    if (pubsub_peer_up(r->ps, p->handle, &p->id, r->cfg.protocols[ev->protocol], c->is_dialer, addr, now))
+    if (pubsub_peer_up(r->ps, p->handle, &p->id, r->cfg.protocols[ev->protocol], c->is_dialer, addr, now)) {
+        r->frames_dropped += peers_drop_held(&r->peers, p);
         return;
+    }
     p->is_known = true;
-    for (unsigned i = 0; i < p->nheld; i++)
-        pubsub_rpc(r->ps, p->handle, p->held[i], now);
-    p->nheld = 0;
+    for (struct buf *held; (held = peers_next_held(&r->peers, p));)
+        pubsub_rpc(r->ps, p->handle, held, now);
 }
 
 static void stream_none(struct coding_role *r, const struct net_event *ev)
@@ -341,7 +354,7 @@ static void stream_none(struct coding_role *r, const struct net_event *ev)
     c->has_no_pubsub = true;
     if (c->peer->opening == ev->conn)
         c->peer->opening = 0;
-    open_stream(r, c->peer);
+    stream_failed(r, c->peer);
 }
 
 static void stream_closed(struct coding_role *r, const struct net_event *ev, uint64_t now)
@@ -354,7 +367,7 @@ static void stream_closed(struct coding_role *r, const struct net_event *ev, uin
         c->peer->opening = 0;
     if (c->peer->stream == ev->conn)
         stream_gone(r, c->peer, now);
-    open_stream(r, c->peer);
+    stream_failed(r, c->peer);
 }
 
 static void identified(struct coding_role *r, const struct net_event *ev)
@@ -410,9 +423,8 @@ static void frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
     adopt(r, m->buf, frame_release);
     if (c && c->peer->is_known) {
         pubsub_rpc(r->ps, c->peer->handle, m->buf, now);
-    } else if (c && c->peer->nheld < PEERS_HELD) {
-        c->peer->held[c->peer->nheld++] = m->buf; /* the peer's stream came before ours was ready */
-    } else {
+    } else if (!c || !c->peer->opening || !peers_hold(&r->peers, c->peer, m->buf)) {
+        /* Held when the peer's stream came before ours was ready; else, or over the bounds, dropped. */
         r->frames_dropped++;
         buf_unref(m->buf);
     }
@@ -562,7 +574,7 @@ static void from_net(struct coding_role *r, const struct xmsg *m, uint64_t now)
         }
         break;
     case X_SNAPSHOT: xout_send(&r->to_control, m); break;
-    default: break; /* X_DROPPED is counted by the net role */
+    default: break;
     }
 }
 
@@ -610,12 +622,23 @@ static unsigned take_from_net(struct coding_role *r, uint64_t now)
     return n;
 }
 
+/* Traces cost a copy each: the core makes them only while somebody listens. */
+static void follow_traces(struct coding_role *r)
+{
+    bool is_on = __atomic_load_n(r->cfg.wants_traces, __ATOMIC_RELAXED) != 0;
+
+    if (is_on != r->has_traces)
+        pubsub_trace_enable(r->ps, is_on);
+    r->has_traces = is_on;
+}
+
 unsigned coding_role_poll(struct coding_role *r, uint64_t now)
 {
     unsigned work = 0;
 
     xout_flush(&r->to_net);
     xout_flush(&r->to_control);
+    follow_traces(r);
     work += take_from_control(r, now);
     work += take_from_net(r, now);
     if (now >= pubsub_next_deadline(r->ps)) {
@@ -642,5 +665,7 @@ uint64_t coding_role_next_deadline(const struct coding_role *r)
 bool coding_role_has_input(const struct coding_role *r)
 {
     return !xring_is_empty(r->from_net) || !xring_is_empty(r->from_control) || r->to_net.nheld || r->to_control.nheld ||
-           r->frames.head || r->sources.head;
+           r->frames.head || r->sources.head ||
+           /* Nobody rings when a ring empties; a stock that is used up comes back by a message, which does. */
+           (r->has_more_output && r->deliveries);
 }

@@ -42,6 +42,8 @@ struct coding_role {
     struct xdelivery *deliveries, *delivery_stock; /* free list; the whole stock */
     struct xtrace *traces, *trace_stock;
     bool is_leaving, has_left, has_closed;
+    bool has_traces;      /* what the core was last told */
+    bool has_more_output; /* a ring was too full for all that the core has to say */
     uint64_t leave_by_ns;
     uint64_t frames_dropped, traces_dropped, notes_dropped;
 };

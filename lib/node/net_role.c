@@ -132,7 +132,6 @@ static void give_back(struct net_role *r, const struct net_piece *p, unsigned co
 static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
 {
     struct net_piece piece[NET_MAX_PIECES] = {0};
-    struct xmsg told = {.type = X_DROPPED, .conn = m->conn};
     unsigned n = 0;
     int err = -NET_EMEM;
 
@@ -146,7 +145,6 @@ static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
         s->lent = p->buf;
         s->buf = (struct buf){.data = p->buf->data, .len = p->off + p->len, .cap = p->off + p->len, .refs = 1, .release = shadow_release};
         piece[n] = (struct net_piece){&s->buf, p->off, p->len};
-        told.number += p->len;
     }
     if (n == m->send.count)
         err = net_send(r->net, m->conn, piece, n, now);
@@ -161,24 +159,39 @@ static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
         r->send_no_conn++; /* its CONN_DOWN is on its way to the coding role */
         return;
     }
+    /* Counted and no more: an answer for each would fill our held messages, stop our taking of commands, and so leave
+     * both roles waiting for the other's ring. */
     r->send_dropped++;
-    xout_send(&r->to_coding, &told);
+}
+
+/* The answer to a command that net refused at once. */
+static void answer(struct net_role *r, const struct net_event *what)
+{
+    struct net_event *ev = malloc(sizeof(*ev));
+    struct xmsg m = {.type = X_EVENT, .event = ev};
+
+    if (!ev)
+        return;
+    *ev = *what;
+    if (!xout_send(&r->to_coding, &m))
+        free(ev);
 }
 
 static void dial(struct net_role *r, struct xdial *d, uint64_t now)
 {
     int err = net_dial(r->net, &d->addr, d->expect.len ? &d->expect : NULL, d->token, now);
 
-    if (err) {
-        struct net_event *ev = calloc(1, sizeof(*ev));
-        if (ev) {
-            *ev = (struct net_event){.type = NET_EV_DIAL_FAILED, .token = d->token, .reason = net_err_name(err)};
-            struct xmsg m = {.type = X_EVENT, .event = ev};
-            if (!xout_send(&r->to_coding, &m))
-                free(ev);
-        }
-    }
+    if (err)
+        answer(r, &(struct net_event){.type = NET_EV_DIAL_FAILED, .token = d->token, .reason = net_err_name(err)});
     free(d);
+}
+
+static void open_stream(struct net_role *r, net_conn_id conn, uint64_t now)
+{
+    int err = net_pubsub_open(r->net, conn, now);
+
+    if (err && err != -NET_ENOCONN) /* of one that is gone, CONN_DOWN is on its way */
+        answer(r, &(struct net_event){.type = NET_EV_PUBSUB_CLOSED, .conn = conn});
 }
 
 static void fill_snapshot(struct net_role *r, struct snapshot *s)
@@ -196,7 +209,7 @@ static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
     switch (m->type) {
     case X_SEND: send_rpc(r, m, now); break;
     case X_DIAL: dial(r, m->dial, now); break;
-    case X_PUBSUB_OPEN: net_pubsub_open(r->net, m->conn, now); break;
+    case X_PUBSUB_OPEN: open_stream(r, m->conn, now); break;
     case X_CLOSE: net_conn_close(r->net, m->conn, m->number != 0, now); break;
     case X_FRAMES_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
@@ -277,6 +290,8 @@ static void drop_command(struct net_role *r, const struct xmsg *m)
         command(r, m, 0);
     if (m->type == X_DIAL)
         free(m->dial);
+    if (m->type == X_SNAPSHOT)
+        free(m->snapshot);
 }
 
 void net_role_settle(struct net_role *r, const struct xout *kept)

@@ -20,8 +20,7 @@ void peers_fini(struct peers *p)
         if (p->slots[i]) {
             LIST_EACH (it, &p->slots[i]->conns)
                 free(CONTAINER_OF(it, struct peer_conn, node));
-            for (unsigned h = 0; h < p->slots[i]->nheld; h++)
-                buf_unref(p->slots[i]->held[h]);
+            peers_drop_held(p, p->slots[i]);
             free(p->slots[i]);
         }
     map_fini(&p->by_id);
@@ -53,7 +52,7 @@ static struct peer *add_peer(struct peers *p, const struct peer_id *id, uint64_t
 struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_id conn, uint64_t now)
 {
     struct peer *peer = map_get(&p->by_id, peer_id_slice(id));
-    struct peer_conn *c = calloc(1, sizeof(*c));
+    struct peer_conn *c = peer && peer->nconns >= PEERS_CONNS_EACH ? NULL : calloc(1, sizeof(*c));
 
     if (!c)
         return NULL;
@@ -68,6 +67,7 @@ struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_
         return NULL;
     }
     list_push_back(&peer->conns, &c->node);
+    peer->nconns++;
     return c;
 }
 
@@ -87,18 +87,59 @@ bool peers_remove(struct peers *p, struct peer_conn *c)
 
     map_del(&p->by_conn, conn_key(&c->id));
     list_del(&c->node);
+    peer->nconns--;
     free(c);
     return list_is_empty(&peer->conns);
 }
 
 void peers_drop(struct peers *p, struct peer *peer)
 {
-    for (unsigned h = 0; h < peer->nheld; h++)
-        buf_unref(peer->held[h]);
+    peers_drop_held(p, peer);
     map_del(&p->by_id, peer_id_slice(&peer->id));
     p->slots[peer->handle - 1] = NULL;
     p->count--;
     free(peer);
+}
+
+/* The first frame may have any length that net takes, or a peer whose subscriptions are long would never get through. */
+bool peers_hold(struct peers *p, struct peer *peer, struct buf *frame)
+{
+    bool fits = peer->nheld == 0 || peer->held_bytes + frame->len <= PEERS_HELD_BYTES;
+
+    if (!fits || peer->nheld == PEERS_HELD || p->held_bytes + frame->len > PEERS_ALL_BYTES)
+        return false;
+    frame->next = NULL;
+    if (peer->held)
+        peer->held_last->next = frame;
+    else
+        peer->held = frame;
+    peer->held_last = frame;
+    peer->nheld++;
+    peer->held_bytes += frame->len;
+    p->held_bytes += frame->len;
+    return true;
+}
+
+struct buf *peers_next_held(struct peers *p, struct peer *peer)
+{
+    struct buf *frame = peer->held;
+
+    if (!frame)
+        return NULL;
+    peer->held = frame->next;
+    peer->nheld--;
+    peer->held_bytes -= frame->len;
+    p->held_bytes -= frame->len;
+    return frame;
+}
+
+unsigned peers_drop_held(struct peers *p, struct peer *peer)
+{
+    unsigned n = 0;
+
+    for (struct buf *frame; (frame = peers_next_held(p, peer)); n++)
+        buf_unref(frame);
+    return n;
 }
 
 struct peer_conn *peers_other_conn(const struct peer *peer)

@@ -1,8 +1,8 @@
 /* peers.h: connections and the peers behind them, as the coding role keeps them
  * Shape:   a peer may have several connections (both sides dialed); one of them carries our pub/sub stream
  * Owner:   coding role 0
- * Limits:  PEERS_MAX peers, PEERS_MAX_CONNS connections; frames that arrive before our own stream is ready are held,
- *          PEERS_HELD per peer
+ * Limits:  PEERS_MAX peers, PEERS_MAX_CONNS connections, PEERS_CONNS_EACH of one peer; frames that arrive before our own
+ *          stream is ready are held: PEERS_HELD and PEERS_HELD_BYTES per peer (one frame may be longer), PEERS_ALL_BYTES
  */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
@@ -12,9 +12,12 @@
 #include "net/net.h"
 #include "pubsub/pubsub.h"
 
-#define PEERS_MAX       1024
-#define PEERS_MAX_CONNS 2048
-#define PEERS_HELD      64
+#define PEERS_MAX        1024
+#define PEERS_MAX_CONNS  2048
+#define PEERS_CONNS_EACH 16
+#define PEERS_HELD       64
+#define PEERS_HELD_BYTES (1u << 20)
+#define PEERS_ALL_BYTES  (64u << 20)
 
 struct peer {
     pubsub_peer handle; /* index + 1; also its place in peers.slots */
@@ -27,8 +30,10 @@ struct peer {
     unsigned protocol;
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
-    struct buf *held[PEERS_HELD];
-    unsigned nheld;
+    struct buf *held; /* oldest first, linked by buf.next */
+    struct buf *held_last;
+    unsigned nheld, nconns;
+    uint64_t held_bytes;
 };
 
 struct peer_conn {
@@ -44,6 +49,7 @@ struct peers {
     struct peer *slots[PEERS_MAX];
     struct map by_id, by_conn;
     unsigned count;
+    uint64_t held_bytes; /* of all peers */
 };
 
 void peers_init(struct peers *p, const uint8_t seed[16]);
@@ -56,6 +62,12 @@ struct peer *peers_at(const struct peers *p, pubsub_peer handle);
 /* Takes the connection away. True when the peer has no other; the peer itself lives until peers_drop. */
 bool peers_remove(struct peers *p, struct peer_conn *c);
 void peers_drop(struct peers *p, struct peer *peer);
+/* Keeps a frame until the peer's stream is ready; its reference passes on true. False: a bound is reached. */
+bool peers_hold(struct peers *p, struct peer *peer, struct buf *frame);
+/* Takes the oldest held frame; NULL none. */
+struct buf *peers_next_held(struct peers *p, struct peer *peer);
+/* Drops what is held; returns how many. */
+unsigned peers_drop_held(struct peers *p, struct peer *peer);
 /* Another connection of the peer that may carry the stream; NULL none. */
 struct peer_conn *peers_other_conn(const struct peer *peer);
 

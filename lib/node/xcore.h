@@ -24,7 +24,6 @@ enum xmsg_type {
     X_RPC,        /* conn, protocol, buf: a frame; goes home by X_FRAMES_HOME */
     X_SENT_HOME,  /* bufs: buffers that X_SEND lent are done with */
     X_QUEUE,      /* conn, number: bytes waiting in its output */
-    X_DROPPED,    /* conn, number: bytes of an RPC that did not fit its queue */
     /* coding -> net */
     X_SEND,        /* conn, pieces: references are lent until X_SENT_HOME */
     X_DIAL,        /* dial, on the heap; the receiver frees it */
@@ -144,7 +143,7 @@ unsigned xring_room(const struct xring *r);
 
 /* A producer's end with a few messages kept back while the ring is full, so that rare messages (dials, closes, answers)
  * are never lost. A role takes new input only while nothing is kept back. */
-#define XOUT_HELD 32
+#define XOUT_HELD 128 /* more than the dials and snapshots that can be under way */
 struct xout {
     struct xring *ring;
     struct xmsg held[XOUT_HELD];

@@ -1,0 +1,243 @@
+#include "testing.h"
+
+#include "eal_testing.h"
+#include "node/coding_role.h"
+
+#define RING 64
+
+/* The role between a net and a hub that are the test. */
+struct fix {
+    struct xdoor door;
+    struct xring to_net, to_control, from_net, from_control;
+    struct coding_role r;
+    struct key_pair key;
+    struct rng rng;
+    uint32_t wants_traces;
+    uint64_t now;
+};
+
+static struct fix f;
+static const uint8_t key_seed[ED25519_SEED_BYTES] = {7};
+
+static int setup(void **state)
+{
+    struct coding_config cc = {.own_mode = "gossipsub", .other_protocol = "/x", .rng = &f.rng,
+                               .protocols = {PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11}, .wants_traces = &f.wants_traces};
+
+    f = (struct fix){.now = 1000000000ull};
+    rng_init_seeded(&f.rng, 3);
+    key_pair_from_seed(&f.key, key_seed);
+    key_pair_peer_id(&f.key, &cc.self);
+    cc.pubsub = (struct pubsub_config){.mode = PUBSUB_GOSSIP, .key = &f.key, .mesh_target = 6, .mesh_min = 4,
+                                       .mesh_max = 8, .mesh_out = 2, .max_msg_bytes = 1 << 20, .k = 4, .mult = 1.5,
+                                       .threshold = 0.7, .seen_max = 1024};
+    assert_int_equal(xdoor_init(&f.door), 0);
+    assert_int_equal(xring_init(&f.to_net, "tn", RING, &f.door), 0);
+    assert_int_equal(xring_init(&f.to_control, "tc", 4096, &f.door), 0);
+    assert_int_equal(xring_init(&f.from_net, "fn", 4096, &f.door), 0);
+    assert_int_equal(xring_init(&f.from_control, "fc", 4096, &f.door), 0);
+    f.r.to_net.ring = &f.to_net;
+    f.r.to_control.ring = &f.to_control;
+    f.r.from_net = &f.from_net;
+    f.r.from_control = &f.from_control;
+    return coding_role_init(&f.r, &cc, f.now, 1);
+}
+
+static void drop_msg(struct xmsg *m)
+{
+    if (m->type == X_SEND)
+        for (unsigned i = 0; i < m->send.count; i++)
+            buf_unref(m->send.piece[i].buf);
+    else if (m->type == X_PUBLISHED)
+        free(m->publish);
+    else if (m->type == X_NOTE)
+        free(m->note);
+    else if (m->type == X_FRAMES_HOME)
+        for (unsigned i = 0; i < m->homes.count; i++)
+            free(m->homes.buf[i]);
+}
+
+static int teardown(void **state)
+{
+    static const struct xout none;
+    struct xmsg m;
+
+    while (xring_pop_sc(&f.to_net, &m))
+        drop_msg(&m);
+    while (xring_pop_sc(&f.to_control, &m))
+        drop_msg(&m);
+    for (unsigned i = 0; i < f.r.to_net.nheld; i++)
+        drop_msg(&f.r.to_net.held[i]);
+    coding_role_settle(&f.r, &none);
+    for (struct buf *b = f.r.frames.head, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    coding_role_fini(&f.r);
+    xring_fini(&f.to_net);
+    xring_fini(&f.to_control);
+    xring_fini(&f.from_net);
+    xring_fini(&f.from_control);
+    xdoor_fini(&f.door);
+    key_pair_fini(&f.key);
+    return 0;
+}
+
+static void poll_some(void)
+{
+    for (int i = 0; i < 8; i++)
+        coding_role_poll(&f.r, f.now += 1000);
+}
+
+static void event(enum net_event_type type, net_conn_id conn, unsigned who)
+{
+    struct net_event *ev = calloc(1, sizeof(*ev));
+    uint8_t key[32] = {(uint8_t)who, 9}, ip[4] = {10, 0, 0, (uint8_t)who};
+    struct xmsg m = {.type = X_EVENT, .event = ev, .conn = conn};
+
+    assert_non_null(ev);
+    *ev = (struct net_event){.type = type, .conn = conn};
+    peer_id_from_ed25519(&ev->peer, key);
+    multiaddr_of_tcp(&ev->addr, ip, 4, 7070, &ev->peer);
+    assert_true(xring_push_sp(&f.from_net, &m));
+}
+
+static void frame(net_conn_id conn, uint32_t len)
+{
+    struct buf *b = calloc(1, sizeof(*b) + len);
+    struct xmsg m = {.type = X_RPC, .conn = conn, .buf = b};
+
+    assert_non_null(b);
+    *b = (struct buf){.data = (uint8_t *)(b + 1), .len = len, .cap = len, .refs = 1};
+    assert_true(xring_push_sp(&f.from_net, &m));
+}
+
+static unsigned count_net(enum xmsg_type type)
+{
+    struct xmsg m;
+    unsigned n = 0;
+
+    while (xring_pop_sc(&f.to_net, &m)) {
+        if (m.type == type)
+            n += type == X_FRAMES_HOME ? m.homes.count : 1;
+        drop_msg(&m);
+    }
+    return n;
+}
+
+static void test_coding_holds_frames_until_the_stream_is_ready(void **state)
+{
+    event(NET_EV_CONN_UP, 1, 1);
+    frame(1, 0);
+    frame(1, 0);
+    poll_some();
+    assert_int_equal(count_net(X_PUBSUB_OPEN), 1);
+    assert_int_equal(f.r.peers.slots[0]->nheld, 2);
+    event(NET_EV_PUBSUB_READY, 1, 1);
+    poll_some();
+    assert_int_equal(f.r.peers.slots[0]->nheld, 0);
+    assert_int_equal(count_net(X_FRAMES_HOME), 2);
+    assert_int_equal(f.r.frames_dropped, 0);
+}
+
+static void test_coding_drops_frames_that_nobody_will_take(void **state)
+{
+    event(NET_EV_CONN_UP, 1, 1);
+    frame(1, 100);
+    event(NET_EV_PUBSUB_NONE, 1, 1);
+    frame(1, 100);
+    poll_some();
+    assert_int_equal(f.r.frames_dropped, 2);
+    assert_int_equal(f.r.peers.held_bytes, 0);
+    assert_int_equal(count_net(X_FRAMES_HOME), 2);
+    frame(99, 1); /* of a connection that is gone */
+    poll_some();
+    assert_int_equal(f.r.frames_dropped, 3);
+}
+
+static void test_coding_frees_held_frames_with_the_connection(void **state)
+{
+    event(NET_EV_CONN_UP, 1, 1);
+    event(NET_EV_CONN_UP, 2, 1);
+    frame(1, 100);
+    event(NET_EV_CONN_DOWN, 1, 1); /* the other takes over, and the frame waits for it */
+    poll_some();
+    assert_int_equal(count_net(X_PUBSUB_OPEN), 2);
+    assert_int_equal(f.r.peers.slots[0]->nheld, 1);
+    event(NET_EV_CONN_DOWN, 2, 1);
+    poll_some();
+    assert_int_equal(f.r.peers.count, 0);
+    assert_int_equal(count_net(X_FRAMES_HOME), 1);
+}
+
+static void test_coding_refuses_a_peers_many_connections(void **state)
+{
+    for (unsigned i = 1; i <= PEERS_CONNS_EACH + 3; i++)
+        event(NET_EV_CONN_UP, i, 1);
+    poll_some();
+    assert_int_equal(count_net(X_CLOSE), 3);
+    assert_int_equal(f.r.peers.slots[0]->nconns, PEERS_CONNS_EACH);
+}
+
+/* Nobody rings when a ring empties: the role must not sleep on what it still has to say. */
+static void test_coding_stays_awake_while_output_waits(void **state)
+{
+    struct xmsg m = {.type = X_CLOSE};
+
+    poll_some();
+    assert_false(coding_role_has_input(&f.r));
+    while (xring_push_sp(&f.to_net, &m))
+        ;
+    poll_some();
+    assert_true(coding_role_has_input(&f.r));
+    count_net(X_CLOSE);
+    poll_some();
+    assert_false(coding_role_has_input(&f.r));
+}
+
+static unsigned count_traces(void)
+{
+    struct xmsg m;
+    unsigned n = 0;
+
+    while (xring_pop_sc(&f.to_control, &m)) {
+        n += m.type == X_TRACE;
+        if (m.type == X_TRACE) {
+            m.type = X_TRACE_HOME;
+            assert_true(xring_push_sp(&f.from_control, &m));
+        } else {
+            drop_msg(&m);
+        }
+    }
+    return n;
+}
+
+static void test_coding_makes_traces_while_somebody_listens(void **state)
+{
+    for (unsigned turn = 0; turn < 3; turn++) {
+        __atomic_store_n(&f.wants_traces, turn == 1, __ATOMIC_RELAXED);
+        poll_some();
+        event(NET_EV_CONN_UP, turn + 1, turn + 1);
+        event(NET_EV_PUBSUB_READY, turn + 1, turn + 1);
+        poll_some();
+        assert_int_equal(f.r.has_traces, turn == 1);
+        assert_int_equal(count_traces() > 0, turn == 1);
+    }
+    assert_int_equal(f.r.traces_dropped, 0);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_coding_holds_frames_until_the_stream_is_ready),
+        TEST(test_coding_drops_frames_that_nobody_will_take),
+        TEST(test_coding_frees_held_frames_with_the_connection),
+        TEST(test_coding_refuses_a_peers_many_connections),
+        TEST(test_coding_stays_awake_while_output_waits),
+        TEST(test_coding_makes_traces_while_somebody_listens),
+    };
+
+    return cmocka_run_group_tests(tests, eal_for_tests, NULL);
+}
