@@ -124,8 +124,7 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     cc.pubsub = (struct pubsub_config){.mode = is_optimum ? PUBSUB_CODED : PUBSUB_GOSSIP, .key = n->key,
                                        .mesh_target = c->active->mesh_target, .mesh_min = c->active->mesh_min,
                                        .mesh_max = c->active->mesh_max, .max_msg_bytes = c->active->max_msg_bytes,
-                                       .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold,
-                                       .has_trace = true};
+                                       .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold};
     /* Dout must stay below Dlo and at most half of D. */
     cc.pubsub.mesh_out = c->active->mesh_target / 2 < 2 ? c->active->mesh_target / 2 : 2;
     if (cc.pubsub.mesh_out >= c->active->mesh_min)
@@ -221,7 +220,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     }
     n->cfg = cfg;
     n->key = key;
-    n->hub_door.fd = -1;
+    n->hub_door.fd = n->workers[0].door.fd = n->workers[1].door.fd = -1; /* node_stop closes what there is */
     crypto_init();
     rng_init_system(&n->net_rng);
     /* Coefficients and jitter: fast and seeded from the system; keys use the other one. */
