@@ -89,9 +89,9 @@ static void get_topics(struct http_req *q, void *user)
 
 static void get_ready(struct http_req *q, void *user)
 {
-    const char *why = hub_not_ready_reason(((struct api *)user)->hub);
+    char why[HUB_REASON_MAX];
 
-    if (why)
+    if (!hub_is_ready(((struct api *)user)->hub, why))
         http_req_reply(q, http_reply_error(503, "%s", why));
     else
         http_req_reply(q, http_reply_json(200, json_pack("{s:s}", "status", "ready")));

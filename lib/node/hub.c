@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "crypto/sha256.h"
@@ -11,6 +10,8 @@
 
 #define SEEN_MAX     200000
 #define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
+#define LATE_SUBSCRIBES 8192 /* with so much late, nothing new is subscribed to */
+#define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 1 MB */
 
 const char *hub_err_text(int err)
 {
@@ -63,15 +64,49 @@ int hub_start(struct hub *h)
     return err ? -1 : 0;
 }
 
+static bool late_add(struct hub_late *l, const struct xmsg *m)
+{
+    if (l->first + l->count == l->cap && l->first >= l->count && l->first > 0) {
+        memmove(l->m, l->m + l->first, l->count * sizeof(*m));
+        l->first = 0;
+    }
+    if (l->first + l->count == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 64;
+        struct xmsg *bigger = realloc(l->m, cap * sizeof(*m));
+        if (!bigger)
+            return false;
+        l->m = bigger;
+        l->cap = cap;
+    }
+    l->m[l->first + l->count++] = *m;
+    return true;
+}
+
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
 {
-    if (!is_must && xring_room(h->cfg.to_coding) < HOME_RESERVE)
-        return false;
-    while (!xring_push_sp(h->cfg.to_coding, m)) {
-        if (!is_must || h->stop)
-            return false;
-        usleep(50);
+    if (!is_must)
+        return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE && xring_push_sp(h->cfg.to_coding, m);
+    if (h->late.count == 0 && xring_push_sp(h->cfg.to_coding, m))
+        return true;
+    if (late_add(&h->late, m)) {
+        h->n.late++;
+        xdoor_ring(h->cfg.door);
+        return true;
     }
+    h->n.late_lost++;
+    return false;
+}
+
+bool hub_flush_late_locked(struct hub *h)
+{
+    struct hub_late *l = &h->late;
+
+    for (; l->count && xring_push_sp(h->cfg.to_coding, &l->m[l->first]); l->count--)
+        l->first++;
+    if (l->count)
+        return false;
+    free(l->m);
+    *l = (struct hub_late){0};
     return true;
 }
 
@@ -102,13 +137,13 @@ void hub_leave(struct hub *h, unsigned timeout_ms)
 
 void hub_stop(struct hub *h)
 {
-    if (!h->has_thread)
-        return;
-    __atomic_store_n(&h->stop, 1, __ATOMIC_RELEASE);
-    xdoor_ring(h->cfg.door);
-    pthread_join(h->thread, NULL);
-    h->has_thread = false;
-    hub_drain(h);
+    if (h->has_thread) {
+        __atomic_store_n(&h->stop, 1, __ATOMIC_RELEASE);
+        xdoor_ring(h->cfg.door);
+        pthread_join(h->thread, NULL);
+        h->has_thread = false;
+    }
+    hub_drain(h); /* also when the thread never ran: a start that failed leaves notes */
 }
 
 void hub_free(struct hub *h)
@@ -271,6 +306,7 @@ struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscr
     return s;
 }
 
+/* A subscription may be refused (what clients cost must end somewhere), the end of one may not. */
 static int tell_core(struct hub *h, const char *topic, enum xmsg_type kind)
 {
     struct xpublish *p = calloc(1, sizeof(*p));
@@ -280,10 +316,10 @@ static int tell_core(struct hub *h, const char *topic, enum xmsg_type kind)
         return -HUB_EMEM;
     snprintf(p->topic, sizeof(p->topic), "%s", topic);
     p->kind = kind;
-    if (hub_push_locked(h, &m, true))
+    if ((kind == X_UNSUBSCRIBE || h->late.count < LATE_SUBSCRIBES) && hub_push_locked(h, &m, true))
         return 0;
     free(p);
-    return -HUB_ESTOPPING;
+    return -HUB_EFULL;
 }
 
 static void leave_topic(struct hub *h, struct slice name)
@@ -336,8 +372,9 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
     if (h->is_stopping)
         err = -HUB_ESTOPPING;
     else if (!map_get(&s->topics, name)) {
-        err = map_put(&s->topics, name, s) ? -HUB_EFULL : join_topic(h, name, topic);
-        if (err && err != -HUB_EFULL)
+        if (map_put(&s->topics, name, s))
+            err = -HUB_EFULL;
+        else if ((err = join_topic(h, name, topic)))
             map_del(&s->topics, name);
     }
     pthread_mutex_unlock(&h->lock);
@@ -413,13 +450,18 @@ struct snapshot *hub_snapshot(struct hub *h)
         return NULL;
     deadline_after(&ts, 1000);
     pthread_mutex_lock(&h->lock);
-    is_sent = hub_push_locked(h, &m, false);
+    while (h->snapshots_out >= SNAPSHOTS_MAX)
+        if (pthread_cond_timedwait(&h->changed, &h->lock, &ts) == ETIMEDOUT)
+            break;
+    is_sent = h->snapshots_out < SNAPSHOTS_MAX && hub_push_locked(h, &m, false);
+    h->snapshots_out += is_sent;
     while (is_sent && !s->is_done)
         if (pthread_cond_timedwait(&h->changed, &h->lock, &ts) == ETIMEDOUT)
             break;
     if (!is_sent || s->is_done) {
         pthread_mutex_unlock(&h->lock);
         if (!is_sent) {
+            h->n.snapshots_late++;
             free(s);
             s = NULL;
         }

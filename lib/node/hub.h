@@ -71,8 +71,9 @@ char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo);
 /* Adds the families of everything the node counts; m has the constant labels already. */
 struct metrics;
 void hub_metrics(struct hub *h, struct metrics *m);
-/* NULL when ready, else the reason (static or heap text owned by the hub until the next call). */
-const char *hub_not_ready_reason(struct hub *h);
+#define HUB_REASON_MAX 200
+/* False: not ready, and why (safe from several threads at a time). */
+bool hub_is_ready(struct hub *h, char why[HUB_REASON_MAX]);
 
 /* Machine figures of health answers, percent. */
 struct hub_health {

@@ -2,12 +2,13 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "node/worker.h"
+
+#define FLUSH_EVERY 256 /* messages taken between two looks at what is late */
 
 struct message { /* hub_message with what it needs to go home */
     struct hub_message pub; /* first */
@@ -97,7 +98,8 @@ static void deliver(struct hub *h, struct xdelivery *d)
     sha256_of(buf_slice(d->payload), sha);
     is_new = seen_payloads_add(&h->delivered, d->topic, sha, clock_now_ns());
     if (!m || !is_new) {
-        h->n.delivered_duplicates += m != NULL;
+        h->n.delivered_duplicates += !is_new;
+        h->n.failed += is_new; /* no memory */
         free(m);
         send_home(h, &payload_home);
         send_home(h, &home);
@@ -165,6 +167,7 @@ static void snapshot_back(struct hub *h, struct snapshot *s)
 
     pthread_mutex_lock(&h->lock);
     is_abandoned = s->is_abandoned;
+    h->snapshots_out--;
     s->is_done = true;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
@@ -197,6 +200,16 @@ static void handle(struct hub *h, const struct xmsg *m)
     }
 }
 
+static bool flush_late(struct hub *h)
+{
+    bool is_done;
+
+    pthread_mutex_lock(&h->lock);
+    is_done = hub_flush_late_locked(h);
+    pthread_mutex_unlock(&h->lock);
+    return is_done;
+}
+
 void *hub_dispatch_run(void *arg)
 {
     struct hub *h = arg;
@@ -204,14 +217,25 @@ void *hub_dispatch_run(void *arg)
 
     while (!__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE)) {
         struct pollfd pfd = {.fd = h->cfg.door->fd, .events = POLLIN};
-        while (xring_pop_sc(h->cfg.from_coding, &m))
+        for (unsigned n = 0; n < FLUSH_EVERY && xring_pop_sc(h->cfg.from_coding, &m); n++)
             handle(h, &m);
-        xdoor_sleep(h->cfg.door);
+        xdoor_sleep(h->cfg.door); /* before the look at what is late: who adds to it rings */
+        int wait_ms = flush_late(h) ? 1000 : 1; /* nobody rings when the coding role has made room */
         if (xring_is_empty(h->cfg.from_coding) && !__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE))
-            poll(&pfd, 1, 1000);
+            poll(&pfd, 1, wait_ms);
         xdoor_wake(h->cfg.door);
     }
     return NULL;
+}
+
+/* The same for what had not got into the ring to the coding role: there is nobody to send it to. */
+static void drop_late(const struct xmsg *m)
+{
+    if (m->type == X_PAYLOADS_HOME)
+        for (unsigned i = 0; i < m->homes.count; i++)
+            buf_unref(m->homes.buf[i]);
+    if (m->type == X_UNSUBSCRIBE)
+        free(m->publish);
 }
 
 /* The lcores have stopped, nobody else counts any more: what they left behind goes home directly. */
@@ -225,4 +249,8 @@ void hub_drain(struct hub *h)
         else if (m.type != X_TRACE)
             handle(h, &m);
     }
+    for (size_t i = 0; i < h->late.count; i++)
+        drop_late(&h->late.m[h->late.first + i]);
+    free(h->late.m);
+    h->late = (struct hub_late){0};
 }

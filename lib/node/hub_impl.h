@@ -31,9 +31,14 @@ struct hub_source { /* a client's payload on its way through the core */
     void *user;
 };
 
+struct hub_late { /* a queue that grows; the dispatch thread empties it */
+    struct xmsg *m;
+    size_t first, count, cap;
+};
+
 struct hub_counters { /* relaxed atomics: statistics only */
     _Atomic uint64_t published, published_bytes, duplicates, refused_size, refused_topic, refused_full, failed;
-    _Atomic uint64_t delivered, delivered_bytes, delivered_duplicates, traces, snapshots_late;
+    _Atomic uint64_t delivered, delivered_bytes, delivered_duplicates, traces, snapshots_late, late, late_lost;
 };
 
 struct hub {
@@ -43,6 +48,8 @@ struct hub {
     pthread_cond_t changed; /* a snapshot came back, the lcores left, a callback ended */
     pthread_t thread;
     bool has_thread, is_stopping, has_left;
+    unsigned snapshots_out; /* on their way through the roles */
+    struct hub_late late;   /* what had to go to the coding role and found its ring full */
     uint32_t stop, wants_traces;
     struct list subscribers;
     struct hub_subscriber *calling; /* whose callback runs now */
@@ -51,14 +58,17 @@ struct hub {
     struct seen_payloads delivered; /* dispatch thread */
     struct hub_counters n;
     uint64_t started_ns;
-    char not_ready[200];
     struct machine machine;
 };
 
-/* Pushes m to the coding role; with `lock` held. Waits for room when must, which always comes: the role takes what comes
- * home even when it takes nothing else. */
+/* Pushes m to the coding role; with `lock` held, never waits: a thread that waited here for the role, which may itself
+ * wait for the dispatch thread, which may want the lock, would wait for ever. What must go and finds no room is sent
+ * later by the dispatch thread, in order; what that costs is bounded by what is lent to clients and by their topics.
+ * False: no room, or (must) no memory. */
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must);
 void *hub_dispatch_run(void *hub);
+/* Sends what is late as far as the ring takes it; with `lock` held. True when nothing is left. */
+bool hub_flush_late_locked(struct hub *h);
 void hub_drain(struct hub *h);
 /* Encodes t as kind 2 or 3; NULL: no memory. */
 struct hub_trace *hub_trace_encode(const struct xtrace *t, const struct peer_id *self, int kind);

@@ -205,22 +205,20 @@ char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo)
     return dump(j);
 }
 
-const char *hub_not_ready_reason(struct hub *h)
+bool hub_is_ready(struct hub *h, char why[HUB_REASON_MAX])
 {
     struct snapshot *s = hub_snapshot(h);
-    bool is_waiting;
 
-    if (!s)
-        return "the data path does not answer";
-    is_waiting = s->nbootstrap_waiting > 0 && s->npeers == 0;
-    pthread_mutex_lock(&h->lock);
-    h->not_ready[0] = 0;
-    if (is_waiting)
-        snprintf(h->not_ready, sizeof(h->not_ready), "no peer yet, waiting for %u bootstrap peers", s->nbootstrap_waiting);
-    for (unsigned i = 0; i < s->ntopics && !h->not_ready[0]; i++)
+    why[0] = 0;
+    if (!s) {
+        snprintf(why, HUB_REASON_MAX, "the data path does not answer");
+        return false;
+    }
+    if (s->nbootstrap_waiting > 0 && s->npeers == 0)
+        snprintf(why, HUB_REASON_MAX, "no peer yet, waiting for %u bootstrap peers", s->nbootstrap_waiting);
+    for (unsigned i = 0; i < s->ntopics && !why[0]; i++)
         if (s->topics[i].is_subscribed && s->topics[i].mesh == 0 && s->npeers > 0)
-            snprintf(h->not_ready, sizeof(h->not_ready), "topic %.120s has no mesh peer yet", s->topics[i].topic);
-    pthread_mutex_unlock(&h->lock);
+            snprintf(why, HUB_REASON_MAX, "topic %.120s has no mesh peer yet", s->topics[i].topic);
     free(s);
-    return h->not_ready[0] ? h->not_ready : NULL;
+    return !why[0];
 }

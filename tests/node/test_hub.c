@@ -1,0 +1,162 @@
+#include "testing.h"
+
+#include <unistd.h>
+
+#include "eal_testing.h"
+#include "node/hub_impl.h"
+
+struct fix {
+    struct xdoor coding_door, hub_door;
+    struct xring to_coding, from_coding;
+    struct node_config cfg;
+    struct hub *hub;
+};
+
+static void make(struct fix *f)
+{
+    struct hub_config hc = {.config = &f->cfg, .to_coding = &f->to_coding, .from_coding = &f->from_coding,
+                            .door = &f->hub_door};
+
+    *f = (struct fix){0};
+    assert_int_equal(xdoor_init(&f->coding_door), 0);
+    assert_int_equal(xdoor_init(&f->hub_door), 0);
+    assert_int_equal(xring_init(&f->to_coding, "hub_to", 8192, &f->coding_door), 0);
+    assert_int_equal(xring_init(&f->from_coding, "hub_from", 64, &f->hub_door), 0);
+    f->hub = hub_new(&hc);
+    assert_non_null(f->hub);
+}
+
+static void drop(struct fix *f)
+{
+    struct xmsg m;
+
+    hub_stop(f->hub);
+    while (xring_pop_sc(&f->to_coding, &m))
+        if (m.type == X_SUBSCRIBE || m.type == X_UNSUBSCRIBE)
+            free(m.publish);
+    hub_free(f->hub);
+    xring_fini(&f->to_coding);
+    xring_fini(&f->from_coding);
+    xdoor_fini(&f->coding_door);
+    xdoor_fini(&f->hub_door);
+}
+
+static void on_message(void *user, struct hub_message *m)
+{
+}
+
+/* A role that takes nothing must not stop the control threads for good: it may be waiting for them. */
+static void test_hub_does_not_wait_for_room(void **state)
+{
+    struct fix f;
+    struct hub_subscriber_ops ops = {.on_message = on_message};
+    struct xmsg m = {.type = X_TRACE_HOME}, got;
+    char topic[16];
+    unsigned left = 0;
+
+    make(&f);
+    struct hub_subscriber *s = hub_subscriber_new(f.hub, &ops, NULL);
+    for (int i = 0; i < 100; i++) {
+        snprintf(topic, sizeof(topic), "t%d", i);
+        assert_int_equal(hub_subscribe(s, topic), 0);
+    }
+    while (xring_push_sp(&f.to_coding, &m))
+        ;
+    assert_int_equal(hub_unsubscribe(s, "t0"), 0);
+    assert_int_equal(hub_subscribe(s, "t0"), 0);
+    hub_subscriber_free(s);
+    assert_int_equal(f.hub->late.count, 102);
+    assert_int_equal(hub_start(f.hub), 0);
+    int balance = 0;
+    for (int spins = 0; left < 101 && spins < 20000;) {
+        if (!xring_pop_sc(&f.to_coding, &got)) {
+            spins++;
+            usleep(500);
+            continue;
+        }
+        if (got.type == X_SUBSCRIBE || got.type == X_UNSUBSCRIBE) {
+            bool is_first = strcmp(got.publish->topic, "t0") == 0;
+            if (is_first) { /* in the order they were asked for */
+                assert_int_equal(balance, got.type == X_SUBSCRIBE ? 0 : 1);
+                balance += got.type == X_SUBSCRIBE ? 1 : -1;
+            }
+            left += got.type == X_UNSUBSCRIBE;
+            free(got.publish);
+        }
+    }
+    assert_int_equal(left, 101);
+    assert_int_equal(balance, 0);
+    drop(&f);
+}
+
+static void count_release(struct buf *b)
+{
+    ++*(unsigned *)b->home;
+}
+
+/* Stopped while payloads are on their way home: each still gets there once. */
+static void test_hub_stop_returns_what_is_late(void **state)
+{
+    struct fix f;
+    unsigned released = 0;
+    struct buf b[3];
+    struct xmsg m = {.type = X_TRACE_HOME};
+
+    make(&f);
+    while (xring_push_sp(&f.to_coding, &m))
+        ;
+    for (int i = 0; i < 3; i++) {
+        struct xmsg home = {.type = X_PAYLOADS_HOME, .homes = {.buf = {&b[i]}, .count = 1}};
+        b[i] = (struct buf){.refs = 1, .release = count_release, .home = &released};
+        pthread_mutex_lock(&f.hub->lock);
+        assert_true(hub_push_locked(f.hub, &home, true));
+        assert_false(hub_push_locked(f.hub, &home, false));
+        pthread_mutex_unlock(&f.hub->lock);
+    }
+    assert_int_equal(f.hub->n.late, 3);
+    drop(&f);
+    assert_int_equal(released, 3);
+}
+
+static void *ask(void *hub)
+{
+    char why[HUB_REASON_MAX];
+
+    assert_false(hub_is_ready(hub, why));
+    assert_string_equal(why, "the data path does not answer");
+    return NULL;
+}
+
+/* Lcores that do not answer are asked a few times, not once for each that wants to know. */
+static void test_hub_bounds_its_snapshots(void **state)
+{
+    struct fix f;
+    pthread_t t[12];
+    struct xmsg m;
+    unsigned asked = 0;
+
+    make(&f);
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, ask, f.hub), 0);
+    for (int i = 0; i < 12; i++)
+        pthread_join(t[i], NULL);
+    while (xring_pop_sc(&f.to_coding, &m)) {
+        assert_int_equal(m.type, X_SNAPSHOT);
+        asked++;
+        assert_true(xring_push_sp(&f.from_coding, &m));
+    }
+    assert_int_equal(asked, 4);
+    assert_int_equal(f.hub->n.snapshots_late, 12);
+    drop(&f); /* they come back abandoned and are freed */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hub_does_not_wait_for_room),
+        cmocka_unit_test(test_hub_stop_returns_what_is_late),
+        cmocka_unit_test(test_hub_bounds_its_snapshots),
+    };
+
+    return cmocka_run_group_tests(tests, eal_for_tests, NULL);
+}
