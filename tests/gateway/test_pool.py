@@ -51,6 +51,7 @@ class Pool(unittest.TestCase):
             gw = cluster.gateway()
             with WebSocket(gw, "/ws?client_id=c") as ws:
                 gw.subscribe("c", "t")
+                gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
                 cluster.nodes[0].stop()
                 for i in range(20):
                     gw.publish("t", "one dead %d" % i)
@@ -75,6 +76,7 @@ class Pool(unittest.TestCase):
             gw = cluster.gateway()
             with WebSocket(gw, "/ws?client_id=c") as ws:
                 gw.subscribe("c", "t")
+                gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
                 cluster.nodes[0].swallows = True
                 answers = []
                 threads = [threading.Thread(target=lambda i=i: answers.append(gw.publish("t", "m%d" % i))) for i in range(10)]
@@ -95,6 +97,7 @@ class Pool(unittest.TestCase):
             gw = cluster.gateway()
             with WebSocket(gw, "/ws?client_id=c") as ws:
                 gw.subscribe("c", "t")
+                gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
                 gw.until(lambda: gw.metric("codecast_gateway_node_up") == 2)
                 gw.publish("t", "warm")
                 ws.recv()

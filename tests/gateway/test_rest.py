@@ -184,6 +184,7 @@ class Rest(unittest.TestCase):
     def test_tracer(self):
         with WebSocket(self.gw, "/ws?client_id=traced") as ws:
             self.gw.subscribe("traced", "traced")
+            self.gw.until(lambda: all("traced" in n.subscribed() for n in self.cluster.nodes))
             mid = self.gw.publish("traced", "trace me")["message_id"]
             ws.recv()
             self.gw.until(lambda: len(self.gw.get("/tracer/stream?window=10s")[1]["messages"].get(mid, {}).get("peers_seen", {})) == 2)

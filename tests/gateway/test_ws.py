@@ -154,6 +154,7 @@ class Load(unittest.TestCase):
             with WebSocket(gw, "/ws?client_id=half") as half, WebSocket(gw, "/ws?client_id=all") as every:
                 gw.subscribe("half", "th", threshold=0.5)
                 gw.subscribe("all", "th", threshold=0.75)
+                gw.until(lambda: all("th" in n.subscribed() for n in cluster.nodes))
                 gw.publish("th", "two of four have it")
                 self.assertEqual(text_of(half.recv()), "two of four have it")
                 with self.assertRaises(TimeoutError):
@@ -168,6 +169,7 @@ class Load(unittest.TestCase):
             a, b = cluster.gateway(), cluster.gateway()
             with WebSocket(a, "/ws?client_id=sender") as out, WebSocket(b, "/ws?client_id=receiver") as back:
                 b.subscribe("receiver", "burst")
+                b.until(lambda: all("burst" in n.subscribed() for n in cluster.nodes))
                 sent = {"%d %s" % (i, "x" * 1000) for i in range(2000)}
                 for m in sent:
                     out.send({"type": "publish", "topic": "burst", "data": m})
