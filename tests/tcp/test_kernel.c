@@ -37,6 +37,7 @@ struct peer {
     int rcvbuf;
     unsigned slow_us; /* between reads */
     int want_errno;   /* of connect or read */
+    int ready[2];     /* a listening peer says so */
 };
 
 static int peer_open(const struct peer *p)
@@ -50,6 +51,8 @@ static int peer_open(const struct peer *p)
         a.sin_addr.s_addr = INADDR_ANY;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8))
+            return -1;
+        if (write(p->ready[1], "y", 1) != 1)
             return -1;
         c = accept(fd, NULL, NULL);
         close(fd);
@@ -266,6 +269,21 @@ static void report(const char *what, const struct side *s, uint64_t bytes, uint6
                   (unsigned long long)(s->info.srtt_ns / 1000));
 }
 
+/* The peer's process; if it is to listen, it does when this returns. */
+static pid_t start_peer(struct peer *p)
+{
+    char c;
+
+    if (!p->do_listen)
+        return veth_run_kernel(&veth, peer_main, p);
+    assert_int_equal(pipe(p->ready), 0);
+    pid_t child = veth_run_kernel(&veth, peer_main, p);
+    close(p->ready[1]);
+    assert_int_equal(read(p->ready[0], &c, 1), 1);
+    close(p->ready[0]);
+    return child;
+}
+
 /* ---- tests ---- */
 
 static void transfer(const char *what, bool offload, bool we_connect, uint64_t out, uint64_t in,
@@ -283,13 +301,10 @@ static void transfer(const char *what, bool offload, bool we_connect, uint64_t o
     s.close_when_peer_closed = true;
     if (!we_connect)
         assert_int_equal(tcp_listen(s.wire.stack, 9000, 4), 0);
-    pid_t child = veth_run_kernel(&veth, peer_main, &p);
+    pid_t child = start_peer(&p);
     uint64_t began = veth_now();
-    if (we_connect) {
-        usleep(100000);
-        began = veth_now();
+    if (we_connect)
         side_connect(&s, 9000);
-    }
     run(&s, child, true);
     assert_int_equal(s.reason, TCP_CLOSED_DONE);
     assert_true(s.received == in);
@@ -327,8 +342,7 @@ static void test_kernel_reads_slowly(void **state)
     side_init(&s, false);
     s.to_send = p.to_receive;
     s.close_when_sent = true;
-    pid_t child = veth_run_kernel(&veth, peer_main, &p);
-    usleep(100000);
+    pid_t child = start_peer(&p);
     side_connect(&s, 9001);
     run(&s, child, true);
     assert_int_equal(s.reason, TCP_CLOSED_DONE);
@@ -342,8 +356,7 @@ static void test_kernel_closes_half_and_goes_on_reading(void **state)
 
     (void)state;
     side_init(&s, true);
-    pid_t child = veth_run_kernel(&veth, peer_main, &p);
-    usleep(100000);
+    pid_t child = start_peer(&p);
     side_connect(&s, 9002);
     while (!s.peer_closed)
         veth_turn(&s.wire, 5, on_event, &s);
@@ -380,7 +393,7 @@ static void test_kernel_is_refused(void **state)
 
     (void)state;
     side_init(&s, true);
-    run(&s, veth_run_kernel(&veth, peer_main, &p), false);
+    run(&s, start_peer(&p), false);
     assert_true(tcp_stack_counters(s.wire.stack)->tx_rst >= 1);
     side_fini(&s);
 }
@@ -392,8 +405,7 @@ static void test_kernel_resets(void **state)
 
     (void)state;
     side_init(&s, true);
-    pid_t child = veth_run_kernel(&veth, peer_main, &p);
-    usleep(100000);
+    pid_t child = start_peer(&p);
     side_connect(&s, 9003);
     run(&s, child, true);
     assert_true(s.opened);
@@ -410,7 +422,7 @@ static void test_kernel_is_reset(void **state)
     side_init(&s, true);
     s.abort_when_open = true;
     assert_int_equal(tcp_listen(s.wire.stack, 9004, 4), 0);
-    run(&s, veth_run_kernel(&veth, peer_main, &p), false);
+    run(&s, start_peer(&p), false);
     assert_int_equal(tcp_stack_conn_count(s.wire.stack), 0);
     side_fini(&s);
 }
