@@ -4,9 +4,7 @@
 
 #include "gateway/gw_impl.h"
 
-#ifndef CODECAST_COMMIT
-#define CODECAST_COMMIT "unknown"
-#endif
+#include "commit.h"
 
 static unsigned get_nodes(struct gateway *gw, struct gw_node_info **out)
 {

@@ -7,9 +7,7 @@
 #include "http/http_req.h"
 #include "http/http_server.h"
 
-#ifndef CODECAST_COMMIT
-#define CODECAST_COMMIT "unknown"
-#endif
+#include "commit.h"
 
 struct api {
     const struct node_config *cfg;
