@@ -4,6 +4,7 @@
 # The leak check of a sanitizer build may hang on a process in another namespace.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 set -euo pipefail
+# timeout --foreground: otherwise it sends SIGCONT behind SIGTERM, on which LeakSanitizer's exit can hang.
 echo_bin=$1
 [ "$(id -u)" = 0 ] && [ -w /dev/net/tun ] || { echo "skipped: needs root and /dev/net/tun"; exit 77; }
 tag=cc$$
@@ -51,11 +52,11 @@ run() {
     else
         b_args=(--dial /ip4/172.28.0.1/tcp/7070 --count "$count" --size "$size")
     fi
-    ip netns exec "${tag}a" timeout 60 "$echo_bin" --driver tap --addr 172.28.0.1/24 --seed 1 --seconds 40 "${a_args[@]}" >"$work/a.out" 2>&1 &
+    ip netns exec "${tag}a" timeout --foreground 60 "$echo_bin" --driver tap --addr 172.28.0.1/24 --seed 1 --seconds 40 "${a_args[@]}" >"$work/a.out" 2>&1 &
     local a=$!
     pids+=("$a")
     plug
-    ip netns exec "${tag}b" timeout 60 "$echo_bin" --driver "$driver" --seed 2 --seconds 40 "${b_args[@]}" >"$work/b.out" 2>&1 &
+    ip netns exec "${tag}b" timeout --foreground 60 "$echo_bin" --driver "$driver" --seed 2 --seconds 40 "${b_args[@]}" >"$work/b.out" 2>&1 &
     local b=$!
     pids+=("$b")
     if [ "$dialer" = a ]; then client=$a server=$b; else client=$b server=$a; fi

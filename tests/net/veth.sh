@@ -5,6 +5,7 @@
 # The leak check of a sanitizer build may hang on a process in another namespace.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 set -euo pipefail
+# timeout --foreground: otherwise it sends SIGCONT behind SIGTERM, on which LeakSanitizer's exit can hang.
 echo_bin=$1
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
 tag=cc$$
@@ -45,11 +46,11 @@ run() {
     local dump=$!
     pids+=("$dump")
     for _ in $(seq 50); do grep -q listening "$work/dump.log" && break; sleep 0.1; done
-    ip netns exec "${tag}a" timeout 60 "$echo_bin" --driver "$sd" --seed 1 --seconds 50 >"$work/server.out" 2>&1 &
+    ip netns exec "${tag}a" timeout --foreground 60 "$echo_bin" --driver "$sd" --seed 1 --seconds 50 >"$work/server.out" 2>&1 &
     server=$!
     pids+=("$server")
     sleep 0.7
-    ip netns exec "${tag}b" timeout 60 "$echo_bin" --driver "$cd" --seed 2 --seconds 40 --dial /ip4/172.28.0.1/tcp/7070 \
+    ip netns exec "${tag}b" timeout --foreground 60 "$echo_bin" --driver "$cd" --seed 2 --seconds 40 --dial /ip4/172.28.0.1/tcp/7070 \
         --count "$count" --size "$size" >"$work/client.out" 2>&1 &
     local client=$!
     pids+=("$client")

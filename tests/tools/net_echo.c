@@ -28,7 +28,7 @@ struct echo {
     bool is_client, is_done;
     uint64_t count, sent, back, bad, size;
     uint64_t begun_ns, ended_ns;
-    net_conn_id conn;
+    net_conn_id conn, gone; /* gone: the last connection that ended */
     struct buf *waiting[4096]; /* echoes that the queue did not take yet */
     net_conn_id waiting_conn[4096];
     unsigned first, nwaiting;
@@ -90,16 +90,17 @@ static void send_more(struct echo *e, uint64_t now)
     }
 }
 
+/* Sends echoes back in order. Those of a connection whose stream is not ready yet (or full) wait. */
 static void echo_waiting(struct echo *e, uint64_t now)
 {
     while (e->nwaiting > 0) {
         struct buf *b = e->waiting[e->first];
         struct net_piece p = {b, 0, b->len};
-        int rc = net_send(e->net, e->waiting_conn[e->first], &p, 1, now);
+        bool is_gone = e->waiting_conn[e->first] == e->gone;
 
-        if (rc == -NET_EFULL)
+        if (!is_gone && net_send(e->net, e->waiting_conn[e->first], &p, 1, now) < 0)
             return;
-        if (rc < 0)
+        if (is_gone)
             buf_unref(b);
         e->first = (e->first + 1) % 4096;
         e->nwaiting--;
@@ -150,6 +151,7 @@ static void on_event(struct echo *e, struct net_event *ev, uint64_t now)
     case NET_EV_IDENTIFIED: net_identity_free(ev->identity); break;
     case NET_EV_CONN_DOWN:
         printf("down: %s\n", ev->reason);
+        e->gone = ev->conn;
         e->is_done = e->is_client;
         break;
     default: break;
