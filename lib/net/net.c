@@ -388,6 +388,13 @@ int net_pubsub_open(struct net *n, net_conn_id id, uint64_t now)
     return c && c->state == CONN_READY ? pubsub_stream_open(c, now) : -NET_ENOCONN;
 }
 
+int net_pubsub_close(struct net *n, net_conn_id id, uint64_t now)
+{
+    struct netconn *c = find(n, id);
+
+    return c && c->state == CONN_READY ? pubsub_stream_close(c) : -NET_ENOCONN;
+}
+
 int net_send(struct net *n, net_conn_id id, const struct net_piece *pieces, unsigned count, uint64_t now)
 {
     struct netconn *c = find(n, id);

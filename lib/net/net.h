@@ -126,6 +126,8 @@ unsigned net_wait_fds(const struct net *n, int *fds, unsigned cap);
 int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *expect, uint64_t token, uint64_t now);
 /* Opens our pub/sub stream; answered by PUBSUB_READY or PUBSUB_NONE. */
 int net_pubsub_open(struct net *n, net_conn_id conn, uint64_t now);
+/* Drops our pub/sub stream, with what is queued on it; PUBSUB_CLOSED follows. 0, or -NET_ENOCONN: none is ready. */
+int net_pubsub_close(struct net *n, net_conn_id conn, uint64_t now);
 /* Queues one RPC (the uvarint length prefix is written here). Takes one reference of each piece when it returns 0;
  * on error the caller keeps them all. */
 int net_send(struct net *n, net_conn_id conn, const struct net_piece *pieces, unsigned count, uint64_t now);

@@ -13,6 +13,7 @@
 #define PAYLOADS_KEEP_BYTES (32ull << 20)
 #define LEAVE_NS           2500000000ull
 #define REOPENS            3
+#define MUTE_EVERY_NS      1000000000ull
 
 static void note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -277,6 +278,7 @@ static void conn_up(struct coding_role *r, const struct net_event *ev, uint64_t 
 static void stream_gone(struct coding_role *r, struct peer *p, uint64_t now)
 {
     p->stream = 0;
+    mute_stream_gone(&p->mute);
     if (p->is_known)
         pubsub_peer_down(r->ps, p->handle, now);
     p->is_known = false;
@@ -302,6 +304,7 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
     peer_id_format(&p->id, id);
     note(r, LOG_INFO_L, "\"disconnected\" peer=%s reason=\"%s\"", id, ev->reason ? ev->reason : "");
     dialer_down(&r->dialer, &p->id, now);
+    mute_conn_down(&p->mute, ev->conn, now);
     if (p->stream == ev->conn)
         stream_gone(r, p, now);
     if (p->opening == ev->conn)
@@ -335,6 +338,7 @@ static void stream_ready(struct coding_role *r, const struct net_event *ev, uint
     p->opening = 0;
     p->stream = ev->conn;
     p->protocol = ev->protocol;
+    mute_stream_ready(&p->mute, now);
     ip_of(&c->addr, ip, &addr);
     if (pubsub_peer_up(r->ps, p->handle, &p->id, r->cfg.protocols[ev->protocol], c->is_dialer, addr, now)) {
         r->frames_dropped += peers_drop_held(&r->peers, p);
@@ -368,6 +372,21 @@ static void stream_closed(struct coding_role *r, const struct net_event *ev, uin
     if (c->peer->stream == ev->conn)
         stream_gone(r, c->peer, now);
     stream_failed(r, c->peer);
+}
+
+/* Opens our stream anew to peers that never spoke; such a try does not count as a stream that they broke. */
+static void try_mute_peers(struct coding_role *r, uint64_t now)
+{
+    r->mute_at_ns = now + MUTE_EVERY_NS;
+    for (unsigned i = 0; i < PEERS_MAX && has_room(r) && !r->is_leaving; i++) {
+        struct peer *p = r->peers.slots[i];
+        struct peer_conn *c = p && p->stream && mute_is_due(&p->mute, now) ? peers_conn(&r->peers, p->stream) : NULL;
+        struct xmsg m = {.type = X_PUBSUB_CLOSE, .conn = c ? c->id : 0};
+        if (!c)
+            continue;
+        c->reopens -= c->reopens > 0;
+        xout_send(&r->to_net, &m);
+    }
 }
 
 static void identified(struct coding_role *r, const struct net_event *ev)
@@ -421,6 +440,8 @@ static void frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
     struct peer_conn *c = peers_conn(&r->peers, m->conn);
 
     adopt(r, m->buf, frame_release);
+    if (c)
+        mute_heard(&c->peer->mute, c->id);
     if (c && c->peer->is_known) {
         pubsub_rpc(r->ps, c->peer->handle, m->buf, now);
     } else if (!c || !c->peer->opening || !peers_hold(&r->peers, c->peer, m->buf)) {
@@ -643,6 +664,8 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     work += take_from_net(r, now);
     if (now >= pubsub_next_deadline(r->ps)) {
         pubsub_on_deadline(r->ps, now);
+        if (now >= r->mute_at_ns) /* a second's grain will do: the heartbeat's */
+            try_mute_peers(r, now);
         work++;
     }
     dial_due(r, now);

@@ -44,7 +44,7 @@ struct coding_role {
     bool is_leaving, has_left, has_closed;
     bool has_traces;      /* what the core was last told */
     bool has_more_output; /* a ring was too full for all that the core has to say */
-    uint64_t leave_by_ns;
+    uint64_t leave_by_ns, mute_at_ns; /* mute_at_ns: when mute peers are looked for next */
     uint64_t frames_dropped, traces_dropped, notes_dropped;
 };
 

@@ -210,6 +210,7 @@ static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
     case X_SEND: send_rpc(r, m, now); break;
     case X_DIAL: dial(r, m->dial, now); break;
     case X_PUBSUB_OPEN: open_stream(r, m->conn, now); break;
+    case X_PUBSUB_CLOSE: net_pubsub_close(r->net, m->conn, now); break;
     case X_CLOSE: net_conn_close(r->net, m->conn, m->number != 0, now); break;
     case X_FRAMES_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "net/net.h"
+#include "node/mute.h"
 #include "pubsub/pubsub.h"
 
 #define PEERS_MAX        1024
@@ -28,6 +29,7 @@ struct peer {
     bool is_known;       /* pubsub_peer_up was called */
     bool is_warned;      /* of another NODE_MODE */
     unsigned protocol;
+    struct mute mute;
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
     struct buf *held; /* oldest first, linked by buf.next */

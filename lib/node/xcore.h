@@ -28,6 +28,7 @@ enum xmsg_type {
     X_SEND,        /* conn, pieces: references are lent until X_SENT_HOME */
     X_DIAL,        /* dial, on the heap; the receiver frees it */
     X_PUBSUB_OPEN, /* conn */
+    X_PUBSUB_CLOSE, /* conn: drop our stream */
     X_CLOSE,       /* conn, number: 1 polite */
     X_FRAMES_HOME, /* bufs */
     /* control -> coding */

@@ -125,6 +125,32 @@ static void test_stream_ours_may_be_dropped_and_opened_again(void **state)
     drop(s);
 }
 
+/* What the peer sends on its own stream is not touched by it. */
+static void test_stream_ours_is_closed_by_us_and_opened_again(void **state)
+{
+    struct scene *s = make();
+    struct net *net = s->w.nodes[0].net;
+    uint32_t theirs = fake_peer_open(&s->p);
+
+    assert_int_equal(net_pubsub_close(net, s->c->id, s->w.now), -NET_ENOCONN);
+    assert_int_equal(net_pubsub_open(net, s->c->id, s->w.now), 0);
+    FAKE_PEER_WAIT(&s->p, s->c->is_ready);
+    fake_peer_write(&s->p, theirs, "\x04h", 2);
+    assert_int_equal(net_pubsub_close(net, s->c->id, s->w.now), 0);
+    FAKE_PEER_WAIT(&s->p, s->c->is_closed_stream);
+    assert_int_equal(net_pubsub_close(net, s->c->id, s->w.now), -NET_ENOCONN);
+    assert_int_equal(world_send(&s->w, 0, s->c, 0, 10), -NET_ENOCONN);
+    s->c->is_ready = false;
+    assert_int_equal(net_pubsub_open(net, s->c->id, s->w.now), 0);
+    FAKE_PEER_WAIT(&s->p, s->c->is_ready);
+    assert_int_equal(world_send(&s->w, 0, s->c, 0, 10), 0);
+    FAKE_PEER_WAIT(&s->p, s->p.bytes_on_theirs == 11);
+    fake_peer_write(&s->p, theirs, "alf", 3);
+    FAKE_PEER_WAIT(&s->p, s->c->frames == 1);
+    assert_false(s->c->is_down);
+    drop(s);
+}
+
 static void test_stream_a_stalled_frame_ends_the_peer(void **state)
 {
     struct scene *s = make();
@@ -235,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_stream_theirs_is_never_answered),
         cmocka_unit_test(test_stream_end_of_theirs_is_no_end_of_ours),
         cmocka_unit_test(test_stream_ours_may_be_dropped_and_opened_again),
+        cmocka_unit_test(test_stream_ours_is_closed_by_us_and_opened_again),
         cmocka_unit_test(test_stream_a_stalled_frame_ends_the_peer),
         cmocka_unit_test(test_stream_each_frame_has_its_own_clock),
         cmocka_unit_test(test_stream_half_frames_are_bounded_together),

@@ -226,6 +226,37 @@ static void test_coding_makes_traces_while_somebody_listens(void **state)
     assert_int_equal(f.r.traces_dropped, 0);
 }
 
+/* Peer 1 speaks, peer 2 never does: only its stream is dropped and opened again, and not for ever. */
+static void test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks(void **state)
+{
+    unsigned closes = 0, opens = 0;
+    struct xmsg m;
+
+    for (unsigned conn = 1; conn <= 2; conn++) {
+        event(NET_EV_CONN_UP, conn, conn);
+        event(NET_EV_PUBSUB_READY, conn, conn);
+    }
+    frame(1, 0);
+    poll_some();
+    assert_int_equal(count_net(X_PUBSUB_OPEN), 2);
+    for (unsigned second = 0; second < 100; second++) {
+        f.now += 1000000000ull;
+        poll_some();
+        while (xring_pop_sc(&f.to_net, &m)) {
+            if (m.type == X_PUBSUB_CLOSE || m.type == X_PUBSUB_OPEN) {
+                assert_int_equal(m.conn, 2);
+                event(m.type == X_PUBSUB_CLOSE ? NET_EV_PUBSUB_CLOSED : NET_EV_PUBSUB_READY, 2, 2);
+            }
+            closes += m.type == X_PUBSUB_CLOSE;
+            opens += m.type == X_PUBSUB_OPEN;
+            drop_msg(&m);
+        }
+    }
+    assert_int_equal(closes, MUTE_TRIES);
+    assert_int_equal(opens, MUTE_TRIES);
+    assert_int_equal(f.r.peers.slots[1]->stream, 2);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -237,6 +268,7 @@ int main(void)
         TEST(test_coding_refuses_a_peers_many_connections),
         TEST(test_coding_stays_awake_while_output_waits),
         TEST(test_coding_makes_traces_while_somebody_listens),
+        TEST(test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks),
     };
 
     return cmocka_run_group_tests(tests, eal_for_tests, NULL);
