@@ -21,7 +21,6 @@ sys.path.insert(0, str(ROOT / 'scripts' / 'lib'))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import clients  # noqa: E402
 import js_peer  # noqa: E402
-import node_peer  # noqa: E402
 from network import Failure, Network  # noqa: E402
 from node_peer import BIG, KIB, NodePeer, js_to_node, node_to_js, one_each_way, wait_mesh  # noqa: E402
 
@@ -43,8 +42,8 @@ def enter_namespace(name):
 class Bench:
     """One data path: two nodes, any number of js peers. Lives in a process of its own, for its namespace."""
 
-    def __init__(self, driver, idle_s, tell):
-        self.driver, self.idle_s, self.tell, self.js = driver, idle_s, tell, []
+    def __init__(self, driver, idle_s):
+        self.driver, self.idle_s, self.js, self.bad = driver, idle_s, [], []
         loopback = f'127.0.{1 + os.getpid() % 250}'
         self.net = Network(nodes=2, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'ci{os.getpid() % 100000}',
                            loopback=loopback)
@@ -215,9 +214,13 @@ class Report:
     """What a data path's process tells the parent: (driver, what, row or None, ms, error or None)."""
 
     def __init__(self, pipe, driver):
-        self.pipe, self.driver, self.failed = pipe, driver, 0
+        self.pipe, self.driver = pipe, driver
+
+    def tell(self, what, error, row=None, ms=0.0):
+        self.pipe.send((self.driver, what, row, ms, error))
 
     def run(self, what, step, *args):
+        """What the step gave, or None when it failed."""
         t0, result, error = time.monotonic(), None, None
         try:
             result = step(*args)
@@ -225,25 +228,28 @@ class Report:
             error = str(e) or traceback.format_exc()
         except Exception:
             error = traceback.format_exc()
-        self.failed += error is not None
-        self.pipe.send((self.driver, what, result if isinstance(result, list) else None, (time.monotonic() - t0) * 1000, error))
+        self.tell(what, error, result if isinstance(result, list) else None, (time.monotonic() - t0) * 1000)
         return result if error is None else None
 
 
 def data_path(driver, idle_s, pipe, turn):
     """Everything over one driver. The timed cells wait for their turn, so that no other's load is in their figures."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    report, bench = Report(pipe, driver), None
+    os.setpgid(0, 0)  # Ctrl-C is the parent's; it ends us, and its death does too
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    report = Report(pipe, driver)
     try:
-        with Bench(driver, idle_s, report) as bench:
+        with Bench(driver, idle_s) as bench:
             with turn:
                 has_idle = report.run('idle begins', lambda: bench.begin_idle() or True)
             for who in ('js', 'we'):
                 with turn:
                     report.run(f'{who} dials', bench.cell, who)
-                if report.failed and bench.node.m.process:
-                    bench.node.stop(signal.SIGKILL)
             js = report.run('js restarts', bench.js_restarts)
             if js:
                 report.run('our node restarts', bench.we_restart, js)
@@ -252,9 +258,9 @@ def data_path(driver, idle_s, pipe, turn):
             if has_idle:
                 report.run(f'idle {idle_s} s', bench.end_idle)
         if bench.bad:
-            report.run('end', lambda: (_ for _ in ()).throw(AssertionError('; '.join(bench.bad))))
+            report.tell('end', '; '.join(bench.bad))
     except Exception:
-        report.run('setup', lambda e=traceback.format_exc(): (_ for _ in ()).throw(AssertionError(e)))
+        report.tell('setup', traceback.format_exc())
     pipe.send(None)
 
 
@@ -286,10 +292,14 @@ def run_all(drivers, idle_s):
             if child.exitcode:
                 reports.append((driver, 'process', None, 0, f'ended with {child.exitcode}'))
     except KeyboardInterrupt:
+        for s in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(s, signal.SIG_IGN)
+        print('interop: stopping', flush=True)
         for _, child in children:
             child.terminate()
+        for _, child in children:
             child.join()
-        raise
+        sys.exit(130)
     for t in readers:
         t.join(5)
     return reports

@@ -18,7 +18,8 @@ class NodePeer:
         return f'/ip4/{self.m.ip}/tcp/{self.net.mesh_port()}/p2p/{self.peer}'
 
     def start(self, bootstrap=()):
-        """Starts it, to dial those; returns once its API answers."""
+        """Starts it, to dial those; returns once its API answers. One that a failed check left running is ended."""
+        self.stop(signal.SIGKILL)
         self.net.node_env['BOOTSTRAP_PEERS'] = ','.join(bootstrap)
         self.net.spawn(self.m)
         self.net.wait_healthy(self.m, time.monotonic() + 20)
@@ -28,6 +29,7 @@ class NodePeer:
         """Ends it; its exit code."""
         if self.publisher:
             self.publisher.close()
+            self.publisher = None
         self.receivers = {}
         return self.net.kill(self.m, sig)
 
