@@ -7,7 +7,7 @@ import pytest
 
 import clients
 import network
-from test_members import Publisher, receiver
+from test_members import publisher, receiver
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='namespaces need root')
 
@@ -48,10 +48,10 @@ def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_pa
     dump = subprocess.Popen(['tcpdump', '-i', 'br0', '-w', pcap, '-U', '--immediate-mode', '-Z', 'root', '-s', '100', 'tcp', 'port', '7070'], stderr=subprocess.PIPE, text=True)
     said = dump.stderr.readline()
     assert 'listening' in said, said
-    pub = Publisher(net.nodes[0], protos)
+    pub = publisher(net.nodes[0], protos)
     found = []
     for _ in range(10):
-        sha = pub.publish(os.urandom(200000))
+        sha = pub.publish(os.urandom(200000), 't')
         found += kernel_connections(net, 7070)
         assert all(r.wait_for(sha, 10) for r in receivers)
     assert found == []
@@ -72,13 +72,13 @@ def test_relays_pass_on_coded_shards(bypass, protos):
     others = [receiver(n, protos) for n in net.nodes[:3]]
     assert watcher.ready.wait(10)
     time.sleep(1.5)
-    pub = Publisher(net.nodes[0], protos)
+    pub = publisher(net.nodes[0], protos)
     for _ in range(40):
-        sha = pub.publish(os.urandom(400000))
+        sha = pub.publish(os.urandom(400000), 't')
         assert watcher.wait_for(sha, 10) and all(r.wait_for(sha, 10) for r in others)
     time.sleep(0.5)
     shards = [t.newShard for t in watcher.traces if t.type == 16]
     assert shards, 'no NEW_SHARD event came'
-    publisher = [s for s in shards if s.receivedFrom]
+    from_peers = [s for s in shards if s.receivedFrom]
     coded = [s for s in shards if sum(1 for c in s.coefficients if c) > 1]
-    assert publisher and coded, f'{len(shards)} shards, none of several coefficients'
+    assert from_peers and coded, f'{len(shards)} shards, none of several coefficients'

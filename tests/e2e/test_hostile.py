@@ -10,7 +10,7 @@ import pytest
 
 import clients
 import network
-from test_members import Publisher, receiver
+from test_members import publisher, receiver
 
 
 def ports(net):
@@ -23,7 +23,7 @@ def ports(net):
 
 
 def assert_alive(net, protos, receivers, pub):
-    sha = pub.publish(os.urandom(3000))
+    sha = pub.publish(os.urandom(3000), 't')
     for r in receivers:
         assert r.wait_for(sha, 10), f'{r.name_text} stopped receiving'
     for m in net.nodes + net.gateways:
@@ -35,7 +35,7 @@ def served(make_network, protos):
     net = make_network(nodes=2, gateways=1, driver='kernel')
     receivers = [receiver(n, protos) for n in net.nodes]
     time.sleep(1.5)
-    return net, receivers, Publisher(net.nodes[0], protos)
+    return net, receivers, publisher(net.nodes[0], protos)
 
 
 def test_garbage_on_every_port(served, protos):

@@ -33,9 +33,13 @@ class Server:
         """Waits until what(stats) holds, and returns those stats."""
         end = time.monotonic() + seconds
         while True:
-            st = self.stats()
-            if what(st):
-                return st
+            try:
+                st = self.stats()
+            except ConnectionError as e:  # refused: the server is full just now
+                st = repr(e)
+            else:
+                if what(st):
+                    return st
             if time.monotonic() > end:
                 raise AssertionError("not reached: %r" % st)
             time.sleep(0.05)

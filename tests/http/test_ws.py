@@ -288,6 +288,8 @@ class Queues(unittest.TestCase):
 
     def test_one_message_above_the_bound_still_goes(self):
         with Server(ws_out=1000) as server, Raw(server) as c:
+            c.s.sendall(frame(PING, b"here"))
+            self.assertEqual(c.recv(), (PONG, b"here"))  # known to the server from now
             server.get("/broadcast?bytes=5000000")
             self.assertEqual(c.recv(), (TEXT, b"b" * 5000000))
 
