@@ -47,6 +47,15 @@ static void *loop_main(void *arg)
     }
 }
 
+/* One reference of gRPC core is kept for the process's life. The last grpc_shutdown joins core's own threads, and after a
+ * large write one of them may sit in a poll of 10 s: a program told to stop must not wait for it. */
+static pthread_once_t core_kept = PTHREAD_ONCE_INIT;
+
+static void keep_core(void)
+{
+    grpc_init();
+}
+
 struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
 {
     struct rpc_loop *l = calloc(1, sizeof(*l));
@@ -62,6 +71,7 @@ struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
     }
     rpc_thread_enter(&saved, rpc_loop_cpus(l));
     gpr_set_log_function(core_log);
+    pthread_once(&core_kept, keep_core);
     grpc_init();
     l->cq = grpc_completion_queue_create_for_next(NULL);
     err = pthread_create(&l->thread, NULL, loop_main, l);
