@@ -35,7 +35,7 @@ class Server:
         while True:
             try:
                 st = self.stats()
-            except ConnectionError as e:  # refused: the server is full just now
+            except (ConnectionError, EOFError) as e:  # refused: the server is full just now
                 st = repr(e)
             else:
                 if what(st):
