@@ -41,6 +41,8 @@ struct coded_host {
 /* cfg and host are copied; what they point to outlives the router. NULL: no memory. */
 struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host *host, uint64_t unix_ns);
 void coded_free(struct coded *c);
+/* Shard events are made only while they are on; from cfg.has_trace at first. */
+void coded_trace_enable(struct coded *c, bool is_on);
 
 /* Cuts and sends a payload larger than the small-message rule allows. The payload's reference passes on 0. The core
  * calls it also for topics that nobody is known to want yet: the message is kept and offered. On 0 the router has called

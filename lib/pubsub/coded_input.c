@@ -39,6 +39,11 @@ void coded_trace(struct coded *c, enum pubsub_trace_type type, const struct gene
     c->host.trace(c->host.core, t);
 }
 
+void coded_trace_enable(struct coded *c, bool is_on)
+{
+    c->cfg.has_trace = is_on;
+}
+
 static bool is_wanted(struct coded *c, const struct coded_header *h)
 {
     if (!c->host.is_subscribed(c->host.core, h->topic) || slice_is_equal(h->from, peer_id_slice(&c->self))) {

@@ -325,6 +325,8 @@ static bool next_send(struct pubsub *ps, struct pubsub_output *out)
 void pubsub_trace_enable(struct pubsub *ps, bool is_on)
 {
     ps->cfg.has_trace = is_on;
+    if (ps->coded)
+        coded_trace_enable(ps->coded, is_on);
 }
 
 bool pubsub_next_output(struct pubsub *ps, struct pubsub_output *out)
