@@ -1,0 +1,29 @@
+/* coding_int.h: what the files of the coding role share (inside lib/node only)
+ * Owner:   one worker lcore
+ * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control
+ */
+#ifndef NODE_CODING_INT_H
+#define NODE_CODING_INT_H
+
+#include "node/coding_role.h"
+
+/* A line for control to log: writing to a terminal may block, so it is not done here. */
+void coding_note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Makes a buffer that another role lent ours until its last reference goes: then it goes home by `release`. */
+void coding_adopt(struct coding_role *r, struct buf *b, void (*release)(struct buf *));
+void coding_frame_release(struct buf *b);
+void coding_source_release(struct buf *b);
+/* May more be said to net and control in this turn? */
+bool coding_has_room(const struct coding_role *r);
+
+/* coding_peers.c. Takes ev. */
+void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now);
+void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now);
+void coding_try_mute_peers(struct coding_role *r, uint64_t now);
+void coding_dial_due(struct coding_role *r, uint64_t now);
+
+/* coding_service.c */
+void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t now);
+void coding_go_on_leaving(struct coding_role *r, uint64_t now);
+
+#endif

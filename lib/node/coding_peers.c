@@ -1,0 +1,233 @@
+/* coding_peers.c: connections as the router sees them: who is up, which carries our stream, whom to dial (coding_int.h) */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "node/coding_int.h"
+
+#define REOPENS       3
+#define MUTE_EVERY_NS 1000000000ull
+
+static void open_stream(struct coding_role *r, struct peer *p)
+{
+    struct peer_conn *c = p->stream || p->opening || r->is_leaving ? NULL : peers_other_conn(p);
+    struct xmsg m = {.type = X_PUBSUB_OPEN};
+
+    if (!c || c->reopens++ > REOPENS)
+        return;
+    m.conn = p->opening = c->id;
+    xout_send(&r->to_net, &m);
+}
+
+static void conn_up(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    struct peer_conn *c = peer_id_is_equal(&ev->peer, &r->cfg.self) ? NULL : peers_add(&r->peers, &ev->peer, ev->conn, now);
+    struct xmsg m = {.type = X_CLOSE, .conn = ev->conn};
+    char id[PEER_ID_TEXT_MAX], addr[MULTIADDR_TEXT_MAX];
+
+    if (!c || r->is_leaving) { /* ourselves, or a limit is reached */
+        xout_send(&r->to_net, &m);
+        if (!c)
+            return;
+    }
+    c->addr = ev->addr;
+    c->is_dialer = ev->is_dialer;
+    dialer_up(&r->dialer, &ev->peer);
+    peer_id_format(&ev->peer, id);
+    if (multiaddr_format(multiaddr_slice(&ev->addr), addr, sizeof(addr)) < 0)
+        addr[0] = 0;
+    coding_note(r, LOG_INFO_L, "\"connected\" peer=%s addr=%s direction=%s", id, addr, ev->is_dialer ? "out" : "in");
+    open_stream(r, c->peer);
+}
+
+static void stream_gone(struct coding_role *r, struct peer *p, uint64_t now)
+{
+    p->stream = 0;
+    mute_stream_gone(&p->mute);
+    if (p->is_known)
+        pubsub_peer_down(r->ps, p->handle, now);
+    p->is_known = false;
+    p->queue_bytes = 0;
+}
+
+/* Tries the next connection; with none left, what is held is for nobody. */
+static void stream_failed(struct coding_role *r, struct peer *p)
+{
+    open_stream(r, p);
+    if (!p->opening && !p->stream)
+        r->frames_dropped += peers_drop_held(&r->peers, p);
+}
+
+static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    struct peer_conn *c = peers_conn(&r->peers, ev->conn);
+    char id[PEER_ID_TEXT_MAX];
+
+    if (!c)
+        return;
+    struct peer *p = c->peer;
+    peer_id_format(&p->id, id);
+    coding_note(r, LOG_INFO_L, "\"disconnected\" peer=%s reason=\"%s\"", id, ev->reason ? ev->reason : "");
+    dialer_down(&r->dialer, &p->id, now);
+    mute_conn_down(&p->mute, ev->conn, now);
+    if (p->stream == ev->conn)
+        stream_gone(r, p, now);
+    if (p->opening == ev->conn)
+        p->opening = 0;
+    if (peers_remove(&r->peers, c))
+        peers_drop(&r->peers, p);
+    else
+        stream_failed(r, p);
+}
+
+static void ip_of(const struct multiaddr *a, uint8_t ip[16], struct slice *out)
+{
+    struct multiaddr_target t;
+
+    *out = slice_of(ip, 0);
+    if (multiaddr_target(multiaddr_slice(a), &t) || (t.kind != MULTIADDR_IP4 && t.kind != MULTIADDR_IP6))
+        return;
+    memcpy(ip, t.ip, 16);
+    out->len = t.kind == MULTIADDR_IP4 ? 4 : 16;
+}
+
+static void stream_ready(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    struct peer_conn *c = peers_conn(&r->peers, ev->conn);
+    uint8_t ip[16];
+    struct slice addr;
+
+    if (!c || c->peer->stream)
+        return;
+    struct peer *p = c->peer;
+    p->opening = 0;
+    p->stream = ev->conn;
+    p->protocol = ev->protocol;
+    mute_stream_ready(&p->mute, now);
+    ip_of(&c->addr, ip, &addr);
+    if (pubsub_peer_up(r->ps, p->handle, &p->id, r->cfg.protocols[ev->protocol], c->is_dialer, addr, now)) {
+        r->frames_dropped += peers_drop_held(&r->peers, p);
+        return;
+    }
+    p->is_known = true;
+    for (struct buf *held; (held = peers_next_held(&r->peers, p));)
+        pubsub_rpc(r->ps, p->handle, held, now);
+}
+
+static void stream_none(struct coding_role *r, const struct net_event *ev)
+{
+    struct peer_conn *c = peers_conn(&r->peers, ev->conn);
+
+    if (!c)
+        return;
+    c->has_no_pubsub = true;
+    if (c->peer->opening == ev->conn)
+        c->peer->opening = 0;
+    stream_failed(r, c->peer);
+}
+
+static void stream_closed(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    struct peer_conn *c = peers_conn(&r->peers, ev->conn);
+
+    if (!c)
+        return;
+    if (c->peer->opening == ev->conn)
+        c->peer->opening = 0;
+    if (c->peer->stream == ev->conn)
+        stream_gone(r, c->peer, now);
+    stream_failed(r, c->peer);
+}
+
+/* Opens our stream anew to peers that never spoke; such a try does not count as a stream that they broke. */
+void coding_try_mute_peers(struct coding_role *r, uint64_t now)
+{
+    r->mute_at_ns = now + MUTE_EVERY_NS;
+    for (unsigned i = 0; i < PEERS_MAX && coding_has_room(r) && !r->is_leaving; i++) {
+        struct peer *p = r->peers.slots[i];
+        struct peer_conn *c = p && p->stream && mute_is_due(&p->mute, now) ? peers_conn(&r->peers, p->stream) : NULL;
+        struct xmsg m = {.type = X_PUBSUB_CLOSE, .conn = c ? c->id : 0};
+        if (!c)
+            continue;
+        c->reopens -= c->reopens > 0;
+        xout_send(&r->to_net, &m);
+    }
+}
+
+static void identified(struct coding_role *r, const struct net_event *ev)
+{
+    struct peer_conn *c = peers_conn(&r->peers, ev->conn);
+    const struct net_identity *id = ev->identity;
+    char peer[PEER_ID_TEXT_MAX];
+
+    if (!c || !id)
+        return;
+    snprintf(c->peer->agent, sizeof(c->peer->agent), "%s", id->agent);
+    for (unsigned i = 0; i < id->nprotocols && !c->peer->is_warned && strncmp(id->agent, "codecast/", 9) == 0; i++)
+        if (strcmp(id->protocols[i], r->cfg.other_protocol) == 0) {
+            c->peer->is_warned = true;
+            peer_id_format(&c->peer->id, peer);
+            coding_note(r, LOG_WARN_L, "\"peer runs in another NODE_MODE: no messages pass between us\" peer=%s ours=%s", peer,
+                 r->cfg.own_mode);
+        }
+}
+
+void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
+{
+    struct peer_conn *c;
+
+    switch (ev->type) {
+    case NET_EV_CONN_UP: conn_up(r, ev, now); break;
+    case NET_EV_CONN_DOWN: conn_down(r, ev, now); break;
+    case NET_EV_DIAL_FAILED:
+        coding_note(r, LOG_DEBUG_L, "\"dial failed\" entry=%u reason=\"%s\"", (unsigned)ev->token, ev->reason ? ev->reason : "");
+        dialer_failed(&r->dialer, (int)ev->token - 1, now);
+        break;
+    case NET_EV_PUBSUB_READY: stream_ready(r, ev, now); break;
+    case NET_EV_PUBSUB_NONE: stream_none(r, ev); break;
+    case NET_EV_PUBSUB_CLOSED: stream_closed(r, ev, now); break;
+    case NET_EV_IDENTIFIED: identified(r, ev); break;
+    case NET_EV_RTT:
+        if ((c = peers_conn(&r->peers, ev->conn)))
+            c->peer->rtt_ns = ev->rtt_ns;
+        break;
+    case NET_EV_LINK: coding_note(r, LOG_WARN_L, "\"link\" state=\"%s\"", ev->reason ? ev->reason : ""); break;
+    case NET_EV_WRITABLE:
+    case NET_EV_RPC: break;
+    }
+    if (ev->identity)
+        net_identity_free(ev->identity);
+    free(ev);
+}
+
+void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
+{
+    struct peer_conn *c = peers_conn(&r->peers, m->conn);
+
+    coding_adopt(r, m->buf, coding_frame_release);
+    if (c)
+        mute_heard(&c->peer->mute, c->id);
+    if (c && c->peer->is_known) {
+        pubsub_rpc(r->ps, c->peer->handle, m->buf, now);
+    } else if (!c || !c->peer->opening || !peers_hold(&r->peers, c->peer, m->buf)) {
+        /* Held when the peer's stream came before ours was ready; else, or over the bounds, dropped. */
+        r->frames_dropped++;
+        buf_unref(m->buf);
+    }
+}
+
+void coding_dial_due(struct coding_role *r, uint64_t now)
+{
+    int i;
+
+    while (!r->is_leaving && coding_has_room(r) && (i = dialer_take(&r->dialer, now)) >= 0) {
+        struct xdial *d = malloc(sizeof(*d));
+        struct xmsg m = {.type = X_DIAL, .dial = d};
+        if (!d) {
+            dialer_failed(&r->dialer, i, now);
+            continue;
+        }
+        *d = (struct xdial){r->dialer.e[i].addr, r->dialer.e[i].peer, (uint64_t)i + 1};
+        xout_send(&r->to_net, &m);
+    }
+}
