@@ -1,19 +1,21 @@
-/* gf.c: tables, the choice of kernels, and what needs no kernel of its own */
+/* gf.c: tables, the choice of kernels, and the calls that need no kernel of their own */
 #include "gf/gf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gf/kernels.h"
 
+const struct gf_kernels *const gf_kernels_known[] = {
 #if defined(__x86_64__)
-static const struct gf_kernels *const known[] = {&gf_kernels_gfni512, &gf_kernels_isal, &gf_kernels_scalar};
-#else
-static const struct gf_kernels *const known[] = {&gf_kernels_isal, &gf_kernels_scalar};
+    &gf_kernels_gfni512, &gf_kernels_gfni256, &gf_kernels_avx2, &gf_kernels_ssse3,
 #endif
+    &gf_kernels_isal, &gf_kernels_scalar, NULL};
 
 uint8_t gf_product[256][256];
 uint64_t gf_affine[256];
+uint8_t gf_nibbles[256][32] __attribute__((aligned(32)));
 static uint8_t inverse[256];
 static const struct gf_kernels *chosen;
 
@@ -45,12 +47,46 @@ static uint64_t affine_matrix(uint8_t c)
     return m;
 }
 
+static void load_tables(void)
+{
+    for (unsigned a = 0; a < 256; a++)
+        for (unsigned b = 0; b < 256; b++) {
+            gf_product[a][b] = mul_slow(a, b);
+            if (gf_product[a][b] == 1)
+                inverse[a] = (uint8_t)b;
+        }
+    for (unsigned c = 0; c < 256; c++) {
+        gf_affine[c] = affine_matrix((uint8_t)c);
+        for (unsigned i = 0; i < 16; i++) {
+            gf_nibbles[c][i] = gf_product[c][i];
+            gf_nibbles[c][16 + i] = gf_product[c][i << 4];
+        }
+    }
+}
+
+static const struct gf_kernels *by_name(const char *name)
+{
+    for (size_t i = 0; gf_kernels_known[i]; i++)
+        if (!strcmp(gf_kernels_known[i]->name, name))
+            return gf_kernels_known[i];
+    return NULL;
+}
+
 const struct gf_kernels *gf_kernels_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (!strcmp(known[i]->name, name))
-            return known[i]->is_usable() ? known[i] : NULL;
-    return NULL;
+    const struct gf_kernels *k = by_name(name);
+
+    return k && k->is_usable() ? k : NULL;
+}
+
+static void refuse(const char *name)
+{
+    fprintf(stderr, "CODECAST_GF=%s: %s; usable here:", name, by_name(name) ? "not for this CPU" : "unknown kernels");
+    for (size_t i = 0; gf_kernels_known[i]; i++)
+        if (gf_kernels_known[i]->is_usable())
+            fprintf(stderr, " %s", gf_kernels_known[i]->name);
+    fprintf(stderr, "\n");
+    _Exit(1);
 }
 
 /* Runs before main, so that everything here is immutable once threads exist. */
@@ -58,19 +94,15 @@ __attribute__((constructor)) static void gf_load(void)
 {
     const char *forced = getenv("CODECAST_GF");
 
-    for (unsigned a = 0; a < 256; a++)
-        for (unsigned b = 0; b < 256; b++) {
-            gf_product[a][b] = mul_slow(a, b);
-            if (gf_product[a][b] == 1)
-                inverse[a] = (uint8_t)b;
-        }
-    for (unsigned c = 0; c < 256; c++)
-        gf_affine[c] = affine_matrix((uint8_t)c);
-    if (forced)
+    load_tables();
+    if (forced && *forced) {
         chosen = gf_kernels_find(forced);
+        if (!chosen)
+            refuse(forced);
+    }
     for (size_t i = 0; !chosen; i++)
-        if (known[i]->is_usable())
-            chosen = known[i];
+        if (gf_kernels_known[i]->is_usable())
+            chosen = gf_kernels_known[i];
 }
 
 uint8_t gf_byte_mul(uint8_t a, uint8_t b)
@@ -96,61 +128,32 @@ void gf_dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned
     chosen->dot(dst, n, src, k, coef, stride, from, to);
 }
 
+void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+{
+    if (n && from < to)
+        chosen->spread(dst, n, src, coef, from, to);
+}
+
 void gf_mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
 {
-    if (c == 0)
-        return;
-    if (c > 1 && len) {
+    if (c && len)
         chosen->mad(dst, src, c, len);
-        return;
-    }
-    for (size_t x = 0; x < len; x++)
-        dst[x] ^= src[x];
 }
 
 void gf_scale(uint8_t *v, uint8_t c, size_t len)
 {
-    const uint8_t *t = gf_product[c];
+    uint8_t part[256];
 
     if (c == 1)
         return;
-    for (size_t x = 0; x < len; x++)
-        v[x] = t[v[x]];
-}
+    while (len) { /* c v = v + (c + 1) v */
+        size_t n = len < sizeof(part) ? len : sizeof(part);
 
-static void row_swap(uint8_t *a, uint8_t *b, size_t len)
-{
-    for (size_t x = 0; x < len; x++) {
-        uint8_t t = a[x];
-        a[x] = b[x];
-        b[x] = t;
+        memcpy(part, v, n);
+        chosen->mad(v, part, c ^ 1, n);
+        v += n;
+        len -= n;
     }
-}
-
-int gf_matrix_invert(uint8_t *aug, unsigned n)
-{
-    size_t w = 2 * (size_t)n;
-
-    for (unsigned i = 0; i < n; i++) {
-        memset(aug + i * w + n, 0, n);
-        aug[i * w + n + i] = 1;
-    }
-    for (unsigned c = 0; c < n; c++) {
-        uint8_t *pivot = aug + c * w;
-        unsigned r = c;
-
-        while (r < n && aug[r * w + c] == 0)
-            r++;
-        if (r == n)
-            return -GF_E_SINGULAR;
-        if (r != c)
-            row_swap(pivot, aug + r * w, w);
-        gf_scale(pivot + c, gf_byte_inv(pivot[c]), w - c);
-        for (r = 0; r < n; r++)
-            if (r != c)
-                gf_mad(aug + r * w + c, pivot + c, aug[r * w + c], w - c);
-    }
-    return 0;
 }
 
 const char *gf_kernel_name(void)

@@ -62,4 +62,10 @@ static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
     }
 }
 
-const struct gf_kernels gf_kernels_isal = {"isal", is_usable, dot, mad};
+static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+{
+    for (unsigned i = 0; i < n; i++)
+        mad(dst[i] + from, src + from, coef[i], to - from);
+}
+
+const struct gf_kernels gf_kernels_isal = {"isal", is_usable, dot, mad, spread};

@@ -26,4 +26,10 @@ static void dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsi
     }
 }
 
-const struct gf_kernels gf_kernels_scalar = {"scalar", is_usable, dot, mad};
+static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+{
+    for (unsigned i = 0; i < n; i++)
+        mad(dst[i] + from, src + from, coef[i], to - from);
+}
+
+const struct gf_kernels gf_kernels_scalar = {"scalar", is_usable, dot, mad, spread};

@@ -37,21 +37,19 @@ int rlnc_rows_order(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned 
 }
 
 void rlnc_combine(const struct rlnc_row *rows, unsigned nrows, const uint8_t *weight, size_t stride, uint8_t *const *dst,
-                  unsigned n, uint32_t len)
+                  unsigned n, uint32_t from, uint32_t to)
 {
     const uint8_t *src[RLNC_K_MAX];
-    uint32_t from = 0;
 
-    while (nrows && rows[nrows - 1].len == 0)
-        nrows--;
     for (unsigned j = 0; j < nrows; j++)
         src[j] = rows[j].p;
-    while (from < len) {
-        uint32_t to = nrows && rows[nrows - 1].len < len ? rows[nrows - 1].len : len;
+    while (from < to) {
+        uint32_t end;
 
-        gf_dot(dst, n, src, nrows, weight, stride, from, to);
-        from = to;
         while (nrows && rows[nrows - 1].len <= from)
             nrows--;
+        end = nrows && rows[nrows - 1].len < to ? rows[nrows - 1].len : to;
+        gf_dot(dst, n, src, nrows, weight, stride, from, end);
+        from = end;
     }
 }

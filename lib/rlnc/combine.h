@@ -10,8 +10,8 @@
  * says, or an index or the number of rows is out of range. */
 int rlnc_rows_order(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows);
 
-/* dst[i][0..len) = sum of weight[i*stride + j] * rows[j]; rows ordered as above. */
+/* dst[i][from..to) = sum of weight[i*stride + j] * rows[j]; rows ordered as above. */
 void rlnc_combine(const struct rlnc_row *rows, unsigned nrows, const uint8_t *weight, size_t stride, uint8_t *const *dst,
-                  unsigned n, uint32_t len);
+                  unsigned n, uint32_t from, uint32_t to);
 
 #endif

@@ -13,13 +13,16 @@ struct plan {
     unsigned nrows, e;
     uint8_t missing[RLNC_K_MAX]; /* indices of the e missing source shards, ascending */
     uint8_t coded[RLNC_K_MAX];   /* where in rows the e coded rows are */
-    uint8_t *aug;                /* e rows of 2e bytes: A_m, then its inverse on the right */
-    uint8_t *weight;             /* e rows of nrows bytes */
+    uint8_t *inverse;            /* of A_m: e rows of e bytes, `stride` apart */
+    size_t stride;
+    const uint8_t *weight; /* e rows of nrows bytes, weight_stride apart */
+    size_t weight_stride;
 };
 
+/* Room for the inverse, then sums and weights. */
 size_t rlnc_decode_bytes(unsigned k)
 {
-    return 3 * (size_t)k * k;
+    return k * (gf_matrix_stride(k) + 2 * (size_t)k);
 }
 
 /* Finds what is missing; false when the rows cannot span it. */
@@ -41,68 +44,77 @@ static bool plan_make(struct plan *p)
     for (unsigned i = 0; i < p->s->k; i++)
         if (!here[i])
             p->missing[p->e++] = (uint8_t)i;
+    p->stride = gf_matrix_stride(p->e);
     return true; /* k rows, no index twice: exactly as many coded as missing */
 }
 
 static int plan_invert(struct plan *p)
 {
-    unsigned e = p->e;
+    for (unsigned r = 0; r < p->e; r++) {
+        const uint8_t *coefs = p->rows[p->coded[r]].coefs;
 
-    for (unsigned r = 0; r < e; r++)
-        for (unsigned c = 0; c < e; c++)
-            p->aug[(size_t)r * 2 * e + c] = p->rows[p->coded[r]].coefs[p->missing[c]];
-    return gf_matrix_invert(p->aug, e) ? -RLNC_E_RANK : 0;
+        for (unsigned c = 0; c < p->e; c++)
+            p->inverse[r * p->stride + c] = coefs[p->missing[c]];
+    }
+    return gf_matrix_invert(p->inverse, p->e) ? -RLNC_E_RANK : 0;
 }
 
 /* weight of row j in missing shard r: the inverse's column for a coded row, inverse times A_s for a source row. */
 static void plan_weigh(struct plan *p)
 {
-    unsigned e = p->e;
-    uint8_t sum[RLNC_K_MAX];
+    uint8_t *sums = p->inverse + p->e * p->stride, *weight = sums + (size_t)p->e * p->s->k, *dst[RLNC_K_MAX];
+    const uint8_t *src[RLNC_K_MAX];
 
-    for (unsigned r = 0; r < e; r++) {
-        const uint8_t *inv = p->aug + (size_t)r * 2 * e + e;
-        uint8_t *w = p->weight + (size_t)r * p->nrows;
+    p->weight = p->inverse;
+    p->weight_stride = p->stride;
+    if (p->e == p->s->k) /* all coded: rows stand as in the matrix */
+        return;
+    for (unsigned r = 0; r < p->e; r++) {
+        src[r] = p->rows[p->coded[r]].coefs;
+        dst[r] = sums + (size_t)r * p->s->k;
+    }
+    gf_dot(dst, p->e, src, p->e, p->inverse, p->stride, 0, p->s->k);
+    for (unsigned r = 0; r < p->e; r++) {
+        uint8_t *w = weight + (size_t)r * p->nrows;
 
-        memset(sum, 0, p->s->k);
-        for (unsigned c = 0; c < e; c++)
-            gf_mad(sum, p->rows[p->coded[c]].coefs, inv[c], p->s->k);
         for (unsigned j = 0; j < p->nrows; j++)
             if (p->rows[j].index != RLNC_CODED)
-                w[j] = sum[p->rows[j].index];
-        for (unsigned c = 0; c < e; c++)
-            w[p->coded[c]] = inv[c];
+                w[j] = dst[r][p->rows[j].index];
+        for (unsigned c = 0; c < p->e; c++)
+            w[p->coded[c]] = p->inverse[r * p->stride + c];
     }
+    p->weight = weight;
+    p->weight_stride = p->nrows;
 }
 
-/* Missing shards of full length in one multiply, then the cut one; empty ones need nothing. */
+/* Missing shards of full length together with the cut one as far as it goes, then the rest of the full ones. */
 static void plan_run(const struct plan *p, uint8_t *out)
 {
     uint8_t *dst[RLNC_K_MAX];
     unsigned whole = 0;
+    uint32_t cut = 0;
 
-    while (whole < p->e && rlnc_shape_length(p->s, p->missing[whole]) == p->s->shard_bytes) {
-        dst[whole] = out + rlnc_shape_offset(p->s, p->missing[whole]);
-        whole++;
+    for (unsigned r = 0; r < p->e; r++) {
+        uint32_t len = rlnc_shape_length(p->s, p->missing[r]);
+
+        dst[r] = out + rlnc_shape_offset(p->s, p->missing[r]);
+        whole += len == p->s->shard_bytes;
+        cut = len < p->s->shard_bytes && len ? len : cut; /* at most one: any after it are empty */
     }
-    rlnc_combine(p->rows, p->nrows, p->weight, p->nrows, dst, whole, p->s->shard_bytes);
-    if (whole < p->e) {
-        dst[0] = out + rlnc_shape_offset(p->s, p->missing[whole]);
-        rlnc_combine(p->rows, p->nrows, p->weight + (size_t)whole * p->nrows, p->nrows, dst, 1,
-                     rlnc_shape_length(p->s, p->missing[whole]));
-    }
+    if (cut)
+        rlnc_combine(p->rows, p->nrows, p->weight, p->weight_stride, dst, whole + 1, 0, cut);
+    rlnc_combine(p->rows, p->nrows, p->weight, p->weight_stride, dst, whole, cut, p->s->shard_bytes);
 }
 
 int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, uint8_t *out, void *scratch)
 {
-    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .aug = scratch};
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = scratch};
     int err = rlnc_rows_order(s, rows, nrows);
 
     if (err)
         return err;
     if (!plan_make(&p))
         return -RLNC_E_RANK;
-    p.weight = p.aug + 2 * (size_t)p.e * p.e;
     err = plan_invert(&p);
     if (err)
         return err;

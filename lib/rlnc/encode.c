@@ -36,7 +36,7 @@ void rlnc_encode(const struct rlnc_shape *s, const uint8_t *payload, struct rng 
 
     source_rows(s, payload, rows);
     rlnc_coefs_random(coefs, n * s->k, rng);
-    rlnc_combine(rows, s->k, coefs, s->k, out, n, s->shard_bytes);
+    rlnc_combine(rows, s->k, coefs, s->k, out, n, 0, s->shard_bytes);
 }
 
 void rlnc_expect(const struct rlnc_shape *s, const uint8_t *payload, const uint8_t *coefs, uint8_t *out)
@@ -44,7 +44,7 @@ void rlnc_expect(const struct rlnc_shape *s, const uint8_t *payload, const uint8
     struct rlnc_row rows[RLNC_K_MAX];
 
     source_rows(s, payload, rows);
-    rlnc_combine(rows, s->k, coefs, s->k, &out, 1, s->shard_bytes);
+    rlnc_combine(rows, s->k, coefs, s->k, &out, 1, 0, s->shard_bytes);
 }
 
 /* coefs = sum of weight[j] * the coefficients of rows[j] */
@@ -73,7 +73,7 @@ int rlnc_recode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrow
         rlnc_coefs_random(weight, part * nrows, rng);
         for (unsigned i = 0; i < part; i++)
             combine_coefs(s->k, rows, nrows, weight + i * nrows, coefs + (size_t)(done + i) * s->k);
-        rlnc_combine(rows, nrows, weight, nrows, out + done, part, s->shard_bytes);
+        rlnc_combine(rows, nrows, weight, nrows, out + done, part, 0, s->shard_bytes);
     }
     return 0;
 }

@@ -6,14 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "gf/kernels.h"
 
 enum { LEN_MAX = 600, AREA = 8192, SRC = 9, DST = 8 };
-
-static const char *const kernel_names[] = {"scalar", "isal", "gfni512"};
 
 /* AREA bytes whose last is followed by a page that faults. */
 static uint8_t *guarded(void)
@@ -107,11 +106,11 @@ static void test_dot_matches_scalar_at_every_length(void **state)
     struct field f;
 
     field_open(&f);
-    for (size_t i = 0; i < 3; i++) {
-        const struct gf_kernels *kern = gf_kernels_find(kernel_names[i]);
+    for (size_t i = 0; gf_kernels_known[i]; i++) {
+        const struct gf_kernels *kern = gf_kernels_known[i];
 
-        if (!kern) {
-            print_message("%s: not on this CPU\n", kernel_names[i]);
+        if (!kern->is_usable()) {
+            print_message("%s: not on this CPU\n", kern->name);
             continue;
         }
         for (size_t len = 1; len <= LEN_MAX; len++) {
@@ -131,8 +130,8 @@ static void test_mad_matches_scalar_at_every_length(void **state)
     uint8_t want[LEN_MAX];
 
     field_open(&f);
-    for (size_t i = 0; i < 3; i++) {
-        const struct gf_kernels *kern = gf_kernels_find(kernel_names[i]);
+    for (size_t i = 0; gf_kernels_known[i]; i++) {
+        const struct gf_kernels *kern = gf_kernels_find(gf_kernels_known[i]->name);
 
         for (size_t len = 1; kern && len <= LEN_MAX; len++) {
             uint8_t c = (uint8_t)(2 + rng_below(&f.rng, 254)), *d = f.dst[0] + AREA - len;
@@ -144,6 +143,53 @@ static void test_mad_matches_scalar_at_every_length(void **state)
             kern->mad(d, s, c, len);
             assert_memory_equal(d, want, len);
         }
+    }
+    field_close(&f);
+}
+
+/* Destinations end at guard pages, as above; what lies before them stays. */
+static void check_spread(struct field *f, const struct gf_kernels *kern, unsigned n, size_t len, size_t skip)
+{
+    uint8_t coef[DST], *dst[DST], want[AREA];
+    const uint8_t *src = f->src[0] + AREA - len - skip;
+
+    rng_fill(&f->rng, coef, sizeof(coef));
+    coef[0] &= (uint8_t)rng_below(&f->rng, 4); /* 0 and 1 too */
+    for (unsigned i = 0; i < n; i++) {
+        dst[i] = f->dst[i] + AREA - len - skip;
+        rng_fill(&f->rng, f->dst[i], AREA);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t first = dst[0][skip ? skip - 1 : 0], *d = dst[i] + skip;
+
+        memcpy(want, d, len);
+        for (size_t x = 0; x < len; x++)
+            want[x] ^= gf_product[coef[i]][src[skip + x]];
+        kern->spread(dst + i, 1, src, coef + i, skip, skip + len);
+        assert_memory_equal(d, want, len);
+        if (skip)
+            assert_int_equal(dst[0][skip - 1], first);
+        memcpy(want, d, len);
+    }
+    kern->spread(dst, n, src, coef, skip, skip + len); /* all at once undoes what each did alone */
+    kern->spread(dst, n, src, coef, skip, skip + len);
+    assert_memory_equal(dst[n - 1] + skip, want, len);
+}
+
+static void test_spread_matches_scalar_at_every_length(void **state)
+{
+    struct field f;
+
+    field_open(&f);
+    for (size_t i = 0; gf_kernels_known[i]; i++) {
+        const struct gf_kernels *kern = gf_kernels_find(gf_kernels_known[i]->name);
+
+        for (size_t len = 1; kern && len <= LEN_MAX; len++) {
+            check_spread(&f, kern, 1 + (unsigned)rng_below(&f.rng, DST), len, 0);
+            check_spread(&f, kern, DST, len, 1 + rng_below(&f.rng, 70));
+        }
+        if (kern)
+            check_spread(&f, kern, DST, 8000, 3);
     }
     field_close(&f);
 }
@@ -163,8 +209,8 @@ static void test_dot_takes_many_sources_and_destinations(void **state)
         src[j] = src_mem + j * LEN;
     for (unsigned i = 0; i < N; i++)
         dst[i] = dst_mem + i * LEN;
-    for (size_t v = 0; v < 3; v++) {
-        const struct gf_kernels *kern = gf_kernels_find(kernel_names[v]);
+    for (size_t v = 0; gf_kernels_known[v]; v++) {
+        const struct gf_kernels *kern = gf_kernels_find(gf_kernels_known[v]->name);
 
         if (!kern)
             continue;
@@ -198,26 +244,30 @@ static void test_front_handles_the_empty_cases(void **state)
     assert_memory_equal(a, ((uint8_t[]){0, 0, 0, 0}), 4);
 }
 
-static void check_inverse(struct rng *rng, unsigned n)
+static void check_inverse(struct rng *rng, unsigned n, bool is_sparse)
 {
-    uint8_t *m = malloc(n * n), *aug = malloc(2 * n * n);
+    size_t stride = gf_matrix_stride(n);
+    uint8_t *m = malloc(n * n), *inv = malloc(n * stride);
     unsigned tries = 0;
 
     do {
         rng_fill(rng, m, n * n);
+        for (unsigned i = 0; i < n * n && is_sparse; i++) /* zero pivots, so that rows are exchanged */
+            if (rng_below(rng, 3))
+                m[i] = 0;
         for (unsigned i = 0; i < n; i++)
-            memcpy(aug + i * 2 * n, m + i * n, n);
-        assert_true(++tries < 10);
-    } while (gf_matrix_invert(aug, n));
+            memcpy(inv + i * stride, m + i * n, n);
+        assert_true(++tries < 2000);
+    } while (gf_matrix_invert(inv, n));
     for (unsigned i = 0; i < n; i++)
         for (unsigned j = 0; j < n; j++) {
             uint8_t sum = 0;
             for (unsigned x = 0; x < n; x++)
-                sum ^= gf_byte_mul(m[i * n + x], aug[x * 2 * n + n + j]);
+                sum ^= gf_byte_mul(m[i * n + x], inv[x * stride + j]);
             assert_int_equal(sum, i == j);
         }
     free(m);
-    free(aug);
+    free(inv);
 }
 
 static void test_matrix_invert_gives_the_inverse(void **state)
@@ -225,43 +275,83 @@ static void test_matrix_invert_gives_the_inverse(void **state)
     struct rng rng;
 
     rng_init_seeded(&rng, 11);
-    for (unsigned n = 1; n < 40; n++)
-        check_inverse(&rng, n);
-    check_inverse(&rng, 128);
-    check_inverse(&rng, 255);
+    for (unsigned n = 1; n < 70; n++) {
+        check_inverse(&rng, n, false);
+        check_inverse(&rng, n, true);
+    }
+    check_inverse(&rng, 128, false);
+    check_inverse(&rng, 255, false);
 }
 
 static void test_matrix_invert_refuses_singular(void **state)
 {
-    uint8_t zero[2] = {0, 0};
-    uint8_t twice[8] = {3, 5, 0, 0, 3, 5, 0, 0};
+    uint8_t zero[64] = {0}, twice[128] = {3, 5, [64] = 3, 5};
 
     assert_int_equal(gf_matrix_invert(zero, 1), -GF_E_SINGULAR);
     assert_int_equal(gf_matrix_invert(twice, 2), -GF_E_SINGULAR);
     assert_string_equal(gf_err_name(-GF_E_SINGULAR), "matrix is singular");
 }
 
+/* Runs this program again with CODECAST_GF set; what it says and its exit status. */
+static int run_forced(const char *name, char *said, size_t cap)
+{
+    char line[600];
+    size_t len;
+    FILE *f;
+
+    snprintf(line, sizeof(line), "CODECAST_GF='%s' /proc/%d/exe --kernels 2>&1", name, (int)getpid());
+    f = popen(line, "r");
+    assert_non_null(f);
+    len = fread(said, 1, cap - 1, f);
+    said[len] = 0;
+    return pclose(f);
+}
+
 static void test_kernels_are_chosen_by_environment(void **state)
 {
-    const char *forced = getenv("CODECAST_GF");
+    char said[400];
 
-    print_message("kernels: %s\n", gf_kernel_name());
-    if (forced && gf_kernels_find(forced))
-        assert_string_equal(gf_kernel_name(), forced);
+    for (size_t i = 0; gf_kernels_known[i]; i++) {
+        int status = run_forced(gf_kernels_known[i]->name, said, sizeof(said));
+
+        if (gf_kernels_known[i]->is_usable()) {
+            assert_int_equal(status, 0);
+            assert_string_equal(said, gf_kernels_known[i]->name);
+        } else {
+            assert_int_not_equal(status, 0);
+            assert_non_null(strstr(said, "not for this CPU"));
+        }
+    }
+    assert_int_not_equal(run_forced("abacus", said, sizeof(said)), 0);
+    assert_non_null(strstr(said, "CODECAST_GF=abacus: unknown kernels; usable here: "));
+    assert_non_null(strstr(said, " scalar\n"));
+    assert_int_equal(run_forced("", said, sizeof(said)), 0);
     assert_null(gf_kernels_find("abacus"));
 }
 
-int main(void)
+/* Argument: the kernels to run all tests with; exit 77 when this CPU has not got them. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_byte_follows_the_field),
         cmocka_unit_test(test_dot_matches_scalar_at_every_length),
         cmocka_unit_test(test_mad_matches_scalar_at_every_length),
+        cmocka_unit_test(test_spread_matches_scalar_at_every_length),
         cmocka_unit_test(test_dot_takes_many_sources_and_destinations),
         cmocka_unit_test(test_front_handles_the_empty_cases),
         cmocka_unit_test(test_matrix_invert_gives_the_inverse),
         cmocka_unit_test(test_matrix_invert_refuses_singular),
         cmocka_unit_test(test_kernels_are_chosen_by_environment),
     };
+    if (argc > 1 && !strcmp(argv[1], "--kernels"))
+        return printf("%s", gf_kernel_name()) < 0;
+    if (argc > 1 && strcmp(argv[1], gf_kernel_name())) {
+        if (!gf_kernels_find(argv[1]))
+            return 77;
+        setenv("CODECAST_GF", argv[1], 1);
+        execv("/proc/self/exe", argv);
+        return 1;
+    }
+    print_message("kernels: %s\n", gf_kernel_name());
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,85 @@
+/* avx2.c: kernels for AVX2
+ * Note:    a product is two lookups by nibble; both tables of a coefficient stand ready in gf_nibbles
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "gf/kernels.h"
+
+#define VEC_T __m256i
+
+enum { VEC = 32, GROUP = 4, COLS = 2, COLS_ONE = 4 };
+
+struct operand {
+    __m256i low, high;
+};
+
+struct factor {
+    __m256i low, high;
+};
+
+#define OP static inline __attribute__((always_inline))
+
+OP __m256i vec_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+OP __m256i vec_load(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+OP void vec_store(uint8_t *p, __m256i v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, v);
+}
+
+OP __m256i vec_load_part(const uint8_t *p, size_t len)
+{
+    uint8_t pad[VEC] = {0};
+
+    memcpy(pad, p, len);
+    return vec_load(pad);
+}
+
+OP void vec_store_part(uint8_t *p, __m256i v, size_t len)
+{
+    uint8_t pad[VEC];
+
+    vec_store(pad, v);
+    memcpy(p, pad, len);
+}
+
+OP __m256i vec_add(__m256i a, __m256i b)
+{
+    return _mm256_xor_si256(a, b);
+}
+
+OP struct operand operand_of(__m256i v)
+{
+    __m256i mask = _mm256_set1_epi8(15);
+
+    return (struct operand){_mm256_and_si256(v, mask), _mm256_and_si256(_mm256_srli_epi64(v, 4), mask)};
+}
+
+OP struct factor factor_of(uint8_t c)
+{
+    const __m128i *t = (const __m128i *)(const void *)gf_nibbles[c];
+
+    return (struct factor){_mm256_broadcastsi128_si256(_mm_load_si128(t)), _mm256_broadcastsi128_si256(_mm_load_si128(t + 1))};
+}
+
+OP __m256i product(struct operand a, struct factor f)
+{
+    return _mm256_xor_si256(_mm256_shuffle_epi8(f.low, a.low), _mm256_shuffle_epi8(f.high, a.high));
+}
+
+#include "gf/loops.h"
+
+static bool is_usable(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+
+const struct gf_kernels gf_kernels_avx2 = {"avx2", is_usable, dot, mad, spread};

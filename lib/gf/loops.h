@@ -1,0 +1,193 @@
+/* loops.h: the loops that all vector kernels share (private to the room)
+ * Shape:   an instruction set's file defines the names below, then includes this once: the loops are written once and exist
+ *          once per instruction set. At its end the file has dot, mad and spread for its struct gf_kernels
+ * Needs:   VEC_T; enum VEC (bytes of one), GROUP (destinations that fit the registers), COLS (vectors of each), COLS_ONE (the same with
+ *          one destination); struct operand (a source vector made ready), struct factor (a coefficient made ready);
+ *          vec_load, vec_store, vec_load_part, vec_store_part, vec_zero, vec_add, vec_add3, operand_of, factor_of, product
+ * Note:    a source byte is loaded once for GROUP products. More destinations than that: the range is walked in strips whose
+ *          sources stay in L1 for every group. Nothing is prepared per call, so fresh random coefficients cost nothing
+ */
+#ifndef GF_LOOPS_H
+#define GF_LOOPS_H
+
+#include "gf/kernels.h"
+
+#define GF_INLINE static inline __attribute__((always_inline))
+
+enum { L1_BYTES = 32768, SPREAD_STRIP = 4096 };
+
+struct job {
+    uint8_t *const *dst;
+    const uint8_t *const *src;
+    const uint8_t *coef;
+    size_t stride;
+    unsigned k;
+};
+
+/* n destinations, cols vectors at x. Both are constants at every call, so acc lives in registers. */
+GF_INLINE void block(const struct job *b, unsigned n, unsigned cols, size_t x)
+{
+    VEC_T acc[GROUP][COLS_ONE];
+
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            acc[i][v] = vec_zero();
+    for (unsigned j = 0; j < b->k; j++) {
+        const uint8_t *s = b->src[j] + x;
+        struct operand in[COLS_ONE];
+
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            in[v] = operand_of(vec_load(s + v * VEC));
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < n; i++) {
+            struct factor f = factor_of(b->coef[i * b->stride + j]);
+#pragma GCC unroll 8
+            for (unsigned v = 0; v < cols; v++)
+                acc[i][v] = vec_add(acc[i][v], product(in[v], f));
+        }
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            vec_store(b->dst[i] + x + v * VEC, acc[i][v]);
+}
+
+/* The same for a range shorter than one vector: bytes outside it are neither read nor written. */
+GF_INLINE void block_part(const struct job *b, unsigned n, size_t x, size_t len)
+{
+    VEC_T acc[GROUP];
+
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++)
+        acc[i] = vec_zero();
+    for (unsigned j = 0; j < b->k; j++) {
+        struct operand in = operand_of(vec_load_part(b->src[j] + x, len));
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < n; i++)
+            acc[i] = vec_add(acc[i], product(in, factor_of(b->coef[i * b->stride + j])));
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++)
+        vec_store_part(b->dst[i] + x, acc[i], len);
+}
+
+/* The last vector is done again where it overlaps: sources never overlap destinations, so that changes nothing. */
+GF_INLINE void group_of(const struct job *b, unsigned n, size_t from, size_t to)
+{
+    const unsigned cols = n == 1 ? COLS_ONE : COLS;
+    size_t x = from;
+
+    for (; to - x >= cols * VEC; x += cols * VEC)
+        block(b, n, cols, x);
+    for (; to - x >= VEC; x += VEC)
+        block(b, n, 1, x);
+    if (x == to)
+        return;
+    if (to - from >= VEC)
+        block(b, n, 1, to - VEC);
+    else
+        block_part(b, n, x, to - x);
+}
+
+#define GROUP_CASE(N)                                                                                                              \
+    case N:                                                                                                                        \
+        group_of(b, N <= GROUP ? N : GROUP, from, to);                                                                             \
+        break
+
+static void group(const struct job *b, unsigned n, size_t from, size_t to)
+{
+    switch (n) {
+        GROUP_CASE(1);
+        GROUP_CASE(2);
+        GROUP_CASE(3);
+        GROUP_CASE(4);
+        GROUP_CASE(5);
+        GROUP_CASE(6);
+    }
+}
+
+static size_t strip_bytes(unsigned n, unsigned k, size_t len)
+{
+    size_t strip = L1_BYTES / k / (COLS * VEC) * (COLS * VEC);
+
+    if (n <= GROUP)
+        return len;
+    return strip ? strip : COLS * VEC;
+}
+
+static void dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+                size_t from, size_t to)
+{
+    size_t strip = strip_bytes(n, k, to - from);
+    unsigned groups = (n + GROUP - 1) / GROUP;
+
+    while (from < to) {
+        size_t end = to - from < strip ? to : from + strip;
+
+        for (unsigned g = 0, first = 0, next; g < groups; g++, first = next) {
+            next = n * (g + 1) / groups; /* groups of equal size: a last one of a single row would be all loads */
+            group(&(struct job){dst + first, src, coef + first * stride, stride, k}, next - first, from, end);
+        }
+        from = end;
+    }
+}
+
+static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
+{
+    struct factor f = factor_of(c);
+
+    for (; len >= VEC; dst += VEC, src += VEC, len -= VEC)
+        vec_store(dst, vec_add(vec_load(dst), product(operand_of(vec_load(src)), f)));
+    if (len)
+        vec_store_part(dst, vec_add(vec_load_part(dst, len), product(operand_of(vec_load_part(src, len)), f)), len);
+}
+
+/* One to COLS whole vectors of src stay in registers for all destinations: the shape of a matrix row. */
+GF_INLINE void spread_block(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, unsigned cols, size_t x)
+{
+    struct operand in[COLS];
+
+#pragma GCC unroll 8
+    for (unsigned v = 0; v < cols; v++)
+        in[v] = operand_of(vec_load(src + x + v * VEC));
+    for (unsigned i = 0; i < n; i++) {
+        struct factor f = factor_of(coef[i]);
+        uint8_t *d = dst[i] + x;
+
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            vec_store(d + v * VEC, vec_add(vec_load(d + v * VEC), product(in[v], f)));
+    }
+}
+
+static void spread_short(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+{
+    for (; to - from >= COLS * VEC; from += COLS * VEC)
+        spread_block(dst, n, src, coef, COLS, from);
+    for (; to - from >= VEC; from += VEC)
+        spread_block(dst, n, src, coef, 1, from);
+    for (unsigned i = 0; i < n && from < to; i++)
+        mad(dst[i] + from, src + from, coef[i], to - from);
+}
+
+static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+{
+    if (to - from <= 2 * COLS * VEC) {
+        spread_short(dst, n, src, coef, from, to);
+        return;
+    }
+    while (from < to) {
+        size_t len = to - from < SPREAD_STRIP ? to - from : SPREAD_STRIP;
+
+        for (unsigned i = 0; i < n; i++)
+            if (coef[i])
+                mad(dst[i] + from, src + from, coef[i], len);
+        from += len;
+    }
+}
+
+#endif
