@@ -201,9 +201,13 @@ static void offer_all(struct coded *c, struct list *l, pubsub_peer p, struct sli
 
 void coded_grafted(struct coded *c, pubsub_peer p, struct slice topic, uint64_t now)
 {
+    struct coded_topic *t;
+
     if (!coded_peer_find(c, p))
         return;
-    coded_near_topic(c, topic, now);
+    t = coded_near_topic(c, topic, now);
+    if (t)
+        t->told = 0; /* it may be back with the mesh unchanged */
     offer_all(c, &c->undecoded, p, topic);
     offer_all(c, &c->kept, p, topic);
 }
@@ -251,7 +255,7 @@ void coded_heartbeat(struct coded *c, uint64_t now)
     uint64_t beat = c->cfg.heartbeat_ns ? c->cfg.heartbeat_ns : 1000 * CODED_MS, span = CODED_GOSSIP_BEATS * beat;
 
     coded_expire(c, now);
-    coded_near_tell(c, false);
+    coded_near_tell(c);
     gossip_all(c, &c->undecoded, 0);
     gossip_all(c, &c->kept, now > span ? now - span : 0);
 }
@@ -296,7 +300,7 @@ void coded_on_deadline(struct coded *c, uint64_t now)
     struct timer *t;
 
     if (c->near_at_ns <= now)
-        coded_near_tell(c, false);
+        coded_near_tell(c);
     while ((t = timerq_pop(&c->timers, now)))
         generation_due(c, CONTAINER_OF(t, struct generation, timer), now);
 }

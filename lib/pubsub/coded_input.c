@@ -105,8 +105,10 @@ static void on_header(struct coded *c, struct coded_peer *peer, struct slice con
             return;
         }
         g = header_accept(c, peer, &h, id, now);
-        if (!g)
+        if (!g) {
+            c->host.counters->no_memory++;
             return;
+        }
         coded_near_topic(c, g->topic, now);
     }
     l = generation_link(g, peer->p, true);
@@ -296,14 +298,14 @@ static void useful(struct coded *c, struct generation *g, enum generation_verdic
 }
 
 /* Reasons not to look at a shard's bytes at all. */
-static bool is_refused(struct coded *c, const struct generation *g, const struct generation_link *l, const struct coded_shard *s)
+static bool is_refused(struct coded *c, const struct generation *g, const struct generation_link *l, const struct coded_shard *s,
+                       uint64_t now)
 {
     struct coded_peer *payer = coded_peer_find(c, g->charged);
-    bool is_full = c->rows_bytes + s->payload.len > c->cfg.rows_bytes ||
-                   (payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2);
+    bool is_over = payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2;
     bool is_doubtful = s->coefs.len > 1 && g->failures && (!l || l->is_suspect || g->failures > 2);
 
-    if (!is_full && !is_doubtful)
+    if (!is_over && !is_doubtful && coded_make_room(c, s->payload.len, g, now))
         return false;
     c->host.counters->shards_refused++;
     return true;
@@ -357,7 +359,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
         return;
     }
     is_answer = l && take_answer(c, l, &s, now);
-    if (is_refused(c, g, l, &s))
+    if (is_refused(c, g, l, &s, now))
         return;
     v = add(c, g, &s, frame, p);
     count_verdict(c, g, v, p, s.coefs);
@@ -371,8 +373,10 @@ void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice co
 {
     struct coded_peer *peer = coded_peer_find(c, p);
 
-    if (!peer)
+    if (!peer) { /* more than we have memory or places for */
+        c->host.counters->control_ignored++;
         return;
+    }
     switch (field) {
     case CODED_HEADER: on_header(c, peer, content, now); break;
     case CODED_SHARD: on_shard(c, peer, content, frame, now); break;

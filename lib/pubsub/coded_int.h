@@ -58,7 +58,7 @@ struct coded_peer {
 struct coded_topic {
     char name[CODED_TOPIC_MAX];
     uint16_t len;
-    uint64_t told; /* hash of the list told last */
+    uint64_t told; /* hash of the list told last; 0: somebody has not heard it */
 };
 
 struct coded_spoken {
@@ -100,6 +100,8 @@ struct generation *coded_find(const struct coded *c, const uint8_t *id);
 bool coded_is_done(const struct coded *c, const uint8_t *id, uint64_t now);
 /* May p bring another undecoded generation of that size? Makes room when it can; else counts the refusal. */
 bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now);
+/* Do so many more bytes fit in rows? What made no progress lately gives way to them, but for `keep`. */
+bool coded_make_room(struct coded *c, uint64_t bytes, const struct generation *keep, uint64_t now);
 /* Takes g; 0, or -1 without memory (g is freed). peer: who is charged; NULL for our own. */
 int coded_add(struct coded *c, struct generation *g, struct coded_peer *peer, uint64_t now);
 void coded_drop(struct coded *c, struct generation *g);
@@ -147,8 +149,10 @@ void coded_ask_header(struct coded *c, struct coded_peer *peer, const uint8_t *i
 
 /* coded_near.c: who is next to whom */
 uint32_t coded_tag_of(const struct peer_id *id);
-void coded_near_topic(struct coded *c, struct slice topic, uint64_t now);
-void coded_near_tell(struct coded *c, bool is_all);
+/* We have to do with this topic, so our mesh will be told of our mesh. NULL: one topic too many. */
+struct coded_topic *coded_near_topic(struct coded *c, struct slice topic, uint64_t now);
+/* Tells each topic's mesh, if it is not what was told last. */
+void coded_near_tell(struct coded *c);
 void coded_on_near(struct coded *c, pubsub_peer p, struct slice content);
 /* Of all that have source shard index and are next to u, are we the one to send it? */
 bool coded_near_is_ours(const struct coded *c, const struct generation *g, unsigned index, const struct coded_peer *u,

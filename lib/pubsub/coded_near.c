@@ -50,8 +50,10 @@ void coded_on_near(struct coded *c, pubsub_peer p, struct slice content)
         c->host.penalize(c->host.core, p, 1, coded_err_name(err));
         return;
     }
-    if (!c->host.is_subscribed(c->host.core, n.topic))
+    if (!c->host.is_subscribed(c->host.core, n.topic)) {
+        c->host.counters->control_ignored++;
         return;
+    }
     list = (struct coded_near_list *)(uintptr_t)near_find(c, peer, n.topic);
     if (!list)
         list = &peer->near[peer->next_near++ % CODED_NEAR_TOPICS];
@@ -61,7 +63,7 @@ void coded_on_near(struct coded *c, pubsub_peer p, struct slice content)
         list->tags[i] = coded_tag_read(n.tags.p + i * CODED_TAG_BYTES);
 }
 
-void coded_near_topic(struct coded *c, struct slice topic, uint64_t now)
+struct coded_topic *coded_near_topic(struct coded *c, struct slice topic, uint64_t now)
 {
     struct coded_topic *t;
 
@@ -69,13 +71,14 @@ void coded_near_topic(struct coded *c, struct slice topic, uint64_t now)
         c->near_at_ns = now + CODED_NEAR_NS;
     for (unsigned i = 0; i < c->topic_count; i++)
         if (slice_is_equal(slice_of(c->topics[i].name, c->topics[i].len), topic))
-            return;
+            return &c->topics[i];
     if (topic.len > CODED_TOPIC_MAX || c->topic_count == sizeof(c->topics) / sizeof(c->topics[0]))
-        return; /* further topics do without: their shards spread by election among fewer */
+        return NULL; /* further topics do without: their shards spread by election among fewer */
     t = &c->topics[c->topic_count++];
     memcpy(t->name, topic.p, topic.len);
     t->len = (uint16_t)topic.len;
     t->told = 0;
+    return t;
 }
 
 /* Our mesh of the topic as sorted tags: the order must not look like a change. */
@@ -104,7 +107,7 @@ static unsigned own_tags(struct coded *c, struct slice topic, const pubsub_peer 
     return count;
 }
 
-static void tell_topic(struct coded *c, struct coded_topic *t, bool is_all)
+static void tell_topic(struct coded *c, struct coded_topic *t)
 {
     struct slice name = slice_of(t->name, t->len);
     uint8_t tags[CODED_MESH_MAX * CODED_TAG_BYTES];
@@ -114,7 +117,7 @@ static void tell_topic(struct coded *c, struct coded_topic *t, bool is_all)
     struct coded_near near = {name, slice_of(tags, count * CODED_TAG_BYTES)};
     uint64_t told = siphash13(c->hash_seed, near.tags);
 
-    if (told == t->told && !is_all)
+    if (told == t->told)
         return;
     t->told = told;
     for (unsigned i = 0; i < n; i++) {
@@ -126,7 +129,7 @@ static void tell_topic(struct coded *c, struct coded_topic *t, bool is_all)
     }
 }
 
-void coded_near_tell(struct coded *c, bool is_all)
+void coded_near_tell(struct coded *c)
 {
     c->near_at_ns = TIMER_NEVER;
     for (unsigned i = 0; i < c->topic_count;) {
@@ -136,7 +139,7 @@ void coded_near_tell(struct coded *c, bool is_all)
             *t = c->topics[--c->topic_count];
             continue;
         }
-        tell_topic(c, t, is_all);
+        tell_topic(c, t);
         i++;
     }
 }

@@ -11,6 +11,7 @@ enum {
     SECOND_HAND_ROUND = 2, /* rounds without progress before unverified rows are asked for */
     SOURCE_ONLY_ROUNDS = 4, /* after a forgery: rounds in which only source shards are asked for */
     HEADER_AGAIN_MS = 200,
+    HEADERS_MAX = 16, /* sent again to one peer: a request is short, the header may be 8 KiB */
 };
 #define ROUND_MAX_NS (1000 * CODED_MS)
 
@@ -383,7 +384,8 @@ void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_
     l = generation_link(g, p, true);
     if (!l || !hear(c, g, l, w.rank, w.verified, now))
         return;
-    l->has_header = !(w.flags & CODED_WANT_HEADER);
+    l->has_header = !(w.flags & CODED_WANT_HEADER) || l->headers >= HEADERS_MAX;
+    l->headers += !l->has_header;
     l->sent = (struct coded_bits){{0}}; /* what we thought under way to it has been lost, or it would not ask */
     if (w.count == 0 || coded_is_slow(c, p))
         tell(c, g, l);

@@ -18,6 +18,8 @@ void coded_body_have(struct coded_body *b, const struct generation *g, struct ge
 {
     struct coded_have h = {g->id, g->have, (uint8_t)generation_rank(g)};
 
+    if (coded_bits_count(&h.verified) > h.rank) /* all are verified and not decoded yet: one is kept quiet about */
+        coded_bits_del(&h.verified, g->shape.k - 1u);
     coded_have_put(&b->w, &h, g->shape.k);
     l->told_rank = h.rank;
 }

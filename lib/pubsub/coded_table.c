@@ -48,27 +48,39 @@ static void discharge(struct coded *c, struct generation *g)
     c->undecoded_count--;
 }
 
-static void evict_stale(struct coded *c, uint64_t now)
+/* Drops the undecoded generation that has been without progress for longest, if that is long enough. */
+static bool evict_stale(struct coded *c, const struct generation *keep, uint64_t now)
 {
-    struct generation *oldest;
+    LIST_EACH(it, &c->undecoded) {
+        struct generation *g = CONTAINER_OF(it, struct generation, order);
 
-    if (list_is_empty(&c->undecoded))
-        return;
-    oldest = CONTAINER_OF(c->undecoded.next, struct generation, order);
-    if (oldest->progress_ns + CODED_YIELD_NS > now)
-        return;
-    c->host.counters->generations_expired++;
-    coded_drop(c, oldest);
+        if (g == keep)
+            continue;
+        if (g->progress_ns + CODED_YIELD_NS > now)
+            return false;
+        c->host.counters->generations_expired++;
+        coded_drop(c, g);
+        return true;
+    }
+    return false;
+}
+
+bool coded_make_room(struct coded *c, uint64_t bytes, const struct generation *keep, uint64_t now)
+{
+    while (c->rows_bytes + bytes > c->cfg.rows_bytes)
+        if (!evict_stale(c, keep, now))
+            return false;
+    return true;
 }
 
 bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now)
 {
-    bool is_ours = !peer || (peer->undecoded < CODED_UNDECODED_PER_PEER &&
-                             peer->bytes + shape->size_bytes <= c->cfg.rows_bytes / 2);
+    /* A peer over its share must not push out what others brought. */
+    bool has_share = peer->undecoded < CODED_UNDECODED_PER_PEER &&
+                     peer->bytes + shape->size_bytes <= c->cfg.rows_bytes / 2;
 
-    if (c->undecoded_count >= CODED_UNDECODED_MAX || c->rows_bytes + shape->size_bytes > c->cfg.rows_bytes)
-        evict_stale(c, now);
-    if (is_ours && c->undecoded_count < CODED_UNDECODED_MAX && c->rows_bytes + shape->size_bytes <= c->cfg.rows_bytes)
+    if (has_share && (c->undecoded_count < CODED_UNDECODED_MAX || evict_stale(c, NULL, now)) &&
+        coded_make_room(c, shape->size_bytes, NULL, now))
         return true;
     c->host.counters->generations_refused++;
     return false;

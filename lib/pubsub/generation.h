@@ -27,6 +27,7 @@ struct generation_link {
     bool has_header;          /* it has the header: it sent it, or we did */
     bool is_suspect;          /* a row of its was among those that did not decode */
     uint8_t failed;           /* times it did not answer what was asked */
+    uint8_t headers;          /* sent again because it asked */
     uint16_t served;          /* shards sent in all */
     struct coded_bits has;    /* it told */
     struct coded_bits sent;   /* we, or others by their word, sent it these */
@@ -121,10 +122,10 @@ static inline bool generation_is_decoded(const struct generation *g)
     return g->payload != NULL;
 }
 
-/* What we tell others: k only when decoded. */
+/* What we tell others: k only when decoded (all rows may be here while memory to decode them is not). */
 static inline unsigned generation_rank(const struct generation *g)
 {
-    return g->payload ? g->shape.k : g->rank.rank;
+    return g->payload ? g->shape.k : g->rank.rank < g->shape.k ? g->rank.rank : g->shape.k - 1u;
 }
 
 /* What a link's peer surely or probably holds. */

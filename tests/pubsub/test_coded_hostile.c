@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "pubsub/coded_int.h"
 #include "pubsub/coded_maker.h"
 #include "pubsub/coded_net.h"
 
@@ -352,6 +353,142 @@ static void test_unknown_generations_cost_little(void **state)
     close_pair();
 }
 
+static void test_header_is_not_sent_without_end(void **state)
+{
+    open_pair(255); /* a header of 8 KiB for 30 bytes */
+    say(maker_header(&m));
+    for (unsigned i = 0; i < 255; i++)
+        say(maker_source(&m, i, 255));
+    assert_int_equal(me()->deliveries, 1);
+    for (unsigned i = 0; i < 20000; i++)
+        say(maker_want(&m, 0, 0, CODED_WANT_HEADER, (struct coded_bits){{0}}));
+    assert_true(me()->out_bytes < 20 * (uint64_t)m.header->len + 20000 * 64);
+    assert_true(me()->out_bytes > 2 * (uint64_t)m.header->len); /* it may well get lost once */
+    assert_int_equal(me()->penalties, 0);
+    close_pair();
+}
+
+static struct coded_have told; /* the last HAVE of node 0 */
+
+static bool note_have(struct net *n, unsigned from, unsigned to, struct buf *frame)
+{
+    struct rd r = rd_of(buf_slice(frame));
+    struct pb_field f;
+
+    while (from == 0 && pb_next(&r, &f) > 0)
+        if (f.number == CODED_HAVE)
+            assert_int_equal(coded_have_read(f.bytes, &told), 0);
+    return false;
+}
+
+static struct buf *no_memory(void *ctx, uint32_t cap)
+{
+    return NULL;
+}
+
+/* All shards are here, but there is no memory to decode them in: we have not the message, and do not say so. */
+static void test_full_rank_is_not_told_before_decoding(void **state)
+{
+    open_pair(4);
+    net.tap = note_have;
+    net.nodes[0].c->cfg.alloc = no_memory;
+    say(maker_header(&m));
+    for (unsigned i = 0; i < 4; i++)
+        say(maker_source(&m, i, 4));
+    say(maker_want(&m, 0, 0, 0, (struct coded_bits){{0}}));
+    assert_int_equal(me()->deliveries, 0);
+    assert_int_equal(told.rank, 3);
+    assert_true(coded_bits_count(&told.verified) <= 3); /* more than the rank would be nonsense */
+    net.nodes[0].c->cfg.alloc = NULL;
+    net_run(&net, net.now + S);
+    assert_int_equal(me()->deliveries, 1);
+    assert_int_equal(told.rank, 4);
+    close_pair();
+}
+
+/* Peers 1 and 2 fill the memory for rows with messages that they never complete. */
+static void fill_rows(void)
+{
+    for (unsigned i = 0; i < 60; i++) {
+        maker_message(&m, 4, 40000);
+        net_inject(&net, 1 + i % 2, 0, maker_header(&m));
+        for (unsigned j = 0; j < 3; j++)
+            net_inject(&net, 1 + i % 2, 0, maker_source(&m, j, 3));
+    }
+    assert_true(me()->n.rows_bytes > (1 << 20) - 100000);
+}
+
+static void test_stale_rows_make_room_for_new_ones(void **state)
+{
+    for (unsigned is_early = 0; is_early < 2; is_early++) {
+        struct net_config cfg = plain(4, 4);
+        struct maker honest;
+
+        net_open(&net, &cfg);
+        net.tap = swallow;
+        net.nodes[0].c->cfg.rows_bytes = 1 << 20;
+        maker_open(&m, 9);
+        maker_open(&honest, 10);
+        maker_message(&honest, 4, 100000);
+        if (is_early) /* known before, but nothing of it has come yet */
+            net_inject(&net, 3, 0, maker_header(&honest));
+        fill_rows();
+        net_run(&net, net.now + 3 * S);
+        net_inject(&net, 3, 0, maker_header(&honest));
+        for (unsigned i = 0; i < 4; i++)
+            net_inject(&net, 3, 0, maker_source(&honest, i, 4));
+        assert_int_equal(me()->deliveries, 1);
+        assert_int_equal(me()->penalties, 0);
+        maker_close(&honest);
+        close_pair();
+    }
+}
+
+static unsigned nears;
+
+static bool count_nears(struct net *n, unsigned from, unsigned to, struct buf *frame)
+{
+    struct rd r = rd_of(buf_slice(frame));
+    struct pb_field f;
+
+    while (from == 0 && to == 1 && pb_next(&r, &f) > 0)
+        nears += f.number == CODED_NEAR;
+    return true;
+}
+
+static void test_neighbour_that_comes_back_is_told_ours_again(void **state)
+{
+    struct net_config cfg = plain(3, 4);
+
+    net_open(&net, &cfg);
+    net.tap = count_nears;
+    maker_open(&m, 9);
+    net_publish(&net, 0, 10000);
+    net_run(&net, net.now + S);
+    nears = 0;
+    net_part(&net, 0, 1);
+    net_graft(&net, 0, 1); /* the same mesh as before, but this connection has heard nothing */
+    net_run(&net, net.now + S);
+    assert_int_equal(nears, 1);
+    close_pair();
+}
+
+static void test_ignored_fields_are_counted(void **state)
+{
+    uint8_t bytes[64];
+    struct wr w = wr_of(bytes, sizeof(bytes));
+    struct coded_near near = {.topic = SLICE_LIT("elsewhere")};
+
+    open_pair(4);
+    coded_near_put(&w, &near);
+    say(slice_of(bytes, w.len));
+    assert_int_equal(me()->n.control_ignored, 1);
+    coded_input(net.nodes[0].c, 77, CODED_HEADER, SLICE_LIT(""), NULL, net.now); /* nobody we know */
+    assert_int_equal(me()->n.control_ignored, 2);
+    assert_int_equal(me()->penalties, 0);
+    close_pair();
+}
+
 static void test_topics_and_authors_that_are_not_ours_to_take(void **state)
 {
     open_pair(4);
@@ -445,6 +582,11 @@ int main(void)
         cmocka_unit_test(test_oversize_message_is_refused),
         cmocka_unit_test(test_wants_are_served_within_a_limit),
         cmocka_unit_test(test_unknown_generations_cost_little),
+        cmocka_unit_test(test_header_is_not_sent_without_end),
+        cmocka_unit_test(test_full_rank_is_not_told_before_decoding),
+        cmocka_unit_test(test_stale_rows_make_room_for_new_ones),
+        cmocka_unit_test(test_neighbour_that_comes_back_is_told_ours_again),
+        cmocka_unit_test(test_ignored_fields_are_counted),
         cmocka_unit_test(test_topics_and_authors_that_are_not_ours_to_take),
         cmocka_unit_test(test_finished_generation_does_not_come_back),
         cmocka_unit_test(test_order_does_not_matter),
