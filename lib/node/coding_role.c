@@ -233,6 +233,7 @@ static bool drain_outputs(struct coding_role *r)
         case PUBSUB_TRACE: trace(r, o.trace); break;
         case PUBSUB_DISCONNECT: disconnect(r, &o); break;
         case PUBSUB_DIAL: buf_unref(o.record); break; /* peers from PX are not dialed yet: only the bootstrap list is */
+        case PUBSUB_VALIDATE: buf_unref(o.payload); break; /* not switched on */
         }
     }
 }

@@ -30,6 +30,11 @@ struct coded_host {
                     pubsub_peer upstream, uint8_t k);
     /* The peer broke the named rule; severity in units of the behaviour penalty, INFINITY cuts it off. */
     void (*penalize)(void *core, pubsub_peer p, double severity, const char *rule);
+    /* It sent that share of a message (1/k for a shard that raised the rank): P2. */
+    void (*useful)(void *core, pubsub_peer p, struct slice topic, double share);
+    /* It sent what provably was not what the header says: P4 in that topic, and it is cut off. Like penalize the last
+     * thing a function does with a peer. */
+    void (*forged)(void *core, pubsub_peer p, struct slice topic, const char *rule);
     void (*trace)(void *core, const struct pubsub_trace *t);
     /* The seqno of the next message of ours. Plain and coded messages share one sequence: ids are from || seqno, and
      * the core dedups both kinds in one cache. */

@@ -12,6 +12,14 @@ static void breach(struct coded *c, pubsub_peer p, const char *rule)
     c->host.penalize(c->host.core, p, INFINITY, rule);
 }
 
+/* Provably not what its header says: P4 in the topic, and cut off. */
+static void forgery(struct coded *c, pubsub_peer p, struct slice topic, const char *rule)
+{
+    if (!coded_peer_find(c, p))
+        return;
+    c->host.forged(c->host.core, p, topic, rule);
+}
+
 void coded_trace(struct coded *c, enum pubsub_trace_type type, const struct generation *g, pubsub_peer p, struct slice coefs)
 {
     struct pubsub_trace *t = &c->trace;
@@ -101,7 +109,7 @@ static void on_header(struct coded *c, struct coded_peer *peer, struct slice con
         err = generation_header_verify(&h);
         if (err) {
             c->host.counters->headers_bad++;
-            breach(c, peer->p, coded_err_name(err));
+            forgery(c, peer->p, h.topic, coded_err_name(err));
             return;
         }
         g = header_accept(c, peer, &h, id, now);
@@ -142,7 +150,7 @@ static void name_liars(struct coded *c, struct generation *g)
     for (unsigned i = 0; i < npassers; i++)
         c->host.penalize(c->host.core, passers[i], 0.5, "coded: passed on a forged shard");
     for (unsigned i = 0; i < nliars; i++)
-        breach(c, liars[i], "coded: forged coded shard");
+        forgery(c, liars[i], g->topic, "coded: forged coded shard");
 }
 
 /* Not before the others could have said that they need nothing: what we know of them is as old as an answer takes. */
@@ -283,6 +291,8 @@ static void useful(struct coded *c, struct generation *g, enum generation_verdic
         coded_pace_sample(&c->arrivals, now - g->progress_ns);
     coded_progress(c, g, now);
     g->last_from = p;
+    if (v == GENERATION_NEW)
+        c->host.useful(c->host.core, p, g->topic, 1.0 / g->shape.k);
     open_gate(c, g, now);
     if (s->coefs.len == 1 && !is_answer)
         coded_push_source(c, g, s->coefs.p[0], p, s->sent);
@@ -341,7 +351,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
     misfit = shard_misfit(g, &s);
     if (misfit) {
         c->host.counters->shards_forged++;
-        breach(c, p, misfit);
+        forgery(c, p, g->topic, misfit);
         return;
     }
     l = generation_link(g, p, true);
@@ -364,7 +374,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
     v = add(c, g, &s, frame, p);
     count_verdict(c, g, v, p, s.coefs);
     if (v == GENERATION_FORGED)
-        breach(c, p, "coded: shard does not match its hash");
+        forgery(c, p, g->topic, "coded: shard does not match its hash");
     else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
         useful(c, g, v, &s, p, is_answer, now);
 }

@@ -51,6 +51,7 @@ void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked)
     struct slice topic = topic_slice(l->topic);
 
     link_mesh_add(l);
+    score_graft(&ps->scores, l->peer->score, l->topic->subject, ps->now);
     trace_peer(ps, TRACE_GRAFT, l->peer, topic);
     if (!is_asked)
         peer_send_graft(ps, l->peer, topic);
@@ -59,22 +60,34 @@ void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked)
         coded_grafted(ps->coded, l->peer->handle, topic, ps->now);
 }
 
-void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s)
+void mesh_lost(struct pubsub *ps, struct link *l)
+{
+    bool is_member = link_is_mesh(l) && l->topic->is_subscribed; /* else it is the fanout's */
+
+    link_mesh_del(l);
+    if (!is_member)
+        return;
+    score_prune(&ps->scores, l->peer->score, l->topic->subject);
+    trace_peer(ps, TRACE_PRUNE, l->peer, topic_slice(l->topic));
+}
+
+void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s, bool has_px)
 {
     struct slice topic = topic_slice(l->topic);
 
-    link_mesh_del(l);
-    trace_peer(ps, TRACE_PRUNE, l->peer, topic);
+    mesh_lost(ps, l);
     backoff_add(&ps->backoff, topic, &l->peer->id, backoff_s * SECOND_NS, ps->now);
-    peer_send_prune(ps, l->peer, topic, backoff_s);
+    peer_send_prune(ps, l->peer, topic, backoff_s, has_px);
 }
 
-/* Leaving for good: the connection closes behind it, which takes us out of the peer's mesh. A PRUNE's backoff would
- * outlive us there: started again within it, our first GRAFT would be a violation, with its penalty and a minute more. */
-static void mesh_part(struct pubsub *ps, struct link *l)
+static struct score_subject subject_of(const struct pubsub *ps, const struct topic *tp)
 {
-    link_mesh_del(l);
-    trace_peer(ps, TRACE_PRUNE, l->peer, topic_slice(l->topic));
+    struct score_subject t = {siphash13(ps->topics.map.seed, topic_slice(tp)), &ps->scores.params.topic};
+
+    for (unsigned i = 0; i < ps->cfg.ntopic_scores; i++)
+        if (slice_is_equal(slice_str(ps->cfg.topic_scores[i].topic), topic_slice(tp)))
+            t.params = &ps->cfg.topic_scores[i].params;
+    return t;
 }
 
 static bool is_fanout_member(const struct pubsub *ps, const struct link *l)
@@ -86,6 +99,7 @@ void topic_join(struct pubsub *ps, struct topic *tp)
 {
     trace_peer(ps, TRACE_JOIN, NULL, topic_slice(tp));
     tp->is_subscribed = true;
+    tp->subject = subject_of(ps, tp);
     tp->published_ns = 0;
     /* The fanout's good peers become mesh members first. */
     unsigned n = topic_candidates(ps, tp, is_fanout_member);
@@ -107,10 +121,13 @@ void topic_leave(struct pubsub *ps, struct topic *tp)
     trace_peer(ps, TRACE_LEAVE, NULL, topic_slice(tp));
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
+        /* Leaving for good: the connection closes behind it, which takes us out of the peer's mesh. A PRUNE's backoff
+         * would outlive us there: started again within it, our first GRAFT would be a violation, with its penalty and
+         * a minute more. */
         if (ps->is_leaving)
-            mesh_part(ps, l);
+            mesh_lost(ps, l);
         else
-            mesh_prune(ps, l, BACKOFF_UNSUBSCRIBE_S);
+            mesh_prune(ps, l, BACKOFF_UNSUBSCRIBE_S, true);
     }
     tp->is_subscribed = false;
 }
@@ -128,7 +145,12 @@ static struct link *link_get(struct pubsub *ps, struct peer *p, struct slice nam
 
     if (l)
         return l;
-    if (p->nlinks >= TOPICS_PER_PEER || (!tp && !(tp = topic_get(&ps->topics, name)))) {
+    if (p->nlinks >= limit_max(LIMIT_TOPICS)) {
+        ps->c.limits[LIMIT_TOPICS]++;
+        ps->c.lists_cut++;
+        return NULL;
+    }
+    if (!tp && !(tp = topic_get(&ps->topics, name))) {
         ps->c.lists_cut++;
         return NULL;
     }
@@ -145,7 +167,7 @@ static struct link *link_get(struct pubsub *ps, struct peer *p, struct slice nam
 
 static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
 {
-    if (!is_topic_name(it->topic) || ++p->sub_changes > SUBSCRIPTIONS_MAX) {
+    if (!is_topic_name(it->topic) || !peer_take(ps, p, LIMIT_SUBSCRIPTIONS, 1)) {
         ps->c.control_ignored++;
         return;
     }
@@ -157,8 +179,7 @@ static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_ite
     struct link *l = tp ? link_find(p, tp) : NULL;
     if (!l)
         return;
-    if (link_is_mesh(l) && tp->is_subscribed)
-        trace_peer(ps, TRACE_PRUNE, p, it->topic);
+    mesh_lost(ps, l);
     link_free(l);
     p->nlinks--;
     topic_release(&ps->topics, tp);
@@ -190,10 +211,10 @@ void control_announced(struct pubsub *ps, struct peer *p)
     }
 }
 
-static void refuse_graft(struct pubsub *ps, struct peer *p, struct slice topic)
+static void refuse_graft(struct pubsub *ps, struct peer *p, struct slice topic, bool has_px)
 {
     backoff_add(&ps->backoff, topic, &p->id, BACKOFF_PRUNE_S * SECOND_NS, ps->now);
-    peer_send_prune(ps, p, topic, BACKOFF_PRUNE_S);
+    peer_send_prune(ps, p, topic, BACKOFF_PRUNE_S, has_px);
 }
 
 static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
@@ -203,7 +224,8 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
     uint64_t until;
 
     ps->c.graft_in++;
-    if (++p->mesh_changes > MESH_CHANGES_MAX || !tp || !tp->is_subscribed || ps->is_leaving) { /* no PRUNE: an unknown topic must not buy an answer */
+    /* No PRUNE: an unknown topic must not buy an answer. */
+    if (!peer_take(ps, p, LIMIT_GRAFTS, 1) || !tp || !tp->is_subscribed || ps->is_leaving) {
         ps->c.control_ignored++;
         return;
     }
@@ -215,11 +237,15 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
         bool is_flood = until > ps->now + BACKOFF_PRUNE_S * SECOND_NS - GRAFT_FLOOD_NS;
         ps->c.backoff_violations++;
         peer_penalize(ps, p, is_flood ? 2 : 1);
-        refuse_graft(ps, p, topic);
+        refuse_graft(ps, p, topic, false);
         return;
     }
-    if (peer_score(ps, p) < 0 || !mesh_has_room(&ps->mesh, tp->nmesh, p->is_outbound)) {
-        refuse_graft(ps, p, topic);
+    if (peer_score(ps, p) < 0) {
+        refuse_graft(ps, p, topic, false);
+        return;
+    }
+    if (!mesh_has_room(&ps->mesh, tp->nmesh, p->is_outbound)) {
+        refuse_graft(ps, p, topic, true);
         return;
     }
     l->is_new = false;
@@ -233,18 +259,16 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     uint64_t backoff_s = it->backoff_s ? it->backoff_s : BACKOFF_PRUNE_S;
 
     ps->c.prune_in++;
-    if (++p->mesh_changes > MESH_CHANGES_MAX || !tp || !tp->is_subscribed) {
+    if (!peer_take(ps, p, LIMIT_GRAFTS, 1) || !tp || !tp->is_subscribed) {
         ps->c.control_ignored++;
         return;
     }
-    if (l && link_is_mesh(l)) { /* no link: it unsubscribed in the same RPC */
-        trace_peer(ps, TRACE_PRUNE, p, it->topic);
-        link_mesh_del(l);
-    }
+    if (l) /* no link: it unsubscribed in the same RPC */
+        mesh_lost(ps, l);
     if (backoff_s > BACKOFF_MAX_S)
         backoff_s = BACKOFF_MAX_S;
     backoff_add(&ps->backoff, it->topic, &p->id, backoff_s * SECOND_NS, ps->now);
-    /* Peers of the PRUNE (PX) are not followed yet: issue 3. */
+    px_input(ps, p, it->body);
 }
 
 #define IDS_BATCH 256
@@ -269,14 +293,15 @@ static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, 
     unsigned n = 0;
 
     ps->c.ihave_in++;
-    p->ihave_rpcs += is_first;
-    if (peer_score(ps, p) < SCORE_GOSSIP || p->ihave_rpcs > IHAVE_RPCS_MAX || !tp || !tp->is_subscribed) {
+    if (!peer_take(ps, p, LIMIT_IHAVE_RPCS, is_first) || peer_score(ps, p) < ps->thresholds.gossip || !tp ||
+        !tp->is_subscribed) {
         ps->c.control_ignored++;
         return;
     }
     for (bool more = true; more;) {
         more = rpc_ids_next(&ids, &id);
-        if (more && p->ihave_ids >= IHAVE_IDS_MAX) {
+        if (more && p->limits.used[LIMIT_IHAVE_IDS] >= limit_max(LIMIT_IHAVE_IDS)) {
+            ps->c.limits[LIMIT_IHAVE_IDS]++;
             ps->c.lists_cut++;
             more = false;
         }
@@ -284,7 +309,7 @@ static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, 
             struct msgkey key = key_of_id(ps, id);
             if (!seen_has(&ps->seen, key, ps->now) && want_offered(&ps->wants, key, id, p->handle, ps->tick)) {
                 batch[n++] = id;
-                p->ihave_ids++;
+                peer_take(ps, p, LIMIT_IHAVE_IDS, 1);
             }
         }
         if (n == IDS_BATCH || (!more && n)) {
@@ -300,20 +325,24 @@ static void iwant(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     struct rpc_ids ids = it->ids;
     struct slice id;
 
-    if (peer_score(ps, p) < SCORE_GOSSIP) {
+    if (peer_score(ps, p) < ps->thresholds.gossip) {
         ps->c.control_ignored++;
         return;
     }
     while (rpc_ids_next(&ids, &id)) {
         ps->c.iwant_in++;
-        if (++p->iwant_ids > IWANT_IDS_MAX) {
+        if (!peer_take(ps, p, LIMIT_IWANT_IDS, 1)) {
             ps->c.lists_cut++;
-            return;
+            continue; /* to be counted: asking on and on is a flood */
         }
         struct msgkey key = key_of_id(ps, id);
         struct message *m = mcache_get(&ps->mcache, key);
-        if (!m || unwanted_has(&p->unwanted, key, ps->tick) || !mcache_serve(m, p->handle))
+        if (!m || unwanted_has(&p->unwanted, key, ps->tick))
             continue;
+        if (!mcache_serve(m, p->handle)) {
+            peer_take(ps, p, LIMIT_IWANT_REPEATS, 1);
+            continue;
+        }
         ps->c.iwant_served += peer_send_message(ps, p, m);
     }
 }
@@ -323,17 +352,14 @@ static void idontwant(struct pubsub *ps, struct peer *p, const struct rpc_item *
     struct rpc_ids ids = it->ids;
     struct slice id;
 
-    p->idontwant_rpcs += is_first;
-    if (p->idontwant_rpcs > IDONTWANT_RPCS_MAX) {
+    if (!peer_take(ps, p, LIMIT_IDONTWANT_RPCS, is_first)) {
         ps->c.control_ignored++;
         return;
     }
     while (rpc_ids_next(&ids, &id)) {
         ps->c.idontwant_in++;
-        if (++p->idontwant_ids > IDONTWANT_IDS_MAX || !unwanted_add(&p->unwanted, key_of_id(ps, id), ps->tick)) {
+        if (!peer_take(ps, p, LIMIT_IDONTWANT_IDS, 1) || !unwanted_add(&p->unwanted, key_of_id(ps, id), ps->tick))
             ps->c.lists_cut++;
-            return;
-        }
     }
 }
 

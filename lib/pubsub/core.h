@@ -9,10 +9,12 @@
 #include "pubsub/backoff.h"
 #include "pubsub/coded.h"
 #include "pubsub/events.h"
+#include "pubsub/limits.h"
 #include "pubsub/mcache.h"
 #include "pubsub/mesh.h"
 #include "pubsub/message.h"
 #include "pubsub/outq.h"
+#include "pubsub/pending.h"
 #include "pubsub/promise.h"
 #include "pubsub/rpc.h"
 #include "pubsub/score.h"
@@ -27,16 +29,19 @@
 #define SEEN_TTL_NS         (120 * SECOND_NS)
 #define FANOUT_TTL_NS       (60 * SECOND_NS)
 #define GRAFT_FLOOD_NS      (10 * SECOND_NS)
-#define IHAVE_RPCS_MAX      10   /* per peer and heartbeat */
-#define IHAVE_IDS_MAX       5000 /* asked of one peer per heartbeat, and told to one */
-#define IWANT_IDS_MAX       5000 /* looked up for one peer per heartbeat */
-#define IDONTWANT_RPCS_MAX  1000 /* per peer and heartbeat */
-#define IDONTWANT_IDS_MAX   512  /* per peer and heartbeat */
+#define IHAVE_TOLD_MAX      5000 /* ids told to one peer per heartbeat */
+#define VALIDATIONS_MAX     4096
+#define VALIDATION_NS       (30 * SECOND_NS) /* then a message is ignored */
 #define IDONTWANT_MIN_BYTES 1024
-#define SUBSCRIPTIONS_MAX   4096 /* changes per peer and heartbeat */
-#define MESH_CHANGES_MAX    2048 /* GRAFTs and PRUNEs of one peer per heartbeat */
-#define OFFERS_MAX          64   /* times that kept messages are looked through for one peer, per heartbeat */
-#define OFFER_LOOKS_MAX     4096 /* messages looked at each time */
+#define OPPORTUNISTIC_TICKS 60   /* heartbeats between looks at a mesh's median score */
+#define OPPORTUNISTIC_PEERS 2
+#define SLOW_BEATS_MAX      5    /* a peer that stays slow for this many heartbeats leaves our meshes */
+#define PX_PEERS            16   /* told in a PRUNE, and believed of one; js drops RPCs with more */
+#define PX_RECORD_MAX       2048 /* bytes of a signed record that we pass on; identify keeps its own below 4 KiB */
+#define PX_BYTES_MAX        (PX_PEERS * 1024) /* of all the peers in one PRUNE */
+#define FLOOD_SEVERITY      2    /* P7 of going far past a limit, once per limit and heartbeat */
+#define PX_DIALS_MAX        64   /* dials asked for between two heartbeats, on the word of all peers together */
+#define OFFER_LOOKS_MAX     4096 /* messages looked at for one offer */
 #define OFFER_IDS_MAX       500  /* kept messages told to a peer that grafts */
 #define OFFER_RELAYED_BYTES (4u << 20) /* of them, relayed ones up to this: a go peer asks everyone who offers */
 #define IHAVE_CHUNK         500  /* ids in one IHAVE that we send */
@@ -55,8 +60,11 @@ struct peer {
     struct outq out;
     uint64_t queued_bytes; /* as the connection last said */
     struct unwanted unwanted;
-    /* since the last heartbeat */
-    uint32_t ihave_rpcs, ihave_ids, iwant_ids, idontwant_rpcs, idontwant_ids, sub_changes, mesh_changes, offers;
+    struct limits limits;
+    unsigned slow_beats; /* heartbeats in a row that found it slow */
+    struct buf *record;  /* its signed peer record, checked; NULL: we have none */
+    uint64_t record_seq;
+    unsigned npending;   /* its messages that wait for the application */
 };
 
 struct pubsub {
@@ -76,7 +84,11 @@ struct pubsub {
     struct promises promises;
     struct wants wants;
     struct scores scores;
+    struct score_thresholds thresholds;
+    struct pending pending;
+    uint32_t px_dials; /* since the last heartbeat */
     struct message_pool *pool;
+    struct message_ids ids;
     struct message_scratch scratch;
     struct seqno seqno;
     struct list dirty; /* peers with output */
@@ -94,13 +106,16 @@ struct pubsub {
 struct peer *peer_find(const struct pubsub *ps, pubsub_peer p);
 double peer_score(const struct pubsub *ps, const struct peer *p);
 bool peer_is_slow(const struct pubsub *ps, const struct peer *p);
+/* Takes n of the peer's limit. False: past it (counted; a flood costs score). */
+bool peer_take(struct pubsub *ps, struct peer *p, enum pubsub_limit limit, uint32_t n);
 void peer_penalize(struct pubsub *ps, struct peer *p, double severity);
 /* Queues a DISCONNECT, once; its RPCs are ignored from now. reason: static text. */
 void peer_cut(struct pubsub *ps, struct peer *p, const char *reason);
 void peer_mark_dirty(struct pubsub *ps, struct peer *p);
 void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topic, bool is_subscribe);
 void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic);
-void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s);
+/* px: with other peers of the topic (px.c), when exchange is on. */
+void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s, bool has_px);
 /* One IHAVE, IWANT or IDONTWANT entry; ids one after the other. topic is IHAVE's. */
 void peer_send_ids(struct pubsub *ps, struct peer *p, enum control_field field, struct slice topic,
                    const struct slice *ids, unsigned n);
@@ -115,7 +130,9 @@ void control_announced(struct pubsub *ps, struct peer *p);
 /* Puts a link into the mesh; is_asked: the peer sent the GRAFT, else we tell it. Then offers what is kept. */
 void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked);
 /* Takes it out, with a backoff and a PRUNE. */
-void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s);
+void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s, bool has_px);
+/* Takes it out without a word: it pruned us, unsubscribed or is gone. No-op when it is not in. */
+void mesh_lost(struct pubsub *ps, struct link *l);
 /* Could we graft it now? */
 bool mesh_is_candidate(const struct pubsub *ps, const struct link *l);
 void topic_join(struct pubsub *ps, struct topic *tp);
@@ -127,7 +144,7 @@ unsigned topic_candidates(struct pubsub *ps, const struct topic *tp,
 /* relay.c */
 void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, struct buf *frame);
 int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload);
-void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *from, const struct peer *upstream,
+void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *from, const struct peer_id *upstream,
                    struct buf *payload, uint8_t k);
 /* Sends or tells of kept messages of the link's topic; only_ours: of those we published. */
 void relay_offer(struct pubsub *ps, struct link *l, bool only_ours);
@@ -138,6 +155,14 @@ struct message *kept_older(const struct topic *tp, const struct message *m);
 void fanout_fill(struct pubsub *ps, struct topic *tp);
 bool fanout_is_candidate(const struct pubsub *ps, const struct link *l);
 struct msgkey key_of_id(const struct pubsub *ps, struct slice id);
+/* The verdict on a message that waited for it. */
+void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_verdict verdict);
+
+/* px.c: peer exchange */
+/* Appends the peers of a PRUNE for p: links of the topic that may be recommended. */
+void px_put(struct pubsub *ps, const struct peer *p, const struct topic *tp, struct wr *prune);
+/* The peers of a PRUNE that came: asks for dials when its sender may be believed. */
+void px_input(struct pubsub *ps, struct peer *p, struct slice prune);
 
 /* heartbeat.c */
 void heartbeat_run(struct pubsub *ps);

@@ -3,11 +3,29 @@
 
 static void renew_budgets(struct pubsub *ps)
 {
+    ps->px_dials = 0;
     LIST_EACH(it, &ps->peer_list) {
         struct peer *p = CONTAINER_OF(it, struct peer, node);
-        p->ihave_rpcs = p->ihave_ids = p->iwant_ids = p->idontwant_rpcs = p->idontwant_ids = 0;
-        p->sub_changes = p->mesh_changes = p->offers = 0;
+        limits_renew(&p->limits);
         unwanted_expire(&p->unwanted, ps->tick);
+    }
+}
+
+static void give_up_late_verdicts(struct pubsub *ps)
+{
+    struct pending_message *pm;
+
+    while ((pm = pending_late(&ps->pending, VALIDATION_NS, ps->now))) {
+        ps->c.validation_expired++;
+        relay_judged(ps, pm, PUBSUB_IGNORE);
+    }
+}
+
+static void note_slow_peers(struct pubsub *ps)
+{
+    LIST_EACH(it, &ps->peer_list) {
+        struct peer *p = CONTAINER_OF(it, struct peer, node);
+        p->slow_beats = peer_is_slow(ps, p) ? p->slow_beats + 1 : 0;
     }
 }
 
@@ -31,7 +49,7 @@ static void ask_again(struct pubsub *ps)
     while ((w = want_retry(&ps->wants, ps->tick, &handle))) {
         struct peer *p = peer_find(ps, handle);
         struct slice id = slice_of(w->id, w->id_len);
-        if (!p || peer_score(ps, p) < SCORE_GOSSIP)
+        if (!p || peer_score(ps, p) < ps->thresholds.gossip)
             continue; /* its turn is over; the next source comes at the next retry */
         peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, &id, 1);
         ps->c.iwant_out++;
@@ -67,14 +85,41 @@ static unsigned count_outbound(const struct topic *tp)
     return n;
 }
 
+/* A mesh may fill with peers that do nothing and break no rule. Peers outside it that did better, by what they brought
+ * on being asked, are let in. */
+static void graft_opportunistically(struct pubsub *ps, struct topic *tp)
+{
+    unsigned n = tp->nmesh > 1 ? topic_candidates(ps, tp, is_mesh_member) : 0, better = 0;
+    double median;
+
+    if (!n)
+        return;
+    median = mesh_median(ps->cand, n);
+    if (median >= ps->thresholds.opportunistic_graft)
+        return;
+    n = topic_candidates(ps, tp, mesh_is_candidate);
+    for (unsigned i = 0; i < n; i++)
+        if (ps->cand[i].score > median)
+            ps->cand[better++] = ps->cand[i];
+    n = mesh_pick(ps->cand, better, OPPORTUNISTIC_PEERS, ps->rng);
+    for (unsigned i = 0; i < n; i++) {
+        mesh_graft(ps, ps->cand[i].link, false);
+        ps->c.opportunistic_grafts++;
+    }
+}
+
 static void mesh_upkeep(struct pubsub *ps, struct topic *tp)
 {
     const struct mesh_params *mp = &ps->mesh;
 
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
-        if (peer_score(ps, l->peer) < 0)
-            mesh_prune(ps, l, BACKOFF_PRUNE_S);
+        if (peer_score(ps, l->peer) < 0) {
+            mesh_prune(ps, l, BACKOFF_PRUNE_S, false);
+        } else if (l->peer->slow_beats >= SLOW_BEATS_MAX) {
+            ps->c.slow_pruned++;
+            mesh_prune(ps, l, BACKOFF_PRUNE_S, true);
+        }
     }
     if (tp->nmesh < mp->lo)
         graft_some(ps, tp, mp->d - tp->nmesh, mesh_is_candidate);
@@ -82,13 +127,15 @@ static void mesh_upkeep(struct pubsub *ps, struct topic *tp)
         unsigned n = topic_candidates(ps, tp, is_mesh_member);
         mesh_order_kept(ps->cand, n, mp, ps->rng);
         for (unsigned i = mp->d; i < n; i++)
-            mesh_prune(ps, ps->cand[i].link, BACKOFF_PRUNE_S);
+            mesh_prune(ps, ps->cand[i].link, BACKOFF_PRUNE_S, true);
     }
     if (tp->nmesh >= mp->lo) {
         unsigned outbound = count_outbound(tp);
         if (outbound < mp->out)
             graft_some(ps, tp, mp->out - outbound, is_outbound_candidate);
     }
+    if (ps->tick % OPPORTUNISTIC_TICKS == 0)
+        graft_opportunistically(ps, tp);
 }
 
 static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
@@ -97,7 +144,7 @@ static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
 
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
-        if (is_over || peer_score(ps, l->peer) < SCORE_PUBLISH)
+        if (is_over || peer_score(ps, l->peer) < ps->thresholds.publish)
             link_mesh_del(l);
     }
     if (is_over)
@@ -109,7 +156,7 @@ static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
 /* Those who do not get the messages themselves, and those who missed some. */
 static bool is_gossip_target(const struct pubsub *ps, const struct link *l)
 {
-    return (!link_is_mesh(l) || l->peer->has_lost) && !l->peer->is_closing && peer_score(ps, l->peer) >= SCORE_GOSSIP;
+    return (!link_is_mesh(l) || l->peer->has_lost) && !l->peer->is_closing && peer_score(ps, l->peer) >= ps->thresholds.gossip;
 }
 
 static unsigned gossip_ids(const struct pubsub *ps, const struct topic *tp, struct slice *ids, unsigned cap)
@@ -123,8 +170,8 @@ static unsigned gossip_ids(const struct pubsub *ps, const struct topic *tp, stru
 
 static void emit_gossip(struct pubsub *ps, struct topic *tp)
 {
-    struct slice ids[IHAVE_IDS_MAX];
-    unsigned n = gossip_ids(ps, tp, ids, IHAVE_IDS_MAX), targets;
+    struct slice ids[IHAVE_TOLD_MAX];
+    unsigned n = gossip_ids(ps, tp, ids, IHAVE_TOLD_MAX), targets;
 
     if (!n)
         return;
@@ -163,6 +210,8 @@ void heartbeat_run(struct pubsub *ps)
     scores_tick(&ps->scores, ps->now);
     backoff_expire(&ps->backoff, ps->now);
     punish_broken_promises(ps);
+    note_slow_peers(ps);
+    give_up_late_verdicts(ps);
     ask_again(ps);
     each_topic(ps);
     mcache_shift(&ps->mcache);

@@ -1,6 +1,8 @@
 /* host.c: what the coded router asks of the core (struct coded_host) */
 #include "pubsub/core.h"
 
+#include <math.h>
+
 static unsigned coded_links(const struct topic *tp, bool only_mesh, pubsub_peer *out, unsigned cap)
 {
     unsigned n = 0;
@@ -96,7 +98,7 @@ static void host_deliver(void *core, struct slice topic, const struct peer_id *f
         return;
     }
     trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, payload->len);
-    relay_deliver(ps, topic, from, p, payload, k);
+    relay_deliver(ps, topic, from, p ? &p->id : NULL, payload, k);
 }
 
 static void host_penalize(void *core, pubsub_peer handle, double severity, const char *rule)
@@ -108,6 +110,28 @@ static void host_penalize(void *core, pubsub_peer handle, double severity, const
         return;
     trace_message(ps, TRACE_REJECT_MESSAGE, p, (struct slice){0}, (struct slice){0}, rule, 0);
     peer_penalize(ps, p, severity);
+}
+
+static void host_useful(void *core, pubsub_peer handle, struct slice topic, double share)
+{
+    struct pubsub *ps = core;
+    struct peer *p = peer_find(ps, handle);
+    const struct topic *tp = p ? topic_find(&ps->topics, topic) : NULL;
+
+    if (tp && tp->is_subscribed)
+        score_first(&ps->scores, p->score, tp->subject, share);
+}
+
+static void host_forged(void *core, pubsub_peer handle, struct slice topic, const char *rule)
+{
+    struct pubsub *ps = core;
+    struct peer *p = peer_find(ps, handle);
+    const struct topic *tp = p ? topic_find(&ps->topics, topic) : NULL;
+
+    if (!p)
+        return;
+    score_invalid(&ps->scores, p->score, tp && tp->is_subscribed ? tp->subject : (struct score_subject){0});
+    host_penalize(core, handle, INFINITY, rule);
 }
 
 static void host_trace(void *core, const struct pubsub_trace *t)
@@ -134,6 +158,8 @@ struct coded_host coded_host_of(struct pubsub *ps)
         .send = host_send,
         .deliver = host_deliver,
         .penalize = host_penalize,
+        .useful = host_useful,
+        .forged = host_forged,
         .trace = host_trace,
         .next_seqno = host_next_seqno,
         .counters = &ps->c,

@@ -81,19 +81,39 @@ void mcache_shift(struct mcache *c)
     c->tick++;
 }
 
-bool mcache_serve(struct message *m, pubsub_peer peer)
+static struct message_served *note_of(struct message *m, pubsub_peer peer)
 {
     for (unsigned i = 0; i < m->nserved; i++)
         if (m->served[i].peer == peer)
-            return m->served[i].count++ < MCACHE_SERVE_MAX;
+            return &m->served[i];
     if (m->nserved == MCACHE_SERVED_PEERS)
-        return false;
+        return NULL;
     if ((m->nserved & (m->nserved - 1)) == 0) { /* full at each power of two */
         struct message_served *s = realloc(m->served, (m->nserved ? m->nserved * 2u : 1u) * sizeof(*s));
         if (!s)
-            return false;
+            return NULL;
         m->served = s;
     }
-    m->served[m->nserved++] = (struct message_served){peer, 1};
+    m->served[m->nserved] = (struct message_served){.peer = peer};
+    return &m->served[m->nserved++];
+}
+
+bool mcache_serve(struct message *m, pubsub_peer peer)
+{
+    struct message_served *s = note_of(m, peer);
+
+    if (!s || s->count >= MCACHE_SERVE_MAX)
+        return false;
+    s->count++;
+    return true;
+}
+
+bool mcache_brought(struct message *m, pubsub_peer peer)
+{
+    struct message_served *s = note_of(m, peer);
+
+    if (!s || s->has_brought)
+        return false;
+    s->has_brought = true;
     return true;
 }

@@ -44,5 +44,7 @@ static inline bool mcache_is_gossiped(const struct mcache *c, const struct messa
 
 /* Counts an answer to peer's IWANT; false when it had its share. */
 bool mcache_serve(struct message *m, pubsub_peer peer);
+/* Notes that the peer sent us a copy; false when it did before (or there is no room to note it). */
+bool mcache_brought(struct message *m, pubsub_peer peer);
 
 #endif

@@ -2,7 +2,7 @@
 
 struct mesh_params mesh_params_of(unsigned target, unsigned min, unsigned max, unsigned out)
 {
-    struct mesh_params p = {target ? target : 6, min ? min : 4, max ? max : 12, out ? out : 2};
+    struct mesh_params p = {target ? target : 6, min ? min : 4, max ? max : 12, out ? out : 2, MESH_GOSSIP_FACTOR};
 
     if (p.lo > p.d)
         p.lo = p.d;
@@ -42,6 +42,12 @@ static void best_first(struct mesh_candidate *c, unsigned n, unsigned want)
                 best = j;
         swap(&c[i], &c[best]);
     }
+}
+
+double mesh_median(struct mesh_candidate *c, unsigned n)
+{
+    best_first(c, n, n);
+    return c[n - 1 - n / 2].score; /* of an even number the better of the two, as go takes it */
 }
 
 void mesh_order_kept(struct mesh_candidate *c, unsigned n, const struct mesh_params *p, struct rng *rng)

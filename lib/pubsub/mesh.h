@@ -10,10 +10,12 @@
 
 #include <stdbool.h>
 
-#define MESH_SCORE_KEPT 4 /* Dscore */
+#define MESH_SCORE_KEPT    4    /* Dscore */
+#define MESH_GOSSIP_FACTOR 0.25
 
 struct mesh_params {
     unsigned d, lo, hi, out; /* out is below lo and at most d / 2 */
+    double gossip_factor;    /* share of the candidates told of gossip */
 };
 
 struct mesh_candidate {
@@ -38,10 +40,13 @@ static inline bool mesh_has_room(const struct mesh_params *p, unsigned size, boo
     return size < p->hi || is_outbound;
 }
 
-/* How many to tell of gossip: a quarter of the candidates, at least d. */
+/* The score in the middle; n > 0. Orders c by score. */
+double mesh_median(struct mesh_candidate *c, unsigned n);
+
+/* How many to tell of gossip: a share of the candidates, at least d (Dlazy). */
 static inline unsigned mesh_gossip_targets(const struct mesh_params *p, unsigned candidates)
 {
-    unsigned want = candidates / 4 > p->d ? candidates / 4 : p->d;
+    unsigned share = (unsigned)(candidates * p->gossip_factor), want = share > p->d ? share : p->d;
 
     return want < candidates ? want : candidates;
 }

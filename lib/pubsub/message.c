@@ -16,6 +16,7 @@ const char *message_err_name(int err)
     case MESSAGE_EKEY: return "key is not the author's";
     case MESSAGE_ESIGNATURE: return "invalid signature";
     case MESSAGE_EUNEXPECTED: return "signed where none must be";
+    case MESSAGE_EID: return "no message id";
     case MESSAGE_EMEM: return "no memory";
     default: return "unknown";
     }
@@ -145,11 +146,16 @@ size_t message_id(uint8_t out[MESSAGE_ID_MAX], struct slice from, uint64_t seqno
     return w.bad ? 0 : w.len;
 }
 
-size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, enum pubsub_signing signing)
+size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, const struct message_ids *ids)
 {
     struct rd seqno = rd_of(m->seqno);
 
-    if (signing == PUBSUB_STRICT_SIGN)
+    if (ids->rule == PUBSUB_ID_CUSTOM) {
+        struct pubsub_id_input in = {m->from, m->seqno, m->topic, m->data};
+        size_t n = ids->custom(ids->ctx, &in, out);
+        return n <= MESSAGE_ID_MAX ? n : 0;
+    }
+    if (ids->rule == PUBSUB_ID_SPEC && m->seqno.len)
         return message_id(out, m->from, rd_be64(&seqno));
     sha256_of(m->data, out);
     return SHA256_BYTES;
@@ -164,6 +170,7 @@ struct message_pool {
     bool is_closed;
     struct buf *(*alloc)(void *ctx, uint32_t cap);
     void *ctx;
+    struct message_ids ids;
 };
 
 struct message_pool *message_pool_new(struct buf *(*alloc)(void *ctx, uint32_t cap), void *ctx)
@@ -175,6 +182,11 @@ struct message_pool *message_pool_new(struct buf *(*alloc)(void *ctx, uint32_t c
     p->alloc = alloc;
     p->ctx = ctx;
     return p;
+}
+
+void message_pool_ids(struct message_pool *p, const struct message_ids *ids)
+{
+    p->ids = *ids;
 }
 
 void message_pool_close(struct message_pool *p)
@@ -268,7 +280,7 @@ static struct message *make_ours(struct message_pool *pool, const struct message
     size_t tail;
 
     put_around(&w, f, &tail);
-    struct buf *b = w.bad ? NULL : pool->alloc(pool->ctx, (uint32_t)w.len);
+    struct buf *b = w.bad || !id.len ? NULL : pool->alloc(pool->ctx, (uint32_t)w.len);
     struct message *m = b ? pool_get(pool, self, seqno, id) : NULL;
     if (!m) {
         buf_unref(b);
@@ -303,7 +315,7 @@ struct message *message_new_signed(struct message_pool *pool, const struct key_p
     wr_be(&be, seqno, MESSAGE_SEQNO_BYTES);
     if (!sign(key, &f, scratch, signature))
         return NULL;
-    return make_ours(pool, &f, self, seqno, slice_of(id, message_id(id, f.from, seqno)), payload);
+    return make_ours(pool, &f, self, seqno, slice_of(id, message_fields_id(id, &f, &pool->ids)), payload);
 }
 
 struct message *message_new_unsigned(struct message_pool *pool, struct slice topic, struct buf *payload)
@@ -314,7 +326,7 @@ struct message *message_new_unsigned(struct message_pool *pool, struct slice top
         .topic = topic,
         .has = 1u << MESSAGE_F_DATA | 1u << MESSAGE_F_TOPIC,
     };
-    struct slice ids = slice_of(id, message_fields_id(id, &f, PUBSUB_STRICT_NO_SIGN));
+    struct slice ids = slice_of(id, message_fields_id(id, &f, &pool->ids));
 
     return make_ours(pool, &f, &(struct peer_id){0}, 0, ids, payload);
 }

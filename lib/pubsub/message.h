@@ -22,6 +22,7 @@ enum message_err {
     MESSAGE_EKEY,        /* the key is not the author's, or none can be had */
     MESSAGE_ESIGNATURE,  /* missing or wrong */
     MESSAGE_EUNEXPECTED, /* author, seqno, signature or key where StrictNoSign wants none */
+    MESSAGE_EID,         /* it can have no id */
     MESSAGE_EMEM
 };
 const char *message_err_name(int err);
@@ -47,15 +48,22 @@ int message_verify(const struct message_fields *m, const struct peer_id *from, s
 
 /* from || seqno; returns the length, 0 when it would not fit. */
 size_t message_id(uint8_t out[MESSAGE_ID_MAX], struct slice from, uint64_t seqno);
-/* The id of a message that message_check accepted. */
-size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, enum pubsub_signing signing);
+/* How ids are made. */
+struct message_ids {
+    enum pubsub_id_rule rule;
+    size_t (*custom)(void *ctx, const struct pubsub_id_input *in, uint8_t out[PUBSUB_ID_MAX]);
+    void *ctx;
+};
+/* The id of a message that message_check accepted; its length, 0 when it can have none. */
+size_t message_fields_id(uint8_t out[MESSAGE_ID_MAX], const struct message_fields *m, const struct message_ids *ids);
 
 struct topic;
 
 /* One asked for by IWANT: how often a peer got it, so that nobody can have it resent without end. */
 struct message_served {
     pubsub_peer peer;
-    uint32_t count;
+    uint16_t count;
+    bool has_brought; /* it sent us a copy that counted in P3 */
 };
 
 struct message {
@@ -91,6 +99,8 @@ struct message {
 struct message_pool;
 struct message_pool *message_pool_new(struct buf *(*alloc)(void *ctx, uint32_t cap), void *ctx);
 void message_pool_close(struct message_pool *p);
+/* How the ids of our own messages are made; the specification's until it is called. */
+void message_pool_ids(struct message_pool *p, const struct message_ids *ids);
 
 /* A message of ours, payload by reference (a reference is taken): signed, or for StrictNoSign just the payload and its
  * topic. NULL: no memory. */

@@ -29,6 +29,20 @@ bool peer_is_slow(const struct pubsub *ps, const struct peer *p)
     return waiting_bytes(p) > ps->cfg.queue_bytes;
 }
 
+bool peer_take(struct pubsub *ps, struct peer *p, enum pubsub_limit limit, uint32_t n)
+{
+    enum limit_verdict v = limits_take(&p->limits, limit, n);
+
+    if (v == LIMIT_WITHIN)
+        return true;
+    ps->c.limits[limit]++;
+    if (v == LIMIT_FLOOD) {
+        ps->c.floods++;
+        peer_penalize(ps, p, FLOOD_SEVERITY);
+    }
+    return false;
+}
+
 void peer_mark_dirty(struct pubsub *ps, struct peer *p)
 {
     if (!list_is_linked(&p->out.node) && !outq_is_empty(&p->out))
@@ -93,7 +107,7 @@ int pubsub_peer_up(struct pubsub *ps, pubsub_peer handle, const struct peer_id *
     list_init(&p->links);
     outq_init(&p->out);
     p->out.is_iwant_apart = proto != PUBSUB_CODED_1;
-    p->score = score_enter(&ps->scores, id);
+    p->score = score_enter(&ps->scores, id, addr);
     if (!p->score || map_put(&ps->peers, handle_key(&p->handle), p)) {
         if (p->score)
             score_leave(&ps->scores, p->score, now);
@@ -125,6 +139,8 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
         topic_release(&ps->topics, tp);
     }
     promises_forget(&ps->promises, handle);
+    pending_forget(&ps->pending, handle);
+    buf_unref(p->record);
     map_del(&ps->peers, handle_key(&handle));
     list_del(&p->node);
     outq_fini(&p->out);
@@ -140,6 +156,14 @@ void pubsub_peer_queue(struct pubsub *ps, pubsub_peer handle, uint64_t queued_by
     ps->now = now;
     if (p)
         p->queued_bytes = queued_bytes;
+}
+
+void pubsub_peer_app_score(struct pubsub *ps, pubsub_peer handle, double score)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    if (p)
+        p->score->app = score;
 }
 
 void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topic, bool is_subscribe)
@@ -163,11 +187,15 @@ void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic)
     peer_mark_dirty(ps, p);
 }
 
-void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s)
+void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s, bool has_px)
 {
-    struct wr w = outq_control(&p->out, topic.len + 32);
+    uint8_t space[PX_BYTES_MAX];
+    struct wr px = wr_of(space, sizeof(space));
 
-    rpc_put_prune(&w, topic, backoff_s);
+    if (has_px && ps->cfg.has_px && !ps->is_leaving)
+        px_put(ps, p, topic_find(&ps->topics, topic), &px);
+    struct wr w = outq_control(&p->out, topic.len + px.len + 40);
+    rpc_put_prune_px(&w, topic, slice_of(space, px.len), backoff_s);
     ps->c.no_memory += w.bad;
     outq_control_commit(&p->out, &w);
     ps->c.prune_out++;

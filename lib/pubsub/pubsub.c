@@ -31,6 +31,8 @@ const char *pubsub_err_name(int err)
     case PUBSUB_EFULL: return "full";
     case PUBSUB_EMEM: return "no memory";
     case PUBSUB_ENOPEER: return "no such peer";
+    case PUBSUB_ERECORD: return "not a good signed record of that peer";
+    case PUBSUB_ETOKEN: return "no message waits by that token";
     default: return "unknown";
     }
 }
@@ -78,7 +80,7 @@ static int init_caches(struct pubsub *ps)
 struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint64_t now, uint64_t unix_ns)
 {
     struct pubsub *ps = calloc(1, sizeof(*ps));
-    uint8_t seeds[4][16];
+    uint8_t seeds[5][16];
 
     if (!ps)
         return NULL;
@@ -94,14 +96,20 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     list_init(&ps->dirty);
     topics_init(&ps->topics, seeds[1]);
     backoff_init(&ps->backoff, BACKOFFS_MAX, 2 * ps->cfg.heartbeat_ns, seeds[2]);
-    scores_init(&ps->scores, &score_defaults, SCORES_MAX, seeds[3], now);
+    scores_init(&ps->scores, cfg->score ? cfg->score : &score_defaults, SCORES_MAX, seeds[3], now);
+    ps->thresholds = cfg->thresholds ? *cfg->thresholds : score_threshold_defaults;
+    pending_init(&ps->pending, cfg->validation_max ? cfg->validation_max : VALIDATIONS_MAX, seeds[4]);
+    ps->ids = (struct message_ids){cfg->id_rule, cfg->message_id, cfg->message_id_ctx};
     events_init(&ps->events);
     seqno_init(&ps->seqno, unix_ns, now);
     ps->mesh = mesh_params_of(cfg->mesh_target, cfg->mesh_min, cfg->mesh_max, cfg->mesh_out);
+    if (cfg->gossip_factor > 0)
+        ps->mesh.gossip_factor = cfg->gossip_factor < 1 ? cfg->gossip_factor : 1;
     ps->heartbeat_at = now + FIRST_BEAT_NS + rng_below(rng, FIRST_BEAT_NS);
     ps->pool = message_pool_new(core_alloc, ps);
     if (init_caches(ps) || !ps->pool)
         goto fail;
+    message_pool_ids(ps->pool, &ps->ids);
     if (ps->cfg.mode == PUBSUB_CODED) {
         struct coded_host host = coded_host_of(ps);
         ps->coded = coded_new(&ps->cfg, &host, unix_ns);
@@ -124,6 +132,7 @@ void pubsub_free(struct pubsub *ps)
     ps->cfg.has_trace = false;
     while (!list_is_empty(&ps->peer_list))
         pubsub_peer_down(ps, CONTAINER_OF(ps->peer_list.next, struct peer, node)->handle, ps->now);
+    pending_fini(&ps->pending);
     events_fini(&ps->events);
     if (ps->mcache.table)
         mcache_fini(&ps->mcache);
@@ -148,7 +157,7 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
     uint32_t had = 0; /* types met in this RPC */
 
     /* A frame full of forged messages must not be worked off to its end. */
-    while (!p->is_closing && rpc_next(&r, &it) && peer_score(ps, p) >= SCORE_GRAYLIST) {
+    while (!p->is_closing && rpc_next(&r, &it) && peer_score(ps, p) >= ps->thresholds.graylist) {
         bool is_first = !(had & 1u << it.type);
         had |= 1u << it.type;
         if (it.type == RPC_MESSAGE)
@@ -171,14 +180,14 @@ void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64
         goto out;
     ps->c.rpc_in++;
     ps->c.rpc_in_bytes += frame->len;
-    if (peer_score(ps, p) < SCORE_GRAYLIST) {
+    if (peer_score(ps, p) < ps->thresholds.graylist) {
         ps->c.graylisted++;
         goto out;
     }
     trace_message(ps, TRACE_RECV_RPC, p, (struct slice){0}, (struct slice){0}, NULL, frame->len);
     if (rpc_check(buf_slice(frame))) {
         ps->c.invalid_rpc++;
-        score_invalid(p->score);
+        score_invalid(&ps->scores, p->score, (struct score_subject){0});
         peer_cut(ps, p, "malformed RPC");
         goto out;
     }
@@ -262,6 +271,17 @@ int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, c
         return rc;
     ps->c.published++;
     seen_add(&ps->published, key, now);
+    return 0;
+}
+
+int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verdict, uint64_t now)
+{
+    struct pending_message *pm = pending_take(&ps->pending, token);
+
+    ps->now = now;
+    if (!pm)
+        return -PUBSUB_ETOKEN;
+    relay_judged(ps, pm, verdict);
     return 0;
 }
 
@@ -349,6 +369,7 @@ unsigned pubsub_peers(const struct pubsub *ps, struct pubsub_peer_info *out, uns
         out[n] = (struct pubsub_peer_info){.peer = p->handle, .id = p->id, .proto = p->proto,
                                            .is_outbound = p->is_outbound, .score = peer_score(ps, p),
                                            .topics = p->nlinks};
+        score_parts(&ps->scores, p->score, out[n].score_parts);
         LIST_EACH(lt, &p->links) {
             const struct link *l = CONTAINER_OF(lt, struct link, by_peer);
             out[n].meshes += l->topic->is_subscribed && link_is_mesh(l);
@@ -392,6 +413,7 @@ void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
     *out = ps->c;
     out->kept_bytes += ps->mcache.bytes;
     out->seen_now = ps->seen.count;
+    out->validations_now = ps->pending.count;
     out->seen_evicted = ps->seen.evicted;
     out->mcache_evicted = ps->mcache.evicted;
     out->traces_dropped = ps->events.traces_dropped;

@@ -14,17 +14,38 @@
 #include "base/rng.h"
 #include "libp2p/keys.h"
 #include "libp2p/peer_id.h"
+#include "pubsub/limits.h"
+#include "pubsub/score_params.h"
 
 #define PUBSUB_TOPIC_MAX  256 /* bytes of a topic name */
 #define PUBSUB_MAX_PIECES 4
 
-enum pubsub_err { PUBSUB_ETOPIC = 1, PUBSUB_ESIZE, PUBSUB_EDUP, PUBSUB_EFULL, PUBSUB_EMEM, PUBSUB_ENOPEER };
+enum pubsub_err {
+    PUBSUB_ETOPIC = 1,
+    PUBSUB_ESIZE,
+    PUBSUB_EDUP,
+    PUBSUB_EFULL,
+    PUBSUB_EMEM,
+    PUBSUB_ENOPEER,
+    PUBSUB_ERECORD,
+    PUBSUB_ETOKEN
+};
 const char *pubsub_err_name(int err);
 
 enum pubsub_mode { PUBSUB_GOSSIP, PUBSUB_CODED };
 /* Plain messages: signed by their author, id from || seqno; or without author, seqno and signature, id SHA-256 of the
  * payload. All nodes of a topic must agree. (The coded router always signs its headers.) */
 enum pubsub_signing { PUBSUB_STRICT_SIGN, PUBSUB_STRICT_NO_SIGN };
+/* Ids of plain messages: from || seqno as the specification has it (without signatures there is neither: SHA-256 then),
+ * SHA-256 of the payload, or the caller's function. All nodes of a topic must agree. */
+enum pubsub_id_rule { PUBSUB_ID_SPEC, PUBSUB_ID_SHA256, PUBSUB_ID_CUSTOM };
+struct pubsub_id_input {
+    struct slice from, seqno, topic, data; /* seqno: 8 bytes big-endian, or empty */
+};
+#define PUBSUB_ID_MAX 64
+/* What the application says of a message (PUBSUB_VALIDATE): pass on and deliver; neither, and blame nobody; neither, and
+ * it counts as invalid (P4) against everyone who brought it. */
+enum pubsub_verdict { PUBSUB_ACCEPT, PUBSUB_IGNORE, PUBSUB_REJECT };
 /* What a peer's stream speaks; the order is also that of preference. */
 enum pubsub_proto { PUBSUB_CODED_1, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11, PUBSUB_PROTO_COUNT };
 extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rlnc/1.0.0", "/meshsub/1.2.0", ... */
@@ -32,11 +53,17 @@ extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rln
 /* Chosen by the caller; the coding lcore maps it to a connection. 0 is none. */
 typedef uint32_t pubsub_peer;
 
+struct pubsub_topic_score {
+    const char *topic;
+    struct score_topic_params params;
+};
+
 struct pubsub_config {
     enum pubsub_mode mode;
     enum pubsub_signing signing;
     const struct key_pair *key;      /* ours: signs messages and headers; borrowed for the core's life */
     uint32_t mesh_target, mesh_min, mesh_max, mesh_out; /* D, Dlo, Dhi, Dout */
+    double gossip_factor;            /* share of the peers outside a mesh that hear of its messages, at least D; 0: 0.25 */
     uint32_t max_msg_bytes;          /* payload */
     uint64_t heartbeat_ns;           /* 0: 1 s */
     uint32_t k;                      /* shard factor, 1..255 */
@@ -47,7 +74,17 @@ struct pubsub_config {
     uint64_t queue_bytes;            /* past this many queued bytes a peer is slow: it gets control, no messages;
                                       * 0: 8 MiB + 4 * max_msg_bytes. The connection's own bound must be higher */
     uint32_t seen_max;               /* ids remembered for 120 s; 0: 1 Mi (memory is touched as it fills) */
-    bool is_flood_publish;
+    bool is_flood_publish;           /* our own messages go to every subscriber, not to the mesh alone */
+    bool has_px;                     /* our PRUNEs name other peers */
+    bool has_validation;             /* plain messages wait for pubsub_validated */
+    uint32_t validation_max;         /* that wait at a time; 0: 4096. More are dropped, and may come again */
+    enum pubsub_id_rule id_rule;
+    size_t (*message_id)(void *ctx, const struct pubsub_id_input *in, uint8_t out[PUBSUB_ID_MAX]); /* CUSTOM: 0 refuses */
+    void *message_id_ctx;
+    const struct score_params *score;          /* NULL: score_defaults; copied */
+    const struct score_thresholds *thresholds; /* NULL: score_threshold_defaults; copied */
+    const struct pubsub_topic_score *topic_scores; /* topics with parameters of their own; borrowed for the core's life */
+    unsigned ntopic_scores;
     bool has_trace;                  /* make TRACE outputs from the start; see pubsub_trace_enable */
     struct buf *(*alloc)(void *ctx, uint32_t cap); /* payload memory; NULL: heap */
     void *alloc_ctx;
@@ -64,6 +101,11 @@ int pubsub_peer_up(struct pubsub *ps, pubsub_peer p, const struct peer_id *id, e
 void pubsub_peer_down(struct pubsub *ps, pubsub_peer p, uint64_t now);
 /* Bytes waiting in the peer's output queue: the core sends less (and counts) to peers that are slow. */
 void pubsub_peer_queue(struct pubsub *ps, pubsub_peer p, uint64_t queued_bytes, uint64_t now);
+/* Its signed peer record (an envelope), from identify: told to others when we prune them (PX). 0, also for one that is not
+ * newer; -PUBSUB_ERECORD: not good, not of this peer, or too large; -PUBSUB_ENOPEER. */
+int pubsub_peer_record(struct pubsub *ps, pubsub_peer p, struct slice envelope, uint64_t now);
+/* What the application thinks of the peer (P5), for the life of this connection. */
+void pubsub_peer_app_score(struct pubsub *ps, pubsub_peer p, double score);
 /* One RPC frame; the reference passes to the core, which may keep it (shard rows point into it). */
 void pubsub_rpc(struct pubsub *ps, pubsub_peer p, struct buf *frame, uint64_t now);
 
@@ -73,13 +115,16 @@ int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now);
  * on 0 only. -PUBSUB_ESIZE: larger than max_msg_bytes. */
 int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
 
+/* The verdict on a VALIDATE output. -PUBSUB_ETOKEN: it took too long, and was given up. */
+int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verdict, uint64_t now);
+
 /* Leaves for good: unsubscribes everywhere, without PRUNE, whose backoff would outlive us; drain outputs, then close. */
 void pubsub_leave(struct pubsub *ps, uint64_t now);
 
 uint64_t pubsub_next_deadline(const struct pubsub *ps);
 void pubsub_on_deadline(struct pubsub *ps, uint64_t now);
 
-enum pubsub_output_type { PUBSUB_SEND, PUBSUB_DELIVER, PUBSUB_TRACE, PUBSUB_DIAL, PUBSUB_DISCONNECT };
+enum pubsub_output_type { PUBSUB_SEND, PUBSUB_DELIVER, PUBSUB_TRACE, PUBSUB_DIAL, PUBSUB_DISCONNECT, PUBSUB_VALIDATE };
 
 struct pubsub_piece {
     struct buf *buf;
@@ -111,12 +156,15 @@ struct pubsub_output {
     pubsub_peer peer;
     struct pubsub_piece pieces[PUBSUB_MAX_PIECES]; /* SEND: one RPC in parts; references belong to the receiver */
     unsigned npieces;
-    struct buf *payload;        /* DELIVER: whole payload; the reference belongs to the receiver */
+    struct buf *payload;        /* DELIVER, VALIDATE: whole payload; the reference belongs to the receiver */
     char topic[PUBSUB_TOPIC_MAX + 1];
-    struct peer_id from;        /* DELIVER: publisher; DIAL: whom */
-    struct peer_id upstream;    /* DELIVER: who completed it; len 0 when we published it ourselves */
+    struct peer_id from;        /* DELIVER, VALIDATE: publisher; DIAL: whom */
+    struct peer_id upstream;    /* DELIVER, VALIDATE: who completed it; len 0 when we published it ourselves. DIAL: who
+                                 * told of it */
+    uint64_t token;             /* VALIDATE: for pubsub_validated */
     uint8_t k;                  /* DELIVER: shards it was cut into, 1 = plain */
-    struct buf *record;         /* DIAL: signed peer record or NULL */
+    struct buf *record;         /* DIAL: its signed peer record, an envelope already checked to be its own (libp2p's
+                                 * peer_record.h opens it), or NULL: dial it if you know where. The receiver's */
     struct pubsub_trace *trace; /* TRACE: valid until the next call into the core */
     const char *reason;         /* DISCONNECT: static text */
 };
@@ -134,7 +182,7 @@ struct pubsub_peer_info {
     struct peer_id id;
     enum pubsub_proto proto;
     bool is_outbound;
-    double score;
+    double score, score_parts[7]; /* the weighted P1..P7 */
     unsigned topics, meshes; /* topics it subscribes to; meshes it shares with us */
 };
 struct pubsub_topic_info {
@@ -164,6 +212,11 @@ struct pubsub_counters {
     uint64_t unsubscribed;        /* messages of topics that we are not in */
     uint64_t bad_signatures;      /* of those rejected */
     uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;
+    uint64_t limits[PUBSUB_LIMIT_COUNT]; /* things past a peer's limit */
+    uint64_t floods;              /* times that a peer went so far past one that it cost score */
+    uint64_t px_in, px_out, px_ignored, px_bad_records, px_dials;
+    uint64_t opportunistic_grafts, slow_pruned;
+    uint64_t validation_rejected, validation_ignored, validation_throttled, validation_expired, validations_now;
     uint64_t seen_evicted, mcache_evicted, traces_dropped, no_memory;
 };
 void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out);

@@ -31,7 +31,7 @@ static void keep(struct pubsub *ps, struct topic *tp, struct message *m)
     mcache_put(&ps->mcache, m, ps->now);
 }
 
-void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *from, const struct peer *upstream,
+void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *from, const struct peer_id *upstream,
                    struct buf *payload, uint8_t k)
 {
     struct event *ev = events_push(&ps->events, PUBSUB_DELIVER);
@@ -46,10 +46,8 @@ void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *
     ev->out.payload = payload;
     ev->out.from = *from;
     ev->out.k = k;
-    if (upstream) {
-        ev->out.upstream = upstream->id;
-        ev->out.peer = upstream->handle;
-    }
+    if (upstream)
+        ev->out.upstream = *upstream;
     memcpy(ev->out.topic, topic.p, topic.len);
 }
 
@@ -84,11 +82,19 @@ static void send_idontwant(struct pubsub *ps, struct topic *tp, const struct mes
     }
 }
 
+/* The topic's if we are in it: P4 of that topic, else of the peer as a whole. */
+static struct score_subject subject_of_name(const struct pubsub *ps, struct slice topic)
+{
+    const struct topic *tp = topic.len ? topic_find(&ps->topics, topic) : NULL;
+
+    return tp && tp->is_subscribed ? tp->subject : (struct score_subject){0};
+}
+
 static void reject(struct pubsub *ps, struct peer *p, const struct message_fields *f, int err)
 {
     ps->c.rejected++;
     ps->c.bad_signatures += err == -MESSAGE_ESIGNATURE;
-    score_invalid(p->score);
+    score_invalid(&ps->scores, p->score, subject_of_name(ps, f->topic));
     trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, (struct slice){0}, message_err_name(err), f->data.len);
 }
 
@@ -101,6 +107,25 @@ struct incoming {
     uint8_t id[MESSAGE_ID_MAX];
     struct slice ids;
 };
+
+/* A copy of what we have. Within the window it counts for its bringer (P3), once. */
+static void note_copy(struct pubsub *ps, struct peer *p, const struct incoming *in)
+{
+    const struct score_topic_params *params = in->topic->subject.params;
+    struct pending_message *pm = pending_find(&ps->pending, in->key);
+    struct message *m;
+
+    ps->c.duplicates++;
+    promises_kept(&ps->promises, in->key);
+    trace_message(ps, TRACE_DUPLICATE_MESSAGE, p, in->f.topic, in->ids, NULL, in->f.data.len);
+    if (pm) {
+        pending_also(pm, p->handle);
+        return;
+    }
+    m = params->mesh_weight != 0 ? mcache_get(&ps->mcache, in->key) : NULL;
+    if (m && m->source != p->handle && ps->now - m->at_ns <= params->mesh_window_ns && mcache_brought(m, p->handle))
+        score_again(&ps->scores, p->score, in->topic->subject);
+}
 
 /* What can be told without a signature check. 0 go on, 1 done with it (counted), or -MESSAGE_E... */
 static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
@@ -117,15 +142,17 @@ static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
     }
     if (f->data.len > ps->cfg.max_msg_bytes) {
         ps->c.oversize++;
+        peer_take(ps, p, LIMIT_OVERSIZE, 1);
+        peer_penalize(ps, p, 1);
         trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, (struct slice){0}, "too large", f->data.len);
         return 1;
     }
-    in->ids = slice_of(in->id, message_fields_id(in->id, f, ps->cfg.signing));
+    in->ids = slice_of(in->id, message_fields_id(in->id, f, &ps->ids));
+    if (!in->ids.len)
+        return -MESSAGE_EID;
     in->key = key_of_id(ps, in->ids);
     if (seen_has(&ps->seen, in->key, ps->now)) {
-        ps->c.duplicates++;
-        promises_kept(&ps->promises, in->key);
-        trace_message(ps, TRACE_DUPLICATE_MESSAGE, p, f->topic, in->ids, NULL, f->data.len);
+        note_copy(ps, p, in);
         return 1;
     }
     if (peer_id_is_equal(&in->from, &ps->self)) { /* ours from before a restart, or a lie: not passed on, not punished */
@@ -135,22 +162,96 @@ static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
     return 0;
 }
 
-/* Good, and new. */
-static void accept(struct pubsub *ps, struct peer *p, const struct incoming *in, struct message *m)
+/* Good, new, and wanted by the application. p: who brought it first; NULL when it left since. */
+static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const struct peer_id *upstream, struct message *m)
 {
-    struct slice topic = in->f.topic;
+    if (p)
+        score_first(&ps->scores, p->score, tp->subject, 1);
+    trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic_slice(tp), id_of(m), NULL, m->payload.len);
+    forward(ps, tp, m);
+    relay_deliver(ps, topic_slice(tp), &m->from, upstream, message_payload(m), 1);
+    keep(ps, tp, m);
+    relay_evict(ps);
+}
 
+/* Asks the application. False: too much waits already; another copy may come later. */
+static bool hold(struct pubsub *ps, struct topic *tp, struct peer *p, struct message *m)
+{
+    struct pending_message *pm = NULL;
+    struct event *ev = NULL;
+
+    if (p->npending < limit_max(LIMIT_VALIDATIONS))
+        pm = pending_add(&ps->pending, m, m->key, p->handle, ps->now);
+    else
+        ps->c.limits[LIMIT_VALIDATIONS]++;
+    if (pm && !(ev = events_push(&ps->events, PUBSUB_VALIDATE)))
+        pending_release(pending_take(&ps->pending, pm->token));
+    if (!ev) {
+        ps->c.validation_throttled++;
+        return false;
+    }
+    pm->topic = tp;
+    pm->upstream = p->id;
+    tp->npending++;
+    p->npending++;
+    ev->out.token = pm->token;
+    ev->out.payload = message_payload(m);
+    ev->out.from = m->from;
+    ev->out.upstream = p->id;
+    ev->out.peer = p->handle;
+    memcpy(ev->out.topic, tp->name, tp->len);
+    return true;
+}
+
+/* Its signature is good, and it is new. */
+static void arrived(struct pubsub *ps, struct peer *p, const struct incoming *in, struct message *m)
+{
     m->key = in->key;
     m->source = p->handle;
+    if (ps->cfg.has_validation && !hold(ps, in->topic, p, m))
+        return;
     seen_add(&ps->seen, m->key, ps->now);
     promises_kept(&ps->promises, m->key);
     want_met(&ps->wants, m->key);
-    trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic, id_of(m), NULL, in->f.data.len);
     send_idontwant(ps, in->topic, m);
-    forward(ps, in->topic, m);
-    relay_deliver(ps, topic, &in->from, p, message_payload(m), 1);
-    keep(ps, in->topic, m);
-    relay_evict(ps);
+    if (!ps->cfg.has_validation)
+        accept(ps, in->topic, p, &p->id, m);
+}
+
+static void blame(struct pubsub *ps, const struct pending_message *pm)
+{
+    for (unsigned i = 0; i < pm->nsources; i++) {
+        struct peer *p = pm->sources[i] ? peer_find(ps, pm->sources[i]) : NULL;
+        if (p)
+            score_invalid(&ps->scores, p->score, pm->topic->subject);
+    }
+}
+
+void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_verdict verdict)
+{
+    struct peer *first = pm->sources[0] ? peer_find(ps, pm->sources[0]) : NULL;
+    struct topic *tp = pm->topic;
+
+    if (first)
+        first->npending--;
+    tp->npending--;
+    if (verdict == PUBSUB_ACCEPT && tp->is_subscribed) {
+        for (unsigned i = 1; i < pm->nsources; i++) {
+            struct peer *p = pm->sources[i] ? peer_find(ps, pm->sources[i]) : NULL;
+            if (p && tp->subject.params->mesh_weight != 0 && mcache_brought(pm->message, p->handle))
+                score_again(&ps->scores, p->score, tp->subject);
+        }
+        accept(ps, tp, first, &pm->upstream, pm->message);
+    } else if (verdict == PUBSUB_REJECT) {
+        ps->c.validation_rejected++;
+        blame(ps, pm);
+        trace_message(ps, TRACE_REJECT_MESSAGE, first, topic_slice(tp), id_of(pm->message), "rejected by the application",
+                      pm->message->payload.len);
+    } else {
+        ps->c.validation_ignored++;
+    }
+    topic_release(&ps->topics, tp);
+    pending_release(pm);
 }
 
 void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, struct buf *frame)
@@ -169,7 +270,7 @@ void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, s
         return;
     m = rc ? NULL : message_new_received(ps->pool, &in.f, &in.from, in.ids, it->whole, frame);
     if (m)
-        accept(ps, p, &in, m);
+        arrived(ps, p, &in, m);
     else
         ps->c.no_memory += !rc || rc == -MESSAGE_EMEM; /* not marked as seen: another copy may still come */
     message_unref(m);
@@ -177,7 +278,7 @@ void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, s
 
 bool fanout_is_candidate(const struct pubsub *ps, const struct link *l)
 {
-    return !link_is_mesh(l) && !l->peer->is_closing && peer_score(ps, l->peer) >= SCORE_PUBLISH;
+    return !link_is_mesh(l) && !l->peer->is_closing && peer_score(ps, l->peer) >= ps->thresholds.publish;
 }
 
 void fanout_fill(struct pubsub *ps, struct topic *tp)
@@ -221,7 +322,10 @@ int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload)
     if (!m)
         return -PUBSUB_EMEM;
     m->key = key_of_id(ps, id_of(m));
-    seen_add(&ps->seen, m->key, ps->now);
+    if (!seen_add(&ps->seen, m->key, ps->now)) { /* ids by content: somebody else published the same */
+        message_unref(m);
+        return -PUBSUB_EDUP;
+    }
     trace_message(ps, TRACE_PUBLISH_MESSAGE, NULL, topic, id_of(m), NULL, payload->len);
     send_ours(ps, tp, m);
     if (tp->is_subscribed)
@@ -276,9 +380,9 @@ void relay_offer(struct pubsub *ps, struct link *l, bool only_ours)
     struct slice batch[IHAVE_CHUNK], topic = topic_slice(l->topic);
     unsigned n = 0;
 
-    if (list_is_empty(&l->topic->kept) || peer_score(ps, l->peer) < SCORE_GOSSIP)
+    if (list_is_empty(&l->topic->kept) || peer_score(ps, l->peer) < ps->thresholds.gossip)
         return;
-    if (++l->peer->offers > OFFERS_MAX) {
+    if (!peer_take(ps, l->peer, LIMIT_OFFERS, 1)) {
         ps->c.lists_cut++;
         return;
     }

@@ -206,12 +206,22 @@ void rpc_put_graft(struct wr *control, struct slice topic)
     pb_put_bytes(control, GRAFT_F_TOPIC, topic);
 }
 
-void rpc_put_prune(struct wr *control, struct slice topic, uint64_t backoff_s)
+void rpc_put_px(struct wr *peers, const struct rpc_px *px)
 {
-    size_t len = bytes_field_size(topic.len) + (backoff_s ? 1 + uvarint_size(backoff_s) : 0);
+    pb_put_head(peers, PRUNE_F_PEERS,
+                bytes_field_size(px->peer_id.len) + (px->record.len ? bytes_field_size(px->record.len) : 0));
+    pb_put_bytes(peers, PEER_INFO_F_ID, px->peer_id);
+    if (px->record.len)
+        pb_put_bytes(peers, PEER_INFO_F_RECORD, px->record);
+}
+
+void rpc_put_prune_px(struct wr *control, struct slice topic, struct slice peers, uint64_t backoff_s)
+{
+    size_t len = bytes_field_size(topic.len) + peers.len + (backoff_s ? 1 + uvarint_size(backoff_s) : 0);
 
     pb_put_head(control, CONTROL_F_PRUNE, len);
     pb_put_bytes(control, PRUNE_F_TOPIC, topic);
+    wr_slice(control, peers);
     if (backoff_s)
         pb_put_varint(control, PRUNE_F_BACKOFF, backoff_s);
 }

@@ -61,7 +61,13 @@ bool rpc_px_next(struct rd *prune, struct rpc_px *px);
 /* Writers: each appends one whole field of the RPC, or of a ControlMessage (rpc_put_control_* ). */
 void rpc_put_subscription(struct wr *w, struct slice topic, bool is_subscribe);
 void rpc_put_graft(struct wr *control, struct slice topic);
-/* backoff_s 0: left out, as v1.0 peers expect. */
-void rpc_put_prune(struct wr *control, struct slice topic, uint64_t backoff_s);
+/* One entry of a PRUNE's peers. record may be empty. */
+void rpc_put_px(struct wr *peers, const struct rpc_px *px);
+/* peers: entries of rpc_put_px, or empty. backoff_s 0: left out, as v1.0 peers expect. */
+void rpc_put_prune_px(struct wr *control, struct slice topic, struct slice peers, uint64_t backoff_s);
+static inline void rpc_put_prune(struct wr *control, struct slice topic, uint64_t backoff_s)
+{
+    rpc_put_prune_px(control, topic, (struct slice){0}, backoff_s);
+}
 
 #endif

@@ -46,7 +46,7 @@ struct topic *topic_get(struct topics *t, struct slice name)
 
 void topic_release(struct topics *t, struct topic *tp)
 {
-    if (tp->is_subscribed || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns)
+    if (tp->is_subscribed || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns || tp->npending)
         return;
     map_del(&t->map, topic_slice(tp));
     list_del(&tp->node);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "pubsub/pubsub.h"
+#include "pubsub/score.h"
 
 #define TOPICS_MAX      65536
 #define TOPICS_PER_PEER 2048
@@ -23,7 +24,9 @@ struct topic {
     struct list mesh;  /* or the fanout */
     struct list kept;  /* messages that mcache holds (relay.c), oldest first */
     unsigned npeers, nmesh;
+    unsigned npending; /* messages that wait for the application's verdict */
     bool is_subscribed;
+    struct score_subject subject; /* set when we subscribe */
     uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
     uint16_t len;
     char name[PUBSUB_TOPIC_MAX + 1];

@@ -170,6 +170,21 @@ static void host_penalize(void *core, pubsub_peer p, double severity, const char
     }
 }
 
+static void host_useful(void *core, pubsub_peer p, struct slice topic, double share)
+{
+    struct net_node *me = core;
+
+    me->useful[p - 1] += share;
+}
+
+static void host_forged(void *core, pubsub_peer p, struct slice topic, const char *rule)
+{
+    struct net_node *me = core;
+
+    me->forged[p - 1]++;
+    host_penalize(core, p, INFINITY, rule);
+}
+
 static void host_trace(void *core, const struct pubsub_trace *t)
 {
     struct net_node *me = core;
@@ -193,7 +208,7 @@ static void node_open(struct net *n, unsigned i, const struct net_config *cfg)
     struct coded_host host = {
         .core = me, .mesh = host_mesh, .subscribers = host_subscribers, .peer_id = host_peer_id,
         .queued_bytes = host_queued, .is_subscribed = host_is_subscribed, .send = host_send,
-        .deliver = host_deliver, .penalize = host_penalize, .trace = host_trace, .next_seqno = host_seqno,
+        .deliver = host_deliver, .penalize = host_penalize, .useful = host_useful, .forged = host_forged, .trace = host_trace, .next_seqno = host_seqno,
         .counters = &me->n, .rng = &me->rng,
     };
 

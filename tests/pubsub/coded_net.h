@@ -26,6 +26,8 @@ struct net_node {
     unsigned penalties;
     double worst_penalty;
     unsigned penalized[NET_NODES_MAX]; /* times, by node */
+    unsigned forged[NET_NODES_MAX];    /* of them for what was proven */
+    double useful[NET_NODES_MAX];      /* shares of messages that each sent first */
     const char *rule;
     uint64_t traces[32], dense_traces;
     bool is_dead, is_subscribed;

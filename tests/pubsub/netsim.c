@@ -5,8 +5,9 @@
 
 #include "base/list.h"
 #include "base/timerq.h"
+#include "libp2p/peer_record.h"
 
-enum { TIMER_CORE, TIMER_DEPART, TIMER_ARRIVE };
+enum { TIMER_CORE, TIMER_DEPART, TIMER_ARRIVE, TIMER_VERDICT };
 
 struct direction {
     uint64_t free_at, last_arrival, queued;
@@ -26,6 +27,14 @@ struct frame {
     struct buf *buf;
 };
 
+struct verdict {
+    struct timer timer;
+    struct list node;
+    unsigned at;
+    uint64_t token;
+    enum pubsub_verdict verdict;
+};
+
 struct node {
     struct timer timer;
     struct pubsub *core; /* NULL: raw */
@@ -35,7 +44,11 @@ struct node {
     void (*on_frame)(void *user, struct netsim *s, unsigned from, struct slice frame);
     void *user;
     struct netsim_delivery *deliveries;
-    unsigned ndeliveries, cap, disconnects;
+    unsigned ndeliveries, cap, disconnects, dials;
+    uint32_t ip; /* 0: made of its number */
+    enum pubsub_verdict (*judge)(void *user, struct slice payload);
+    void *judge_user;
+    uint64_t judge_ns;
     uint64_t traces[32];
 };
 
@@ -44,7 +57,9 @@ struct netsim {
     uint64_t now, epochs, wire_bytes, wire_frames;
     struct netsim_link defaults;
     struct timerq timers;
-    struct list frames;
+    struct list frames, verdicts;
+    bool has_records, has_dials;
+    enum pubsub_proto dial_proto; /* of the last connection made: all of a test speak the same */
     struct node **nodes;
     struct edge *edges; /* nnodes_cap squared, upper triangle */
     unsigned nnodes;
@@ -62,6 +77,7 @@ struct netsim *netsim_new(uint64_t seed, const struct netsim_link *link_defaults
     s->defaults = link_defaults ? *link_defaults : (struct netsim_link){.delay_ns = NETSIM_MS};
     timerq_init(&s->timers);
     list_init(&s->frames);
+    list_init(&s->verdicts);
     s->nodes = calloc(NODES_MAX, sizeof(*s->nodes));
     s->edges = calloc((size_t)NODES_MAX * NODES_MAX, sizeof(*s->edges));
     assert(s->nodes && s->edges);
@@ -76,10 +92,19 @@ static void frame_free(struct netsim *s, struct frame *f)
     free(f);
 }
 
+static void verdict_free(struct netsim *s, struct verdict *v)
+{
+    timerq_cancel(&s->timers, &v->timer);
+    list_del(&v->node);
+    free(v);
+}
+
 void netsim_free(struct netsim *s)
 {
     LIST_EACH(it, &s->frames)
         frame_free(s, CONTAINER_OF(it, struct frame, node));
+    LIST_EACH(it, &s->verdicts)
+        verdict_free(s, CONTAINER_OF(it, struct verdict, node));
     for (unsigned i = 0; i < s->nnodes; i++) {
         pubsub_free(s->nodes[i]->core);
         free(s->nodes[i]->deliveries);
@@ -158,15 +183,58 @@ bool netsim_is_connected(const struct netsim *s, unsigned a, unsigned b)
     return edge_of(s, a, b)->epoch != 0;
 }
 
+void netsim_set_ip(struct netsim *s, unsigned n, uint32_t ip)
+{
+    s->nodes[n]->ip = ip;
+}
+
+void netsim_with_records(struct netsim *s)
+{
+    s->has_records = true;
+}
+
+void netsim_with_dials(struct netsim *s)
+{
+    s->has_dials = true;
+}
+
+unsigned netsim_dials(const struct netsim *s, unsigned n)
+{
+    return s->nodes[n]->dials;
+}
+
+void netsim_validator(struct netsim *s, unsigned n, enum pubsub_verdict (*judge)(void *user, struct slice payload),
+                      void *user, uint64_t delay_ns)
+{
+    s->nodes[n]->judge = judge;
+    s->nodes[n]->judge_user = user;
+    s->nodes[n]->judge_ns = delay_ns;
+}
+
+static void tell_record(struct netsim *s, unsigned at, unsigned peer)
+{
+    static const uint8_t addr[] = {4, 10, 0, 0, 1, 6, 0x1b, 0x9e}; /* /ip4/10.0.0.1/tcp/7070 */
+    struct slice addrs = slice_of(addr, sizeof(addr));
+    uint8_t out[512];
+    ssize_t n = peer_record_seal(&s->nodes[peer]->key, s->now, &addrs, 1, out, sizeof(out));
+
+    assert(n > 0);
+    int rc = pubsub_peer_record(s->nodes[at]->core, peer + 1, slice_of(out, (size_t)n), s->now);
+    assert(rc == 0);
+}
+
 static void up(struct netsim *s, unsigned at, unsigned peer, enum pubsub_proto proto, bool is_outbound)
 {
     struct node *n = s->nodes[at];
-    uint8_t addr[4] = {10, 0, (uint8_t)(peer >> 8), (uint8_t)peer};
+    uint32_t ip = s->nodes[peer]->ip ? s->nodes[peer]->ip : 10u << 24 | peer;
+    uint8_t addr[4] = {(uint8_t)(ip >> 24), (uint8_t)(ip >> 16), (uint8_t)(ip >> 8), (uint8_t)ip};
 
     if (!n->core)
         return;
     int rc = pubsub_peer_up(n->core, peer + 1, &s->nodes[peer]->id, proto, is_outbound, slice_of(addr, 4), s->now);
     assert(rc == 0);
+    if (s->has_records)
+        tell_record(s, at, peer);
 }
 
 void netsim_connect(struct netsim *s, unsigned a, unsigned b, enum pubsub_proto proto)
@@ -176,6 +244,7 @@ void netsim_connect(struct netsim *s, unsigned a, unsigned b, enum pubsub_proto 
     if (e->epoch || a == b || s->nodes[a]->is_killed || s->nodes[b]->is_killed)
         return;
     *e = (struct edge){.link = s->defaults, .epoch = ++s->epochs};
+    s->dial_proto = proto;
     up(s, a, b, proto, true);
     up(s, b, a, proto, false);
     netsim_drain(s, a);
@@ -375,6 +444,39 @@ static void note_delivery(struct netsim *s, struct node *n, struct pubsub_output
     buf_unref(out->payload);
 }
 
+static void carry_dial(struct netsim *s, unsigned from, struct pubsub_output *out)
+{
+    s->nodes[from]->dials++;
+    for (unsigned i = 0; s->has_dials && out->record && i < s->nnodes; i++)
+        if (peer_id_is_equal(&s->nodes[i]->id, &out->from) && !netsim_is_connected(s, from, i))
+            netsim_connect(s, from, i, s->dial_proto);
+    buf_unref(out->record);
+}
+
+static void ask_application(struct netsim *s, unsigned at, struct pubsub_output *out)
+{
+    struct node *n = s->nodes[at];
+    struct verdict *v = calloc(1, sizeof(*v));
+
+    assert(v && n->judge);
+    *v = (struct verdict){.at = at, .token = out->token, .verdict = n->judge(n->judge_user, buf_slice(out->payload))};
+    buf_unref(out->payload);
+    v->timer.kind = TIMER_VERDICT;
+    list_push_back(&s->verdicts, &v->node);
+    timerq_set(&s->timers, &v->timer, s->now + n->judge_ns);
+}
+
+static void give_verdict(struct netsim *s, struct verdict *v)
+{
+    unsigned at = v->at;
+
+    if (!s->nodes[at]->is_killed) {
+        pubsub_validated(s->nodes[at]->core, v->token, v->verdict, s->now);
+        netsim_drain(s, at);
+    }
+    verdict_free(s, v);
+}
+
 void netsim_drain(struct netsim *s, unsigned i)
 {
     struct node *n = s->nodes[i];
@@ -385,7 +487,8 @@ void netsim_drain(struct netsim *s, unsigned i)
         case PUBSUB_SEND: carry_send(s, i, &out); break;
         case PUBSUB_DELIVER: note_delivery(s, n, &out); break;
         case PUBSUB_TRACE: n->traces[out.trace->type]++; break;
-        case PUBSUB_DIAL: buf_unref(out.record); break;
+        case PUBSUB_DIAL: carry_dial(s, i, &out); break;
+        case PUBSUB_VALIDATE: ask_application(s, i, &out); break;
         case PUBSUB_DISCONNECT:
             n->disconnects++;
             netsim_disconnect(s, i, out.peer - 1);
@@ -457,6 +560,10 @@ static void on_timer(struct netsim *s, struct timer *t)
     }
     if (t->kind == TIMER_ARRIVE) {
         arrive(s, CONTAINER_OF(t, struct frame, timer));
+        return;
+    }
+    if (t->kind == TIMER_VERDICT) {
+        give_verdict(s, CONTAINER_OF(t, struct verdict, timer));
         return;
     }
     pubsub_on_deadline(n->core, s->now);

@@ -52,6 +52,16 @@ bool netsim_is_connected(const struct netsim *s, unsigned a, unsigned b);
  * network is one). */
 void netsim_connect_all(struct netsim *s, enum pubsub_proto proto);
 void netsim_connect_random(struct netsim *s, unsigned degree, enum pubsub_proto proto);
+/* Before a node connects: the address that others see of it (10.0.x.y of its own when unset). */
+void netsim_set_ip(struct netsim *s, unsigned n, uint32_t ip);
+/* What identify does: each side of a connection hands its signed record to the other's core. Off until called. */
+void netsim_with_records(struct netsim *s);
+/* Dials that cores ask for are made, when a record comes with them. Off until called. */
+void netsim_with_dials(struct netsim *s);
+unsigned netsim_dials(const struct netsim *s, unsigned n);
+/* The application of node n, for has_validation: its verdicts come delay_ns after the message. */
+void netsim_validator(struct netsim *s, unsigned n, enum pubsub_verdict (*judge)(void *user, struct slice payload),
+                      void *user, uint64_t delay_ns);
 /* The link's settings, to change; connected nodes only. */
 struct netsim_link *netsim_link(struct netsim *s, unsigned a, unsigned b);
 /* All its links go down and it takes no part any more (its core stays to be looked at). */

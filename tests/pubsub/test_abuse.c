@@ -81,7 +81,7 @@ static void test_graft_flood_is_graylisted(void **state)
     raw_prune(r, 0, TOPIC, 60);
     for (int i = 0; i < 100; i++)
         raw_graft(r, 0, TOPIC);
-    assert_true(score(r) < SCORE_GRAYLIST);
+    assert_true(score(r) < score_threshold_defaults.graylist);
     assert_true(raw_count(r, RPC_PRUNE) < 10); /* it stops being answered */
     assert_true(counters().graylisted > 80);
     assert_true(counters().backoff_violations < 10);
@@ -126,7 +126,7 @@ static void test_ihave_flood_is_bounded(void **state)
     }
     assert_true(counters().iwant_out > 0);
     assert_true(counters().promises_broken > 0);
-    assert_true(score(r) < SCORE_GRAYLIST);
+    assert_true(score(r) < score_threshold_defaults.graylist);
     expect_service(1);
     raw_free(r);
 }

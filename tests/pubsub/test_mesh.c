@@ -13,14 +13,26 @@ static void test_mesh_params_obey_the_spec(void **state)
         unsigned target, min, max, out;
         struct mesh_params want;
     } tests[] = {
-        {0, 0, 0, 0, {6, 4, 12, 2}},  {6, 4, 12, 2, {6, 4, 12, 2}}, {2, 4, 1, 2, {2, 2, 2, 1}},
-        {1, 1, 1, 1, {1, 1, 1, 0}},   {8, 6, 12, 9, {8, 6, 12, 4}}, {3, 3, 3, 3, {3, 3, 3, 1}},
+        {0, 0, 0, 0, {6, 4, 12, 2, .25}},  {6, 4, 12, 2, {6, 4, 12, 2, .25}}, {2, 4, 1, 2, {2, 2, 2, 1, .25}},
+        {1, 1, 1, 1, {1, 1, 1, 0, .25}},   {8, 6, 12, 9, {8, 6, 12, 4, .25}}, {3, 3, 3, 3, {3, 3, 3, 1, .25}},
     };
 
     for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
         struct mesh_params p = mesh_params_of(tests[i].target, tests[i].min, tests[i].max, tests[i].out);
-        assert_memory_equal(&p, &tests[i].want, sizeof(p));
+        const struct mesh_params *want = &tests[i].want;
+        assert_true(p.d == want->d && p.lo == want->lo && p.hi == want->hi && p.out == want->out);
+        assert_true(p.gossip_factor == want->gossip_factor);
     }
+}
+
+static void test_mesh_median_is_the_middle_score(void **state)
+{
+    struct mesh_candidate c[] = {{.score = 4}, {.score = -1}, {.score = 9}, {.score = 0}, {.score = 2}};
+
+    assert_true(mesh_median(c, 1) == 4);
+    assert_true(mesh_median(c, 5) == 2);
+    assert_true(c[0].score == 9 && c[4].score == -1);
+    assert_true(mesh_median(c, 4) == 4); /* of 9, 4, 2, 0 the better of the two in the middle */
 }
 
 /* The kept D hold the best four, and Dout outbound ones whenever there are as many. */
@@ -99,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mesh_params_obey_the_spec),
+        cmocka_unit_test(test_mesh_median_is_the_middle_score),
         cmocka_unit_test(test_mesh_order_keeps_best_and_outbound),
         cmocka_unit_test(test_mesh_order_takes_the_rest_at_random),
         cmocka_unit_test(test_mesh_pick_is_without_repeats),
