@@ -118,6 +118,26 @@ static void test_hub_stop_returns_what_is_late(void **state)
     assert_int_equal(released, 3);
 }
 
+/* The same for what clients asked last; the sanitizer build looks for what is left behind. */
+static void test_hub_stop_drops_late_subscriptions(void **state)
+{
+    struct fix f;
+    struct hub_subscriber_ops ops = {.on_message = on_message};
+    struct xmsg m = {.type = X_TRACE_HOME};
+
+    make(&f);
+    while (xring_push_sp(&f.to_coding, &m))
+        ;
+    struct hub_subscriber *s = hub_subscriber_new(f.hub, &ops, NULL);
+    assert_int_equal(hub_subscribe(s, "a"), 0);
+    assert_int_equal(hub_subscribe(s, "b"), 0);
+    assert_int_equal(hub_unsubscribe(s, "a"), 0);
+    assert_int_equal(f.hub->late.count, 3);
+    hub_leave(f.hub, 0);
+    hub_subscriber_free(s);
+    drop(&f);
+}
+
 static void *ask(void *hub)
 {
     char why[HUB_REASON_MAX];
@@ -155,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hub_does_not_wait_for_room),
         cmocka_unit_test(test_hub_stop_returns_what_is_late),
+        cmocka_unit_test(test_hub_stop_drops_late_subscriptions),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
     };
 
