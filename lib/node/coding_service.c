@@ -51,6 +51,8 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->traces_dropped = r->traces_dropped;
     s->notes_dropped = r->notes_dropped;
     s->pool_refused = r->payloads.refused;
+    snapshot_add_ring(s, "coding_to_net", r->to_net.ring);
+    snapshot_add_ring(s, "coding_to_hub", r->to_control.ring);
 }
 
 /* ---- commands of control ---- */

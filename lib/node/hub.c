@@ -453,6 +453,7 @@ struct snapshot *hub_snapshot(struct hub *h)
     while (h->snapshots_out >= SNAPSHOTS_MAX)
         if (pthread_cond_timedwait(&h->changed, &h->lock, &ts) == ETIMEDOUT)
             break;
+    snapshot_add_ring(s, "hub_to_coding", h->cfg.to_coding);
     is_sent = h->snapshots_out < SNAPSHOTS_MAX && hub_push_locked(h, &m, false);
     h->snapshots_out += is_sent;
     while (is_sent && !s->is_done)

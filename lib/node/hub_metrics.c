@@ -169,6 +169,9 @@ static void ring_families(struct metrics *m, const struct snapshot *s)
     metrics_family(m, "codecast_ring_full_total", "counter", "Times a ring was full and its producer waited");
     for (unsigned i = 0; i < s->nrings; i++)
         metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].full);
+    metrics_family(m, "codecast_ring_depth", "gauge", "Messages in a ring now");
+    for (unsigned i = 0; i < s->nrings; i++)
+        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].depth);
     metrics_family(m, "codecast_ring_peak", "gauge", "Most messages ever in a ring");
     for (unsigned i = 0; i < s->nrings; i++)
         metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].peak);

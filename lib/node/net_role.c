@@ -202,6 +202,7 @@ static void fill_snapshot(struct net_role *r, struct snapshot *s)
         s->listen = *net_listen_addr(r->net);
     s->pool_refused += r->frames.refused;
     s->send_dropped += r->send_dropped;
+    snapshot_add_ring(s, "net_to_coding", r->to_coding.ring);
 }
 
 static void command(struct net_role *r, const struct xmsg *m, uint64_t now)

@@ -4,13 +4,13 @@
 #ifndef NODE_SNAPSHOT_H
 #define NODE_SNAPSHOT_H
 
-#include "net/net.h"
+#include "node/xcore.h"
 #include "pubsub/coded.h"
-#include "pubsub/pubsub.h"
 
 #define SNAPSHOT_PEERS       1024
 #define SNAPSHOT_TOPICS      256
 #define SNAPSHOT_GENERATIONS 1024
+#define SNAPSHOT_RINGS       4
 
 struct snapshot_peer {
     struct pubsub_peer_info info; /* peer 0: connected, but no pub/sub stream */
@@ -36,14 +36,20 @@ struct snapshot {
     struct net_counters net;
     char driver[160];
     struct multiaddr listen;
-    struct snapshot_ring rings[4];
+    struct snapshot_ring rings[SNAPSHOT_RINGS];
     uint64_t frames_dropped, send_dropped, pool_refused, traces_dropped, notes_dropped;
-    uint64_t idle_sleeps, loop_turns;
     bool is_done; /* control's, under the hub's mutex */
     bool is_abandoned;
     struct pubsub_topic_info topics[SNAPSHOT_TOPICS];
     struct coded_generation_info generations[SNAPSHOT_GENERATIONS];
     struct snapshot_peer peers[SNAPSHOT_PEERS];
 };
+
+/* Called by the ring's producer, whose counts these are. */
+static inline void snapshot_add_ring(struct snapshot *s, const char *name, const struct xring *r)
+{
+    if (s->nrings < SNAPSHOT_RINGS)
+        s->rings[s->nrings++] = (struct snapshot_ring){name, r->pushed, r->full, xring_count(r), r->peak};
+}
 
 #endif

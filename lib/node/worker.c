@@ -77,7 +77,6 @@ static void wait_for_input(struct worker *w, uint64_t now)
     if (!has_input(w) && !__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
         ppoll(pfd, n + 1, &ts, NULL);
     xdoor_wake(&w->door);
-    w->sleeps++;
 }
 
 int worker_run(void *arg)
@@ -87,7 +86,6 @@ int worker_run(void *arg)
 
     while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
         uint64_t now = clock_now_ns();
-        w->turns++;
         if (turn(w, now)) {
             idle_since = 0;
             continue;

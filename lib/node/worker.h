@@ -16,7 +16,6 @@ struct worker {
     struct xdoor door;
     uint64_t spin_ns;           /* spins this long after the last work before it sleeps; UINT64_MAX: never sleeps */
     uint32_t stop;              /* set by worker_stop */
-    uint64_t turns, sleeps;
 };
 
 int worker_init(struct worker *w);

@@ -257,6 +257,27 @@ static void test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks(void *
     assert_int_equal(f.r.peers.slots[1]->stream, 2);
 }
 
+static void test_coding_reports_its_rings(void **state)
+{
+    struct snapshot *s = calloc(1, sizeof(*s));
+    struct xmsg m = {.type = X_SNAPSHOT, .snapshot = s};
+
+    assert_non_null(s);
+    assert_true(xring_push_sp(&f.from_control, &m));
+    poll_some();
+    assert_true(xring_pop_sc(&f.to_net, &m));
+    assert_ptr_equal(m.snapshot, s);
+    assert_int_equal(s->nrings, 2);
+    assert_string_equal(s->rings[0].name, "coding_to_net");
+    assert_string_equal(s->rings[1].name, "coding_to_hub");
+    for (unsigned i = s->nrings; i < 2 * SNAPSHOT_RINGS; i++)
+        snapshot_add_ring(s, "more", &f.to_net);
+    assert_int_equal(s->nrings, SNAPSHOT_RINGS);
+    assert_int_equal(s->rings[3].pushed, f.to_net.pushed);
+    assert_true(s->rings[3].pushed > 0);
+    free(s);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -268,6 +289,7 @@ int main(void)
         TEST(test_coding_refuses_a_peers_many_connections),
         TEST(test_coding_stays_awake_while_output_waits),
         TEST(test_coding_makes_traces_while_somebody_listens),
+        TEST(test_coding_reports_its_rings),
         TEST(test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks),
     };
 
