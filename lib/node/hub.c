@@ -48,6 +48,17 @@ struct hub *hub_new(const struct hub_config *cfg)
     return h;
 }
 
+void hub_set_address(struct hub *h, const struct multiaddr *addr)
+{
+    struct multiaddr whole = *addr;
+    struct multiaddr_target t;
+
+    if (multiaddr_target(multiaddr_slice(addr), &t) == 0 && t.peer.len == 0)
+        multiaddr_add_peer(&whole, &h->cfg.self);
+    if (multiaddr_format(multiaddr_slice(&whole), h->p2p_address, sizeof(h->p2p_address)) < 0)
+        h->p2p_address[0] = 0;
+}
+
 int hub_start(struct hub *h)
 {
     pthread_attr_t attr;

@@ -21,6 +21,8 @@ struct hub_config {
 
 /* NULL: no memory. No thread runs yet. */
 struct hub *hub_new(const struct hub_config *cfg);
+/* Where peers reach us, as health answers tell it. Before hub_start. */
+void hub_set_address(struct hub *h, const struct multiaddr *addr);
 /* Starts the dispatch thread. 0 or -1. */
 int hub_start(struct hub *h);
 /* Asks the lcores to leave the mesh and close; returns when they have or after timeout_ms. From then on publishes

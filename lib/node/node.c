@@ -106,6 +106,8 @@ static int start_net(struct node *n, uint64_t now, char err[512])
     const struct multiaddr *own = net_listen_addr(n->net.net);
     if (own && own->len && n->local.naddrs == 0)
         n->addrs[n->local.naddrs++] = *own;
+    if (n->local.naddrs)
+        hub_set_address(n->hub, &n->addrs[0]);
     if (self_record_make(&n->local, n->key, wall_now_ns(), n->record))
         log_warn("\"no signed record of our addresses: none, or too many\" addresses=%u", n->local.naddrs);
     log_info("\"data path\" driver=\"%s\" why=\"%s\"", net_driver_text(n->net.net), why);

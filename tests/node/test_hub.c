@@ -138,6 +138,31 @@ static void test_hub_stop_drops_late_subscriptions(void **state)
     drop(&f);
 }
 
+static void test_hub_tells_its_address(void **state)
+{
+    static const uint8_t key[32] = {1}, ip[4] = {192, 0, 2, 1};
+    struct fix f;
+    struct peer_id id;
+    struct multiaddr a;
+    struct hub_health v;
+    char text[PEER_ID_TEXT_MAX], want[128];
+
+    make(&f);
+    hub_health_get(f.hub, &v);
+    assert_string_equal(v.p2p_address, "");
+    peer_id_from_ed25519(&id, key);
+    f.hub->cfg.self = id;
+    peer_id_format(&id, text);
+    snprintf(want, sizeof(want), "/ip4/192.0.2.1/tcp/7070/p2p/%s", text);
+    for (int i = 0; i < 2; i++) { /* without the peer id, and with it */
+        multiaddr_of_tcp(&a, ip, 4, 7070, i ? &id : NULL);
+        hub_set_address(f.hub, &a);
+        hub_health_get(f.hub, &v);
+        assert_string_equal(v.p2p_address, want);
+    }
+    drop(&f);
+}
+
 static void *ask(void *hub)
 {
     char why[HUB_REASON_MAX];
@@ -178,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_hub_does_not_wait_for_room),
         cmocka_unit_test(test_hub_stop_returns_what_is_late),
         cmocka_unit_test(test_hub_stop_drops_late_subscriptions),
+        cmocka_unit_test(test_hub_tells_its_address),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
     };
 
