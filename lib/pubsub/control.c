@@ -150,7 +150,7 @@ static struct link *link_get(struct pubsub *ps, struct peer *p, struct slice nam
         ps->c.lists_cut++;
         return NULL;
     }
-    if (!tp && !(tp = topic_get(&ps->topics, name))) {
+    if (!tp && !(tp = topic_get(&ps->topics, name, TOPICS_OF_PEERS_MAX))) {
         ps->c.lists_cut++;
         return NULL;
     }

@@ -52,6 +52,7 @@ struct peer {
     enum pubsub_proto proto;
     bool is_outbound;
     bool has_lost;  /* it was slow and missed messages: tell it of them by gossip, though it is in the mesh */
+    uint8_t told_beats; /* heartbeats at which it was told since */
     bool is_closing;
     bool has_new; /* links announced in the RPC at hand */
     struct list node, links;

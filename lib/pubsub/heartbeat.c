@@ -185,7 +185,6 @@ static void emit_gossip(struct pubsub *ps, struct topic *tp)
             peer_send_ids(ps, p, CONTROL_F_IHAVE, topic_slice(tp), ids + at, n - at < IHAVE_CHUNK ? n - at : IHAVE_CHUNK);
             ps->c.ihave_out++;
         }
-        p->has_lost = false;
     }
 }
 
@@ -203,6 +202,16 @@ static void each_topic(struct pubsub *ps)
     }
 }
 
+/* Gossip of all topics has told it for as long as it tells anyone of a message. */
+static void forget_losses(struct pubsub *ps)
+{
+    LIST_EACH(it, &ps->peer_list) {
+        struct peer *p = CONTAINER_OF(it, struct peer, node);
+        if (p->has_lost && !peer_is_slow(ps, p) && ++p->told_beats >= MCACHE_GOSSIP_TICKS)
+            p->has_lost = false;
+    }
+}
+
 void heartbeat_run(struct pubsub *ps)
 {
     ps->tick++;
@@ -214,6 +223,7 @@ void heartbeat_run(struct pubsub *ps)
     give_up_late_verdicts(ps);
     ask_again(ps);
     each_topic(ps);
+    forget_losses(ps);
     mcache_shift(&ps->mcache);
     relay_evict(ps);
     seen_expire(&ps->seen, ps->now);

@@ -232,6 +232,7 @@ bool peer_send_message(struct pubsub *ps, struct peer *p, struct message *m)
         ps->c.slow_drops++;
         ps->c.rpc_dropped++;
         p->has_lost = true;
+        p->told_beats = 0;
         trace_message(ps, TRACE_DROP_RPC, p, (struct slice){0}, slice_of(m->id, m->id_len), "slow peer", m->bytes);
         return false;
     }

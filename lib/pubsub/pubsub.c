@@ -156,9 +156,13 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
     struct rpc_item it;
     uint32_t had = 0; /* types met in this RPC */
 
-    /* A frame full of forged messages must not be worked off to its end. */
-    while (!p->is_closing && rpc_next(&r, &it) && peer_score(ps, p) >= ps->thresholds.graylist) {
+    while (rpc_next(&r, &it)) {
         bool is_first = !(had & 1u << it.type);
+        /* A frame full of forged messages must not be worked off to its end. */
+        if (p->is_closing || peer_score(ps, p) < ps->thresholds.graylist) {
+            ps->c.graylisted++;
+            return;
+        }
         had |= 1u << it.type;
         if (it.type == RPC_MESSAGE)
             relay_input(ps, p, &it, frame);
@@ -176,11 +180,11 @@ void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64
     struct peer *p = peer_find(ps, handle);
 
     ps->now = now;
-    if (!p || p->is_closing)
+    if (!p) /* gone meanwhile */
         goto out;
     ps->c.rpc_in++;
     ps->c.rpc_in_bytes += frame->len;
-    if (peer_score(ps, p) < ps->thresholds.graylist) {
+    if (p->is_closing || peer_score(ps, p) < ps->thresholds.graylist) {
         ps->c.graylisted++;
         goto out;
     }
@@ -210,7 +214,7 @@ static void announce(struct pubsub *ps, const struct topic *tp, bool is_subscrib
 
 int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now)
 {
-    struct topic *tp = is_topic_name(topic) ? topic_get(&ps->topics, topic) : NULL;
+    struct topic *tp = is_topic_name(topic) ? topic_get(&ps->topics, topic, TOPICS_MAX) : NULL;
 
     ps->now = now;
     if (!tp)
@@ -258,7 +262,7 @@ int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, c
     key = published_key(ps, topic, sha256);
     if (seen_has(&ps->published, key, now))
         return -PUBSUB_EDUP;
-    tp = topic_get(&ps->topics, topic);
+    tp = topic_get(&ps->topics, topic, TOPICS_MAX);
     if (!tp)
         return -PUBSUB_EFULL;
     if (!tp->is_subscribed)

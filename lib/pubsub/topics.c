@@ -21,16 +21,14 @@ struct topic *topic_find(const struct topics *t, struct slice name)
     return map_get(&t->map, name);
 }
 
-struct topic *topic_get(struct topics *t, struct slice name)
+struct topic *topic_get(struct topics *t, struct slice name, uint32_t max)
 {
     struct topic *tp = topic_find(t, name);
 
     if (tp)
         return tp;
-    if (t->map.count >= TOPICS_MAX || !(tp = calloc(1, sizeof(*tp)))) {
-        t->refused++;
+    if (t->map.count >= max || !(tp = calloc(1, sizeof(*tp))))
         return NULL;
-    }
     memcpy(tp->name, name.p, name.len);
     tp->len = (uint16_t)name.len;
     list_init(&tp->links);

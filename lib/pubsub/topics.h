@@ -3,7 +3,7 @@
  *          While we are not subscribed to a topic its mesh list is the fanout: the few peers we publish to
  * Owner:   the pub/sub core
  * Memory:  a topic lives while it is subscribed, has links or kept messages, or had a recent publish of ours
- * Limits:  TOPICS_MAX in all; the caller bounds links per peer
+ * Limits:  TOPICS_MAX in all, TOPICS_OF_PEERS_MAX once peers name them; the caller bounds links per peer
  */
 #ifndef PUBSUB_TOPICS_H
 #define PUBSUB_TOPICS_H
@@ -14,6 +14,8 @@
 #include "pubsub/score.h"
 
 #define TOPICS_MAX      65536
+/* Topics that only peers know do not fill the table: a few of them could keep us from our own. */
+#define TOPICS_OF_PEERS_MAX (TOPICS_MAX / 4 * 3)
 #define TOPICS_PER_PEER 2048
 
 struct peer;
@@ -43,14 +45,13 @@ struct link {
 struct topics {
     struct map map;
     struct list all;
-    uint64_t refused;
 };
 
 void topics_init(struct topics *t, const uint8_t seed[16]);
 void topics_fini(struct topics *t);
 struct topic *topic_find(const struct topics *t, struct slice name);
-/* NULL: no memory, or TOPICS_MAX. The name is 1..PUBSUB_TOPIC_MAX bytes. */
-struct topic *topic_get(struct topics *t, struct slice name);
+/* Made when it is new and there are fewer than max. NULL: as many, or no memory. The name is 1..PUBSUB_TOPIC_MAX bytes. */
+struct topic *topic_get(struct topics *t, struct slice name, uint32_t max);
 /* Frees it when nothing needs it any more. */
 void topic_release(struct topics *t, struct topic *tp);
 static inline struct slice topic_slice(const struct topic *tp)

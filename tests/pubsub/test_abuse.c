@@ -205,6 +205,7 @@ static void test_frame_of_forgeries_is_not_worked_off(void **state)
     }
     raw_send(r, 0, buf_slice(frame));
     assert_int_equal(counters().bad_signatures, 7);
+    assert_int_equal(counters().graylisted, 1); /* the rest of the frame */
     buf_unref(frame);
     expect_service(1);
     raw_free(r);
@@ -274,6 +275,49 @@ static void test_topic_flood_is_bounded_and_forgotten(void **state)
     netsim_disconnect(s, r->node, 0);
     assert_int_equal(pubsub_topics(netsim_core(s, 0), t, 10000), 1);
     free(t);
+    raw_free(r);
+}
+
+/* Peers that announce all the topics there can be must not keep us from our own. */
+static void test_topic_flood_leaves_room_for_ours(void **state)
+{
+    enum { FLOODERS = 33, EACH = 2048 };
+    static uint8_t out[EACH * 32];
+    struct raw *r[FLOODERS];
+
+    for (unsigned i = 0; i < FLOODERS; i++) {
+        struct wr w = wr_of(out, sizeof(out));
+        r[i] = raw_new(s, 0, V12, true);
+        for (unsigned j = 0; j < EACH; j++) {
+            char name[32];
+            snprintf(name, sizeof(name), "junk-%u", i * EACH + j);
+            rpc_put_subscription(&w, slice_str(name), true);
+        }
+        assert_false(w.bad);
+        raw_send(r[i], 0, slice_of(out, w.len));
+    }
+    assert_true(counters().lists_cut > 0);
+    assert_int_equal(netsim_subscribe(s, 0, "ours"), 0);
+    assert_int_equal(netsim_publish(s, 0, "ours too", SLICE_LIT("x")), 0);
+    expect_service(1);
+    for (unsigned i = 0; i < FLOODERS; i++)
+        raw_free(r[i]);
+}
+
+/* What comes from a peer that is being cut off is not looked at, but counted. */
+static void test_rpcs_of_a_closing_peer_are_counted(void **state)
+{
+    static const uint8_t bad[] = {0x0a, 0x7f, 0x01};
+    struct raw *r = raw_new(s, 0, V12, true);
+    struct pubsub *ps = netsim_core(s, 0);
+    uint64_t before = counters().rpc_in;
+
+    for (unsigned i = 0; i < 3; i++)
+        pubsub_rpc(ps, r->node + 1, buf_copy(slice_of(bad, sizeof(bad))), netsim_now(s));
+    assert_int_equal(counters().rpc_in, before + 3);
+    assert_int_equal(counters().invalid_rpc, 1);
+    assert_int_equal(counters().graylisted, 2);
+    netsim_drain(s, 0);
     raw_free(r);
 }
 
@@ -404,6 +448,8 @@ int main(void)
         TEST(test_mesh_and_subscription_flapping_is_bounded),
         TEST(test_replayed_messages_are_not_passed_on),
         TEST(test_topic_flood_is_bounded_and_forgotten),
+        TEST(test_topic_flood_leaves_room_for_ours),
+        TEST(test_rpcs_of_a_closing_peer_are_counted),
         TEST(test_malformed_rpc_disconnects),
         TEST(test_lying_ihave_only_delays),
         TEST(test_many_identities_are_bounded),

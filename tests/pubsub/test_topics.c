@@ -18,8 +18,8 @@ static void test_topic_lives_while_something_needs_it(void **state)
 
     topics_init(&t, seed);
     list_init(&peer_links);
-    tp = topic_get(&t, SLICE_LIT("a"));
-    assert_ptr_equal(topic_get(&t, SLICE_LIT("a")), tp);
+    tp = topic_get(&t, SLICE_LIT("a"), TOPICS_MAX);
+    assert_ptr_equal(topic_get(&t, SLICE_LIT("a"), TOPICS_MAX), tp);
     assert_string_equal(tp->name, "a");
     l = link_add(tp, NULL, &peer_links);
     tp->is_subscribed = true;
@@ -48,7 +48,7 @@ static void test_link_counts_peers_and_mesh(void **state)
 
     topics_init(&t, seed);
     list_init(&peer_links);
-    tp = topic_get(&t, SLICE_LIT("a"));
+    tp = topic_get(&t, SLICE_LIT("a"), TOPICS_MAX);
     for (int i = 0; i < 3; i++)
         l[i] = link_add(tp, NULL, &peer_links);
     link_mesh_add(l[0]);
@@ -73,10 +73,12 @@ static void test_topics_are_bounded(void **state)
     struct topics t;
 
     topics_init(&t, seed);
-    for (uint32_t i = 0; i < TOPICS_MAX; i++)
-        assert_non_null(topic_get(&t, slice_of(&i, sizeof(i))));
-    assert_null(topic_get(&t, SLICE_LIT("one more")));
-    assert_int_equal(t.refused, 1);
+    for (uint32_t i = 0; i < TOPICS_OF_PEERS_MAX; i++)
+        assert_non_null(topic_get(&t, slice_of(&i, sizeof(i)), TOPICS_OF_PEERS_MAX));
+    assert_null(topic_get(&t, SLICE_LIT("a peer's"), TOPICS_OF_PEERS_MAX));
+    for (uint32_t i = TOPICS_OF_PEERS_MAX; i < TOPICS_MAX; i++)
+        assert_non_null(topic_get(&t, slice_of(&i, sizeof(i)), TOPICS_MAX));
+    assert_null(topic_get(&t, SLICE_LIT("one more"), TOPICS_MAX));
     topics_fini(&t);
 }
 
