@@ -1,6 +1,7 @@
 /* coding_int.h: what the files of the coding role share (inside lib/node only)
  * Owner:   one worker lcore
- * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control
+ * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control,
+ *          coding_trust.c what the core is told of a peer beside its frames
  */
 #ifndef NODE_CODING_INT_H
 #define NODE_CODING_INT_H
@@ -21,6 +22,10 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
 void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now);
 void coding_try_mute_peers(struct coding_role *r, uint64_t now);
 void coding_dial_due(struct coding_role *r, uint64_t now);
+
+/* coding_trust.c. up: p's stream is ready. record: its envelope from identify, unverified, or NULL; a reference is taken. */
+void coding_trust_up(struct coding_role *r, const struct peer *p, uint64_t now);
+void coding_trust_record(struct coding_role *r, struct peer *p, struct buf *record, uint64_t now);
 
 /* coding_service.c */
 void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t now);

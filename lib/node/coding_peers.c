@@ -110,6 +110,7 @@ static void stream_ready(struct coding_role *r, const struct net_event *ev, uint
         return;
     }
     p->is_known = true;
+    coding_trust_up(r, p, now);
     for (struct buf *held; (held = peers_next_held(&r->peers, p));)
         pubsub_rpc(r->ps, p->handle, held, now);
 }
@@ -154,7 +155,7 @@ void coding_try_mute_peers(struct coding_role *r, uint64_t now)
     }
 }
 
-static void identified(struct coding_role *r, const struct net_event *ev)
+static void identified(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
     const struct net_identity *id = ev->identity;
@@ -163,6 +164,7 @@ static void identified(struct coding_role *r, const struct net_event *ev)
     if (!c || !id)
         return;
     snprintf(c->peer->agent, sizeof(c->peer->agent), "%s", id->agent);
+    coding_trust_record(r, c->peer, id->record, now);
     for (unsigned i = 0; i < id->nprotocols && !c->peer->is_warned && strncmp(id->agent, "codecast/", 9) == 0; i++)
         if (strcmp(id->protocols[i], r->cfg.other_protocol) == 0) {
             c->peer->is_warned = true;
@@ -186,7 +188,7 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
     case NET_EV_PUBSUB_READY: stream_ready(r, ev, now); break;
     case NET_EV_PUBSUB_NONE: stream_none(r, ev); break;
     case NET_EV_PUBSUB_CLOSED: stream_closed(r, ev, now); break;
-    case NET_EV_IDENTIFIED: identified(r, ev); break;
+    case NET_EV_IDENTIFIED: identified(r, ev, now); break;
     case NET_EV_RTT:
         if ((c = peers_conn(&r->peers, ev->conn)))
             c->peer->rtt_ns = ev->rtt_ns;

@@ -7,6 +7,8 @@
 
 const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
 const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "af_xdp", "vfio", "memif", NULL};
+static const char *const signing_names[] = {"strict", "none", NULL}; /* order of enum pubsub_signing */
+static const char *const id_names[] = {"spec", "sha256", NULL};      /* order of enum pubsub_id_rule */
 static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
 
 #define FIELD(f) offsetof(struct node_config, f)
@@ -14,6 +16,7 @@ static const char *const level_names[] = {"debug", "info", "warn", "error", NULL
 #define PORT(name, field, def, help) {name, SETTING_PORT, FIELD(field), def, 0, 0, false, NULL, NULL, help}
 #define U32(name, field, def, lo, hi, help) {name, SETTING_U32, FIELD(field), def, lo, hi, false, NULL, NULL, help}
 #define REAL(name, field, def, hi, help) {name, SETTING_REAL, FIELD(field), def, 0, hi, true, NULL, NULL, help}
+#define BOOL(name, field, def, help) {name, SETTING_BOOL, FIELD(field), def, 0, 0, false, NULL, NULL, help}
 #define CHOICE(name, field, def, words, help) {name, SETTING_CHOICE, FIELD(field), def, 0, 0, false, words, NULL, help}
 
 #define MODE_VARIABLES(prefix, field, def_port)                                                                \
@@ -37,6 +40,11 @@ static const struct setting table[] = {
     REAL("OPTIMUM_SHARD_MULT", shard_mult, "1.5", 64, "shards sent by a publisher, times k"),
     REAL("OPTIMUM_THRESHOLD", threshold, "0.75", 1, "share of k at which a relay starts to recode"),
     MODE_VARIABLES("GOSSIPSUB", gossip, "6060"),
+    CHOICE("GOSSIPSUB_SIGNING", signing, "strict", signing_names, "messages carry author and signature, or none may"),
+    CHOICE("GOSSIPSUB_MSG_ID", id_rule, "spec", id_names, "message ids: author and number, or the payload's SHA-256"),
+    BOOL("FLOOD_PUBLISH", is_flood_publish, "false", "our own plain messages go to all subscribers, not to the mesh alone"),
+    BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),
+    U32("SCORE_IP_THRESHOLD", score_ip_threshold, "10", 0, 100000, "peers of one address that cost no score; 0: any number"),
     TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4/../tcp/../p2p/..; this node itself may be in it"),
     TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
@@ -186,6 +194,9 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "
                                                        "the rest to repair");
     }
+    if (c->mode != NODE_GOSSIPSUB && (c->signing || c->id_rule))
+        settings_warn(rep, c->signing ? "GOSSIPSUB_SIGNING" : "GOSSIPSUB_MSG_ID",
+                      c->signing ? signing_names[c->signing] : id_names[c->id_rule], "has no effect in mode optimum");
     if (*c->proxy_port)
         settings_warn(rep, "PROXY_PORT", c->proxy_port, "a gateway inside the node is not in this version: run the gateway program");
     c->nbootstrap = parse_addrs("BOOTSTRAP_PEERS", c->bootstrap_text, c->bootstrap, NODE_MAX_BOOTSTRAP, true, rep);
@@ -215,6 +226,11 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "shard_factor", json_integer(c->shard_factor));
     json_object_set_new(j, "shard_mult", json_real(c->shard_mult));
     json_object_set_new(j, "threshold", json_real(c->threshold));
+    json_object_set_new(j, "signing", json_string(signing_names[c->signing]));
+    json_object_set_new(j, "msg_id", json_string(id_names[c->id_rule]));
+    json_object_set_new(j, "flood_publish", json_boolean(c->is_flood_publish));
+    json_object_set_new(j, "peer_exchange", json_boolean(c->has_px));
+    json_object_set_new(j, "score_ip_threshold", json_integer(c->score_ip_threshold));
     json_object_set_new(j, "net_driver", json_string(node_driver_names[c->net_driver]));
     json_object_set_new(j, "log_level", json_string(level_names[c->log_level]));
     for (unsigned i = 0; i < c->nbootstrap; i++) {

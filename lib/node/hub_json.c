@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 
+#define SCORE_LOWEST (-1e6) /* a peer that is cut off has minus infinity, which JSON cannot say */
+
 static json_t *peer_id_json(const struct peer_id *id)
 {
     char text[PEER_ID_TEXT_MAX] = "";
@@ -39,6 +41,17 @@ static json_t *mesh_topics(const struct snapshot *s, const struct snapshot_peer 
     return a;
 }
 
+/* P1..P7 of gossipsub's peer scoring, weighted. */
+static json_t *score_parts(const struct snapshot_peer *p)
+{
+    static const char *const names[] = {"p1", "p2", "p3", "p4", "p5", "p6", "p7"};
+    json_t *j = json_object();
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        json_object_set_new(j, names[i], json_real(p->info.score_parts[i]));
+    return j;
+}
+
 static json_t *peer_json(const struct snapshot *s, const struct snapshot_peer *p)
 {
     json_t *j = json_object();
@@ -51,7 +64,8 @@ static json_t *peer_json(const struct snapshot *s, const struct snapshot_peer *p
     json_object_set_new(j, "protocol", json_string(p->protocol));
     json_object_set_new(j, "mesh", mesh_topics(s, p));
     json_object_set_new(j, "topics", json_integer(p->info.topics));
-    json_object_set_new(j, "score", json_real(p->info.score));
+    json_object_set_new(j, "score", json_real(p->info.score < SCORE_LOWEST ? SCORE_LOWEST : p->info.score));
+    json_object_set_new(j, "score_parts", score_parts(p));
     json_object_set_new(j, "rtt_ms", json_real((double)p->rtt_ns / 1e6));
     json_object_set_new(j, "queue_bytes", json_integer((json_int_t)p->queue_bytes));
     json_object_set_new(j, "connected_seconds", json_real((double)(s->now_ns - p->connected_ns) / 1e9));

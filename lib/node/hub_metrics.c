@@ -116,6 +116,39 @@ static void control_families(struct metrics *m, const struct pubsub_counters *p)
     counter(m, "codecast_", "oversize_total", "Messages of peers larger than the maximum message size", p->oversize);
 }
 
+static void score_families(struct metrics *m, const struct snapshot *s)
+{
+    static const struct {
+        double from;
+        const char *name;
+    } bands[] = {{0, "good"}, {-10, "negative"}, {-50, "no_gossip"}, {-80, "no_publish"}, {-1e300, "graylisted"}};
+    const struct pubsub_counters *p = &s->pubsub;
+
+    metrics_family(m, "codecast_peers_by_score", "gauge", "Peers by the band that their score is in");
+    for (unsigned i = 0; i < sizeof(bands) / sizeof(bands[0]); i++) {
+        unsigned n = 0;
+        for (unsigned j = 0; j < s->npeers; j++)
+            n += (s->peers[j].info.score >= bands[i].from || i == 4) && (i == 0 || s->peers[j].info.score < bands[i - 1].from);
+        metrics_u64(m, &(struct metrics_label){"band", bands[i].name}, 1, n);
+    }
+    metrics_family(m, "codecast_limits_total", "counter", "What peers asked for past a limit of one peer and heartbeat");
+    for (unsigned i = 0; i < PUBSUB_LIMIT_COUNT; i++)
+        metrics_u64(m, &(struct metrics_label){"limit", pubsub_limit_names[i]}, 1, p->limits[i]);
+    counter(m, "codecast_", "floods_total", "Times that a peer went so far past a limit that it cost score", p->floods);
+    counter(m, "codecast_", "graylisted_rpcs_total", "RPCs ignored for their sender's score", p->graylisted);
+    counter(m, "codecast_", "bad_signatures_total", "Plain messages with a wrong signature", p->bad_signatures);
+    counter(m, "codecast_", "promises_broken_total", "IHAVEs that were asked for and not followed by the message", p->promises_broken);
+    counter(m, "codecast_", "backoff_violations_total", "GRAFTs that came before the backoff ended", p->backoff_violations);
+    counter(m, "codecast_", "opportunistic_grafts_total", "Peers grafted because the mesh's median score was low",
+            p->opportunistic_grafts);
+    counter(m, "codecast_", "slow_pruned_total", "Peers that left a mesh because they stayed slow", p->slow_pruned);
+    counter(m, "codecast_", "px_sent_total", "Peers that our PRUNEs named", p->px_out);
+    counter(m, "codecast_", "px_received_total", "Peers that PRUNEs named to us", p->px_in);
+    counter(m, "codecast_", "px_ignored_total", "Of them, named by peers that are not trusted enough, or too many", p->px_ignored);
+    counter(m, "codecast_", "px_bad_records_total", "Signed peer records that were not good", p->px_bad_records);
+    counter(m, "codecast_", "px_dials_total", "Peers that we wanted to dial because a PRUNE named them", p->px_dials);
+}
+
 static void net_families(struct metrics *m, const struct snapshot *s)
 {
     const struct net_counters *n = &s->net;
@@ -200,6 +233,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     client_families(h, m, s);
     shard_families(m, &s->pubsub);
     control_families(m, &s->pubsub);
+    score_families(m, s);
     net_families(m, s);
     ring_families(m, s);
     topic_families(m, s);

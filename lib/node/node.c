@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include <math.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <stdlib.h>
@@ -42,6 +43,8 @@ struct node {
     unsigned nworkers;
     struct net_role net;
     struct coding_role coding;
+    struct score_params score;
+    struct score_thresholds thresholds;
     struct hub *hub;
     struct sidecar *sidecar;
     struct api *api;
@@ -114,6 +117,29 @@ static int start_net(struct node *n, uint64_t now, char err[512])
     return 0;
 }
 
+/* Scores, exchange, signatures. The structs that the core copies live in n. */
+static void choose_rules(struct node *n, struct pubsub_config *pc, bool is_optimum)
+{
+    const struct node_config *c = n->cfg;
+
+    n->score = score_defaults;
+    n->thresholds = score_threshold_defaults;
+    if (c->score_ip_threshold)
+        n->score.ip_threshold = c->score_ip_threshold;
+    else
+        n->score.ip_weight = 0;
+    if (!c->has_px)
+        n->thresholds.accept_px = INFINITY;
+    pc->score = &n->score;
+    pc->thresholds = &n->thresholds;
+    pc->has_px = c->has_px;
+    pc->is_flood_publish = c->is_flood_publish;
+    if (is_optimum)
+        return;
+    pc->signing = (enum pubsub_signing)c->signing;
+    pc->id_rule = (enum pubsub_id_rule)c->id_rule;
+}
+
 static int start_coding(struct node *n, uint64_t now, char err[512])
 {
     const struct node_config *c = n->cfg;
@@ -127,6 +153,7 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
                                        .mesh_target = c->active->mesh_target, .mesh_min = c->active->mesh_min,
                                        .mesh_max = c->active->mesh_max, .max_msg_bytes = c->active->max_msg_bytes,
                                        .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold};
+    choose_rules(n, &cc.pubsub, is_optimum);
     /* Dout must stay below Dlo and at most half of D. */
     cc.pubsub.mesh_out = c->active->mesh_target / 2 < 2 ? c->active->mesh_target / 2 : 2;
     if (cc.pubsub.mesh_out >= c->active->mesh_min)

@@ -98,6 +98,7 @@ void peers_drop(struct peers *p, struct peer *peer)
     map_del(&p->by_id, peer_id_slice(&peer->id));
     p->slots[peer->handle - 1] = NULL;
     p->count--;
+    buf_unref(peer->record);
     free(peer);
 }
 

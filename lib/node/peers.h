@@ -32,6 +32,7 @@ struct peer {
     struct mute mute;
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
+    struct buf *record; /* its signed peer record, as identify brought it; NULL: none */
     struct buf *held; /* oldest first, linked by buf.next */
     struct buf *held_last;
     unsigned nheld, nconns;

@@ -1,6 +1,7 @@
 #include "testing.h"
 
 #include "node/config.h"
+#include "pubsub/pubsub.h"
 
 static const char *lookup(void *ctx, const char *name)
 {
@@ -54,6 +55,25 @@ static void test_config_gossipsub_values_fall_back_to_their_twins(void **state)
     assert_int_equal(cfg.active->mesh_min, 4);
 }
 
+static void test_config_gossipsub_rules_are_chosen_by_name(void **state)
+{
+    const char *plain[] = {"CLUSTER_ID", "n1", NULL};
+    const char *chosen[] = {"CLUSTER_ID", "n1", "NODE_MODE", "gossipsub", "GOSSIPSUB_SIGNING", "none", "GOSSIPSUB_MSG_ID",
+                            "sha256", "FLOOD_PUBLISH", "true", "PEER_EXCHANGE", "no", "SCORE_IP_THRESHOLD", "0", NULL};
+    const char *idle[] = {"CLUSTER_ID", "n1", "GOSSIPSUB_SIGNING", "none", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(plain, &rep), 0);
+    assert_true(cfg.signing == PUBSUB_STRICT_SIGN && cfg.id_rule == PUBSUB_ID_SPEC);
+    assert_true(!cfg.is_flood_publish && cfg.has_px && cfg.score_ip_threshold == 10);
+    assert_int_equal(load(chosen, &rep), 0);
+    assert_int_equal(rep.warnings, 0);
+    assert_true(cfg.signing == PUBSUB_STRICT_NO_SIGN && cfg.id_rule == PUBSUB_ID_SHA256);
+    assert_true(cfg.is_flood_publish && !cfg.has_px && cfg.score_ip_threshold == 0);
+    assert_int_equal(load(idle, &rep), 0);
+    assert_int_equal(rep.warnings, 1); /* only mode gossipsub has a choice */
+}
+
 static void test_config_every_broken_rule_is_one_clear_line(void **state)
 {
     static const struct {
@@ -67,6 +87,8 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"SIDECAR_PORT", "7070", "SIDECAR_PORT=7070: is also the mesh's port"},
         {"API_PORT", "0", "API_PORT=0: "},
         {"API_PORT", "7070", "API_PORT=7070: is also the mesh's port"},
+        {"GOSSIPSUB_SIGNING", "maybe", "GOSSIPSUB_SIGNING=maybe: must be one of strict, none"},
+        {"PEER_EXCHANGE", "2", "PEER_EXCHANGE=2: must be true or false"},
         {"OPTIMUM_PORT", "x", "OPTIMUM_PORT=x: "},
         {"OPTIMUM_MAX_MSG_SIZE", "0", "OPTIMUM_MAX_MSG_SIZE=0: "},
         {"OPTIMUM_MAX_MSG_SIZE", "1MB", "OPTIMUM_MAX_MSG_SIZE=1MB: "},
@@ -142,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_defaults_are_those_operators_know),
         cmocka_unit_test(test_config_gossipsub_values_fall_back_to_their_twins),
+        cmocka_unit_test(test_config_gossipsub_rules_are_chosen_by_name),
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
         cmocka_unit_test(test_config_warns_without_failing),
         cmocka_unit_test(test_config_reads_lists),
