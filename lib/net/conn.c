@@ -55,6 +55,7 @@ struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpo
     c->begun_ns = now;
     c->deadline_ns = now + n->cfg.dial_ns;
     c->stall_deadline_ns = TIMER_NEVER;
+    list_init(&c->exchanges);
     pipe->user = c;
     framer_init(&c->framer, n->cfg.max_frame_bytes, n->cfg.frame_alloc, n->cfg.frame_ctx);
     n->slots[slot] = c;
@@ -71,8 +72,8 @@ void netconn_begin(struct netconn *c, uint64_t now)
         .identity = n->cfg.identity,
         .is_dialer = c->is_dialer,
         .expect = c->has_expect ? &c->expect : NULL,
-        .accepts = n->cfg.protocols,
-        .naccepts = n->nprotocols,
+        .accepts = n->accepts,
+        .naccepts = n->nprotocols + n->nservices,
         .local = n->cfg.local,
         .remote = &remote,
         .rng = n->cfg.rng,
@@ -112,6 +113,7 @@ void netconn_end(struct netconn *c, const char *reason, bool is_polite, uint64_t
     if (c->state == CONN_OVER)
         return;
     pubsub_stream_fini(c);
+    exchange_fini(c);
     if (was_shaking) {
         leave_handshake(c);
         n->counters.dials_failed += c->is_dialer;
@@ -141,6 +143,11 @@ static void end_with_last_words(struct netconn *c, const char *reason, uint64_t 
 
 static void on_up(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
+    if (!allowlist_has(c->net->cfg.allow, ev->peer)) {
+        c->net->counters.refused_peer++;
+        netconn_end(c, net_err_name(NET_EALLOW), false, now);
+        return;
+    }
     leave_handshake(c);
     c->peer = *ev->peer;
     c->state = CONN_READY;
@@ -210,7 +217,9 @@ static void on_event(struct netconn *c, const struct session_event *ev, uint64_t
                                                         : session_err_name(ev->err),
                             now);
         break;
-    default: pubsub_stream_event(c, ev, now);
+    default:
+        if (!exchange_event(c, ev, now))
+            pubsub_stream_event(c, ev, now);
     }
 }
 
@@ -286,6 +295,8 @@ void netconn_rearm(struct netconn *c)
         at = c->frame_deadline_ns;
     if (c->stall_deadline_ns < at)
         at = c->stall_deadline_ns;
+    if (exchange_next_deadline(c) < at)
+        at = exchange_next_deadline(c);
     /* A timer that fires too early is cheaper than moving it at every packet. */
     if (at != TIMER_NEVER && (!timer_is_set(&c->timer) || at < c->timer.at_ns))
         timerq_set(&c->net->timers, &c->timer, at);
@@ -307,6 +318,7 @@ void netconn_on_timer(struct netconn *c, uint64_t now)
         netconn_end(c, "the peer takes nothing", false, now);
         return;
     }
+    exchange_on_deadline(c, now);
     if (c->session && now >= session_next_deadline(c->session)) {
         session_on_deadline(c->session, now);
         netconn_drain(c, now);

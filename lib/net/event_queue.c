@@ -5,9 +5,14 @@
 
 #define CAP_FIRST 256u
 
+static bool has_frame(const struct queued_event *ev)
+{
+    return ev->type == NET_EV_RPC || ev->type == NET_EV_REQUEST || ev->type == NET_EV_ANSWER;
+}
+
 static void drop(struct queued_event *ev)
 {
-    if (ev->type == NET_EV_RPC)
+    if (has_frame(ev))
         buf_unref(ev->frame);
     else if (ev->type == NET_EV_IDENTIFIED)
         net_identity_free(ev->identity);
@@ -44,7 +49,7 @@ int event_queue_push(struct event_queue *q, const struct queued_event *ev)
     if (q->count == q->cap && grow(q) < 0)
         return -1;
     q->ring[(q->first + q->count++) & (q->cap - 1)] = *ev;
-    if (ev->type == NET_EV_RPC)
+    if (has_frame(ev))
         q->frame_bytes += ev->frame->len;
     return 0;
 }
@@ -56,7 +61,7 @@ bool event_queue_pop(struct event_queue *q, struct queued_event *ev)
     *ev = q->ring[q->first];
     q->first = (q->first + 1) & (q->cap - 1);
     q->count--;
-    if (ev->type == NET_EV_RPC)
+    if (has_frame(ev))
         q->frame_bytes -= ev->frame->len;
     return true;
 }

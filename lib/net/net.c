@@ -24,6 +24,7 @@ const char *net_err_name(int err)
     case NET_ELIMIT: return "limit reached";
     case NET_EMEM: return "no memory";
     case NET_EDRIVER: return "driver";
+    case NET_EALLOW: return "the peer is not on the allow-list";
     }
     return "unknown";
 }
@@ -76,6 +77,10 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
     set_defaults(&n->cfg);
     while (n->nprotocols < NET_MAX_PROTOCOLS && cfg->protocols[n->nprotocols])
         n->nprotocols++;
+    for (unsigned i = 0; i < n->nprotocols; i++)
+        n->accepts[i] = cfg->protocols[i];
+    for (; n->nservices < NET_MAX_SERVICES && cfg->services[n->nservices]; n->nservices++)
+        n->accepts[n->nprotocols + n->nservices] = cfg->services[n->nservices];
     list_init(&n->dirty);
     list_init(&n->handshakes);
     list_init(&n->over);
@@ -324,7 +329,7 @@ bool net_next_event(struct net *n, struct net_event *ev)
     ev->protocol = q.protocol;
     ev->reason = q.reason;
     ev->is_link_up = q.flag;
-    if (q.type == NET_EV_RPC)
+    if (q.type == NET_EV_RPC || q.type == NET_EV_REQUEST || q.type == NET_EV_ANSWER)
         ev->frame = q.frame;
     else if (q.type == NET_EV_IDENTIFIED)
         ev->identity = q.identity;
@@ -357,6 +362,10 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
         return -NET_EADDR;
     if (n->counters.conns_now >= n->cfg.max_conns)
         return -NET_ELIMIT;
+    if (!expect && target.peer.len)
+        expect = &target.peer;
+    if (expect && !allowlist_has(n->cfg.allow, expect))
+        return -NET_EALLOW;
     to.ip_len = target.kind == MULTIADDR_IP4 ? 4 : 16;
     to.port = target.port;
     memcpy(to.ip, target.ip, to.ip_len);
@@ -371,8 +380,6 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
         return -NET_EMEM;
     }
     c->token = token;
-    if (!expect && target.peer.len)
-        expect = &target.peer;
     if (expect) {
         c->expect = *expect;
         c->has_expect = true;
@@ -395,6 +402,20 @@ int net_pubsub_close(struct net *n, net_conn_id id, uint64_t now)
     return c && c->state == CONN_READY ? pubsub_stream_close(c) : -NET_ENOCONN;
 }
 
+int net_request(struct net *n, net_conn_id id, unsigned service, struct slice message, uint64_t token, uint64_t now)
+{
+    struct netconn *c = find(n, id);
+
+    return c && c->state == CONN_READY && service < n->nservices ? exchange_request(c, service, message, token, now) : -NET_ENOCONN;
+}
+
+int net_answer(struct net *n, net_conn_id id, uint64_t request, struct slice message)
+{
+    struct netconn *c = find(n, id);
+
+    return c && c->state == CONN_READY ? exchange_answer(c, request, message) : -NET_ENOCONN;
+}
+
 int net_send(struct net *n, net_conn_id id, const struct net_piece *pieces, unsigned count, uint64_t now)
 {
     struct netconn *c = find(n, id);
@@ -412,6 +433,19 @@ void net_conn_close(struct net *n, net_conn_id id, bool is_polite, uint64_t now)
         netconn_leave(c, now);
     else
         netconn_end(c, "closed by us", false, now);
+}
+
+void net_allow(struct net *n, const struct allowlist *allow, uint64_t now)
+{
+    n->cfg.allow = allow;
+    for (uint32_t i = 0; i < n->nslots; i++) {
+        struct netconn *c = n->slots[i];
+
+        if (c && c->is_told_up && c->state != CONN_OVER && !allowlist_has(allow, &c->peer)) {
+            n->counters.refused_peer++;
+            netconn_end(c, "the peer is not on the allow-list", true, now);
+        }
+    }
 }
 
 void net_local_changed(struct net *n, uint64_t now)

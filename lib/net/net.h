@@ -14,15 +14,18 @@
 
 #include "base/buf.h"
 #include "base/rng.h"
+#include "net/allowlist.h"
 #include "libp2p/multiaddr.h"
 #include "libp2p/noise.h"
 #include "libp2p/peer_id.h"
 #include "libp2p/session.h"
 
 #define NET_MAX_PROTOCOLS 8
+#define NET_MAX_SERVICES  4
+#define NET_MESSAGE_MAX   65536 /* of a request or an answer */
 #define NET_MAX_PIECES    4
 
-enum net_err { NET_EFULL = 1, NET_ENOCONN, NET_EADDR, NET_ELIMIT, NET_EMEM, NET_EDRIVER };
+enum net_err { NET_EFULL = 1, NET_ENOCONN, NET_EADDR, NET_ELIMIT, NET_EMEM, NET_EDRIVER, NET_EALLOW };
 const char *net_err_name(int err);
 
 enum net_driver { NET_AUTO, NET_KERNEL, NET_AF_PACKET, NET_TAP, NET_AF_XDP, NET_VFIO, NET_MEMIF, NET_MEMPAIR };
@@ -42,6 +45,7 @@ struct net_config {
     const struct noise_identity *identity;  /* borrowed; one per node, shared by its roles */
     const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
     const char *protocols[NET_MAX_PROTOCOLS]; /* pub/sub protocol ids, best first, NULL-terminated */
+    const char *services[NET_MAX_SERVICES]; /* request-and-answer protocol ids, NULL-terminated; see net_request */
     uint32_t max_conns;                     /* 0: 256 */
     uint32_t max_conns_per_ip;              /* inbound; IPv6 by /64. 0: a quarter of max_conns, at least 16 */
     uint32_t max_handshakes;                /* inbound connections not yet up; the oldest makes way. 0: 64 */
@@ -51,6 +55,7 @@ struct net_config {
     uint64_t max_queue_bytes;               /* output queued per connection: while so much or more is queued net_send answers
                                              * -NET_EFULL, below it one more frame of any size is taken. 0: 4 MiB */
     uint64_t handshake_ns, dial_ns;         /* 0: 10 s each */
+    const struct allowlist *allow;          /* borrowed: peers that may connect or be dialed; NULL: anyone. See net_allow */
     struct rng *rng;                        /* borrowed; fit for keys */
     struct buf *(*frame_alloc)(void *ctx, uint32_t cap); /* frames' memory; NULL: heap */
     void *frame_ctx;
@@ -70,7 +75,7 @@ void net_identity_free(struct net_identity *id);
 typedef uint64_t net_conn_id; /* never reused in a process's life; 0 is none */
 
 enum net_event_type {
-    NET_EV_CONN_UP,      /* conn, peer, addr, is_dialer, token: handshake done */
+    NET_EV_CONN_UP,      /* conn, peer, addr, is_dialer, token: handshake done, and the peer is allowed */
     NET_EV_DIAL_FAILED,  /* token, reason */
     NET_EV_IDENTIFIED,   /* conn, identity (owned by the receiver): after the handshake, and again after each push. When the
                             peer does not answer: an identity with nothing in it, and reason */
@@ -82,6 +87,9 @@ enum net_event_type {
     NET_EV_WRITABLE,     /* conn: the queue fell below its low mark after an -NET_EFULL */
     NET_EV_RTT,          /* conn, rtt_ns */
     NET_EV_CONN_DOWN,    /* conn, reason: the last event of this conn */
+    NET_EV_REQUEST,      /* conn, protocol (index in services), token, frame (owned by the receiver): answer by net_answer */
+    NET_EV_ANSWER,       /* conn, protocol, token, frame (owned by the receiver): of our request */
+    NET_EV_REQUEST_FAILED, /* conn, token, reason: there will be no answer */
     NET_EV_LINK,         /* is_link_up; reason says what changed */
 };
 
@@ -131,19 +139,29 @@ int net_pubsub_close(struct net *n, net_conn_id conn, uint64_t now);
 /* Queues one RPC (the uvarint length prefix is written here). Takes one reference of each piece when it returns 0;
  * on error the caller keeps them all. */
 int net_send(struct net *n, net_conn_id conn, const struct net_piece *pieces, unsigned count, uint64_t now);
+/* Opens a stream of services[service] and sends one message, at most NET_MESSAGE_MAX bytes, which are copied. On 0 one
+ * ANSWER or REQUEST_FAILED with the token follows, within ten seconds. */
+int net_request(struct net *n, net_conn_id conn, unsigned service, struct slice message, uint64_t token, uint64_t now);
+/* The answer to a REQUEST: `request` is its token. Bytes are copied; len 0: none is due; p NULL: the stream is reset.
+ * -NET_ENOCONN: the peer has given it up. */
+int net_answer(struct net *n, net_conn_id conn, uint64_t request, struct slice message);
 /* polite: queued bytes go out first, then yamux GoAway and FIN. CONN_DOWN follows in any case, at the latest after 3 s. */
 void net_conn_close(struct net *n, net_conn_id conn, bool is_polite, uint64_t now);
+/* Another list of who is allowed, borrowed like cfg.allow, which is not needed any more; connected peers that are not on
+ * it are dropped. */
+void net_allow(struct net *n, const struct allowlist *allow, uint64_t now);
 /* cfg.local has changed (its version was raised): tells every peer by identify push. */
 void net_local_changed(struct net *n, uint64_t now);
 uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);
 
 struct net_counters {
     uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;
-    uint64_t refused_full, refused_ip, handshakes_evicted; /* parts of conns_refused, handshakes_failed */
+    uint64_t refused_full, refused_ip, refused_peer, handshakes_evicted; /* parts of conns_refused, handshakes_failed */
     uint64_t frames_in, frames_out, bytes_in, bytes_out;   /* of RPCs */
     uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full, peers_stalled;
     uint64_t wire_bytes_in, wire_bytes_out;                /* below Noise, above TCP */
     uint64_t streams_replaced;
+    uint64_t requests_in, requests_out, requests_refused, answers_in;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
     uint32_t conns_now, handshakes_now;

@@ -1,6 +1,7 @@
 /* role.h: what the files of one net role share (inside lib/net only)
  * Owner:   one net lcore
- * Files:   net.c the role and its API, conn.c one connection, pubsub_stream.c its RPC streams, event_queue.c events upward
+ * Files:   net.c the role and its API, conn.c one connection, pubsub_stream.c its RPC streams,
+ *          exchange.c its requests and answers, event_queue.c events upward
  */
 #ifndef NET_ROLE_H
 #define NET_ROLE_H
@@ -70,11 +71,14 @@ struct netconn {
     struct framer framer;
     uint64_t stall_deadline_ns; /* bytes wait and the peer takes none */
     uint64_t frame_deadline_ns; /* while a frame is half received */
+    struct list exchanges;      /* exchange.c's */
+    uint64_t request_ns;        /* up to when the peer's requests are paid for */
 };
 
 struct net {
     struct net_config cfg;
-    unsigned nprotocols;
+    unsigned nprotocols, nservices;
+    const char *accepts[NET_MAX_PROTOCOLS + NET_MAX_SERVICES]; /* protocols, then services */
     struct transport *transport;
     struct netconn **slots; /* max_conns of them and as many again for those that are over but not yet told */
     uint32_t nslots, free_hint;
@@ -120,6 +124,14 @@ int pubsub_stream_close(struct netconn *c);
 void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint64_t now);
 void pubsub_stream_fini(struct netconn *c);
 int pubsub_stream_send(struct netconn *c, const struct net_piece *pieces, unsigned count, uint64_t now);
+
+/* exchange.c. False: the event is of another kind of stream. */
+bool exchange_event(struct netconn *c, const struct session_event *ev, uint64_t now);
+int exchange_request(struct netconn *c, unsigned service, struct slice message, uint64_t token, uint64_t now);
+int exchange_answer(struct netconn *c, uint64_t stream, struct slice message);
+uint64_t exchange_next_deadline(const struct netconn *c);
+void exchange_on_deadline(struct netconn *c, uint64_t now);
+void exchange_fini(struct netconn *c);
 
 /* More waits upward than should: reading stops until it is taken. */
 bool net_is_congested(const struct net *n);

@@ -123,6 +123,13 @@ static void on_rpc(struct wconn *c, struct buf *frame)
     buf_unref(frame);
 }
 
+static void on_message(struct wconn *c, struct buf *message)
+{
+    c->message_len = message->len;
+    snprintf(c->message, sizeof(c->message), "%.*s", (int)message->len, (const char *)message->data);
+    buf_unref(message);
+}
+
 static void on_event(struct wnode *n, struct net_event *ev)
 {
     struct wconn *c = conn_of(n, ev->conn);
@@ -150,6 +157,21 @@ static void on_event(struct wnode *n, struct net_event *ev)
     case NET_EV_PUBSUB_NONE: c->has_no_pubsub = true; break;
     case NET_EV_PUBSUB_CLOSED: c->is_closed_stream = true; break;
     case NET_EV_RPC: on_rpc(c, ev->frame); break;
+    case NET_EV_REQUEST:
+        c->requests++;
+        c->request = ev->token;
+        on_message(c, ev->frame);
+        break;
+    case NET_EV_ANSWER:
+        c->answers++;
+        c->token = ev->token;
+        on_message(c, ev->frame);
+        break;
+    case NET_EV_REQUEST_FAILED:
+        c->requests_failed++;
+        c->token = ev->token;
+        c->request_reason = ev->reason;
+        break;
     case NET_EV_WRITABLE: c->writables++; break;
     case NET_EV_CONN_DOWN:
         c->is_down = true;

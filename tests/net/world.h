@@ -17,7 +17,11 @@ struct wconn {
     struct peer_id peer;
     bool is_dialer, is_up, is_identified, is_ready, has_no_pubsub, is_down, is_closed_stream;
     unsigned protocol;
-    const char *reason;
+    const char *reason, *request_reason;
+    unsigned requests, answers, requests_failed;
+    uint64_t request, token; /* of the last REQUEST; of the last ANSWER or REQUEST_FAILED */
+    char message[64];        /* the last, cut */
+    uint32_t message_len;
     struct net_identity *identity;
     uint64_t frames, bytes, writables;
     unsigned misaligned;
