@@ -25,6 +25,11 @@ static void apply_defaults(struct pubsub_config *cfg)
     }
 }
 
+static uint32_t seen_max(const struct pubsub_config *cfg)
+{
+    return cfg->seen_max && cfg->seen_max < CODED_SEEN_MAX ? cfg->seen_max : CODED_SEEN_MAX;
+}
+
 struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host *host, uint64_t unix_ns)
 {
     struct coded *c = calloc(1, sizeof(*c));
@@ -49,7 +54,7 @@ struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host
     coded_pace_init(&c->arrivals, 50 * CODED_MS, 3 * CODED_MS, 1000 * CODED_MS);
     coded_pace_init(&c->answers, 100 * CODED_MS, 5 * CODED_MS, 1000 * CODED_MS);
     c->scratch = malloc(generation_decode_bytes());
-    if (!c->scratch || seen_init(&c->done, CODED_SEEN_MAX, CODED_SEEN_NS)) {
+    if (!c->scratch || seen_init(&c->done, seen_max(cfg), CODED_SEEN_NS)) {
         coded_free(c);
         return NULL;
     }
@@ -97,12 +102,13 @@ static struct generation *publish_make(struct coded *c, struct slice topic, cons
 
     if (rlnc_shape_init(&shape, payload->len, generation_header_k(payload->len, c->cfg.k)))
         return NULL;
-    field = generation_header_make(c->cfg.key, &c->self, topic, c->host.next_seqno(c->host.core), &shape, payload->data);
+    field = generation_header_make(c->cfg.key, &c->self, topic, c->host.next_seqno(c->host.core), &shape, payload->data,
+                                   c->cfg.elide_bytes);
     if (!field)
         return NULL;
     r = rd_of(buf_slice(field));
     if (pb_next(&r, &f) > 0 && !coded_header_read(f.bytes, &h)) {
-        g = generation_new(&h, field);
+        g = generation_new(&h, field, c->cfg.elide_bytes);
         if (g)
             generation_header_id(&h, g->id);
     }

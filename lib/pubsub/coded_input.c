@@ -79,7 +79,7 @@ static struct generation *header_accept(struct coded *c, struct coded_peer *peer
     coded_header_put(&w, h->core, h->signature);
     field->len = (uint32_t)w.len;
     if (!w.bad)
-        g = generation_new(h, field);
+        g = generation_new(h, field, c->cfg.elide_bytes);
     buf_unref(field);
     if (!g)
         return NULL;

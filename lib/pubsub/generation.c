@@ -13,7 +13,24 @@ static struct slice content_of(const struct buf *header_field, size_t content_le
     return slice_of(header_field->data + header_field->len - content_len, content_len);
 }
 
-struct generation *generation_new(const struct coded_header *h, struct buf *header_field)
+/* Each shard as long as what is there of it: the last stays the only one that may be shorter. */
+static struct rlnc_shape work_of(const struct rlnc_shape *s, uint32_t elide_bytes)
+{
+    struct rlnc_shape w = *s;
+
+    if (!elide_bytes || elide_bytes >= s->shard_bytes)
+        return w;
+    w.shard_bytes = elide_bytes;
+    w.size_bytes = (s->k - 1u) * elide_bytes + generation_hash_length(s, s->k - 1u, elide_bytes);
+    return w;
+}
+
+static bool is_elided(const struct generation *g)
+{
+    return g->work.shard_bytes != g->shape.shard_bytes;
+}
+
+struct generation *generation_new(const struct coded_header *h, struct buf *header_field, uint32_t elide_bytes)
 {
     unsigned k = h->shape.k;
     size_t rows = k * sizeof(struct generation_row), size = sizeof(struct generation) + 3 * rows + rlnc_rank_bytes(k);
@@ -30,6 +47,7 @@ struct generation *generation_new(const struct coded_header *h, struct buf *head
         return NULL;
     }
     g->shape = own.shape;
+    g->work = work_of(&own.shape, elide_bytes);
     g->topic = own.topic;
     g->hashes = own.hashes.p;
     g->seqno = own.seqno;
@@ -74,7 +92,10 @@ void generation_free(struct generation *g)
 bool generation_is_genuine(const struct generation *g, unsigned index, struct slice payload)
 {
     uint8_t digest[CODED_HASH_BYTES];
+    uint32_t there = rlnc_shape_length(&g->work, index);
 
+    if (payload.len > there)
+        payload.len = there;
     generation_hash_shard(payload, digest);
     return memcmp(digest, g->hashes + index * CODED_HASH_BYTES, CODED_HASH_BYTES) == 0;
 }
@@ -137,9 +158,9 @@ size_t generation_decode_bytes(void)
 
 static struct rlnc_row source_row(const struct generation *g, unsigned i)
 {
-    if (g->payload)
-        return rlnc_source_row(&g->shape, g->payload->data, i);
-    return (struct rlnc_row){g->source[i].p, NULL, g->source[i].len, (uint16_t)i};
+    const uint8_t *p = g->payload ? g->payload->data + rlnc_shape_offset(&g->shape, i) : g->source[i].p;
+
+    return (struct rlnc_row){p, NULL, rlnc_shape_length(&g->work, i), (uint16_t)i};
 }
 
 /* k independent rows: all verified ones, then coded ones that add to them (verified rows that came later may have made
@@ -157,7 +178,7 @@ static unsigned choose_rows(const struct generation *g, struct rlnc_row *rows, v
         }
     for (unsigned i = 0; i < g->coded_count && n < g->shape.k; i++)
         if (rlnc_rank_add(&rank, g->coded[i].coefs))
-            rows[n++] = (struct rlnc_row){g->coded[i].p, g->coded[i].coefs, g->coded[i].len, RLNC_CODED};
+            rows[n++] = (struct rlnc_row){g->coded[i].p, g->coded[i].coefs, g->work.shard_bytes, RLNC_CODED};
     return n;
 }
 
@@ -193,12 +214,41 @@ static void drop_coded(struct generation *g)
             rlnc_rank_add_source(&g->rank, i);
 }
 
+/* What is there of a payload, side by side (true), or back to where it belongs. */
+static void move_elided(const struct generation *g, uint8_t *payload, uint8_t *packed, bool is_packing)
+{
+    for (unsigned i = 0; i < g->shape.k; i++) {
+        uint8_t *far = payload + rlnc_shape_offset(&g->shape, i), *near = packed + rlnc_shape_offset(&g->work, i);
+        uint32_t len = rlnc_shape_length(&g->work, i);
+
+        if (is_packing)
+            memcpy(near, far, len);
+        else if (memcmp(far, near, len) != 0) /* a page that stays zero is never touched */
+            memcpy(far, near, len);
+    }
+}
+
+static int decode_rows(const struct generation *g, struct rlnc_row *rows, unsigned n, uint8_t *payload, void *scratch)
+{
+    struct buf *packed;
+    int err;
+
+    if (!is_elided(g))
+        return rlnc_decode(&g->shape, rows, n, payload, scratch);
+    packed = buf_new(g->work.size_bytes);
+    err = packed ? rlnc_decode(&g->work, rows, n, packed->data, scratch) : -RLNC_E_RANK;
+    if (!err)
+        move_elided(g, payload, packed->data, false);
+    buf_unref(packed);
+    return err;
+}
+
 int generation_decode(struct generation *g, struct buf *payload, void *scratch)
 {
     struct rlnc_row rows[RLNC_K_MAX];
     unsigned n = choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
 
-    if (rlnc_decode(&g->shape, rows, n, payload->data, scratch) || !computed_is_genuine(g, payload->data)) {
+    if (decode_rows(g, rows, n, payload->data, scratch) || !computed_is_genuine(g, payload->data)) {
         drop_coded(g);
         return -GENERATION_E_FORGED;
     }
@@ -213,8 +263,15 @@ int generation_decode(struct generation *g, struct buf *payload, void *scratch)
 
 bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8_t *scratch)
 {
-    rlnc_expect(&g->shape, g->payload->data, g->dropped[i].coefs, scratch);
-    return memcmp(scratch, g->dropped[i].p, g->shape.shard_bytes) == 0;
+    struct buf *packed = is_elided(g) ? buf_new(g->work.size_bytes) : buf_ref(g->payload);
+
+    if (!packed)
+        return true; /* nobody is blamed for want of memory */
+    if (is_elided(g))
+        move_elided(g, g->payload->data, packed->data, true);
+    rlnc_expect(&g->work, packed->data, g->dropped[i].coefs, scratch);
+    buf_unref(packed);
+    return memcmp(scratch, g->dropped[i].p, g->work.shard_bytes) == 0;
 }
 
 void generation_release_dropped(struct generation *g)
@@ -240,7 +297,7 @@ void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coe
     for (unsigned i = 0; i < g->shape.k; i++)
         if (coded_bits_has(&g->have, i))
             rows[nrows++] = source_row(g, i);
-    rlnc_recode(&g->shape, rows, nrows, rng, coefs, out, n);
+    rlnc_recode(&g->work, rows, nrows, rng, coefs, out, n);
 }
 
 struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make)

@@ -59,6 +59,7 @@ struct generation {
     struct timer timer;
     struct list order; /* the router's: undecoded by last progress, decoded by age */
     struct rlnc_shape shape;
+    struct rlnc_shape work; /* what is there of it to hash and mix: the same, but in simulations that elide payloads */
     struct slice topic;     /* into header */
     const uint8_t *hashes;  /* into header */
     struct peer_id from;
@@ -82,8 +83,9 @@ struct generation {
     uint64_t hint_at_ns, repair_at_ns, push_at_ns, expire_at_ns;
 };
 
-/* header_field: the whole RPC field; a reference is taken. header was read from its content. NULL: no memory. */
-struct generation *generation_new(const struct coded_header *header, struct buf *header_field);
+/* header_field: the whole RPC field; a reference is taken. header was read from its content.
+ * elide_bytes: pubsub_config's. NULL: no memory. */
+struct generation *generation_new(const struct coded_header *header, struct buf *header_field, uint32_t elide_bytes);
 void generation_free(struct generation *g);
 
 /* A source shard (index < k, length as the header says): hashed, kept when right. Takes a reference of frame unless it copies;

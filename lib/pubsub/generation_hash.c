@@ -69,12 +69,13 @@ static void hash_single_leaves(const struct rlnc_shape *s, const uint8_t *payloa
     }
 }
 
-void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint8_t *out)
+void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint32_t elide_bytes, uint8_t *out)
 {
-    if (s->shard_bytes <= GENERATION_LEAF_BYTES) {
+    if (s->shard_bytes <= GENERATION_LEAF_BYTES && !elide_bytes) {
         hash_single_leaves(s, payload, out);
         return;
     }
     for (unsigned i = 0; i < s->k; i++)
-        generation_hash_shard(slice_of(payload + rlnc_shape_offset(s, i), rlnc_shape_length(s, i)), out + i * CODED_HASH_BYTES);
+        generation_hash_shard(slice_of(payload + rlnc_shape_offset(s, i), generation_hash_length(s, i, elide_bytes)),
+                              out + i * CODED_HASH_BYTES);
 }

@@ -14,7 +14,15 @@
 
 void generation_hash_shard(struct slice shard, uint8_t out[CODED_HASH_BYTES]);
 
-/* All k source shards of a payload; out: k x 32 bytes. */
-void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint8_t *out);
+/* All k source shards of a payload; out: k x 32 bytes. elide_bytes: pubsub_config's; with it shards count as that long. */
+void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint32_t elide_bytes, uint8_t *out);
+
+/* What is there of source shard i. */
+static inline uint32_t generation_hash_length(const struct rlnc_shape *s, unsigned i, uint32_t elide_bytes)
+{
+    uint32_t len = rlnc_shape_length(s, i);
+
+    return elide_bytes && elide_bytes < len ? elide_bytes : len;
+}
 
 #endif

@@ -25,7 +25,8 @@ static struct slice signed_bytes(uint8_t *out, size_t cap, struct slice core)
 }
 
 struct buf *generation_header_make(const struct key_pair *key, const struct peer_id *self, struct slice topic,
-                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload)
+                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload,
+                                   uint32_t elide_bytes)
 {
     uint8_t hashes[RLNC_K_MAX * CODED_HASH_BYTES], core[CODED_HEADER_MAX], text[CODED_HEADER_MAX + sizeof(sig_domain)];
     uint8_t sig[KEY_SIGNATURE_MAX];
@@ -36,7 +37,7 @@ struct buf *generation_header_make(const struct key_pair *key, const struct peer
 
     if (!b)
         return NULL;
-    generation_hash_payload(shape, payload, hashes);
+    generation_hash_payload(shape, payload, elide_bytes, hashes);
     h.hashes = slice_of(hashes, (size_t)shape->k * CODED_HASH_BYTES);
     coded_header_core_put(&w, &h);
     h.core = slice_of(core, w.len);

@@ -15,9 +15,11 @@
 /* The most shards, up to want, that a payload of this size is cut into: no source shard may be empty. */
 unsigned generation_header_k(uint32_t size_bytes, unsigned want);
 
-/* The RPC field for a payload (tag, length, content), signed; NULL: no memory. The caller owns it. */
+/* The RPC field for a payload (tag, length, content), signed; NULL: no memory. The caller owns it.
+ * elide_bytes: pubsub_config's. */
 struct buf *generation_header_make(const struct key_pair *key, const struct peer_id *self, struct slice topic,
-                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload);
+                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload,
+                                   uint32_t elide_bytes);
 
 void generation_header_id(const struct coded_header *h, uint8_t id[CODED_ID_BYTES]);
 

@@ -119,21 +119,35 @@ static bool scratch_reserve(struct message_scratch *s, size_t n)
     return true;
 }
 
+/* What the signature covers, in scratch; len 0: no memory. */
+static struct slice signed_bytes(const struct message_fields *m, struct message_scratch *scratch)
+{
+    struct message_fields f = *m;
+    struct wr count = wr_counter();
+
+    if (scratch->elide_bytes && f.data.len > scratch->elide_bytes)
+        f.data.len = scratch->elide_bytes;
+    put_fields(&count, &f, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
+    if (!scratch_reserve(scratch, sizeof(MESSAGE_SIGN_PREFIX) - 1 + count.len))
+        return (struct slice){0};
+    struct wr w = wr_of(scratch->p, scratch->cap);
+    wr_bytes(&w, MESSAGE_SIGN_PREFIX, sizeof(MESSAGE_SIGN_PREFIX) - 1);
+    put_fields(&w, &f, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
+    return slice_of(w.p, w.len);
+}
+
 int message_verify(const struct message_fields *m, const struct peer_id *from, struct message_scratch *scratch)
 {
-    struct wr count = wr_counter();
     struct public_key key;
+    struct slice text;
     int rc = m->key.len ? public_key_check_peer(&key, m->key, from) : public_key_of_peer(&key, from);
 
     if (rc)
         return -MESSAGE_EKEY;
-    put_fields(&count, m, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
-    if (!scratch_reserve(scratch, sizeof(MESSAGE_SIGN_PREFIX) - 1 + count.len))
+    text = signed_bytes(m, scratch);
+    if (!text.len)
         return -MESSAGE_EMEM;
-    struct wr w = wr_of(scratch->p, scratch->cap);
-    wr_bytes(&w, MESSAGE_SIGN_PREFIX, sizeof(MESSAGE_SIGN_PREFIX) - 1);
-    put_fields(&w, m, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
-    rc = public_key_verify(&key, slice_of(w.p, w.len), m->signature);
+    rc = public_key_verify(&key, text, m->signature);
     return rc == -KEY_ETYPE ? -MESSAGE_EKEY : rc ? -MESSAGE_ESIGNATURE : 0;
 }
 
@@ -258,15 +272,11 @@ static void put_around(struct wr *w, const struct message_fields *f, size_t *tai
 static bool sign(const struct key_pair *key, struct message_fields *f, struct message_scratch *scratch,
                  uint8_t signature[KEY_SIGNATURE_MAX])
 {
-    struct wr count = wr_counter();
+    struct slice text = signed_bytes(f, scratch);
 
-    put_fields(&count, f, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
-    if (!scratch_reserve(scratch, sizeof(MESSAGE_SIGN_PREFIX) - 1 + count.len))
+    if (!text.len)
         return false;
-    struct wr w = wr_of(scratch->p, scratch->cap);
-    wr_bytes(&w, MESSAGE_SIGN_PREFIX, sizeof(MESSAGE_SIGN_PREFIX) - 1);
-    put_fields(&w, f, MESSAGE_F_FROM, MESSAGE_F_TOPIC);
-    f->signature = slice_of(signature, key_pair_sign(key, slice_of(w.p, w.len), signature));
+    f->signature = slice_of(signature, key_pair_sign(key, text, signature));
     f->has |= 1u << MESSAGE_F_SIGNATURE;
     return true;
 }

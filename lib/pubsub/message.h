@@ -42,6 +42,7 @@ int message_check(const struct message_fields *m, enum pubsub_signing signing, s
 struct message_scratch {
     uint8_t *p;
     size_t cap;
+    uint32_t elide_bytes; /* pubsub_config's: payload bytes past these are not there to be signed; 0: all are */
 };
 void message_scratch_fini(struct message_scratch *s);
 int message_verify(const struct message_fields *m, const struct peer_id *from, struct message_scratch *scratch);

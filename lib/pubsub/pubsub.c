@@ -67,13 +67,19 @@ static void set_defaults(struct pubsub_config *c)
         c->alloc = heap_alloc;
 }
 
+static uint32_t at_most(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static int init_caches(struct pubsub *ps)
 {
     const struct pubsub_config *c = &ps->cfg;
 
     /* All are tried, so that fini finds each of them initialised. */
-    return seen_init(&ps->seen, c->seen_max, SEEN_TTL_NS) | seen_init(&ps->published, PUBLISHED_MAX, SEEN_TTL_NS) |
-           mcache_init(&ps->mcache, MCACHE_MAX, c->keep_bytes, c->keep_ns) | promises_init(&ps->promises) |
+    return seen_init(&ps->seen, c->seen_max, SEEN_TTL_NS) |
+           seen_init(&ps->published, at_most(PUBLISHED_MAX, c->seen_max), SEEN_TTL_NS) |
+           mcache_init(&ps->mcache, at_most(MCACHE_MAX, c->seen_max), c->keep_bytes, c->keep_ns) | promises_init(&ps->promises) |
            wants_init(&ps->wants);
 }
 
@@ -107,6 +113,7 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
         ps->mesh.gossip_factor = cfg->gossip_factor < 1 ? cfg->gossip_factor : 1;
     ps->heartbeat_at = now + FIRST_BEAT_NS + rng_below(rng, FIRST_BEAT_NS);
     ps->pool = message_pool_new(core_alloc, ps);
+    ps->scratch.elide_bytes = ps->cfg.elide_bytes;
     if (init_caches(ps) || !ps->pool)
         goto fail;
     message_pool_ids(ps->pool, &ps->ids);

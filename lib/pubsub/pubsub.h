@@ -85,6 +85,9 @@ struct pubsub_config {
     const struct score_thresholds *thresholds; /* NULL: score_threshold_defaults; copied */
     const struct pubsub_topic_score *topic_scores; /* topics with parameters of their own; borrowed for the core's life */
     unsigned ntopic_scores;
+    /* 0: payloads are whole. Only in simulations: of each shard, and of a plain payload, the first so many bytes are there,
+     * hashed, signed and mixed; the rest counts in every length and is never read. */
+    uint32_t elide_bytes;
     bool has_trace;                  /* make TRACE outputs from the start; see pubsub_trace_enable */
     struct buf *(*alloc)(void *ctx, uint32_t cap); /* payload memory; NULL: heap */
     void *alloc_ctx;

@@ -11,6 +11,7 @@ MAY = {
     'crypto': ['base'],
     'libp2p': ['crypto', 'base'],
     'pubsub': ['libp2p', 'crypto', 'rlnc/rlnc.h', 'base'],
+    'sim': ['pubsub', 'libp2p', 'crypto', 'rlnc', 'gf', 'base'],
     'tcp': ['base'],
     'drivers': ['base'],
     'net': ['drivers', 'tcp', 'libp2p', 'crypto', 'base'],
@@ -20,7 +21,7 @@ MAY = {
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.
-SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf']
+SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf', 'sim']
 FORBIDDEN = re.compile(r'#include <(sys/socket|netinet/.*|pthread|poll|sys/epoll|unistd|time|rte_.*|threads)\.?h?>')
 DPDK_ROOMS = ['drivers', 'node']
 

@@ -57,7 +57,7 @@ static void make_messages(void)
         memset(m->payload->data, (int)(i + 65), shapes[i].size);
         for (uint32_t b = 0; b < shapes[i].size; b += 3)
             m->payload->data[b] = (uint8_t)(b * 37);
-        m->header = generation_header_make(&author_key, &author, SLICE_LIT("t"), i, &m->shape, m->payload->data);
+        m->header = generation_header_make(&author_key, &author, SLICE_LIT("t"), i, &m->shape, m->payload->data, 0);
         r = rd_of(buf_slice(m->header));
         if (pb_next(&r, &f) <= 0 || coded_header_read(f.bytes, &head))
             abort();

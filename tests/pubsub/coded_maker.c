@@ -32,7 +32,7 @@ void maker_message(struct maker *m, unsigned k, uint32_t size)
     m->payload->len = size;
     rng_fill(&m->rng, m->payload->data, size);
     rlnc_shape_init(&m->shape, size, k);
-    m->header = generation_header_make(&m->key, &m->self, SLICE_LIT("demo"), ++m->seqno, &m->shape, m->payload->data);
+    m->header = generation_header_make(&m->key, &m->self, SLICE_LIT("demo"), ++m->seqno, &m->shape, m->payload->data, 0);
     r = rd_of(buf_slice(m->header));
     if (pb_next(&r, &f) <= 0 || coded_header_read(f.bytes, &h))
         abort();

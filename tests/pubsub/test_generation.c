@@ -39,7 +39,7 @@ static struct generation *make(unsigned k, uint32_t size)
     assert_int_equal(pb_next(&r, &f), 1);
     assert_int_equal(coded_header_read(f.bytes, &h), 0);
     assert_int_equal(generation_header_verify(&h), 0);
-    return generation_new(&h, m.header);
+    return generation_new(&h, m.header, 0);
 }
 
 /* A frame of its own exact size that holds one shard field; the shard read from it. */
@@ -106,7 +106,7 @@ static void test_hash_follows_the_text(void **state)
 
         rng_fill(&m.rng, p, cases[c].size);
         rlnc_shape_init(&s, cases[c].size, cases[c].k);
-        generation_hash_payload(&s, p, out);
+        generation_hash_payload(&s, p, 0, out);
         for (unsigned i = 0; i < s.k; i++) {
             struct slice shard = slice_of(p + rlnc_shape_offset(&s, i), rlnc_shape_length(&s, i));
             shard_hash_by_text(shard, want);
