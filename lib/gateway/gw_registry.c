@@ -41,6 +41,8 @@ static struct slice topic_name(const struct gw_topic *t)
 
 void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cfg, const uint8_t seed[16])
 {
+    pthread_rwlockattr_t attr;
+
     memset(r, 0, sizeof(*r));
     r->cfg = *cfg;
     if (!r->cfg.max_clients)
@@ -51,7 +53,11 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
         r->cfg.max_subs_per_client = 10000;
     if (!r->cfg.idle_ns)
         r->cfg.idle_ns = 3600ull * 1000000000;
-    pthread_rwlock_init(&r->lock, NULL);
+    /* deliveries overlap without end on a busy gateway: a subscription must not wait for a gap between them */
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&r->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     map_init(&r->clients, r->cfg.max_clients, seed);
     map_init(&r->topics, r->cfg.max_topics, seed);
 }

@@ -1,6 +1,8 @@
 /* test_gw_registry.c: clients, subscriptions, sinks */
 #include "testing.h"
 
+#include <unistd.h>
+
 #include "gateway/gw_registry.h"
 
 #define S 1000000000ull
@@ -190,13 +192,69 @@ static void test_registry_forgets_clients_that_are_gone(void **state)
     gw_registry_fini(&r);
 }
 
+#define CROWD         4
+#define CROWD_ROUNDS  5000
+#define DELIVERY_US   2000
+
+struct crowd {
+    struct gw_registry *r;
+    _Atomic unsigned at_work, done;
+};
+
+static void take_slowly(struct gw_sink *s, struct gw_delivery *d)
+{
+    usleep(DELIVERY_US);
+}
+
+static void *deliver_on_and_on(void *arg)
+{
+    struct crowd *c = arg;
+
+    for (unsigned i = 0; i < CROWD_ROUNDS && !c->done; i++) {
+        deliver(c->r, "t", 1, 1);
+        if (i == 0)
+            c->at_work++;
+    }
+    c->done = 1;
+    return NULL;
+}
+
+/* The crowd ends by itself after 10 s and more: whoever had to wait for that was starved. */
+static void test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries(void **state)
+{
+    struct taker slow = {{.deliver = take_slowly}, 0};
+    pthread_t thread[CROWD];
+    struct gw_registry r;
+    struct wishes w;
+    struct crowd c = {.r = &r};
+
+    open_registry(&r, &w, (struct gw_registry_config){0});
+    gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("t"), 1, S);
+    gw_registry_attach(&r, SLICE_LIT("a"), &slow.sink, false, S);
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, deliver_on_and_on, &c), 0);
+    while (c.at_work < CROWD)
+        usleep(1000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("u"), 1, S), 0);
+        gw_registry_unsubscribe(&r, SLICE_LIT("b"), SLICE_LIT("u"), S);
+    }
+    assert_int_equal(c.done, 0);
+    c.done = 1;
+    for (unsigned i = 0; i < CROWD; i++)
+        pthread_join(thread[i], NULL);
+    gw_registry_detach(&r, &slow.sink, S);
+    gw_registry_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_registry_delivers_to_subscribers_alone),
                                        cmocka_unit_test(test_registry_thresholds),
                                        cmocka_unit_test(test_registry_one_topic_many_clients),
                                        cmocka_unit_test(test_registry_bounds),
-                                       cmocka_unit_test(test_registry_forgets_clients_that_are_gone)};
+                                       cmocka_unit_test(test_registry_forgets_clients_that_are_gone),
+                                       cmocka_unit_test(test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
