@@ -79,27 +79,31 @@ void gw_random(struct gateway *gw, void *out, size_t n)
 /* ---- from a node to the clients ---- */
 
 struct arrival {
-    bool is_first, is_new_node; /* the first copy of all; the first from this node */
-    unsigned seen;              /* nodes that have it now */
-    uint64_t published_ns;      /* here; 0: elsewhere */
+    bool is_first;         /* the first copy of all */
+    unsigned seen;         /* nodes that have it now */
+    double before, share;  /* the share of the nodes that had it, and that has it now */
+    uint64_t published_ns; /* here; 0: elsewhere */
 };
 
+/* A node that cannot be reached and has not shown the message does not count: nobody should wait for it. The share never
+ * sinks, so that each client is served once. */
 static struct arrival record(struct gateway *gw, unsigned node, const struct gw_delivery *d, uint64_t now)
 {
-    struct arrival a = {true, true, 1, 0};
+    uint64_t reachable = gw->up->ops->reachable(gw->up);
+    struct arrival a = {true, 1, 0, 1, 0};
     struct gw_seen_entry *e;
 
     pthread_mutex_lock(&gw->publishes.lock);
     e = gw_seen_put(&gw->seen, d->topic, d->id, now);
     if (e) {
         a.is_first = e->nodes == 0;
-        a.is_new_node = !(e->nodes >> node & 1);
         e->nodes |= 1ull << node;
         e->flags |= GW_SEEN_DELIVERED;
         a.seen = (unsigned)__builtin_popcountll(e->nodes);
         a.published_ns = e->published_ns;
-        if (a.is_first)
-            e->delivered_ns = now;
+        a.before = e->share;
+        a.share = (double)a.seen / __builtin_popcountll(reachable | e->nodes);
+        e->share = a.share = a.share > a.before ? a.share : a.before;
     } /* no memory: better twice than never */
     pthread_mutex_unlock(&gw->publishes.lock);
     return a;
@@ -132,8 +136,8 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
         count_first(gw, d, &a, now);
     else
         gw_count(&gw->count.incoming_duplicates, 1);
-    if (a.is_new_node)
-        delivered = gw_registry_deliver(&gw->registry, a.seen, gw->up->ops->node_count(gw->up), d);
+    if (a.share > a.before)
+        delivered = gw_registry_deliver(&gw->registry, a.before, a.share, d);
     gw_tracer_arrived(&gw->tracer, d, node, delivered, now);
     log_debug("\"message received\" topic=%.*s id=%s node=%u seen=%u delivered=%u", (int)d->topic.len,
               d->topic_text, d->id_hex, node, a.seen, delivered);

@@ -174,9 +174,16 @@ static unsigned nodes(struct gw_upstream *u, struct gw_node_info *out, unsigned 
     return n;
 }
 
-static unsigned node_count(struct gw_upstream *u)
+static uint64_t reachable(struct gw_upstream *u)
 {
-    return CONTAINER_OF(u, struct gw_pool, up)->n_nodes;
+    struct gw_pool *pool = CONTAINER_OF(u, struct gw_pool, up);
+    uint64_t mask = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->n_nodes; i++)
+        mask |= (uint64_t)gw_node_is_up(&pool->nodes[i]) << i;
+    pthread_mutex_unlock(&pool->lock);
+    return mask;
 }
 
 static uint64_t max_message_bytes(struct gw_upstream *u)
@@ -255,7 +262,7 @@ static const struct gw_upstream_ops pool_ops = {.publish = gw_pool_publish,
                                                 .want_topic = want_topic,
                                                 .ask_topic = gw_pool_ask_topic,
                                                 .nodes = nodes,
-                                                .node_count = node_count,
+                                                .reachable = reachable,
                                                 .max_message_bytes = max_message_bytes,
                                                 .tick = tick,
                                                 .stop = stop,

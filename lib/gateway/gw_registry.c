@@ -1,7 +1,6 @@
 /* gw_registry.c: clients, what they subscribed to, and where they are connected */
 #include "gateway/gw_registry.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
@@ -281,12 +280,10 @@ void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t 
     pthread_rwlock_unlock(&r->lock);
 }
 
-/* How many of total nodes make up the share. */
-static unsigned nodes_needed(double threshold, unsigned total)
+/* 0.1 as a float is a little more than a tenth, and 1 of 10 nodes is enough for it all the same. */
+static bool is_reached(double threshold, double share)
 {
-    double n = ceil(threshold * total - 1e-9);
-
-    return n < 1 ? 1 : (unsigned)n;
+    return share > 0 && threshold <= share + 1e-6;
 }
 
 static unsigned deliver_to(struct gw_client *c, struct gw_delivery *d)
@@ -303,7 +300,7 @@ static unsigned deliver_to(struct gw_client *c, struct gw_delivery *d)
     return n;
 }
 
-unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned total, struct gw_delivery *d)
+unsigned gw_registry_deliver(struct gw_registry *r, double before, double share, struct gw_delivery *d)
 {
     struct gw_topic *t;
     unsigned n = 0;
@@ -315,7 +312,7 @@ unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned tota
         {
             struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_topic);
 
-            if (nodes_needed(s->threshold, total) == seen)
+            if (is_reached(s->threshold, share) && !is_reached(s->threshold, before))
                 n += deliver_to(s->client, d);
         }
     pthread_rwlock_unlock(&r->lock);

@@ -57,9 +57,9 @@ void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now);
 /* Counts one published message for the client, if it is known. */
 void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now);
 
-/* d has now been seen at `seen` of `total` nodes: hands it to those whose threshold is reached exactly now. Returns how many
- * sinks got it. */
-unsigned gw_registry_deliver(struct gw_registry *r, unsigned seen, unsigned total, struct gw_delivery *d);
+/* The share of the nodes that have d has grown from `before` (0: none) to `share`: hands it to those whose threshold was
+ * reached by that. Returns how many sinks got it. */
+unsigned gw_registry_deliver(struct gw_registry *r, double before, double share, struct gw_delivery *d);
 /* Forgets clients that are gone for long. */
 void gw_registry_expire(struct gw_registry *r, uint64_t now);
 

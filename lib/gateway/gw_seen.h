@@ -2,7 +2,7 @@
  * Shape:   (topic, SHA-256 of the payload), now -> what is known of it; sans-IO
  * Owner:   whoever holds the lock around it; an entry pointer is good until the next call
  * Units:   ns monotonic
- * Limits:  max entries; beyond, the oldest goes early (counted). 72 bytes an entry, grown as needed
+ * Limits:  max entries; beyond, the oldest goes early (counted). 80 bytes an entry and 4 for its chain, grown as needed
  * Errors:  put: NULL when there is no memory
  */
 #ifndef GATEWAY_GW_SEEN_H
@@ -17,8 +17,9 @@ enum { GW_SEEN_PUBLISHED = 1, GW_SEEN_DELIVERED = 2 };
 struct gw_seen_entry {
     uint8_t id[GW_ID_BYTES];
     uint64_t topic; /* keyed hash of the name */
-    uint64_t first_ns, published_ns, delivered_ns;
+    uint64_t first_ns, published_ns;
     uint64_t nodes; /* bit n: node n had it */
+    double share;   /* of the nodes: those whose threshold is up to this have it */
     uint32_t flags;
     uint32_t next; /* in its chain, 1-based; 0 ends */
 };

@@ -56,7 +56,8 @@ struct gw_upstream_ops {
     void (*ask_topic)(struct gw_upstream *u, struct slice topic, void (*answer)(void *user, bool is_known),
                       void *user);
     unsigned (*nodes)(struct gw_upstream *u, struct gw_node_info *out, unsigned cap);
-    unsigned (*node_count)(struct gw_upstream *u);
+    /* Bit n: node n can be reached now. */
+    uint64_t (*reachable)(struct gw_upstream *u);
     /* The largest payload that every reachable node takes; 0: not learned yet. */
     uint64_t (*max_message_bytes)(struct gw_upstream *u);
     /* A few times a second, from one thread. */

@@ -47,7 +47,7 @@ static unsigned deliver(struct gw_registry *r, const char *topic, unsigned seen,
 {
     struct gw_delivery d = delivery(topic);
 
-    return gw_registry_deliver(r, seen, total, &d);
+    return gw_registry_deliver(r, (double)(seen - 1) / total, (double)seen / total, &d);
 }
 
 static void open_registry(struct gw_registry *r, struct wishes *w, struct gw_registry_config cfg)
@@ -91,7 +91,8 @@ static void test_registry_thresholds(void **state)
         unsigned total, need;
     } t[] = {{0.1, 1, 1},  {0.1, 4, 1},  {0.1, 10, 1},    {0.1, 11, 2},    {0.25, 4, 1},
              {0.5, 4, 2},  {0.51, 4, 3}, {0.75, 4, 3},    {1.0, 4, 4},     {1.0, 1, 1},
-             {0.3, 10, 3}, {0.7, 10, 7}, {1.0 / 3, 3, 1}, {2.0 / 3, 3, 2}, {1e-9, 64, 1}};
+             {0.3, 10, 3}, {0.7, 10, 7}, {1.0 / 3, 3, 1}, {2.0 / 3, 3, 2}, {1e-9, 64, 1},
+             {0.1f, 10, 1}, {0.3f, 10, 3}, {0.7f, 10, 7}, {1.0f, 64, 64}};
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
         struct taker a = {{.deliver = take}, 0};

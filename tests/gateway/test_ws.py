@@ -164,6 +164,26 @@ class Load(unittest.TestCase):
                 self.assertEqual(text_of(every.recv()), "three of four")
                 self.assertEqual(text_of(half.recv()), "three of four")
 
+    def test_nobody_waits_for_a_node_that_is_gone(self):
+        with Cluster(nodes=3) as cluster:
+            gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=every") as every, WebSocket(gw, "/ws?client_id=half") as half:
+                gw.subscribe("every", "th", threshold=1)
+                gw.subscribe("half", "th", threshold=0.5)
+                gw.until(lambda: all("th" in n.subscribed() for n in cluster.nodes))
+                gw.publish("th", "all three")
+                self.assertEqual([text_of(every.recv()), text_of(half.recv())], ["all three"] * 2)
+                cluster.nodes[2].stop()
+                gw.until(lambda: gw.get("/health")[1]["status"] == "degraded")
+                gw.publish("th", "both that are left")
+                self.assertEqual([text_of(every.recv()), text_of(half.recv())], ["both that are left"] * 2)
+                cluster.nodes[1].delivers = False
+                gw.publish("th", "one of two")
+                self.assertEqual(text_of(half.recv()), "one of two")
+                for ws in (every, half):
+                    with self.assertRaises(TimeoutError):
+                        ws.recv(timeout=0.4)
+
     def test_a_burst_by_one_socket_loses_nothing(self):
         with Cluster(nodes=2) as cluster:
             a, b = cluster.gateway(), cluster.gateway()
