@@ -1,6 +1,6 @@
 /* main.c: the gateway program: HTTP, WebSocket and gRPC clients in front, nodes' sidecars behind
  * Use:     gateway [run] | check-config | --help | --version
- * Exit:    0 after SIGTERM or SIGINT, 1 for a wrong setting or a port in use, 2 for wrong arguments
+ * Exit:    0 after SIGTERM or SIGINT, 1 for a port in use and the like, 2 for wrong arguments or settings
  */
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "gateway/gateway.h"
 
+enum exit_code { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
 static void print_help(FILE *f)
 {
     fprintf(f, "Usage: gateway [COMMAND]\n\n"
@@ -17,6 +19,7 @@ static void print_help(FILE *f)
                "  check-config   read the settings, print them, and exit\n"
                "  --help         this text\n"
                "  --version      the version\n\n"
+               "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings. SIGTERM and SIGINT end it politely.\n\n"
                "Settings come from the environment:\n\n");
     gw_config_print_help(f);
 }
@@ -47,9 +50,9 @@ static int check_config(void)
     struct gw_config cfg;
 
     if (!load(&cfg))
-        return 1;
+        return EXIT_USAGE;
     gw_config_print(stdout, &cfg);
-    return 0;
+    return EXIT_OK;
 }
 
 /* Blocked before any thread exists, so that every thread inherits it and only our sigwait sees them. */
@@ -83,12 +86,12 @@ static int run(void)
     int sig;
 
     if (!load(&cfg))
-        return 1;
+        return EXIT_USAGE;
     block_signals(&set);
     gw = gateway_start(&cfg, NULL, err);
     if (!gw) {
         log_error("\"fatal: %s\"", err);
-        return 1;
+        return EXIT_RUNTIME;
     }
     log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host,
              cfg.proxy.port, cfg.grpc.host, cfg.grpc.port, cfg.api.host, cfg.api.port, cfg.n_nodes,
@@ -98,7 +101,7 @@ static int run(void)
     gateway_stop(gw);
     gateway_free(gw);
     log_info("\"bye\"");
-    return 0;
+    return EXIT_OK;
 }
 
 int main(int argc, char **argv)
@@ -108,15 +111,15 @@ int main(int argc, char **argv)
     if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") &&
                      strcmp(command, "--version") && strcmp(command, "--help") && strcmp(command, "-h"))) {
         fprintf(stderr, "gateway: unknown argument '%s'; see gateway --help\n", argc > 2 ? argv[2] : command);
-        return 2;
+        return EXIT_USAGE;
     }
     if (strcmp(command, "--version") == 0) {
         printf("gateway %s\n", CODECAST_VERSION);
-        return 0;
+        return EXIT_OK;
     }
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
         print_help(stdout);
-        return 0;
+        return EXIT_OK;
     }
     return strcmp(command, "check-config") == 0 ? check_config() : run();
 }

@@ -33,6 +33,14 @@ static inline void pb_put_varint(struct wr *w, uint32_t number, uint64_t v)
     wr_uvarint(w, v);
 }
 
+/* A float field; v as its bits. */
+static inline void pb_put_fixed32(struct wr *w, uint32_t number, uint32_t v)
+{
+    wr_uvarint(w, (uint64_t)number << 3 | PB_FIXED32);
+    for (unsigned i = 0; i < 4; i++)
+        wr_u8(w, (uint8_t)(v >> (8 * i)));
+}
+
 /* The tag and length of a bytes field whose body the caller writes next. */
 static inline void pb_put_head(struct wr *w, uint32_t number, uint64_t len)
 {

@@ -10,9 +10,10 @@ enum gw_err {
     GW_E_JSON = 1,
     GW_E_TOPIC,
     GW_E_TOPIC_LONG,
-    GW_E_TOPIC_TEXT, /* control characters */
+    GW_E_TOPIC_TEXT, /* control characters, or not UTF-8 */
     GW_E_CLIENT,
     GW_E_CLIENT_LONG,
+    GW_E_CLIENT_TEXT,
     GW_E_MESSAGE,
     GW_E_MESSAGE_TYPE,
     GW_E_LENGTH,

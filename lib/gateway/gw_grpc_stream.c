@@ -49,8 +49,9 @@ struct stream {
     bool is_attached;
     _Atomic uint64_t bytes_under_way;
     _Atomic uint32_t under_way;
-    pthread_mutex_t lock; /* guards is_paused, so that pause and resume keep their order */
+    pthread_mutex_t lock; /* guards what follows; pause and resume keep their order by it */
     bool is_paused;
+    bool is_ending; /* the client said all and listens to nothing: the stream ends with its last publish */
 };
 
 static void stream_unref(struct stream *s)
@@ -127,6 +128,18 @@ static void set_pause(struct stream *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* By whoever comes last of the client's half-close and the publishes' answers. */
+static void end_when_done(struct stream *s)
+{
+    bool is_done;
+
+    pthread_mutex_lock(&s->lock);
+    is_done = s->is_ending && atomic_load(&s->under_way) == 0;
+    pthread_mutex_unlock(&s->lock);
+    if (is_done)
+        rpc_call_finish(s->call, RPC_CODE_OK, NULL);
+}
+
 struct stream_publish {
     struct stream *s;
     size_t bytes;
@@ -145,6 +158,7 @@ static void on_stream_published(void *user, const struct gw_result *r)
     atomic_fetch_sub(&s->bytes_under_way, p->bytes);
     atomic_fetch_sub(&s->under_way, 1);
     set_pause(s);
+    end_when_done(s);
     free(p);
     stream_unref(s);
 }
@@ -176,7 +190,7 @@ static int stream_attach(struct stream *s, struct slice client)
 {
     uint8_t random[8];
     char hex[17];
-    int rc = gw_name_set(&s->client, client, GW_E_CLIENT_LONG, GW_E_CLIENT);
+    int rc = gw_name_set(&s->client, client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
     if (rc)
         return rc;
@@ -232,6 +246,7 @@ static void stream_message(struct rpc_call *c, struct rpc_msg *m, void *user)
 {
     struct stream *s = rpc_call_data(c);
     struct proxy_message pm;
+    struct gw_name topic;
     int rc = 0;
 
     (void)user;
@@ -248,8 +263,8 @@ static void stream_message(struct rpc_call *c, struct rpc_msg *m, void *user)
         return;
     }
     rc = stream_act(s, m, &pm);
-    if (rc)
-        stream_error_code(s, pm.topic.len <= GW_NAME_MAX ? pm.topic : (struct slice){0}, rc);
+    if (rc) /* a topic that is no text is not echoed: the client could not read our answer */
+        stream_error_code(s, gw_name_set(&topic, pm.topic, 1, 1) == 0 ? pm.topic : (struct slice){0}, rc);
 }
 
 static void add_nothing(void *user, struct slice topic)
@@ -258,15 +273,22 @@ static void add_nothing(void *user, struct slice topic)
     (void)topic;
 }
 
-/* Whoever subscribed goes on listening; whoever only published is done. */
+/* Whoever subscribed goes on listening; whoever only published is done once he has heard what became of it. */
 static void stream_half_close(struct rpc_call *c, void *user)
 {
     struct stream *s = rpc_call_data(c);
 
     (void)user;
-    if (!s || !s->is_attached ||
-        !gw_registry_client_topics(&s->gw->registry, gw_name_slice(&s->client), add_nothing, NULL))
+    if (!s) {
         rpc_call_finish(c, RPC_CODE_OK, NULL);
+        return;
+    }
+    if (s->is_attached && gw_registry_client_topics(&s->gw->registry, gw_name_slice(&s->client), add_nothing, NULL))
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->is_ending = true;
+    pthread_mutex_unlock(&s->lock);
+    end_when_done(s);
 }
 
 static void stream_close(struct rpc_call *c, const struct rpc_status *st, void *user)

@@ -72,7 +72,7 @@ void gw_grpc_publish(struct rpc_call *c, struct rpc_msg *m, void *user)
     if (!rc && !read_publish(m, f))
         rc = -GW_E_JSON;
     if (!rc)
-        rc = gw_name_set(&p->client, f[1], GW_E_CLIENT_LONG, GW_E_CLIENT);
+        rc = gw_name_set(&p->client, f[1], GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
     if (!rc)
         rc = gw_name_set(&topic, f[2], GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
     if (!rc && !topic.len)
@@ -146,7 +146,7 @@ static int subscribe_topic(struct gateway *gw, const struct gw_name *client, str
 static int subscribe_all(struct gateway *gw, const struct subscribe_request *req, struct gw_name *client)
 {
     double threshold = req->threshold != 0 ? (double)req->threshold : gw->cfg.threshold;
-    int rc = gw_name_set(client, req->client, GW_E_CLIENT_LONG, GW_E_CLIENT);
+    int rc = gw_name_set(client, req->client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
     if (!rc && !client->len)
         rc = -GW_E_CLIENT;
@@ -230,10 +230,15 @@ static void put_session_node(struct wr *w, const struct gw_node_info *n, const c
                                    {4, slice_str(n->country_iso)},
                                    {5, slice_str(ticket)}};
     struct rpc_msg *m = gw_grpc_texts(f, 5);
+    float score = 1; /* as in the JSON: the list's order is all we say of them */
+    uint32_t bits;
 
     if (!m)
         return;
-    pb_put_bytes(w, 2, rpc_msg_slice(m));
+    memcpy(&bits, &score, sizeof(bits));
+    pb_put_head(w, 2, rpc_msg_len(m) + 5);
+    wr_slice(w, rpc_msg_slice(m));
+    pb_put_fixed32(w, 6, bits);
     rpc_msg_unref(m);
 }
 

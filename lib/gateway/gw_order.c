@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "gateway/gw_impl.h"
+#include "http/http_json.h"
 
 static const char *const names[O_COUNT] = {"type",           "client_id", "topic",    "topics",    "message",
                                            "message_length", "data",      "encoding", "threshold", "id",
@@ -18,6 +19,8 @@ int gw_name_set(struct gw_name *n, struct slice s, int err_long, int err_text)
     for (size_t i = 0; i < s.len; i++)
         if (s.p[i] < 0x20 || s.p[i] == 0x7f)
             return -err_text;
+    if (!http_utf8_is_valid(s)) /* a node's JSON could not give it back to us: nothing would ever match it */
+        return -err_text;
     if (s.len)
         memcpy(n->text, s.p, s.len);
     n->len = s.len;
@@ -45,7 +48,7 @@ int gw_order_read(struct gw_order *o, struct slice json)
     o->payload = NULL;
     if (http_flat_find(json, names, O_COUNT, o->v) < 0)
         return -GW_E_JSON;
-    rc = read_name(&o->client, &o->v[O_CLIENT], GW_E_CLIENT_LONG, GW_E_CLIENT);
+    rc = read_name(&o->client, &o->v[O_CLIENT], GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
     return rc ? rc : read_name(&o->topic, &o->v[O_TOPIC], GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
 }
 

@@ -232,39 +232,89 @@ bool gw_registry_has_topic(struct gw_registry *r, struct slice topic)
     return has;
 }
 
+/* Under the write lock. */
+static int sink_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once, uint64_t now)
+{
+    struct gw_client *c = client_get(r, client);
+
+    if (!c)
+        return -GW_E_FULL;
+    s->client = c;
+    list_push_back(&c->sinks, &s->link);
+    c->n_sinks++;
+    c->forget_at_once = forget_at_once;
+    c->touched_ns = now;
+    atomic_fetch_add_explicit(&r->sinks, 1, memory_order_relaxed);
+    return 0;
+}
+
+static void sink_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
+{
+    struct gw_client *c = s->client;
+
+    if (!c)
+        return;
+    list_del(&s->link);
+    s->client = NULL;
+    c->touched_ns = now;
+    atomic_fetch_sub_explicit(&r->sinks, 1, memory_order_relaxed);
+    if (--c->n_sinks == 0 && (c->forget_at_once || c->n_subs == 0))
+        client_drop(r, c);
+}
+
 int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once,
                        uint64_t now)
 {
-    struct gw_client *c;
+    int rc;
 
     pthread_rwlock_wrlock(&r->lock);
-    c = client_get(r, client);
-    if (c) {
-        s->client = c;
-        list_push_back(&c->sinks, &s->link);
-        c->n_sinks++;
-        c->forget_at_once = forget_at_once;
-        c->touched_ns = now;
-        atomic_fetch_add_explicit(&r->sinks, 1, memory_order_relaxed);
-    }
+    rc = sink_attach(r, client, s, forget_at_once, now);
     pthread_rwlock_unlock(&r->lock);
-    return c ? 0 : -GW_E_FULL;
+    return rc;
 }
 
 void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
 {
     pthread_rwlock_wrlock(&r->lock);
-    if (s->client) {
-        struct gw_client *c = s->client;
+    sink_detach(r, s, now);
+    pthread_rwlock_unlock(&r->lock);
+}
 
-        list_del(&s->link);
-        s->client = NULL;
-        c->touched_ns = now;
-        atomic_fetch_sub_explicit(&r->sinks, 1, memory_order_relaxed);
-        if (--c->n_sinks == 0 && (c->forget_at_once || c->n_subs == 0))
-            client_drop(r, c);
+/* Under the write lock. */
+static int copy_subs(struct gw_registry *r, const struct gw_client *from, struct gw_client *to)
+{
+    int rc = 0;
+
+    LIST_EACH(it, (struct list *)&from->subs)
+    {
+        const struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
+
+        if (!rc && !sub_find(to, topic_name(s->topic)))
+            rc = sub_add(r, to, topic_name(s->topic), s->threshold);
+    }
+    return rc;
+}
+
+int gw_registry_rename(struct gw_registry *r, struct gw_sink *s, struct slice client, uint64_t now)
+{
+    struct gw_client *from, *to;
+    int rc = -GW_E_FULL;
+
+    pthread_rwlock_wrlock(&r->lock);
+    from = s->client;
+    to = client_get(r, client);
+    if (to)
+        rc = from && from != to && from->forget_at_once ? copy_subs(r, from, to) : 0;
+    if (!rc && from != to) {
+        sink_detach(r, s, now);
+        sink_attach(r, client, s, false, now);
+    } else if (!rc) {
+        to->forget_at_once = false;
+    } else if (to && !to->n_subs && !to->n_sinks) {
+        client_drop(r, to);
     }
     pthread_rwlock_unlock(&r->lock);
+    return rc;
 }
 
 void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now)

@@ -54,6 +54,9 @@ bool gw_registry_has_topic(struct gw_registry *r, struct slice topic);
 int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once,
                        uint64_t now);
 void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now);
+/* The sink's client turns out to be another one: the sink goes over to it, with the subscriptions of a client that was
+ * forgotten at once. -GW_E_FULL: all is as it was, but for subscriptions that the other one has already. */
+int gw_registry_rename(struct gw_registry *r, struct gw_sink *s, struct slice client, uint64_t now);
 /* Counts one published message for the client, if it is known. */
 void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now);
 

@@ -147,7 +147,7 @@ static int read_binary(struct http_req *q, struct gw_order *o)
 
     o->payload = NULL;
     if (!rc)
-        rc = read_query_name(q, "client_id", &o->client, GW_E_CLIENT_LONG, GW_E_CLIENT);
+        rc = read_query_name(q, "client_id", &o->client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
     if (rc)
         return rc;
     if (!o->topic.len)
@@ -256,7 +256,7 @@ static void get_topics(struct http_req *q, void *user)
     struct gw_name client;
     json_t *topics;
     unsigned n;
-    int rc = read_query_name(q, "client_id", &client, GW_E_CLIENT_LONG, GW_E_CLIENT);
+    int rc = read_query_name(q, "client_id", &client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
     if (rc || !client.len) {
         http_req_reply(q, error_reply(gw, rc ? rc : -GW_E_CLIENT));

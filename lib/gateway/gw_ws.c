@@ -216,17 +216,19 @@ static int frame_subscription(struct session *s, struct gw_order *o, const struc
     return rc;
 }
 
-/* A socket opened without client_id takes the first one that a frame names. */
+/* A socket opened without client_id takes the first one that a frame names, and keeps what it subscribed to before. */
 static int take_name(struct session *s, const struct gw_order *o)
 {
-    uint64_t now = gw_now_ns();
+    int rc;
 
     if (s->is_named || !o->client.len)
         return 0;
-    gw_registry_detach(&s->gw->registry, &s->sink, now);
+    rc = gw_registry_rename(&s->gw->registry, &s->sink, gw_name_slice(&o->client), gw_now_ns());
+    if (rc)
+        return rc;
     s->client = o->client;
     s->is_named = true;
-    return gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, false, now);
+    return 0;
 }
 
 static int run_frame(struct session *s, struct gw_order *o, const struct frame_id *id)
@@ -325,7 +327,7 @@ static void name_session(struct session *s, struct http_req *q, int *err)
 
     *err = 0;
     if (http_req_query(q, "client_id", &id) && id.len) {
-        *err = gw_name_set(&s->client, id, GW_E_CLIENT_LONG, GW_E_CLIENT);
+        *err = gw_name_set(&s->client, id, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
         s->is_named = true;
         return;
     }

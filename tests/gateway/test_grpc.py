@@ -1,5 +1,6 @@
 """test_grpc.py: gRPC clients of the gateway, by python3-grpcio."""
 import hashlib
+import json
 import os
 import queue
 import time
@@ -8,7 +9,7 @@ import unittest
 import grpc
 
 from harness import Cluster, WebSocket
-from wire import (ExposeNodesRequest, ExposeNodesResponse, ProxyMessage, PublishRequest, PublishResponse, SessionRequest, SessionResponse,
+from wire import (ExposeNodesRequest, ExposeNodesResponse, ProxyMessage, PublishRequest, PublishResponse, Response, SessionRequest, SessionResponse,
                   SubscribeRequest, SubscribeResponse)
 
 
@@ -60,6 +61,8 @@ class Calls(unittest.TestCase):
         call = self.gw.channel().unary_unary("/proto.ProxyStream/Publish")
         for garbage in (b"\xff", b"\x0a\x05ab", b"\x1a\xff\xff\xff\xff\x0f"):
             self.fails(lambda: call(garbage, timeout=5), bad, "malformed")
+        self.fails(lambda: call(b"\x12\x02t\xff\x1a\x01x", timeout=5), bad, "topic holds control characters or is not UTF-8")
+        self.fails(lambda: call(b"\x0a\x01\xff\x12\x01t\x1a\x01x", timeout=5), bad, "client ID holds control characters or is not UTF-8")
 
     def test_oversize_is_resource_exhausted(self):
         self.fails(lambda: self.publish(topic="t", message=b"x" * ((32 << 20) + 1)), grpc.StatusCode.RESOURCE_EXHAUSTED, "message too large")
@@ -109,6 +112,23 @@ class Calls(unittest.TestCase):
         self.assertEqual(b.recv().message, b"three")
         b.cancel()
 
+    def test_a_stream_that_half_closes_hears_what_became_of_its_publish(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway()
+            cluster.nodes[0].swallows = True
+            s = gw.stream()
+            s.send(client_id="says and goes", type="publish", topic="t", message=b"m")
+            gw.until(lambda: any(c[0] == 1 for c in cluster.nodes[0].commands))
+            s.half_close()
+            with self.assertRaises(queue.Empty):
+                s.recv(timeout=0.3)
+            for q in list(cluster.nodes[0].streams):
+                answer = {"status": "error", "topic": "t", "message_id": sha(b"m"), "code": 403, "error": "not here"}
+                q.put(Response(command=0, data=json.dumps(answer).encode()))
+            m = s.recv()
+            self.assertEqual((m.type, m.message), ("error", b"not here"))
+            self.assertEqual(s.recv(), grpc.StatusCode.OK)
+
     def test_stream_and_socket_of_one_client(self):
         s = self.gw.stream()
         s.send(client_id="both", topic="both")
@@ -156,7 +176,7 @@ class Calls(unittest.TestCase):
         self.assertEqual(set(a.nodes), {n.target for n in self.cluster.nodes})
         self.assertTrue(all(p.startswith("/ip4/") for p in a.nodesOptP2P))
         a = self.gw.unary("SessionService", "CreateSession", SessionRequest(client_id="c", expose_amount=1), SessionResponse)
-        self.assertEqual(len(a.nodes), 1)
+        self.assertEqual([n.score for n in a.nodes], [1.0])
         self.assertTrue(a.session_id and a.expires_at and a.refresh_after and not a.error)
 
     def test_a_stream_that_never_reads_blocks_nobody(self):

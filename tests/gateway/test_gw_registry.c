@@ -193,6 +193,35 @@ static void test_registry_forgets_clients_that_are_gone(void **state)
     gw_registry_fini(&r);
 }
 
+static void test_registry_renamed_sinks_keep_their_subscriptions(void **state)
+{
+    struct taker a = {{.deliver = take}, 0}, b = a;
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_subs_per_client = 2});
+    gw_registry_attach(&r, SLICE_LIT("anonymous"), &a.sink, true, S);
+    gw_registry_subscribe(&r, SLICE_LIT("anonymous"), SLICE_LIT("t"), 1, S);
+    gw_registry_subscribe(&r, SLICE_LIT("named"), SLICE_LIT("t"), 0.5, S);
+    gw_registry_subscribe(&r, SLICE_LIT("anonymous"), SLICE_LIT("u"), 1, S);
+    assert_int_equal(gw_registry_rename(&r, &a.sink, SLICE_LIT("named"), S), 0);
+    assert_true(w.on == 2 && w.off == 0);
+    assert_true(deliver(&r, "t", 1, 2) == 1 && deliver(&r, "u", 1, 1) == 1 && a.got == 2);
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.clients == 1 && counts.subs == 2 && counts.sinks == 1);
+
+    gw_registry_attach(&r, SLICE_LIT("other"), &b.sink, true, S);
+    gw_registry_subscribe(&r, SLICE_LIT("other"), SLICE_LIT("v"), 1, S);
+    assert_int_equal(gw_registry_rename(&r, &b.sink, SLICE_LIT("named"), S), -GW_E_FULL);
+    assert_int_equal(deliver(&r, "v", 1, 1), 1);
+    assert_int_equal(gw_registry_rename(&r, &b.sink, SLICE_LIT("other"), S), 0);
+    gw_registry_detach(&r, &b.sink, S);
+    assert_true(gw_registry_has_topic(&r, SLICE_LIT("v"))); /* no longer forgotten at once */
+    gw_registry_detach(&r, &a.sink, S);
+    gw_registry_fini(&r);
+}
+
 #define CROWD         4
 #define CROWD_ROUNDS  5000
 #define DELIVERY_US   2000
@@ -255,6 +284,7 @@ int main(void)
                                        cmocka_unit_test(test_registry_one_topic_many_clients),
                                        cmocka_unit_test(test_registry_bounds),
                                        cmocka_unit_test(test_registry_forgets_clients_that_are_gone),
+                                       cmocka_unit_test(test_registry_renamed_sinks_keep_their_subscriptions),
                                        cmocka_unit_test(test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

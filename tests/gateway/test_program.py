@@ -56,14 +56,14 @@ class Program(unittest.TestCase):
                 with self.subTest("%s=%s" % (name, value)):
                     out = run(command, **dict(GOOD, **{name: value}))
                     lines = [l for l in out.stderr.splitlines() if "fatal" in l]
-                    self.assertEqual((out.returncode, len(lines)), (1, 1), out.stderr)
+                    self.assertEqual((out.returncode, len(lines)), (2, 1), out.stderr)
                     self.assertIn(name, lines[0])
                     self.assertIn((value or "is not set")[:60], lines[0])
                     self.assertIn(rule, lines[0])
 
     def test_auth_is_not_pretended(self):
         out = run(**dict(GOOD, ENABLE_AUTH="true"))
-        self.assertEqual(out.returncode, 1)
+        self.assertEqual(out.returncode, 2)
         for name in ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ENABLE_AUTH=true"):
             self.assertIn(name, out.stderr)
 

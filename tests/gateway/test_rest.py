@@ -115,11 +115,16 @@ class Rest(unittest.TestCase):
         for path, body, status, text in (("/publish", b"x", 400, "missing topic"), ("/publish?topic=", b"x", 400, "missing topic"),
                                          ("/publish?topic=t", b"", 400, "either message or message_length"),
                                          ("/publish?topic=" + "t" * 300, b"x", 400, "topic too long"),
-                                         ("/publish?topic=t%0a", b"x", 400, "control"),
+                                         ("/publish?topic=t%0a", b"x", 400, "control"), ("/publish?topic=t%ff", b"x", 400, "UTF-8"),
+                                         ("/publish?topic=t&client_id=%c0%80", b"x", 400, "client ID holds"),
                                          ("/publish?topic=none&client_id=errors", b"x", 400, "topic not assigned")):
             got, a, _ = self.gw.call("POST", path, body, binary)
             self.assertEqual(got, status)
             self.assertIn(text, a["error"])
+
+    def test_names_that_are_not_text(self):
+        status, a, _ = self.gw.get("/topics?client_id=%ff")
+        self.assertEqual((status, a["error"]), (400, "client ID holds control characters or is not UTF-8"))
 
     def test_subscribe_errors(self):
         for body, text in (({"topic": "t"}, "missing client ID"), ({"client_id": "c"}, "missing topic"), (b"{", "invalid JSON"),

@@ -115,6 +115,14 @@ class Frames(unittest.TestCase):
             b.recv()
             self.assertEqual(self.gw.get("/topics?client_id=named%20late")[1]["topics"], ["anon named"])
 
+    def test_a_socket_that_names_itself_late_keeps_its_subscriptions(self):
+        with WebSocket(self.gw) as ws:
+            ws.send({"type": "subscribe", "topic": "before the name", "id": 1})
+            self.assertEqual(ws.recv()["status"], "subscribed")
+            ws.send({"type": "publish", "topic": "before the name", "client_id": "says it late", "data": "x"})
+            self.assertEqual(text_of(ws.recv()), "x")
+            self.assertEqual(self.gw.get("/topics?client_id=says%20it%20late")[1]["topics"], ["before the name"])
+
     def test_a_closed_socket_leaves_no_topic_behind(self):
         with WebSocket(self.gw) as ws:
             ws.send({"type": "subscribe", "topic": "short lived", "id": 1})
