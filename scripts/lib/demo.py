@@ -66,6 +66,7 @@ def main():
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGHUP, interrupted)  # the terminal was closed
     try:
         limit = max(1048576, a.size)
         net = Network(a.nodes, a.gateways, a.mode, a.driver, a.build, say=say, max_bytes=limit)
@@ -93,6 +94,7 @@ def main():
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         if net:
             bad = net.stop()
             for b in bad:

@@ -42,7 +42,9 @@ class Member:
 
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
-                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0'):
+                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None):
+        """late: so many of the last nodes are not started yet, and nobody has heard of them.
+        lan: a namespace that is there already, for the bridge and the clients; it stays."""
         self.mode, self.say, self.loopback = mode, say, loopback
         self.build = pathlib.Path(build or ROOT / 'build')
         self.is_root = os.geteuid() == 0
@@ -57,8 +59,10 @@ class Network:
         self.node_env, self.gateway_env, self.max_bytes = node_env or {}, gateway_env or {}, max_bytes
         self.gateways = [self._member('gateway', i, 10 + i) for i in range(gateways)]
         self.nodes = [self._member('node', i, 10 + gateways + i) for i in range(nodes)]
-        self.lan = f'{self.tag}-lan' if self.has_namespaces else None
-        self.made_namespaces = []
+        self.lan = (lan or f'{self.tag}-lan') if self.has_namespaces else None
+        self.is_own_lan = not lan
+        self.late = self.nodes[nodes - late:]
+        self.made_namespaces, self.has_bridge = [], False
 
     def _member(self, kind, i, last):
         name = f'{kind}{i + 1}'
@@ -71,12 +75,14 @@ class Network:
     # ---- the wires ----
 
     def _namespace(self, name):
+        self.made_namespaces.append(name)  # first: an interrupt may come while it is being made
         sh('ip', 'netns', 'add', name)
-        self.made_namespaces.append(name)
         sh('ip', '-n', name, 'link', 'set', 'lo', 'up')
 
     def _wires(self):
-        self._namespace(self.lan)
+        if self.is_own_lan:
+            self._namespace(self.lan)
+        self.has_bridge = True
         sh('ip', '-n', self.lan, 'link', 'add', 'br0', 'type', 'bridge')
         sh('ip', '-n', self.lan, 'addr', 'add', '172.28.0.1/16', 'dev', 'br0')
         sh('ip', '-n', self.lan, 'link', 'set', 'br0', 'up')
@@ -124,7 +130,7 @@ class Network:
         return 7070 if self.mode == 'optimum' else 6060
 
     def bootstrap(self):
-        return ','.join(f'/ip4/{m.ip}/tcp/{self.mesh_port()}/p2p/{m.peer_id}' for m in self.nodes)
+        return ','.join(f'/ip4/{m.ip}/tcp/{self.mesh_port()}/p2p/{m.peer_id}' for m in self.nodes if m not in self.late)
 
     def _node_env(self, m):
         env = {'CLUSTER_ID': m.name, 'NODE_MODE': self.mode, 'IDENTITY_DIR': str(self.work / m.name),
@@ -161,9 +167,15 @@ class Network:
         argv = [self.program('p2pnode' if m.kind == 'node' else 'gateway')]
         m.argv = (['ip', 'netns', 'exec', m.ns] if m.ns else []) + argv
         m.log = self.work / f'{m.name}.log'
-        with open(m.log, 'ab') as log:
-            m.process = subprocess.Popen(m.argv, env={**os.environ, **m.env}, stdin=subprocess.DEVNULL, stdout=log,
-                                         stderr=log, start_new_session=True)
+        # An interrupt between the start and the note of it would leave the program behind. The child's mask is of no account:
+        # our programs block these signals themselves, and wait for them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        try:
+            with open(m.log, 'ab') as log:
+                m.process = subprocess.Popen(m.argv, env={**os.environ, **m.env}, stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=log, start_new_session=True)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self.driver == 'tap' and m.kind == 'node':
             self._plug_tap(m, time.monotonic() + 20)
 
@@ -178,10 +190,11 @@ class Network:
 
     def start(self, timeout=40):
         self.prepare()
-        for m in self.nodes + self.gateways:
+        now = [m for m in self.nodes + self.gateways if m not in self.late]
+        for m in now:
             self.spawn(m)
         deadline = time.monotonic() + timeout
-        for m in self.nodes + self.gateways:
+        for m in now:
             self.wait_healthy(m, deadline)
 
     def wait_healthy(self, m, deadline):
@@ -255,6 +268,8 @@ class Network:
         for ns in reversed(self.made_namespaces):
             sh('ip', 'netns', 'del', ns, check=False)
         self.made_namespaces = []
+        if self.has_bridge and not self.is_own_lan:
+            sh('ip', '-n', self.lan, 'link', 'del', 'br0', check=False)
         if self.own_workdir and not bad:
             shutil.rmtree(self.work, ignore_errors=True)
         elif bad:

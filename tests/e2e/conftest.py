@@ -1,5 +1,7 @@
+import ctypes
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -12,18 +14,47 @@ from network import Network  # noqa: E402
 BUILD = pathlib.Path(os.environ.get('CODECAST_BUILD', ROOT / 'build'))
 
 
+LAN = f'cct{os.getpid() % 100000}-lan'
+CLONE_NEWNET = 0x40000000
+
+
+def _enter(path):
+    fd = os.open(path, os.O_RDONLY)
+    if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), f'setns {path}')
+    os.close(fd)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def lan():
+    """As root this process and all it starts live in a network namespace of their own, from before its first thread (gRPC's
+    among them) on: its clients reach the networks in namespaces, and 127.0.0.x is nobody else's."""
+    if os.geteuid():
+        yield None
+        return
+    home = os.open('/proc/self/ns/net', os.O_RDONLY)
+    subprocess.run(['ip', 'netns', 'add', LAN], check=True)
+    try:
+        subprocess.run(['ip', '-n', LAN, 'link', 'set', 'lo', 'up'], check=True)
+        _enter(f'/var/run/netns/{LAN}')
+        yield LAN
+        _enter(f'/proc/self/fd/{home}')
+    finally:
+        subprocess.run(['ip', 'netns', 'del', LAN], check=True)
+
+
 @pytest.fixture(scope='session')
 def protos():
     return clients.load_protos()
 
 
 @pytest.fixture
-def make_network():
+def make_network(lan):
     """Starts networks; at the end every program must stop by itself with code 0."""
     made = []
 
     def make(**options):
-        net = Network(build=BUILD, **options)
+        net = Network(build=BUILD, lan=lan, **options)
         made.append(net)
         net.start()
         return net
