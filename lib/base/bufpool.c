@@ -51,6 +51,18 @@ static void give_back(struct buf *b)
     p->free[c] = b;
 }
 
+/* Frees idle blocks, large ones first, until n more bytes keep the bound. */
+static void make_room(struct bufpool *p, uint64_t n)
+{
+    for (unsigned c = BUFPOOL_CLASSES; c-- > 0;)
+        while (p->free[c] && p->used_bytes + p->kept_bytes + n > p->max_bytes) {
+            struct buf *b = p->free[c];
+            p->free[c] = b->next;
+            p->kept_bytes -= class_bytes(c);
+            free(b);
+        }
+}
+
 struct buf *bufpool_get(struct bufpool *p, uint32_t cap)
 {
     unsigned c = class_of(cap);
@@ -65,6 +77,7 @@ struct buf *bufpool_get(struct bufpool *p, uint32_t cap)
         p->free[c] = b->next;
         p->kept_bytes -= class_bytes(c);
     } else {
+        make_room(p, class_bytes(c));
         b = aligned_alloc(HEAD, class_bytes(c));
         if (!b) {
             p->refused++;

@@ -2,8 +2,9 @@
  * Shape:   powers of two from 256 B to 64 MiB; a released block goes on its class's free list, so in steady state a loop
  *          that takes and gives back never reaches malloc
  * Owner:   one lcore takes and gives back; a buffer that another lcore finishes with comes home by ring first
- * Errors:  NULL when max_bytes would be passed (counted in refused) or there is no memory
- * Limits:  max_bytes of blocks in use and kept together; idle blocks above keep_bytes are freed when they come back
+ * Errors:  NULL when max_bytes would be passed or there is no memory; counted in refused
+ * Limits:  max_bytes of blocks in use and kept together: kept ones of other sizes give way; idle blocks above keep_bytes
+ *          are freed when they come back
  */
 #ifndef BASE_BUFPOOL_H
 #define BASE_BUFPOOL_H

@@ -18,7 +18,8 @@ static void read_cpu(struct machine *m)
     for (int i = 0; i < 8; i++)
         total += v[i];
     idle = v[3] + v[4];
-    if (total > m->total)
+    /* Counters may go back a little (iowait, stolen time): then the last figure stands. */
+    if (total > m->total && total - idle >= m->busy && total - idle - m->busy <= total - m->total)
         m->cpu_used = 100.0 * (double)(total - idle - m->busy) / (double)(total - m->total);
     m->busy = total - idle;
     m->total = total;

@@ -1,7 +1,7 @@
 /* rd.h: bounds-checked reading cursor
  * Shape:   bytes -> integers, slices; `bad` sticks at the first read past the end, so callers check once at the end
  * Memory:  borrows its input; slices point into it
- * Errors:  reads after `bad` return 0 or an empty slice; uvarints must be minimal and below 2^63 (multiformats unsigned-varint)
+ * Errors:  reads after `bad` return 0 or an empty slice
  */
 #ifndef BASE_RD_H
 #define BASE_RD_H

@@ -8,8 +8,7 @@ static int get(struct slice in, uint64_t *v, unsigned max_bytes, bool is_strict)
         if (i >= in.len)
             return 0;
         uint8_t b = in.p[i];
-        if (i < 10)
-            x |= (uint64_t)(b & 0x7f) << (7 * i);
+        x |= (uint64_t)(b & 0x7f) << (7 * i);
         if (!(b & 0x80)) {
             if (is_strict && b == 0 && i > 0)
                 return UVARINT_BAD;

@@ -2,6 +2,7 @@
 
 #include "base/bufpool.h"
 #include "base/list.h"
+#include "base/machine.h"
 #include "base/map.h"
 #include "base/rng.h"
 #include "base/timerq.h"
@@ -151,6 +152,46 @@ static void test_bufpool_reuses_and_refuses(void **state)
     bufpool_fini(&p);
 }
 
+/* Blocks kept for reuse count too: idle ones of other sizes give way. */
+static void test_bufpool_stays_within_its_bound(void **state)
+{
+    static const uint32_t caps[] = {256, 4000, 2000, 500, 8000, 1000};
+    struct buf *taken[6];
+    struct bufpool p;
+    struct rng rng;
+
+    rng_init_seeded(&rng, 5);
+    bufpool_init(&p, 16384, 16384);
+    for (int round = 0; round < 1000; round++) {
+        unsigned n = 0;
+        for (; n < 6; n++) {
+            bool fits;
+            taken[n] = bufpool_get(&p, caps[rng_below(&rng, 6)]);
+            fits = p.used_bytes + p.kept_bytes <= p.max_bytes;
+            assert_true(fits);
+            if (!taken[n])
+                break;
+        }
+        assert_true(n > 0); /* idle blocks alone never refuse anyone */
+        while (n)
+            buf_unref(taken[--n]);
+        assert_int_equal(p.used_bytes, 0);
+    }
+    bufpool_fini(&p);
+}
+
+static void test_machine_reads_percentages(void **state)
+{
+    struct machine m = {.busy = UINT64_MAX / 2, .total = 1}; /* a counter that went back, as stolen time does */
+
+    for (int i = 0; i < 2; i++) {
+        machine_read(&m);
+        assert_true(m.cpu_used >= 0 && m.cpu_used <= 100);
+        assert_true(m.memory_used > 0 && m.memory_used <= 100);
+        assert_true(m.disk_used >= 0 && m.disk_used <= 100);
+    }
+}
+
 static void test_rng_below_is_in_range_and_repeats(void **state)
 {
     struct rng a, b;
@@ -172,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_map_agrees_with_an_array), cmocka_unit_test(test_map_stops_at_its_bound),
         cmocka_unit_test(test_timerq_pops_in_order),     cmocka_unit_test(test_list_survives_removal_in_the_walk),
         cmocka_unit_test(test_buf_copies_and_counts),    cmocka_unit_test(test_bufpool_reuses_and_refuses),
+        cmocka_unit_test(test_bufpool_stays_within_its_bound), cmocka_unit_test(test_machine_reads_percentages),
         cmocka_unit_test(test_rng_below_is_in_range_and_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
