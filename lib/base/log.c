@@ -34,6 +34,14 @@ int log_level_parse(const char *s)
     return -1;
 }
 
+/* A stranger's newline must not begin a line of our log, nor its escape reach a terminal. */
+static void tame(char *s, int n)
+{
+    for (int i = 0; i < n; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+            s[i] = '?';
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
     char line[2048];
@@ -55,6 +63,7 @@ void log_line(enum log_level level, const char *fmt, ...)
     if (m > (int)sizeof(line) - n - 2)
         m = (int)sizeof(line) - n - 2;
     n += m > 0 ? m : 0;
+    tame(line, n);
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
         return; /* nowhere left to say so */

@@ -1,5 +1,6 @@
 /* log.h: one line per event, logfmt, to stderr
- * Shape:   level=info ts=... cluster=... msg="..." key=value ...
+ * Shape:   ts=... level=info cluster=... msg="..." key=value ...; control characters in it become "?", for values may be
+ *          strangers' words
  * Owner:   any thread; each line is one write(2)
  * Note:    sans-IO cores do not log: they return events, counters and reasons
  */
