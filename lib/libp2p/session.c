@@ -298,8 +298,11 @@ bool session_next_event(struct session *s, struct session_event *ev)
             return false;
         if (parsed_event(s, ev))
             return true;
-        if (!s->err && !is_telling(s))
+        if (!s->err && !is_telling(s)) {
+            if (s->owes_push && !s->push_out)
+                service_push(s);
             return false;
+        }
     }
 }
 

@@ -48,7 +48,7 @@ struct stream {
     enum kind kind;
     bool is_ours, is_talking; /* talking: the protocol is chosen */
     bool is_lazy;             /* data does not wait for the choice */
-    bool is_close_held, was_full;
+    bool is_close_held;
     unsigned waiting;
     int err;                  /* of REFUSED */
     void *user;
@@ -127,6 +127,7 @@ struct session {
     uint32_t told_version; /* of cfg.local, as the peer knows it */
     unsigned echoes, pushes_in; /* inbound service streams now */
     struct stream *push_out, *ping_out;
+    bool owes_push; /* our facts changed while a push was under way */
 
     bool tells_rtt;
     uint64_t told_rtt_ns;
@@ -176,9 +177,9 @@ void stream_kill(struct session *s, struct stream *st);
 void stream_free(struct session *s, struct stream *st);
 
 /* session_service.c */
-/* The protocol is chosen: say what is to be said. May kill st: false. */
-bool service_start(struct session *s, struct stream *st);
-bool service_body(struct session *s, struct stream *st, struct slice data);
+/* The protocol is chosen: say what is to be said. May kill st, as service_body may. */
+void service_start(struct session *s, struct stream *st);
+void service_body(struct session *s, struct stream *st, struct slice data);
 void service_eof(struct session *s, struct stream *st);
 /* st goes away, for whatever reason. */
 void service_ended(struct session *s, struct stream *st);

@@ -16,6 +16,7 @@
 #define ECHOES_MAX 4
 /* Partly received pushes: each may hold an identify message. */
 #define PUSHES_MAX 2
+
 static bool send_identify(struct session *s, struct stream *st, bool is_push)
 {
     uint8_t out[IDENTIFY_WRITE_MAX];
@@ -39,27 +40,28 @@ static bool start_reader(struct session *s, struct stream *st)
     return false;
 }
 
-static bool start_theirs(struct session *s, struct stream *st)
+static void start_theirs(struct session *s, struct stream *st)
 {
     switch (st->kind) {
-    case KIND_IDENTIFY: return send_identify(s, st, false);
+    case KIND_IDENTIFY: send_identify(s, st, false); break;
     case KIND_PUSH:
         if (s->pushes_in++ < PUSHES_MAX)
-            return start_reader(s, st);
-        stream_kill(s, st);
-        return false;
+            start_reader(s, st);
+        else
+            stream_kill(s, st);
+        break;
     default:
         timerq_cancel(&s->timers, &st->timer);
-        if (s->echoes++ < ECHOES_MAX)
-            return true;
-        stream_kill(s, st);
-        return false;
+        if (s->echoes++ >= ECHOES_MAX)
+            stream_kill(s, st);
+        break;
     }
 }
 
-bool service_start(struct session *s, struct stream *st)
+void service_start(struct session *s, struct stream *st)
 {
-    return st->is_ours || start_theirs(s, st);
+    if (!st->is_ours)
+        start_theirs(s, st);
 }
 
 static void echo(struct session *s, struct stream *st, struct slice data)
@@ -100,7 +102,7 @@ static void read_identify(struct session *s, struct stream *st, struct slice dat
         service_identify_failed(s, -SESSION_ELIMIT);
 }
 
-bool service_body(struct session *s, struct stream *st, struct slice data)
+void service_body(struct session *s, struct stream *st, struct slice data)
 {
     if (st->kind == KIND_PING && !st->is_ours)
         echo(s, st, data);
@@ -108,7 +110,7 @@ bool service_body(struct session *s, struct stream *st, struct slice data)
         read_probe(s, st, data);
     else if (st->is_ours == (st->kind == KIND_IDENTIFY))
         read_identify(s, st, data);
-    return true; /* the rest: words to a stream on which only we speak */
+    /* The rest: words to a stream on which only we speak. */
 }
 
 static void identify_ended(struct session *s, struct stream *st)
@@ -202,7 +204,10 @@ void service_push(struct session *s)
 {
     struct stream *st;
 
-    if (!session_is_up(s) || !s->takes_push || s->push_out || s->told_version == s->cfg.local->version)
+    if (!session_is_up(s) || !s->takes_push || s->told_version == s->cfg.local->version)
+        return;
+    s->owes_push = s->push_out != NULL;
+    if (s->owes_push)
         return;
     st = stream_open_service(s, KIND_PUSH);
     if (!st)

@@ -227,6 +227,25 @@ static void test_identify_push_tells_changes_once(void **state)
     link_fini(&l);
 }
 
+/* A change while a push of the one before is under way is not forgotten. */
+static void test_identify_push_tells_the_last_change(void **state)
+{
+    struct session_counters c;
+
+    start(8);
+    for (int i = 0; i < 3; i++) {
+        l.a.local.agent = i == 2 ? "dialer/4" : "dialer/3";
+        l.a.local.version++;
+        session_local_changed(l.a.s, l.now);
+    }
+    link_run(&l);
+    assert_string_equal(l.b.agent, "dialer/4");
+    session_counters_get(l.a.s, &c);
+    assert_int_equal(c.pushes_out, 2); /* the second told two changes at once */
+    assert_int_equal(c.streams_now, 0);
+    link_fini(&l);
+}
+
 static void test_service_streams_leave_nothing_behind(void **state)
 {
     struct session_counters c;
@@ -597,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_identify_tells_addresses_record_and_observed),
         cmocka_unit_test(test_identify_stays_below_4_kib),
         cmocka_unit_test(test_identify_push_tells_changes_once),
+        cmocka_unit_test(test_identify_push_tells_the_last_change),
         cmocka_unit_test(test_service_streams_leave_nothing_behind),
         cmocka_unit_test(test_stream_carries_data_both_ways),
         cmocka_unit_test(test_stream_proposals_in_order),
