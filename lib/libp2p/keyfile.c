@@ -45,12 +45,12 @@ static uint64_t read_sum(const uint8_t *p)
     return v;
 }
 
-/* The type that an encoded PrivateKey names; Ed25519 when it names none. */
+/* The type, not ours, that an encoded PrivateKey names; past the last known one when nobody knows it. */
 static enum key_type type_of(struct slice pb)
 {
     struct public_key as_public; /* the two messages have the same shape */
 
-    return public_key_decode(&as_public, pb) ? KEY_ED25519 : as_public.type;
+    return public_key_decode(&as_public, pb) ? KEY_ECDSA + 1 : as_public.type;
 }
 
 static int take_key(struct key_pair *k, const struct keyfile_text *text, struct keyfile_why *why)

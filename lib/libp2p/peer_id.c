@@ -72,11 +72,12 @@ static int from_cid(struct peer_id *id, const uint8_t *cid, ssize_t len)
 int peer_id_parse(struct peer_id *id, struct slice text)
 {
     uint8_t raw[PEER_ID_CID_MAX];
-    struct slice rest = {text.p + 1, text.len - 1};
+    struct slice rest;
     ssize_t n;
 
     if (text.len < 2 || text.len > PEER_ID_CID_MAX)
         return -PEER_ID_EFORMAT;
+    rest = slice_of(text.p + 1, text.len - 1);
     switch (text.p[0]) {
     case 'b': return from_cid(id, raw, base32_decode(raw, sizeof(raw), rest));
     case 'k': return from_cid(id, raw, base36_decode(raw, sizeof(raw), rest));

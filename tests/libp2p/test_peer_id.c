@@ -114,6 +114,7 @@ static void test_peer_id_refuses_bad_text(void **state)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (peer_id_parse(&id, slice_str(table[i].in)) != table[i].want)
             fail_msg("%s: %s", table[i].in, peer_id_err_name(peer_id_parse(&id, slice_str(table[i].in))));
+    assert_int_equal(peer_id_parse(&id, slice_of(NULL, 0)), -PEER_ID_EFORMAT);
 }
 
 /* Every prefix of an id's bytes is refused. One of its text may happen to be another, shorter id, and is then that. */
