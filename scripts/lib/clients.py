@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import json
 import pathlib
+import queue
 import subprocess
 import sys
 import tempfile
@@ -129,11 +130,14 @@ class SidecarReceiver(Receiver):
         super().__init__(name)
         self.target, self.topic, self.pb = f'{host}:{port}', topic, protos['sidecar']
         self.trace_pb, self.has_traces, self.traces = protos['trace'], has_traces, []
+        self.out = queue.Queue()
+
+    def unsubscribe(self):
+        self.out.put(self.pb.Request(command=3, topic=self.topic))
 
     def listen(self):
         import grpc
-        import queue
-        out = queue.Queue()
+        out = self.out
         channel = grpc.insecure_channel(self.target, options=_UNLIMITED)
         call = channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda m: m.SerializeToString(),
                                      response_deserializer=self.pb.Response.FromString)(iter(out.get, None))

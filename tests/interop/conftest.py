@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-import js_peer
+import lines
+from reference import LIBRARIES, Missing
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("CODECAST_BUILD", HERE.parent.parent / "build"))
@@ -23,7 +24,7 @@ def start():
     running = []
 
     def go(argv, cwd=None):
-        running.append(js_peer.Lines([str(a) for a in argv], cwd))
+        running.append(lines.Lines([str(a) for a in argv], cwd))
         return running[-1]
 
     go.running = running
@@ -35,8 +36,8 @@ def start():
 @pytest.fixture(scope="session")
 def packages():
     try:
-        js_peer.install()
-    except js_peer.Missing as e:
+        LIBRARIES["js"].prepare()
+    except Missing as e:
         pytest.skip(str(e))
 
 
@@ -44,7 +45,7 @@ def packages():
 def js(start, packages):
     """js(flags...) -> a running peer.mjs that takes commands on stdin."""
     def go(*flags):
-        p = js_peer.JsPeer("--echo", "--open-limits", *flags)
+        p = LIBRARIES["js"].start("--echo", *flags)
         start.running.append(p)
         return p
 

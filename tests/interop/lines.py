@@ -1,46 +1,12 @@
-"""The js-libp2p reference peer: its packages, and one of it as a process that speaks JSON lines."""
-import fcntl
-import hashlib
+"""A process that speaks JSON lines: events out, commands in."""
 import json
-import os
-import pathlib
-import shutil
 import subprocess
 import threading
 import time
 
-JS = pathlib.Path(__file__).resolve().parent / 'js'
-
-
-class Missing(Exception):
-    """What this machine lacks for the js peer, as one line."""
-
 
 class Unheard(AssertionError):
     """An event that did not come."""
-
-
-def install():
-    """`npm ci` from the lock file into js/node_modules, once for each state of the lock file."""
-    for program in ('node', 'npm'):
-        if not shutil.which(program):
-            raise Missing(f'{program} is not installed')
-    lock = hashlib.sha256((JS / 'package-lock.json').read_bytes()).hexdigest()
-    stamp = JS / 'node_modules' / '.installed'
-    folder = os.open(JS, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # two tests may begin at once
-        if stamp.exists() and stamp.read_text() == lock:
-            return
-        if not os.access(JS, os.W_OK):
-            raise Missing(f'{JS}/node_modules is not there, and this user may not make it')
-        r = subprocess.run(['npm', 'ci', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-                           cwd=JS, capture_output=True, text=True, timeout=240)
-        if r.returncode:
-            raise Missing(f'npm ci failed: {(r.stderr.strip().splitlines() or ["no reason given"])[0]}')
-        stamp.write_text(lock)
-    finally:
-        os.close(folder)
 
 
 class Lines:
@@ -113,23 +79,3 @@ class Lines:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-
-
-class JsPeer(Lines):
-    """peer.mjs that takes commands on stdin."""
-
-    def __init__(self, *flags, stderr=subprocess.DEVNULL):
-        super().__init__(['node', 'peer.mjs', '--stdin', *map(str, flags)], JS, stderr)
-        self.peer = self.wait('started')['peerId']
-
-    def address(self):
-        """Where it listens, with its id."""
-        if not self.count('listening'):
-            self.wait('listening')
-        return self.all('listening')[0]['addr']
-
-    def leave(self, seconds=10):
-        """Asks it to go: goodbye to its peers, then exit."""
-        if self.process.poll() is None:
-            self.say(cmd='exit')
-        return self.end(seconds)
