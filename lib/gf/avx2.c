@@ -8,7 +8,7 @@
 
 #define VEC_T __m256i
 
-enum { VEC = 32, GROUP = 4, COLS = 2, COLS_ONE = 4 };
+enum { VEC = 32, GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4 };
 
 struct operand {
     __m256i low, high;
@@ -54,6 +54,11 @@ OP void vec_store_part(uint8_t *p, __m256i v, size_t len)
 OP __m256i vec_add(__m256i a, __m256i b)
 {
     return _mm256_xor_si256(a, b);
+}
+
+OP __m256i vec_add3(__m256i a, __m256i b, __m256i c)
+{
+    return vec_add(vec_add(a, b), c);
 }
 
 OP struct operand operand_of(__m256i v)

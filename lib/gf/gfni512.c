@@ -7,7 +7,7 @@
 
 #define VEC_T __m512i
 
-enum { VEC = 64, GROUP = 6, COLS = 4, COLS_ONE = 8 };
+enum { VEC = 64, GROUP = 6, COLS = 3, PAIRS = 1, COLS_ONE = 8 };
 
 struct operand {
     __m512i v;
@@ -47,6 +47,11 @@ OP void vec_store_part(uint8_t *p, __m512i v, size_t len)
 OP __m512i vec_add(__m512i a, __m512i b)
 {
     return _mm512_xor_si512(a, b);
+}
+
+OP __m512i vec_add3(__m512i a, __m512i b, __m512i c)
+{
+    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
 
 OP struct operand operand_of(__m512i v)

@@ -1,11 +1,12 @@
 /* loops.h: the loops that all vector kernels share (private to the room)
  * Shape:   an instruction set's file defines the names below, then includes this once: the loops are written once and exist
  *          once per instruction set. At its end the file has dot, mad and spread for its struct gf_kernels
- * Needs:   VEC_T; enum VEC (bytes of one), GROUP (destinations that fit the registers), COLS (vectors of each), COLS_ONE (the same with
- *          one destination); struct operand (a source vector made ready), struct factor (a coefficient made ready);
+ * Needs:   VEC_T; enum VEC (bytes of one), GROUP (up to 8 destinations that fit the registers), COLS (vectors of each), COLS_ONE (the
+ *          same with one destination), PAIRS (1: sources are taken two at a time); struct operand (a source vector made ready), struct factor (a coefficient made ready);
  *          vec_load, vec_store, vec_load_part, vec_store_part, vec_zero, vec_add, vec_add3, operand_of, factor_of, product
  * Note:    a source byte is loaded once for GROUP products. More destinations than that: the range is walked in strips whose
- *          sources stay in L1 for every group. Nothing is prepared per call, so fresh random coefficients cost nothing
+ *          sources stay in L1 for every group; when all is more than the caches hold, each group asks for what comes next. Nothing is
+ *          prepared per call, so fresh random coefficients cost nothing
  */
 #ifndef GF_LOOPS_H
 #define GF_LOOPS_H
@@ -14,7 +15,7 @@
 
 #define GF_INLINE static inline __attribute__((always_inline))
 
-enum { L1_BYTES = 32768, SPREAD_STRIP = 4096 };
+enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_STRIP = 4096, LINE = 64 };
 
 struct job {
     uint8_t *const *dst;
@@ -24,31 +25,58 @@ struct job {
     unsigned k;
 };
 
+/* acc += the products of one source. */
+GF_INLINE void take_one(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS_ONE])
+{
+    struct operand in[COLS_ONE];
+
+#pragma GCC unroll 8
+    for (unsigned v = 0; v < cols; v++)
+        in[v] = operand_of(vec_load(b->src[j] + x + v * VEC));
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++) {
+        struct factor f = factor_of(b->coef[i * b->stride + j]);
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            acc[i][v] = vec_add(acc[i][v], product(in[v], f));
+    }
+}
+
+/* Two sources at once: where the CPU adds three vectors in one step, that is half of the additions. */
+GF_INLINE void take_two(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS_ONE])
+{
+    const uint8_t *s = b->src[j] + x, *t = b->src[j + 1] + x;
+    struct operand in[COLS_ONE], on[COLS_ONE];
+
+#pragma GCC unroll 8
+    for (unsigned v = 0; v < cols; v++) {
+        in[v] = operand_of(vec_load(s + v * VEC));
+        on[v] = operand_of(vec_load(t + v * VEC));
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++) {
+        struct factor f = factor_of(b->coef[i * b->stride + j]), g = factor_of(b->coef[i * b->stride + j + 1]);
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            acc[i][v] = vec_add3(acc[i][v], product(in[v], f), product(on[v], g));
+    }
+}
+
 /* n destinations, cols vectors at x. Both are constants at every call, so acc lives in registers. */
 GF_INLINE void block(const struct job *b, unsigned n, unsigned cols, size_t x)
 {
     VEC_T acc[GROUP][COLS_ONE];
+    unsigned j = 0;
 
 #pragma GCC unroll 8
     for (unsigned i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (unsigned v = 0; v < cols; v++)
             acc[i][v] = vec_zero();
-    for (unsigned j = 0; j < b->k; j++) {
-        const uint8_t *s = b->src[j] + x;
-        struct operand in[COLS_ONE];
-
-#pragma GCC unroll 8
-        for (unsigned v = 0; v < cols; v++)
-            in[v] = operand_of(vec_load(s + v * VEC));
-#pragma GCC unroll 8
-        for (unsigned i = 0; i < n; i++) {
-            struct factor f = factor_of(b->coef[i * b->stride + j]);
-#pragma GCC unroll 8
-            for (unsigned v = 0; v < cols; v++)
-                acc[i][v] = vec_add(acc[i][v], product(in[v], f));
-        }
-    }
+    for (; PAIRS && j + 1 < b->k; j += 2)
+        take_two(b, n, cols, x, j, acc);
+    for (; j < b->k; j++)
+        take_one(b, n, cols, x, j, acc);
 #pragma GCC unroll 8
     for (unsigned i = 0; i < n; i++)
 #pragma GCC unroll 8
@@ -107,33 +135,82 @@ static void group(const struct job *b, unsigned n, size_t from, size_t to)
         GROUP_CASE(4);
         GROUP_CASE(5);
         GROUP_CASE(6);
+        GROUP_CASE(7);
+        GROUP_CASE(8);
     }
 }
 
-static size_t strip_bytes(unsigned n, unsigned k, size_t len)
+static size_t strip_bytes(unsigned k, size_t budget)
 {
-    size_t strip = L1_BYTES / k / (COLS * VEC) * (COLS * VEC);
+    size_t strip = budget / k / (COLS * VEC) * (COLS * VEC);
 
-    if (n <= GROUP)
-        return len;
     return strip ? strip : COLS * VEC;
+}
+
+/* Asks for [from, to) of n rows: with this many streams the CPU's own prefetching gives up. */
+static void fetch_sources(const struct job *b, unsigned first, unsigned end, size_t from, size_t to)
+{
+    for (unsigned j = first; j < end; j++)
+        for (size_t x = from; x < to; x += LINE)
+            __builtin_prefetch(b->src[j] + x, 0, 2);
+}
+
+static void fetch_destinations(const struct job *b, unsigned n, size_t from, size_t to)
+{
+    for (unsigned i = 0; i < n && i < GROUP; i++)
+        for (size_t x = from; x < to; x += LINE)
+            __builtin_prefetch(b->dst[i] + x, 1, 3);
+}
+
+/* What a group that computes [from, to) of destinations from `first` should ask for meanwhile: the next group's destinations, and its
+ * share of the next strip's sources. */
+static void fetch_ahead(const struct job *all, unsigned n, unsigned g, unsigned groups, const size_t at[3])
+{
+    unsigned next = n * (g + 1) / groups;
+    struct job b = *all;
+
+    if (next < n) {
+        b.dst += next;
+        fetch_destinations(&b, n - next, at[0], at[1]);
+    } else {
+        fetch_destinations(&b, n, at[1], at[2]);
+    }
+    fetch_sources(all, all->k * g / groups, all->k * (g + 1) / groups, at[1], at[2]);
+}
+
+/* Groups of equal size: a last one of a single row would be all loads. */
+static void dot_in_strips(const struct job *all, unsigned n, size_t from, size_t to)
+{
+    bool is_far = (all->k + n) * (to - from) > FAR_BYTES;
+    size_t strip = strip_bytes(all->k, is_far ? L1_BYTES / 2 : L1_BYTES);
+    unsigned groups = (n + GROUP - 1) / GROUP;
+
+    while (from < to) {
+        size_t end = to - from < strip ? to : from + strip, after = to - end < strip ? to : end + strip;
+
+        for (unsigned g = 0, first = 0, next; g < groups; g++, first = next) {
+            struct job b = *all;
+
+            next = n * (g + 1) / groups;
+            b.dst += first;
+            b.coef += first * b.stride;
+            if (is_far)
+                fetch_ahead(all, n, g, groups, (size_t[3]){from, end, after});
+            group(&b, next - first, from, end);
+        }
+        from = end;
+    }
 }
 
 static void dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
                 size_t from, size_t to)
 {
-    size_t strip = strip_bytes(n, k, to - from);
-    unsigned groups = (n + GROUP - 1) / GROUP;
+    struct job b = {dst, src, coef, stride, k};
 
-    while (from < to) {
-        size_t end = to - from < strip ? to : from + strip;
-
-        for (unsigned g = 0, first = 0, next; g < groups; g++, first = next) {
-            next = n * (g + 1) / groups; /* groups of equal size: a last one of a single row would be all loads */
-            group(&(struct job){dst + first, src, coef + first * stride, stride, k}, next - first, from, end);
-        }
-        from = end;
-    }
+    if (n <= GROUP)
+        group(&b, n, from, to);
+    else
+        dot_in_strips(&b, n, from, to);
 }
 
 static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)

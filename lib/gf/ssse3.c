@@ -8,7 +8,7 @@
 
 #define VEC_T __m128i
 
-enum { VEC = 16, GROUP = 3, COLS = 2, COLS_ONE = 4 };
+enum { VEC = 16, GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4 };
 
 struct operand {
     __m128i low, high;
@@ -54,6 +54,11 @@ OP void vec_store_part(uint8_t *p, __m128i v, size_t len)
 OP __m128i vec_add(__m128i a, __m128i b)
 {
     return _mm_xor_si128(a, b);
+}
+
+OP __m128i vec_add3(__m128i a, __m128i b, __m128i c)
+{
+    return vec_add(vec_add(a, b), c);
 }
 
 OP struct operand operand_of(__m128i v)
