@@ -172,6 +172,9 @@ void conn_established(struct tcp_conn *c, uint64_t now)
 
     c->state = TCP_ST_ESTABLISHED;
     s->n.conn_established++;
+    /* RFC 6928 2: who loses more than one SYN starts carefully. Here, as the peer's options set the window anew. */
+    if (c->syn_timeouts > 1)
+        c->cc.cwnd_bytes = c->mss;
     conn_timer_clear(c, CONN_LIFE);
     if (s->cfg.keepalive_idle_ns)
         conn_timer_set(c, CONN_KEEP, now + s->cfg.keepalive_idle_ns);

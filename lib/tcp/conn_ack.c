@@ -234,9 +234,7 @@ void conn_timeout(struct tcp_conn *c, uint64_t now)
     rtt_backoff(&c->rtt);
     if (conn_is_handshake(c)) {
         sb_mark_head_lost(&c->sb);
-        /* RFC 6928 2: who loses more than one SYN starts carefully. */
-        if (++c->syn_timeouts > 1)
-            c->cc.cwnd_bytes = c->mss;
+        c->syn_timeouts++;
         conn_kick(c);
         return;
     }

@@ -77,6 +77,28 @@ static void test_syn_is_sent_again_and_gives_up(void **state)
     assert_int_equal(ev.reason, TCP_CLOSED_TIMEOUT);
 }
 
+static void test_lost_syns_make_the_first_window_small(void **state)
+{
+    struct ip_endpoint to = {ip_v4(10, 0, 0, 2), 80};
+    struct tcp_conn_info i;
+
+    (void)state;
+    puppet_start(&p);
+    for (unsigned lost = 1; lost <= 2; lost++) { /* RFC 6928 2: one may be, more are congestion */
+        assert_int_equal(tcp_connect(p.s, &to, 0, NULL, &p.conn, p.now), 0);
+        puppet_expect(&p, TCP_SYN, 0, 0, 0);
+        p.our_port = p.in.src_port;
+        for (unsigned k = 0; k < lost; k++) {
+            puppet_wait(&p, SEC << k);
+            puppet_expect(&p, TCP_SYN, 0, 0, 0);
+        }
+        puppet_send(&p, TCP_SYN | TCP_ACK, 0, 1, 0);
+        puppet_expect(&p, TCP_ACK, 1, 1, 0);
+        tcp_conn_info(p.conn, &i);
+        assert_int_equal(i.cwnd_bytes, lost == 1 ? 10 * i.mss_bytes : i.mss_bytes);
+    }
+}
+
 static void test_syn_sent_believes_only_its_own_numbers(void **state)
 {
     struct ip_endpoint to = {ip_v4(10, 0, 0, 2), 80};
@@ -625,6 +647,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_syn_carries_all_options),
         T(test_syn_is_sent_again_and_gives_up),
+        T(test_lost_syns_make_the_first_window_small),
         T(test_syn_sent_believes_only_its_own_numbers),
         T(test_refused_syn_is_told),
         T(test_both_open_at_once),
