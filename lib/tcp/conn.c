@@ -222,8 +222,10 @@ static uint32_t wanted_edge(const struct tcp_conn *c)
     const struct rxpool *p = c->rq.pool;
     uint32_t buf = c->stack->cfg.recv_buf_bytes, unread = c->rq.unread_bytes;
     uint32_t room = buf > unread ? buf - unread : 0;
-    uint32_t least = WINDOW_UNDER_PRESSURE_SEGMENTS * c->rcv_mss;
+    uint32_t least = WINDOW_UNDER_PRESSURE_SEGMENTS * c->rcv_mss, most = (uint32_t)UINT16_MAX << c->rcv_wscale;
 
+    if (room > most) /* what the header can say */
+        room = most;
     /* The whole stack is short: nobody is invited to send more than keeps the stream alive. */
     if (p->used_bytes > p->max_bytes / 4 * 3 && room > least)
         room = least;

@@ -102,6 +102,11 @@ static void input_syn_sent(struct tcp_conn *c, struct tcp_in *in, uint64_t now)
 
 /* ---- the checks ---- */
 
+static bool is_timestamp_old(const struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
+{
+    return seq_lt(in->opt.ts_val, c->ts_recent) && now - c->ts_recent_ns < PAWS_IDLE_NS;
+}
+
 /* True: go on. */
 static bool check_timestamp(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
@@ -111,7 +116,7 @@ static bool check_timestamp(struct tcp_conn *c, const struct tcp_in *in, uint64_
         c->stack->n.drop_no_timestamp++;
         return false;
     }
-    if (seq_lt(in->opt.ts_val, c->ts_recent) && now - c->ts_recent_ns < PAWS_IDLE_NS) {
+    if (is_timestamp_old(c, in, now)) {
         c->stack->n.drop_paws++;
         answer_unacceptable(c, in, now);
         return false;
@@ -306,7 +311,7 @@ static bool on_fin_acked(struct tcp_conn *c, uint64_t now)
 static void update_ts_recent(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     if (!c->ts_ok || !in->opt.has_ts || seq_gt(in->seq, c->last_ack_sent) ||
-        seq_lt(in->opt.ts_val, c->ts_recent))
+        is_timestamp_old(c, in, now))
         return;
     c->ts_recent = in->opt.ts_val;
     c->ts_recent_ns = now;

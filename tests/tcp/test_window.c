@@ -359,11 +359,45 @@ static void test_window_shrinks_while_idle(void **state)
     assert_int_equal(puppet_drain(&p), 10);
 }
 
+/* RFC 7323 5.5: after 24 days a timestamp says nothing any more, neither about what is old nor about what to echo. */
+static void test_timestamp_of_long_ago_gives_way(void **state)
+{
+    (void)state;
+    p.cfg.keepalive_idle_ns = 0;
+    puppet_start(&p);
+    puppet_accept(&p);
+    puppet_wait(&p, 25ull * 24 * 3600 * SEC);
+    p.ts_val -= 500;
+    puppet_send(&p, TCP_ACK, 1, 1, 100);
+    puppet_wait(&p, p.cfg.delayed_ack_ns);
+    puppet_expect(&p, TCP_ACK, 1, 101, 0);
+    assert_int_equal(p.in.opt.ts_ecr, p.ts_val);
+    assert_int_equal(puppet_read(&p), 100);
+}
+
+/* What the header cannot say is no news to the peer: reading a little is not worth a segment. */
+static void test_window_without_scaling_is_not_told_at_every_read(void **state)
+{
+    (void)state;
+    p.wscale = -1;
+    puppet_start(&p);
+    puppet_accept(&p);
+    puppet_send(&p, TCP_ACK, 1, 1, 1000);
+    puppet_event(&p, TCP_EV_READABLE, NULL);
+    assert_int_equal(puppet_read(&p), 1000);
+    puppet_expect_nothing(&p);
+    puppet_wait(&p, p.cfg.delayed_ack_ns);
+    puppet_expect(&p, TCP_ACK, 1, 1001, 0);
+    assert_int_equal(p.in.wnd, 65535);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_timestamp_of_long_ago_gives_way),
+        T(test_window_without_scaling_is_not_told_at_every_read),
         T(test_zero_window_is_probed_and_reopens),
         T(test_silent_peer_with_zero_window_ends),
         T(test_closing_against_a_zero_window_ends_too),
