@@ -10,8 +10,7 @@
 
 static void piece_free(struct recvq *q, struct rx_piece *pc)
 {
-    if (pc->charge_bytes)
-        rxpool_uncharge(q->pool, pc->charge_bytes);
+    rxpool_uncharge(q->pool, pc->charge_bytes);
     buf_unref(pc->buf);
     slab_put(&q->pool->pieces, pc);
 }
@@ -37,12 +36,21 @@ static void chain_join(struct rx_chain *a, const struct rx_chain *b)
     a->last = b->last;
 }
 
-static struct rx_piece *piece_new(struct recvq *q, struct buf *b, const uint8_t *p, uint32_t len)
+/* Charged for itself too, or a peer could make its bytes arrive in so many pieces that these are what costs. NULL: the
+ * pool or the heap refuses. */
+static struct rx_piece *piece_new(struct recvq *q, struct buf *b, struct slice data, uint32_t buf_bytes,
+                                  bool is_ooo)
 {
-    struct rx_piece *pc = slab_get(&q->pool->pieces);
+    uint32_t charge = buf_bytes + (uint32_t)sizeof(struct rx_piece);
 
+    if (!rxpool_charge(q->pool, charge, is_ooo))
+        return NULL;
+    struct rx_piece *pc = slab_get(&q->pool->pieces);
     if (pc)
-        *pc = (struct rx_piece){.buf = buf_ref(b), .p = p, .len = len};
+        *pc = (struct rx_piece){
+            .buf = buf_ref(b), .p = data.p, .len = (uint32_t)data.len, .charge_bytes = charge};
+    else
+        rxpool_uncharge(q->pool, charge);
     return pc;
 }
 
@@ -54,18 +62,11 @@ static bool is_worth_keeping(const struct buf *lent, size_t len)
 /* Appends data to the chain by reference: false when the pool refuses. */
 static bool chain_keep(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent, bool is_ooo)
 {
-    uint32_t charge = lent->cap + (uint32_t)sizeof(struct rx_piece);
+    struct rx_piece *pc = piece_new(q, lent, data, lent->cap, is_ooo);
 
-    if (!rxpool_charge(q->pool, charge, is_ooo))
-        return false;
-    struct rx_piece *pc = piece_new(q, lent, data.p, (uint32_t)data.len);
-    if (!pc) {
-        rxpool_uncharge(q->pool, charge);
-        return false;
-    }
-    pc->charge_bytes = charge;
-    chain_join(c, &(struct rx_chain){pc, pc});
-    return true;
+    if (pc)
+        chain_join(c, &(struct rx_chain){pc, pc});
+    return pc;
 }
 
 /* The block copies go to, with room. */
@@ -97,7 +98,7 @@ static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice dat
         if (last && last->buf == b && last->p + last->len == to) {
             last->len += n;
         } else {
-            struct rx_piece *pc = piece_new(q, b, to, n);
+            struct rx_piece *pc = piece_new(q, b, (struct slice){to, n}, 0, is_ooo);
             if (!pc)
                 break;
             chain_join(c, &(struct rx_chain){pc, pc});

@@ -23,7 +23,7 @@ struct rx_piece {
     struct buf *buf; /* one reference */
     const uint8_t *p;
     uint32_t len;
-    uint32_t charge_bytes; /* of a lent buffer; a block is charged by itself */
+    uint32_t charge_bytes; /* itself, and a lent buffer with it; a block is charged by itself */
 };
 
 struct rx_chain {

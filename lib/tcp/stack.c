@@ -77,7 +77,7 @@ static bool is_sane(const struct tcp_config *c)
            c->max_listeners > 0 && c->max_conns < 1u << 20 && c->max_half_open < 1u << 20 &&
            c->max_time_wait < 1u << 20 && c->send_buf_bytes >= LEAST_BUFFER_BYTES &&
            c->send_buf_bytes < 1u << 30 && c->recv_buf_bytes >= LEAST_BUFFER_BYTES &&
-           c->recv_buf_bytes < 1u << 30 && c->rx_pool_bytes >= 4 * RXPOOL_BLOCK_BYTES && c->rto_min_ns > 0 &&
+           c->recv_buf_bytes < 1u << 30 && c->rx_pool_bytes >= 8 * RXPOOL_BLOCK_BYTES && c->rto_min_ns > 0 &&
            c->rto_max_ns >= c->rto_min_ns;
 }
 

@@ -320,7 +320,8 @@ static void test_recvq_bounds_the_holes(void **state)
         refused += rx_insert(x, at, 1, false) == RECVQ_NO_ROOM;
     assert_int_equal(x->q.range_count, RECVQ_MAX_RANGES);
     assert_int_equal(refused, RECVQ_MAX_RANGES);
-    assert_true(x->pool.used_bytes <= 2 * RXPOOL_BLOCK_BYTES); /* tiny pieces share a block */
+    /* Tiny pieces share a block, and each costs itself. */
+    assert_int_equal(x->pool.used_bytes, RXPOOL_BLOCK_BYTES + RECVQ_MAX_RANGES * sizeof(struct rx_piece));
     assert_int_equal(rx_insert(x, 0, 1, false), RECVQ_IN_ORDER);
     rx_read_all(x);
     rx_fini(x);
@@ -346,6 +347,28 @@ static void test_recvq_bounds_the_pieces(void **state)
     free(x);
 }
 
+/* Bytes that come last first are a piece each: what those cost is the pool's, or a peer could take forty times its window. */
+static void test_recvq_charges_for_pieces(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+    uint64_t pool = 8 * RXPOOL_BLOCK_BYTES, piece = sizeof(struct rx_piece);
+    uint32_t fit = (uint32_t)((pool / 4 * 3 - RXPOOL_BLOCK_BYTES) / piece), at = fit + 10;
+
+    (void)state;
+    rx_init(x, pool, 0);
+    for (uint32_t i = 0; i < fit; i++)
+        assert_int_equal(rx_insert(x, at--, 1, false), RECVQ_OUT_OF_ORDER);
+    assert_int_equal(x->q.ooo_pieces, fit);
+    assert_int_equal(x->pool.used_bytes, RXPOOL_BLOCK_BYTES + fit * piece);
+    assert_int_equal(rx_insert(x, at, 1, false), RECVQ_NO_MEMORY);
+    assert_int_equal(rx_insert(x, 0, at + 1, false), RECVQ_IN_ORDER); /* the hole and one more: all is readable */
+    assert_int_equal(x->q.unread_bytes, fit + 11);
+    rx_read_all(x);
+    assert_int_equal(x->pool.used_bytes, 0);
+    rx_fini(x);
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_recvq_reassembles_any_order),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
         cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
+        cmocka_unit_test(test_recvq_charges_for_pieces),
         cmocka_unit_test(test_recvq_bounds_the_holes),
         cmocka_unit_test(test_recvq_bounds_the_pieces),
     };
