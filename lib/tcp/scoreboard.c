@@ -119,6 +119,13 @@ static void note_delivered(struct scoreboard *sb, const struct sb_record *r, str
         news->sent_ns = r->sent_ns;
 }
 
+/* Marks whose records are acknowledged: a peer without SACK would never have them judged. */
+static void queue_trim(const struct scoreboard *sb, struct sb_queue *q)
+{
+    while (q->head != q->tail && !is_live(sb, queue_front(q)->index))
+        q->head++;
+}
+
 void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
 {
     assert(seq_gt(ack, sb->una) && seq_leq(ack, sb->nxt));
@@ -147,6 +154,8 @@ void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
         r->len -= cut;
     }
     seqset_trim(&sb->sacked, ack);
+    queue_trim(sb, &sb->in_flight_again);
+    queue_trim(sb, &sb->again);
     sb->una = ack;
     if (seq_lt(sb->judged, sb->head))
         sb->judged = sb->head;

@@ -36,6 +36,29 @@ static void check(const struct scoreboard *sb)
     assert_true(sb_pipe(sb) <= sb_flight(sb));
 }
 
+/* Nobody judges retransmissions without SACK; their marks must not pile up. */
+static void test_scoreboard_forgets_marks_of_what_is_acknowledged(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    board(&sb, 4, 1000);
+    for (unsigned i = 0; i < 1000; i++) {
+        sb_mark_head_lost(&sb);
+        assert_int_equal(sb_next_rtx(&sb, MSS, MSS, &seq), MSS);
+        sb_retransmitted(&sb, seq, MSS, 6 + i);
+        sb_ack(&sb, seq + MSS, &n);
+        assert_int_equal(sb_reserve(&sb, 1), 0);
+        sb_sent(&sb, MSS, MSS, 6 + i);
+        check(&sb);
+    }
+    assert_true(sb.in_flight_again.tail - sb.in_flight_again.head <= 4);
+    assert_true(sb.in_flight_again.cap <= 16);
+    sb_fini(&sb);
+}
+
 static void test_scoreboard_finds_loss_after_three_ranges_or_enough_bytes(void **state)
 {
     struct scoreboard sb;
@@ -315,6 +338,7 @@ static void test_scoreboard_counts_right_whatever_happens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scoreboard_forgets_marks_of_what_is_acknowledged),
         cmocka_unit_test(test_scoreboard_finds_loss_after_three_ranges_or_enough_bytes),
         cmocka_unit_test(test_scoreboard_gives_runs_to_send_again),
         cmocka_unit_test(test_scoreboard_finds_retransmissions_lost_again),
