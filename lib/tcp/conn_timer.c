@@ -69,11 +69,11 @@ void conn_retry(struct tcp_conn *c, uint64_t now)
 
 static bool on_persist(struct tcp_conn *c, uint64_t now)
 {
-    bool has_unsent = c->sb.nxt != conn_fin_seq(c) || (c->fin_queued && !c->fin_sent);
+    bool has_unsent = !c->fin_sent && (c->fin_queued || c->sb.nxt != conn_fin_seq(c));
 
-    if (sb_flight(&c->sb) || !has_unsent)
+    if (sb_flight(&c->sb))
         return false;
-    if (conn_is_handshake(c)) { /* the SYN found no memory or no neighbour entry */
+    if (conn_is_handshake(c) || !has_unsent) { /* the SYN, or an ACK, found no memory or no neighbour */
         conn_kick(c);
         return false;
     }

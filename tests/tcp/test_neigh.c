@@ -259,6 +259,35 @@ static void test_neighbours_from_outside_are_wanted_by_event(void **state)
     puppet_start(&p);
 }
 
+static void put_aside_the_question(void)
+{
+    struct tcp_segment seg;
+
+    assert_true(tcp_stack_output(p.s, &seg, p.now));
+    assert_int_equal(get_be16(seg.head + 12), ETH_TYPE_ARP);
+    assert_false(tcp_stack_output(p.s, &seg, p.now));
+}
+
+/* An ACK is owed while the neighbour cannot be found: it goes when it is back, unasked. */
+static void test_owed_ack_survives_its_neighbour(void **state)
+{
+    static const struct ip_addr peer = {IP_V4, {10, 0, 0, 2}};
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+
+    (void)state;
+    puppet_start(&p);
+    puppet_accept(&p);
+    tcp_stack_neigh_failed(p.s, &peer, p.now);
+    puppet_send(&p, TCP_ACK, 1, 1, 100);
+    puppet_wait(&p, p.cfg.delayed_ack_ns);
+    put_aside_the_question();
+    tcp_stack_neigh_failed(p.s, &peer, p.now);
+    assert_int_equal(tcp_stack_neigh_set(p.s, &peer, mac, p.now), 0);
+    puppet_wait(&p, SEC);
+    puppet_expect(&p, TCP_ACK, 1, 101, 0);
+    assert_int_equal(puppet_read(&p), 100);
+}
+
 static void test_neighbour_cache_is_bounded(void **state)
 {
     static const uint64_t key[2] = {3, 4};
@@ -329,6 +358,7 @@ int main(void)
         T(test_arp_is_answered_for_us_alone),
         T(test_neighbour_that_moved_is_followed),
         T(test_neighbours_from_outside_are_wanted_by_event),
+        T(test_owed_ack_survives_its_neighbour),
         T(test_neighbour_cache_is_bounded),
         T(test_config_without_sense_is_refused),
     };
