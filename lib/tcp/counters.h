@@ -11,7 +11,7 @@
     X(rx_frames)       /* frames given to the stack */                                                       \
     X(rx_bytes)        /* their bytes */                                                                     \
     X(rx_segments)     /* TCP segments that passed all checks of form */                                     \
-    X(rx_data_bytes)   /* payload accepted, in or out of order */                                            \
+    X(rx_data_bytes)   /* payload inside the window and new to us */                                           \
     X(tx_segments)     /* TCP segments handed out; a GSO one counts once */                                  \
     X(tx_data_bytes)   /* payload handed out, retransmissions included */                                    \
     X(tx_rtx_segments) /* of these: retransmissions */                                                       \
@@ -49,7 +49,7 @@
     X(drop_ip_src)      /* a source no host may have */                                                      \
     X(drop_ip_fragment) /* fragments: our peers' TCP sets DF */                                              \
     X(drop_ip_proto)    /* neither TCP nor ICMP */                                                           \
-    X(drop_icmp_form)   /* malformed, or about no connection of ours */                                      \
+    X(drop_icmp_form)   /* malformed, of no use, or about no conn of ours */                                 \
     X(drop_icmp_rate)   /* echo beyond the rate or the queue */                                              \
     X(drop_tcp_form)    /* header length or options */                                                       \
     X(drop_tcp_csum)    /* checksum */                                                                       \
@@ -75,7 +75,7 @@
     X(drop_rst)          /* RST that did not match exactly */                                                \
     X(drop_duplicate)    /* payload already received, bytes */                                               \
     X(drop_beyond)       /* payload beyond our window, bytes */                                              \
-    X(drop_after_close)  /* payload after our close or their FIN, segments */                                \
+    X(drop_after_close)  /* payload after their FIN, segments */                                            \
     X(drop_timewait)     /* segments to TIME_WAIT, answered or not */                                        \
     X(drop_ack_rate)     /* answers to bad segments not sent: beyond the rate */
 

@@ -137,10 +137,10 @@ static void input_icmp(struct tcp_stack *s, const struct frame *f, uint64_t now)
     struct icmp_in in;
 
     switch (icmp_parse(&in, f->ip.body)) {
-    case ICMP_IN_BAD: s->n.drop_icmp_form++; break;
+    case ICMP_IN_BAD:
+    case ICMP_IN_OTHER: s->n.drop_icmp_form++; break;
     case ICMP_IN_ECHO: reply_echo(s, f, in.echo, now); break;
     case ICMP_IN_TCP_ERROR: input_icmp_error(s, &in, now); break;
-    case ICMP_IN_OTHER: break;
     }
 }
 

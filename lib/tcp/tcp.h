@@ -170,10 +170,11 @@ int tcp_stack_next_event(struct tcp_stack *s, struct tcp_event *ev);
  */
 
 /* 0 and *out, whose CONNECTED or CLOSED follows; local_port 0: a random one. -TCP_EFULL, -TCP_EINUSE, -TCP_ENOPORT,
- * -TCP_EADDR (also our own address). */
+ * -TCP_EADDR (also our own address), -TCP_ENOMEM. */
 int tcp_connect(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, void *user,
                 struct tcp_conn **out, uint64_t now);
-/* backlog: half-open connections of this port at a time (the oldest gives way). -TCP_EINUSE, -TCP_EFULL. */
+/* backlog: half-open connections of this port at a time (the oldest gives way). -TCP_EADDR (port 0), -TCP_EINUSE,
+ * -TCP_EFULL. */
 int tcp_listen(struct tcp_stack *s, uint16_t port, uint32_t backlog);
 /* No more new connections on port; those accepted stay, half-open ones are dropped. */
 void tcp_unlisten(struct tcp_stack *s, uint16_t port);
