@@ -4,10 +4,13 @@
  *   1 p      peer p comes (protocol p % 3)  5 t      subscribe to topic t     7 n t    publish n bytes on topic t
  *   2 p      peer p goes                    6 t      unsubscribe              8 p n    peer p's queue is n * 64 KiB
  *   3 p l h  a frame of h<<8|l bytes from peer p follows                      9        leave
+ *   10 v     verdict v on the newest message that waits    11 p   peer p's record    12 p s   peer p's app score s - 128
+ * The first byte's highest bit: messages wait for verdicts.
  */
 #include <stdlib.h>
 
 #include "base/rd.h"
+#include "libp2p/peer_record.h"
 #include "pubsub/message.h"
 #include "pubsub/rpc.h"
 
@@ -19,7 +22,7 @@ struct state {
     struct pubsub *ps;
     struct message_pool *pool;
     struct message_scratch scratch;
-    uint64_t now;
+    uint64_t now, token;
 };
 
 /* Made once: they take longer than most scripts. */
@@ -57,6 +60,8 @@ static void drain(struct state *st)
     while (pubsub_next_output(st->ps, &out)) {
         if (out.type == PUBSUB_SEND)
             check_rpc(&out);
+        if (out.type == PUBSUB_VALIDATE)
+            st->token = out.token;
         buf_unref(out.payload);
         buf_unref(out.record);
         if (out.type == PUBSUB_DISCONNECT)
@@ -100,9 +105,21 @@ static void publish(struct state *st, uint32_t bytes, struct slice name)
         buf_unref(payload);
 }
 
+static void record(struct state *st, unsigned p)
+{
+    static const uint8_t addr[] = {4, 10, 0, 0, 9, 6, 0x1b, 0x9e};
+    struct slice addrs = slice_of(addr, sizeof(addr));
+    uint8_t out[512];
+    ssize_t n = peer_record_seal(&keys[p], st->now, &addrs, 1, out, sizeof(out));
+
+    if (n < 0)
+        abort();
+    pubsub_peer_record(st->ps, p, slice_of(out, (size_t)n), st->now);
+}
+
 static void step(struct state *st, struct rd *r)
 {
-    uint8_t op = rd_u8(r) % 10, a = op == 9 ? 0 : rd_u8(r);
+    uint8_t op = (rd_u8(r) & 0x7f) % 13, a = op == 9 ? 0 : rd_u8(r);
     unsigned p = a % PEERS + 1;
     struct slice bytes;
     uint32_t n;
@@ -128,16 +145,20 @@ static void step(struct state *st, struct rd *r)
     case 7: publish(st, a * 100u, topic(rd_u8(r))); break;
     case 8: pubsub_peer_queue(st->ps, p, rd_u8(r) * 65536ull, st->now); break;
     case 9: pubsub_leave(st->ps, st->now); break;
+    case 10: pubsub_validated(st->ps, st->token, (enum pubsub_verdict)(a % 3), st->now); break;
+    case 11: record(st, p); break;
+    case 12: pubsub_peer_app_score(st->ps, p, (double)rd_u8(r) - 128); break;
     }
     if (st->now >= pubsub_next_deadline(st->ps))
         pubsub_on_deadline(st->ps, st->now);
 }
 
-static void init(struct state *st, struct rng *rng)
+static void init(struct state *st, struct rng *rng, bool waits)
 {
     struct pubsub_config cfg = {.mode = PUBSUB_GOSSIP, .seen_max = 64, .keep_bytes = 20000, .queue_bytes = 1 << 20,
                                 .max_msg_bytes = 10000, .mesh_target = 2, .mesh_min = 1, .mesh_max = 3, .mesh_out = 1,
-                                .has_trace = true};
+                                .has_trace = true, .has_px = true, .has_validation = waits, .validation_max = 2,
+                                .is_flood_publish = waits};
 
     for (unsigned i = 0; i <= PEERS && !ids[PEERS].len; i++) {
         uint8_t seed[ED25519_SEED_BYTES] = {(uint8_t)i};
@@ -159,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct rng rng;
 
     rng_init_zero(&rng);
-    init(&st, &rng);
+    init(&st, &rng, len && data[0] & 0x80);
     while (rd_left(&r)) {
         step(&st, &r);
         drain(&st);

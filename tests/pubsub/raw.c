@@ -31,6 +31,9 @@ static void on_frame(void *user, struct netsim *s, unsigned from, struct slice f
                                .rpc = r->rpcs};
         if (it.topic.len)
             memcpy(n->topic, it.topic.p, it.topic.len < sizeof(n->topic) - 1 ? it.topic.len : sizeof(n->topic) - 1);
+        struct rd peers = rd_of(it.type == RPC_PRUNE ? it.body : (struct slice){0});
+        for (struct rpc_px px; rpc_px_next(&peers, &px); n->nids++)
+            n->nrecords += px.record.len != 0;
         if (it.type == RPC_MESSAGE)
             note_message(n, it.body);
         while ((it.type == RPC_IHAVE || it.type == RPC_IWANT || it.type == RPC_IDONTWANT) &&
@@ -129,6 +132,23 @@ void raw_prune(struct raw *r, unsigned to, const char *topic, uint64_t backoff_s
 
     rpc_put_prune(&w, slice_str(topic), backoff_s);
     send_control(r, to, &w);
+}
+
+void raw_prune_px(struct raw *r, unsigned to, const char *topic, const struct rpc_px *px, unsigned n)
+{
+    size_t cap = 256;
+
+    for (unsigned i = 0; i < n; i++)
+        cap += px[i].peer_id.len + px[i].record.len + 16;
+    uint8_t *peers = malloc(cap), *out = malloc(cap + 64);
+    assert(peers && out);
+    struct wr pw = wr_of(peers, cap), w = wr_of(out, cap + 64);
+    for (unsigned i = 0; i < n; i++)
+        rpc_put_px(&pw, &px[i]);
+    rpc_put_prune_px(&w, slice_str(topic), slice_of(peers, pw.len), 60);
+    send_control(r, to, &w);
+    free(peers);
+    free(out);
 }
 
 void raw_ids(struct raw *r, unsigned to, enum control_field field, const char *topic, const struct slice *ids, unsigned n)

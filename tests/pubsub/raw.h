@@ -12,7 +12,8 @@ struct raw_note {
     enum rpc_item_type type;
     uint64_t at_ns, backoff_s;
     char topic[64];
-    uint32_t number, nids, len, rpc; /* rpc: which frame it came in */
+    uint32_t number, nids, len, rpc; /* rpc: which frame it came in; nids: of a PRUNE, the peers that it names */
+    uint32_t nrecords;
     uint64_t hash; /* of a message's payload */
     uint8_t id[MESSAGE_ID_MAX]; /* the first id; of a message, its id */
     uint8_t id_len;
@@ -37,6 +38,8 @@ void raw_forget(struct raw *r);
 void raw_subscribe(struct raw *r, unsigned to, const char *topic, bool is_subscribe);
 void raw_graft(struct raw *r, unsigned to, const char *topic);
 void raw_prune(struct raw *r, unsigned to, const char *topic, uint64_t backoff_s);
+/* With peers of other raw nodes or cores: their ids, and envelopes where there are (may be NULL). */
+void raw_prune_px(struct raw *r, unsigned to, const char *topic, const struct rpc_px *px, unsigned n);
 void raw_ids(struct raw *r, unsigned to, enum control_field field, const char *topic, const struct slice *ids, unsigned n);
 void raw_send(struct raw *r, unsigned to, struct slice frame);
 /* A signed message of this raw node; damage: flips a bit of its signature. */
