@@ -1,9 +1,7 @@
 """The demo: starts a network, publishes through gateway 1, shows every arrival. See --help."""
 import argparse
-import os
 import pathlib
 import signal
-import statistics
 import subprocess
 import sys
 
@@ -42,18 +40,20 @@ def say(text):
 
 def try_lines(net, topic):
     g1, g2, n1 = net.gateways[0], net.gateways[-1], net.nodes[0]
+    topic = topic.replace("'", "'\\''")
     inside = ' '.join(net.inside()) + ' ' if net.inside() else ''
     return f"""
 Try, in another terminal{' (as root)' if inside else ''}:
   {inside}curl -s http://{g1.ip}:8080/api/v1/health
   {inside}curl -s http://{n1.control_ip}:9090/debug/peers
   {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/subscribe -d '{{"client_id":"me","topic":"{topic}","threshold":0.1}}'
-  {inside}/usr/bin/python3 -m websockets "ws://{g2.ip}:8080/api/v1/ws?client_id=you"
-      then type: {{"type":"subscribe","topic":"{topic}"}}
+  (echo '{{"type":"subscribe","topic":"{topic}"}}'; sleep 600) | {inside}/usr/bin/python3 -m websockets "ws://{g2.ip}:8080/api/v1/ws?client_id=you"
   {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/publish -d '{{"client_id":"me","topic":"{topic}","message":"hello"}}'
+  {inside}curl -s http://{n1.control_ip}:9090/metrics
+With grpcurl (not in Debian: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest):
   {inside}grpcurl -plaintext {g1.ip}:50051 list
   {inside}grpcurl -plaintext -d '{{"client_id":"me","topic":"{topic}","message":"aGk="}}' {g1.ip}:50051 proto.ProxyStream/Publish
-  {inside}curl -s http://{n1.control_ip}:9090/metrics
+  {inside}grpcurl -plaintext {n1.control_ip}:33212 proto.CommandStream/Health
 Logs: {net.work}/*.log
 """
 

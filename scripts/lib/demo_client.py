@@ -72,6 +72,9 @@ def main():
     return 1 if missing or repeats else 0
 
 
-code = main()
+try:
+    code = main()
+except KeyboardInterrupt:
+    code = 130  # whoever runs us was interrupted, too, and says so
 sys.stdout.flush()
 os._exit(code)  # gRPC's threads need no farewell

@@ -1,6 +1,9 @@
 """The demo, as a person runs it, in each mode over each data path."""
 import os
+import pathlib
 import re
+import shutil
+import signal
 import subprocess
 
 import pytest
@@ -19,8 +22,45 @@ def demo(*args, timeout=180):
 def left_behind(out):
     """Namespaces of this very run; other runs on the machine are none of our business."""
     tag = re.search(r'namespaces (\w+)-', out)
-    names = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True).stdout.split()
-    return [n for n in names if tag and n.startswith(tag[1] + '-')]
+    assert tag or "on the kernel's sockets" in out, out
+    names = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True).stdout.split() if tag else []
+    return [n for n in names if n.startswith(tag[1] + '-')]
+
+
+def programs():
+    """The pids of this build's programs."""
+    found = set()
+    for p in pathlib.Path('/proc').glob('[0-9]*/exe'):
+        try:
+            if p.readlink().is_relative_to(BUILD / 'app'):
+                found.add(int(p.parent.name))
+        except OSError:
+            pass  # it ended, or is not ours to see
+    return found
+
+
+class Kept:
+    """A demo that goes on until it is told to stop, as from a terminal: signals go to all of its session."""
+
+    def __init__(self, *args):
+        self.before, self.text = programs(), ''
+        self.process = subprocess.Popen(['/usr/bin/python3', ROOT / 'scripts/lib/demo.py', '--build', BUILD, '--keep', *args], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def read_until(self, what):
+        while what not in self.text:
+            line = self.process.stdout.readline()
+            assert line, self.text
+            self.text += line
+
+    def stop(self, sig):
+        """The exit code, when nothing is left behind."""
+        os.killpg(self.process.pid, sig)
+        self.text += self.process.stdout.read()
+        code = self.process.wait(30)
+        assert 'nothing is left behind' in self.text and 'Traceback' not in self.text, self.text
+        assert left_behind(self.text) == [] and programs() <= self.before
+        return code
 
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
@@ -28,6 +68,47 @@ def test_demo_delivers_everywhere(mode, driver):
     out = demo('--mode', mode, '--driver', driver, '--count', '3')
     assert ' 0 repeated' in out and 'MISSING' not in out
     assert left_behind(out) == []
+
+
+def run_line(line):
+    r = subprocess.run(['bash', '-c', line], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert r.returncode == 0 and r.stdout and '"error"' not in r.stdout, (line, r.stdout, r.stderr)
+    return r.stdout
+
+
+def test_kept_demo_prints_lines_that_run_as_they_are(driver):
+    demo = Kept('--driver', driver, '--count', '1')
+    socket = None
+    try:
+        demo.read_until('Ctrl-C stops it')
+        lines = re.findall(r'^  (.+)$', demo.text[demo.text.index('Try, in another'):], re.M)
+        assert len(lines) == 9, lines
+        for line in lines:
+            if 'websockets' in line:
+                socket = subprocess.Popen(['bash', '-c', line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                                          start_new_session=True)
+                while 'Connected' not in socket.stdout.readline():
+                    assert socket.poll() is None
+            elif 'grpcurl' not in line or shutil.which('grpcurl'):
+                said = run_line(line)
+                if line.endswith('/metrics'):
+                    assert 'optimum_mump2p_total_peers' in said
+        assert socket
+        while '"message":"aGVsbG8="' not in socket.stdout.readline():  # hello
+            assert socket.poll() is None
+    finally:
+        if socket:
+            os.killpg(socket.pid, signal.SIGKILL)
+        code = demo.stop(signal.SIGINT)
+    assert code == 0
+
+
+@pytest.mark.parametrize('stage,sig', [('demo: starting', signal.SIGINT), ('demo: network', signal.SIGTERM), ('demo: network', signal.SIGINT),
+                                       ('demo: node1', signal.SIGHUP), ('receiver', signal.SIGINT)])
+def test_demo_interrupted_leaves_nothing_behind(stage, sig, driver):
+    demo = Kept('--driver', driver, '--count', '100000')
+    demo.read_until(stage)
+    assert demo.stop(sig) != 0
 
 
 def test_demo_over_tap():
