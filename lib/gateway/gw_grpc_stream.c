@@ -294,15 +294,11 @@ static void stream_half_close(struct rpc_call *c, void *user)
 static void stream_close(struct rpc_call *c, const struct rpc_status *st, void *user)
 {
     struct stream *s = rpc_call_data(c);
-    struct rpc_call_stats stats;
 
-    (void)st;
     (void)user;
     if (!s)
         return;
     gw_registry_detach(&s->gw->registry, &s->sink, gw_now_ns());
-    rpc_call_get_stats(c, &stats);
-    gw_count(&s->gw->count.grpc_dropped, stats.dropped_must + stats.refused);
     log_debug("\"gRPC client gone\" client=%.*s status=%s", (int)s->client.len, s->client.text,
               rpc_code_name(st->code));
     stream_unref(s);

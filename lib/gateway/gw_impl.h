@@ -22,7 +22,7 @@
 struct gw_counters {
     _Atomic uint64_t published, deduplicated, publish_errors[GW_E_COUNT];
     _Atomic uint64_t published_bytes, incoming, incoming_bytes, incoming_duplicates, incoming_bad, node_lost;
-    _Atomic uint64_t ws_dropped, ws_dropped_bytes, grpc_dropped, ws_clients, grpc_clients;
+    _Atomic uint64_t ws_clients, grpc_clients;
 };
 
 struct gateway {

@@ -44,10 +44,9 @@ static void write_client(void *user, struct slice id, uint64_t published, unsign
     metrics_u64(w->m, (struct metrics_label[]){{"client_id", name}}, 1, published);
 }
 
-static void write_nodes(struct gateway *gw, struct metrics *m)
+static void write_nodes(struct gateway *gw, struct metrics *m, const struct gw_node_info *nodes, unsigned n)
 {
-    struct gw_node_info *nodes = calloc(GW_NODES_MAX, sizeof(*nodes));
-    unsigned n = nodes ? gw->up->ops->nodes(gw->up, nodes, GW_NODES_MAX) : 0, healthy = 0;
+    unsigned healthy = 0;
 
     for (unsigned i = 0; i < n; i++)
         healthy += nodes[i].is_healthy;
@@ -71,12 +70,20 @@ static void write_nodes(struct gateway *gw, struct metrics *m)
                    "Publishes that a node did not confirm in time.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].unconfirmed);
-    free(nodes);
+}
+
+/* All nodes run one protocol; the first that has told its own names it. */
+static const char *protocol_of(const struct gw_node_info *nodes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].mode[0])
+            return nodes[i].mode;
+    return "optimum";
 }
 
 static void write_messages(struct gateway *gw, struct metrics *m)
 {
-    uint64_t errors = 0;
+    uint64_t errors = 0, evicted;
     struct gw_counters *c = &gw->count;
 
     metrics_counter(m, "optimum_p2p_messages_published_total", "Messages published through this gateway.",
@@ -102,6 +109,11 @@ static void write_messages(struct gateway *gw, struct metrics *m)
                     "Deliveries below a client's threshold; this gateway makes none.", 0);
     metrics_counter(m, "codecast_gateway_deduplicated_total", "Publishes that were repeats.",
                     gw_read(&c->deduplicated));
+    pthread_mutex_lock(&gw->publishes.lock);
+    evicted = gw->seen.evicted_early;
+    pthread_mutex_unlock(&gw->publishes.lock);
+    metrics_counter(m, "codecast_gateway_seen_evicted_total",
+                    "Message ids forgotten before their 120 s: a repeat of them is no longer known as one.", evicted);
     metrics_counter(m, "codecast_gateway_published_bytes_total", "Payload bytes published.",
                     gw_read(&c->published_bytes));
     metrics_counter(m, "codecast_gateway_received_bytes_total",
@@ -138,8 +150,8 @@ static void write_clients(struct gateway *gw, struct metrics *m)
     metrics_counter(m, "codecast_gateway_ws_clients_total", "WebSocket clients that connected.",
                     gw_read(&gw->count.ws_clients));
     metrics_counter(m, "codecast_gateway_ws_dropped_total",
-                    "Deliveries dropped for WebSocket clients that have gone.",
-                    gw_read(&gw->count.ws_dropped));
+                    "Deliveries dropped for WebSocket clients that read too slowly or went away.", http.ws_dropped_msgs);
+    metrics_counter(m, "codecast_gateway_ws_dropped_bytes_total", "Bytes of those deliveries.", http.ws_dropped_bytes);
     metrics_counter(m, "codecast_gateway_grpc_streams_total", "gRPC client streams that were opened.",
                     gw_read(&gw->count.grpc_clients));
     metrics_counter(m, "codecast_gateway_grpc_dropped_total", "Messages dropped for gRPC clients.",
@@ -165,17 +177,23 @@ static void write_clients(struct gateway *gw, struct metrics *m)
 void gw_metrics_handler(struct http_req *q, void *user)
 {
     struct gateway *gw = user;
-    struct metrics_label constant[] = {{"cluster_id", gw->cfg.cluster_id}, {"protocol_type", "optimum"}};
+    struct metrics_label constant[] = {{"cluster_id", gw->cfg.cluster_id}, {"protocol_type", ""}};
+    struct gw_node_info *nodes;
     struct metrics m;
+    unsigned n;
 
     if (!gw->http || !gw->grpc) { /* asked while we still start */
         http_req_reply(q, http_reply_error(503, "starting"));
         return;
     }
+    nodes = calloc(GW_NODES_MAX, sizeof(*nodes));
+    n = nodes ? gw->up->ops->nodes(gw->up, nodes, GW_NODES_MAX) : 0;
+    constant[1].value = protocol_of(nodes, n);
     metrics_init(&m, constant, 2);
-    write_nodes(gw, &m);
+    write_nodes(gw, &m, nodes, n);
     write_messages(gw, &m);
     write_clients(gw, &m);
     metrics_process(&m);
     http_req_reply(q, metrics_reply(&m));
+    free(nodes);
 }

@@ -312,8 +312,6 @@ static void on_close(struct ws_conn *c, void *user, uint16_t code)
 
     gw_registry_detach(&s->gw->registry, &s->sink, gw_now_ns());
     ws_conn_stats(c, &st);
-    gw_count(&s->gw->count.ws_dropped, st.dropped_msgs);
-    gw_count(&s->gw->count.ws_dropped_bytes, st.dropped_bytes);
     log_debug("\"WebSocket client gone\" client=%.*s code=%u dropped=%llu", (int)s->client.len,
               s->client.text, code, (unsigned long long)st.dropped_msgs);
     session_unref(s);

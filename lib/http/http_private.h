@@ -39,6 +39,7 @@ struct http_msg {
 
 struct http_counters {
     _Atomic uint64_t accepted, refused_conns, requests, slow_answers_cut, deferred_vanished, ws_conns;
+    _Atomic uint64_t ws_dropped_msgs, ws_dropped_bytes;
     _Atomic uint64_t answers[6]; /* by status / 100 */
 };
 

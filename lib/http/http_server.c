@@ -290,5 +290,7 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
         out->slow_answers_cut += get(&c->slow_answers_cut);
         out->deferred_vanished += get(&c->deferred_vanished);
         out->ws_conns += get(&c->ws_conns);
+        out->ws_dropped_msgs += get(&c->ws_dropped_msgs);
+        out->ws_dropped_bytes += get(&c->ws_dropped_bytes);
     }
 }

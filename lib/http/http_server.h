@@ -39,6 +39,7 @@ struct http_server_stats {
     uint64_t accepted, refused_conns, requests, answers_2xx, answers_3xx, answers_4xx, answers_5xx;
     uint64_t slow_answers_cut;  /* answer_timeout_ms passed */
     uint64_t deferred_vanished; /* answered after the client had gone */
+    uint64_t ws_dropped_msgs, ws_dropped_bytes; /* by policy and at the end of a connection */
     uint64_t conns;             /* gauge */
     uint64_t ws_conns;          /* gauge */
 };

@@ -142,6 +142,18 @@ static void want_close(struct ws_conn *c, uint16_t code, const char *reason)
     snprintf(c->close_reason, sizeof(c->close_reason), "%s", reason ? reason : "");
 }
 
+void ws_conn_count_drops(struct ws_conn *c)
+{
+    struct http_counters *count = &c->th->count;
+
+    if (c->out.dropped_msgs == c->told.msgs)
+        return;
+    atomic_fetch_add_explicit(&count->ws_dropped_msgs, c->out.dropped_msgs - c->told.msgs, memory_order_relaxed);
+    atomic_fetch_add_explicit(&count->ws_dropped_bytes, c->out.dropped_bytes - c->told.bytes, memory_order_relaxed);
+    c->told.msgs = c->out.dropped_msgs;
+    c->told.bytes = c->out.dropped_bytes;
+}
+
 int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
 {
     int rc = 0;
@@ -161,6 +173,7 @@ int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
         break;
     case WS_PUSH_NOMEM: rc = -HTTP_E_NOMEM; break;
     }
+    ws_conn_count_drops(c);
     post = must_wake(c);
     pthread_mutex_unlock(&c->lock);
     if (post)

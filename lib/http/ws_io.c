@@ -202,6 +202,7 @@ static void stop_taking(struct ws_conn *c)
     pthread_mutex_lock(&c->lock);
     c->gone = true;
     ws_out_drop_deliveries(&c->out);
+    ws_conn_count_drops(c);
     pthread_mutex_unlock(&c->lock);
     c->state = WS_EXPECT_CLOSE;
     c->closing_ms = now_ms(c);
@@ -255,6 +256,7 @@ void ws_io_die(struct ws_conn *c)
     pthread_mutex_lock(&c->lock);
     c->gone = true;
     ws_out_drop_deliveries(&c->out);
+    ws_conn_count_drops(c);
     pthread_mutex_unlock(&c->lock);
     if (c->sock)
         h2o_socket_close(c->sock);

@@ -40,6 +40,9 @@ struct ws_conn {
     struct ws_out out;
     bool scheduled; /* the server thread is going to look at out by itself */
     bool gone;      /* takes nothing more */
+    struct {
+        uint64_t msgs, bytes;
+    } told; /* drops that the server's counters have */
     uint16_t close_code;
     char close_reason[WS_REASON_MAX + 1];
     struct http_msg wake;
@@ -58,6 +61,8 @@ struct ws_conn {
     uint64_t rx_ms, ping_ms, closing_ms;
 };
 
+/* Under the lock: what was dropped since the last time, into the server's counters. */
+void ws_conn_count_drops(struct ws_conn *c);
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize);
 /* Reads, answers, writes: whatever can be done now. May end the connection. */
 void ws_io_run(struct ws_conn *c);

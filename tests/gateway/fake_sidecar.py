@@ -45,7 +45,7 @@ class Node:
     def __init__(self, network, port=0, peer_id=None, max_bytes=32 << 20, country="India", iso="IN"):
         self.network = network
         self.max_bytes = max_bytes
-        self.country, self.iso = country, iso
+        self.country, self.iso, self.mode = country, iso, "optimum"
         self.confirms = True      # answers publishes
         self.delivers = True
         self.refusal = None       # (code, text) for every publish
@@ -142,7 +142,7 @@ class Node:
                 self.streams.pop(q, None)
 
     def health(self, _request, _context):
-        return HealthResponse(status=True, nodeMode="optimum", memoryUsed=1.5, cpuUsed=2.5, diskUsed=3.5, country=self.country,
+        return HealthResponse(status=True, nodeMode=self.mode, memoryUsed=1.5, cpuUsed=2.5, diskUsed=3.5, country=self.country,
                               country_iso=self.iso, p2pAddress="/ip4/127.0.0.1/tcp/7070/p2p/" + self.peer_id,
                               max_message_bytes=self.max_bytes if self.confirms else 0)
 

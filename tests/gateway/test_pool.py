@@ -163,6 +163,13 @@ class Pool(unittest.TestCase):
                 q.put(Response(command=0, data=b'{"status":"dropped","messages":7}'))
             gw.until(lambda: gw.metric("codecast_gateway_node_dropped_total") == 7)
 
+    def test_metrics_name_the_protocol_of_the_nodes(self):
+        with Cluster(nodes=1) as cluster:
+            cluster.nodes[0].mode = "gossipsub"
+            gw = cluster.gateway()
+            gw.until(lambda: gw.metric("codecast_gateway_node_up", protocol_type="gossipsub") == 1)
+            self.assertNotIn('protocol_type="optimum"', gw.get("/metrics")[1])
+
     def test_answers_that_make_no_sense_are_passed_over(self):
         with Cluster(nodes=1) as cluster:
             gw = cluster.gateway()

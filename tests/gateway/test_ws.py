@@ -228,8 +228,11 @@ class Load(unittest.TestCase):
                     t = time.monotonic()
                     self.assertTrue(text_of(well.recv()).startswith("%d " % i))
                     self.assertLess(time.monotonic() - t, 2)
+            gw.until(lambda: gw.metric("codecast_gateway_ws_dropped_total") > 10)  # seen while the client is still there
+            dropped = gw.metric("codecast_gateway_ws_dropped_total")
+            self.assertGreater(gw.metric("codecast_gateway_ws_dropped_bytes_total"), 100000 * dropped)
             stuck.close()
-            gw.until(lambda: gw.metric("codecast_gateway_ws_dropped_total") > 10)
+            gw.until(lambda: gw.metric("codecast_gateway_ws_dropped_total") > dropped)  # what waited for it
 
     def test_stop_says_1001(self):
         with Cluster(nodes=1) as cluster:
