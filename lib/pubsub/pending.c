@@ -4,7 +4,7 @@
 
 void pending_init(struct pending *p, uint32_t max, const uint8_t seed[16])
 {
-    *p = (struct pending){.max = max};
+    *p = (struct pending){.max = max, .max_bytes = UINT64_MAX};
     map_init(&p->by_key, 0, seed);
     map_init(&p->by_token, 0, seed);
     list_init(&p->all);
@@ -38,7 +38,8 @@ void pending_fini(struct pending *p)
 struct pending_message *pending_add(struct pending *p, struct message *m, struct msgkey key, pubsub_peer source,
                                     uint64_t now)
 {
-    struct pending_message *pm = p->count < p->max ? calloc(1, sizeof(*pm)) : NULL;
+    bool fits = p->count < p->max && (!p->count || p->bytes + m->held_bytes <= p->max_bytes);
+    struct pending_message *pm = fits ? calloc(1, sizeof(*pm)) : NULL;
 
     if (!pm)
         return NULL;
@@ -51,6 +52,7 @@ struct pending_message *pending_add(struct pending *p, struct message *m, struct
     message_ref(m);
     list_push_back(&p->all, &pm->node);
     p->count++;
+    p->bytes += m->held_bytes;
     return pm;
 no_token:
     map_del(&p->by_key, key_slice(&pm->key));
@@ -79,6 +81,7 @@ static struct pending_message *take_out(struct pending *p, struct pending_messag
     map_del(&p->by_token, token_slice(&pm->token));
     list_del(&pm->node);
     p->count--;
+    p->bytes -= pm->message->held_bytes;
     return pm;
 }
 

@@ -3,7 +3,8 @@
  * Source:  gossipsub v1.1, Extended Validators: accept, ignore, reject; a rejected message counts against all who brought it
  * Owner:   the pub/sub core
  * Memory:  holds one reference of each message until it is taken
- * Limits:  max in all (the caller bounds them per peer), PENDING_SOURCES names each; over the time limit they are given up
+ * Limits:  max in all (the caller bounds them per peer), and max_bytes of the buffers they hold (one message may always
+ *          wait); PENDING_SOURCES names each; over the time limit they are given up
  */
 #ifndef PUBSUB_PENDING_H
 #define PUBSUB_PENDING_H
@@ -27,10 +28,11 @@ struct pending_message {
 struct pending {
     struct map by_key, by_token;
     struct list all;
-    uint64_t last_token;
+    uint64_t last_token, bytes, max_bytes;
     uint32_t count, max;
 };
 
+/* max_bytes: no bound; the caller may set one. */
 void pending_init(struct pending *p, uint32_t max, const uint8_t seed[16]);
 void pending_fini(struct pending *p);
 /* Takes a reference of m. NULL: full, or no memory. */

@@ -105,6 +105,7 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     scores_init(&ps->scores, cfg->score ? cfg->score : &score_defaults, SCORES_MAX, seeds[3], now);
     ps->thresholds = cfg->thresholds ? *cfg->thresholds : score_threshold_defaults;
     pending_init(&ps->pending, cfg->validation_max ? cfg->validation_max : VALIDATIONS_MAX, seeds[4]);
+    ps->pending.max_bytes = ps->cfg.keep_bytes;
     ps->ids = (struct message_ids){cfg->id_rule, cfg->message_id, cfg->message_id_ctx};
     events_init(&ps->events);
     seqno_init(&ps->seqno, unix_ns, now);

@@ -77,7 +77,8 @@ struct pubsub_config {
     bool is_flood_publish;           /* our own messages go to every subscriber, not to the mesh alone */
     bool has_px;                     /* our PRUNEs name other peers */
     bool has_validation;             /* plain messages wait for pubsub_validated */
-    uint32_t validation_max;         /* that wait at a time; 0: 4096. More are dropped, and may come again */
+    uint32_t validation_max;         /* that wait at a time, and no more bytes than keep_bytes; 0: 4096. More are dropped,
+                                      * and may come again */
     enum pubsub_id_rule id_rule;
     size_t (*message_id)(void *ctx, const struct pubsub_id_input *in, uint8_t out[PUBSUB_ID_MAX]); /* CUSTOM: 0 refuses */
     void *message_id_ctx;

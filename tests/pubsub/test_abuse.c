@@ -304,6 +304,41 @@ static void test_topic_flood_leaves_room_for_ours(void **state)
         raw_free(r[i]);
 }
 
+static enum pubsub_verdict judge_good(void *user, struct slice payload)
+{
+    return PUBSUB_ACCEPT;
+}
+
+/* Messages that wait for a slow application: few large ones are as many bytes as many small ones. */
+static void test_bytes_that_wait_for_verdicts_are_bounded(void **state)
+{
+    enum { BYTES = 200000, KEPT = 2 << 20 };
+    struct pubsub_config cfg = netsim_config(PUBSUB_GOSSIP);
+    struct netsim *own = netsim_new(3, NULL);
+    struct raw *r;
+    uint8_t *big = calloc(1, BYTES);
+    struct pubsub_counters c;
+
+    cfg.has_validation = true;
+    cfg.keep_bytes = KEPT;
+    netsim_add(own, &cfg);
+    netsim_validator(own, 0, judge_good, NULL, 10 * NETSIM_S);
+    netsim_subscribe(own, 0, TOPIC);
+    r = raw_new(own, 0, V12, true);
+    for (uint64_t i = 1; i <= 50; i++)
+        raw_message(r, 0, TOPIC, i, slice_of(big, BYTES), false);
+    netsim_run(own, 20 * NETSIM_S);
+    pubsub_counters_get(netsim_core(own, 0), &c);
+    assert_in_range(c.delivered, KEPT / BYTES / 2, KEPT / BYTES);
+    assert_int_equal(c.validation_throttled, 50 - c.delivered);
+    raw_message(r, 0, TOPIC, 51, slice_of(big, BYTES), false); /* there is room again */
+    netsim_run(own, 20 * NETSIM_S);
+    assert_int_equal(netsim_count(own, 0, TOPIC, slice_of(big, BYTES)), c.delivered + 1);
+    raw_free(r);
+    netsim_free(own);
+    free(big);
+}
+
 /* What comes from a peer that is being cut off is not looked at, but counted. */
 static void test_rpcs_of_a_closing_peer_are_counted(void **state)
 {
@@ -450,6 +485,7 @@ int main(void)
         TEST(test_topic_flood_is_bounded_and_forgotten),
         TEST(test_topic_flood_leaves_room_for_ours),
         TEST(test_rpcs_of_a_closing_peer_are_counted),
+        TEST(test_bytes_that_wait_for_verdicts_are_bounded),
         TEST(test_malformed_rpc_disconnects),
         TEST(test_lying_ihave_only_delays),
         TEST(test_many_identities_are_bounded),
