@@ -1,5 +1,6 @@
 #include "node/config.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -177,6 +178,52 @@ static void check_ports(const struct node_config *c, struct settings_report *rep
         settings_fatal(rep, "API_PORT", value, "is also the mesh's port: ports must differ");
 }
 
+static bool is_ip(const char *s, unsigned *bits)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    *bits = inet_pton(AF_INET, s, &v4) == 1 ? 32 : inet_pton(AF_INET6, s, &v6) == 1 ? 128 : 0;
+    return *bits != 0;
+}
+
+/* An address, or one with the length of its network behind a slash (*has_len). */
+static bool is_network(const char *s, bool *has_len)
+{
+    const char *slash = strchr(s, '/');
+    unsigned bits, len = 0;
+    char ip[64];
+
+    *has_len = slash != NULL;
+    if (!slash)
+        return is_ip(s, &bits);
+    if ((size_t)(slash - s) >= sizeof(ip) || strlen(slash + 1) > 3 || !slash[1] || slash[1 + strspn(slash + 1, "0123456789")])
+        return false;
+    memcpy(ip, s, (size_t)(slash - s));
+    ip[slash - s] = 0;
+    for (const char *p = slash + 1; *p; p++)
+        len = len * 10 + (unsigned)(*p - '0');
+    return is_ip(ip, &bits) && len <= bits;
+}
+
+static void check_addresses(const struct node_config *c, struct settings_report *rep)
+{
+    bool has_len = false;
+    unsigned bits;
+
+    if (!is_ip(c->sidecar_bind, &bits))
+        settings_fatal(rep, "SIDECAR_BIND", c->sidecar_bind, "must be an IP address");
+    if (!is_ip(c->api_bind, &bits))
+        settings_fatal(rep, "API_BIND", c->api_bind, "must be an IP address");
+    if (*c->net_gateway && !is_ip(c->net_gateway, &bits))
+        settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
+    if (*c->net_addr && !is_network(c->net_addr, &has_len))
+        settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
+    else if (strcmp(node_driver_names[c->net_driver], "tap") == 0 && !has_len)
+        settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL,
+                       "the tap driver needs an address of its own, as in 172.28.0.10/16");
+}
+
 unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
 {
     unsigned before = rep->fatal;
@@ -189,6 +236,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     check_cluster_id(c->cluster_id, rep);
     check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);
     check_ports(c, rep);
+    check_addresses(c, rep);
     if (c->shard_mult < 1.0) {
         snprintf(value, sizeof(value), "%g", c->shard_mult);
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "

@@ -110,6 +110,14 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"BOOTSTRAP_PEERS", "/ip4/999.0.0.1/tcp/7070/p2p/" ID, "BOOTSTRAP_PEERS="},
         {"ANNOUNCE_ADDRS", "here", "ANNOUNCE_ADDRS=here: not an address"},
         {"NET_DRIVER", "dpdk", "NET_DRIVER=dpdk: must be one of auto, kernel, af_packet"},
+        {"SIDECAR_BIND", "here", "SIDECAR_BIND=here: must be an IP address"},
+        {"API_BIND", "1.2.3", "API_BIND=1.2.3: must be an IP address"},
+        {"NET_GATEWAY", "1.2.3.4/8", "NET_GATEWAY=1.2.3.4/8: must be an IP address"},
+        {"NET_ADDR", "eth0", "NET_ADDR=eth0: must be an IP address, or one with its network's length"},
+        {"NET_ADDR", "10.0.0.1/33", "NET_ADDR=10.0.0.1/33: must be"},
+        {"NET_ADDR", "10.0.0.1/", "NET_ADDR=10.0.0.1/: must be"},
+        {"NET_ADDR", "10.0.0.1/8x", "NET_ADDR=10.0.0.1/8x: must be"},
+        {"NET_DRIVER", "tap", "NET_ADDR is not set: the tap driver needs an address of its own"},
         {"LOG_LEVEL", "loud", "LOG_LEVEL=loud: must be one of debug, info, warn, error"},
     };
 

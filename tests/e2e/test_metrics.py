@@ -1,0 +1,52 @@
+"""/metrics of both programs, by promtool's rules: what fails them is on a list, because dashboards ask for those very names."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import network
+
+# (name, what is wrong with it), as existing dashboards spell it.
+EXCEPTIONS = {
+    'optimum_bandwidth_total_bytes', 'optimum_conn_total_connections', 'message_seen_nodes_count', 'nodes_active_total',
+    *(f'{prefix}_{way}_messages_{what}' for prefix in ('optimum_mump2p', 'optimum_gossip_p2p') for way in ('delivered', 'received')
+      for what in ('bytes', 'count')),
+}
+
+
+def families(text):
+    """{name: type}; every sample belongs to a family that is announced before it, and carries the two labels."""
+    types, helped = {}, set()
+    for line in text.splitlines():
+        if m := re.match(r'# HELP (\S+) \S', line):
+            helped.add(m[1])
+        elif m := re.match(r'# TYPE (\S+) (counter|gauge|histogram)$', line):
+            assert m[1] not in types and m[1] in helped, line
+            types[m[1]] = m[2]
+        else:
+            m = re.match(r'([a-zA-Z_:][\w:]*)\{cluster_id="[^"]+",protocol_type="(optimum|gossipsub)".*\} \S+$', line)
+            assert m, line
+            assert m[1] in types or types.get(re.sub('_(bucket|sum|count)$', '', m[1])) == 'histogram', line
+    return types
+
+
+def lint(types):
+    for name, kind in types.items():
+        if (kind == 'counter') != name.endswith('_total') or (kind != 'histogram' and name.endswith(('_count', '_sum', '_bucket'))) \
+                or re.search('[a-z][A-Z]', name):
+            yield name
+
+
+@pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
+def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
+    net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel')
+    for m, port in ((net.nodes[0], network.API_PORT), (net.gateways[0], network.HTTP_PORT), (net.gateways[0], network.GATEWAY_API_PORT)):
+        status, text = net.http(m, port, '/metrics')
+        assert status == 200 and text.endswith('\n')
+        types = families(text)
+        assert len(types) > 30 and 'process_cpu_seconds_total' in types
+        assert set(lint(types)) <= EXCEPTIONS
+        if shutil.which('promtool'):
+            r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True, text=True)
+            assert {line.split()[0] for line in (r.stdout + r.stderr).splitlines()} <= EXCEPTIONS, r.stdout + r.stderr
