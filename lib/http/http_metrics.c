@@ -130,7 +130,7 @@ static void put_value(struct metrics *m, double v)
     else if (isinf(v))
         snprintf(text, sizeof(text), v > 0 ? " +Inf\n" : " -Inf\n");
     else
-        snprintf(text, sizeof(text), " %.10g\n", v);
+        snprintf(text, sizeof(text), " %.15g\n", v); /* a time to the millisecond, bytes to the byte */
     puts_to(m, text);
 }
 
@@ -168,12 +168,14 @@ void metrics_hist_init(struct metrics_hist *h, const double *bounds, unsigned n)
 
 void metrics_hist_observe(struct metrics_hist *h, double v)
 {
+    double sum = atomic_load_explicit(&h->sum, memory_order_relaxed);
     unsigned i = 0;
 
     while (i < h->n_bounds && v > h->bounds[i])
         i++;
     atomic_fetch_add_explicit(&h->buckets[i], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&h->sum_micro, v > 0 ? (uint64_t)(v * 1e6) : 0, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&h->sum, &sum, sum + v, memory_order_relaxed, memory_order_relaxed))
+        ;
 }
 
 void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, unsigned n,
@@ -192,7 +194,7 @@ void metrics_hist_write(struct metrics *m, const struct metrics_label *labels, u
     puts_to(m, m->family);
     puts_to(m, "_sum");
     put_labels(m, labels, n, NULL);
-    put_value(m, (double)atomic_load_explicit(&h->sum_micro, memory_order_relaxed) / 1e6);
+    put_value(m, atomic_load_explicit(&h->sum, memory_order_relaxed));
     sample_u64(m, "_count", labels, n, NULL, total);
 }
 

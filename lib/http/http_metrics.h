@@ -33,7 +33,7 @@ struct metrics_hist {
     const double *bounds;
     unsigned n_bounds; /* at most METRICS_HIST_BUCKETS */
     _Atomic uint64_t buckets[METRICS_HIST_BUCKETS + 1];
-    _Atomic uint64_t sum_micro; /* sum in millionths, so that adding is one atomic */
+    _Atomic double sum;
 };
 
 void metrics_init(struct metrics *m, const struct metrics_label *constant, unsigned n);

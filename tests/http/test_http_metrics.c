@@ -57,6 +57,25 @@ static void test_metrics_without_labels_have_no_braces(void **state)
     metrics_fini(&m);
 }
 
+static void test_metrics_large_and_fine_values_keep_their_digits(void **state)
+{
+    static const double bounds[] = {1};
+    struct metrics_hist h;
+    struct metrics m;
+
+    metrics_init(&m, NULL, 0);
+    metrics_hist_init(&h, bounds, 1);
+    for (unsigned i = 0; i < 3; i++)
+        metrics_hist_observe(&h, 20e12 + 1); /* bytes: a day on a fast link */
+    metrics_family(&m, "z_bytes", "histogram", "Z.");
+    metrics_hist_write(&m, NULL, 0, &h);
+    metrics_gauge(&m, "at_seconds", "At.", 1732304400.125);
+    m.text[m.len] = 0;
+    assert_non_null(strstr(m.text, "z_bytes_sum 60000000000003\n"));
+    assert_non_null(strstr(m.text, "at_seconds 1732304400.125\n"));
+    metrics_fini(&m);
+}
+
 static void test_metrics_process_knows_this_process(void **state)
 {
     struct metrics m;
@@ -78,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_metrics_text_is_exact),
                                        cmocka_unit_test(test_metrics_without_labels_have_no_braces),
+                                       cmocka_unit_test(test_metrics_large_and_fine_values_keep_their_digits),
                                        cmocka_unit_test(test_metrics_process_knows_this_process)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
