@@ -72,6 +72,43 @@ static void test_messages_of_all_sizes_arrive_once(void **state)
     netsim_free(s);
 }
 
+/* Shard events are made while they are asked for, and only then; so are those of gossip. */
+static void test_traces_follow_the_switch(void **state)
+{
+    static uint8_t bytes[100000];
+    struct netsim *s = netsim_new(11, &lan);
+    struct rng rng;
+    uint64_t shards = 0, others = 0;
+
+    rng_init_seeded(&rng, 11);
+    for (unsigned i = 0; i < 2; i++) {
+        struct pubsub_config cfg = netsim_config(PUBSUB_CODED);
+
+        cfg.has_trace = false;
+        netsim_add(s, &cfg);
+    }
+    subscribe_all(s);
+    netsim_connect_all(s, PUBSUB_CODED_1);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned turn = 0; turn < 4; turn++) { /* off, on, off, on */
+        bool is_on = turn % 2;
+        struct slice p = payload(&rng, bytes, sizeof(bytes));
+
+        if (turn)
+            pubsub_trace_enable(netsim_core(s, 1), is_on);
+        assert_int_equal(netsim_publish(s, 0, "demo", p), 0);
+        netsim_run(s, NETSIM_S);
+        all_have(s, p);
+        assert_true((netsim_traces(s, 1, TRACE_NEW_SHARD) > shards) == is_on);
+        assert_true((netsim_traces(s, 1, TRACE_DELIVER_MESSAGE) > others) == is_on);
+        shards = netsim_traces(s, 1, TRACE_NEW_SHARD);
+        others = netsim_traces(s, 1, TRACE_DELIVER_MESSAGE);
+    }
+    assert_true(shards >= 8); /* k = 4 of each of two messages */
+    assert_int_equal(netsim_traces(s, 0, TRACE_PUBLISH_MESSAGE), 0); /* the other's switch was never touched */
+    netsim_free(s);
+}
+
 /* Published one second after the nodes start, before anyone is connected. */
 static void test_first_message_is_delivered(void **state)
 {
@@ -202,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_of_all_sizes_arrive_once),
+        cmocka_unit_test(test_traces_follow_the_switch),
         cmocka_unit_test(test_first_message_is_delivered),
         cmocka_unit_test(test_killed_node_does_not_stop_the_others),
         cmocka_unit_test(test_lossy_network_delivers),
