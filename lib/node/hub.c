@@ -405,6 +405,16 @@ int hub_unsubscribe(struct hub_subscriber *s, const char *topic)
     return 0;
 }
 
+unsigned hub_subscriber_topics(struct hub_subscriber *s)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&s->hub->lock);
+    n = (unsigned)s->topics.count;
+    pthread_mutex_unlock(&s->hub->lock);
+    return n;
+}
+
 void hub_subscriber_free(struct hub_subscriber *s)
 {
     struct hub *h;

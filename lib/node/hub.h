@@ -47,6 +47,8 @@ void hub_subscriber_free(struct hub_subscriber *s);
 /* Repeats are harmless. The node joins the topic's mesh at the first subscriber and leaves it after the last. */
 int hub_subscribe(struct hub_subscriber *s, const char *topic);
 int hub_unsubscribe(struct hub_subscriber *s, const char *topic);
+/* Topics it is subscribed to. */
+unsigned hub_subscriber_topics(struct hub_subscriber *s);
 
 /* Takes a copy of the payload, or with release != NULL the payload itself (release(user) is called when it is no longer
  * needed, from any thread). message_id_hex (65 bytes) is filled also for -HUB_EDUP (same payload and topic in 120 s:

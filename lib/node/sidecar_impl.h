@@ -30,7 +30,6 @@ struct stream {
     struct sidecar *sidecar;
     struct rpc_call *call;
     struct hub_subscriber *subscriber; /* made by the first subscription */
-    unsigned topics;
     bool stays;       /* a refused publish is answered, the stream goes on; else it ends with a status */
     bool has_traces;
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */

@@ -93,7 +93,7 @@ static bool subscribe(void *user, struct slice topic)
         err = -HUB_ETOPIC;
     else if (!has_subscriber(st))
         err = -HUB_EMEM;
-    else if (st->topics >= MAX_TOPICS)
+    else if (hub_subscriber_topics(st->subscriber) >= MAX_TOPICS)
         err = -HUB_EFULL;
     else
         err = hub_subscribe(st->subscriber, name);
@@ -101,7 +101,6 @@ static bool subscribe(void *user, struct slice topic)
         finish_by(st, err);
         return false;
     }
-    st->topics++; /* repeats count too: the bound is on commands */
     return true;
 }
 
@@ -113,8 +112,8 @@ static void unsubscribe(struct stream *st, struct slice topic)
         finish_by(st, -HUB_ETOPIC);
         return;
     }
-    if (st->subscriber && hub_unsubscribe(st->subscriber, name) == 0 && st->topics)
-        st->topics--;
+    if (st->subscriber)
+        hub_unsubscribe(st->subscriber, name);
 }
 
 static void command_came(struct rpc_call *call, struct rpc_msg *m, void *user)
@@ -173,7 +172,7 @@ static void stream_half_closed(struct rpc_call *call, void *user)
 {
     struct stream *st = rpc_call_data(call);
 
-    if (st->topics == 0)
+    if (!st->subscriber || hub_subscriber_topics(st->subscriber) == 0)
         rpc_call_finish(call, RPC_CODE_OK, NULL);
 }
 

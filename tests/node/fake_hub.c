@@ -274,6 +274,16 @@ void hub_subscriber_free(struct hub_subscriber *s)
     free(s);
 }
 
+unsigned hub_subscriber_topics(struct hub_subscriber *s)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&s->hub->lock);
+    n = s->topics;
+    pthread_mutex_unlock(&s->hub->lock);
+    return n;
+}
+
 int hub_subscribe(struct hub_subscriber *s, const char *topic)
 {
     int err = 0;

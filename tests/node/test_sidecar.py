@@ -279,6 +279,22 @@ class TestHabits(Sidecar):
             p.send(PUBLISH, 'g', b'%d' % i)
             self.assertEqual(base64.b64decode(s.message()['message']), b'%d' % i)
 
+    def test_half_close_ends_who_is_subscribed_to_nothing(self):
+        s = self.stream()
+        s.send(SUBSCRIBE, 'h')
+        s.send(UNSUBSCRIBE, 'other')  # no topic of its own: it stays subscribed
+        s.half_close()
+        self.wait_topics(['h'])
+        p = self.stream()
+        p.send(PUBLISH, 'h', b'still here')
+        self.assertEqual(base64.b64decode(s.message()['message']), b'still here')
+        s = self.stream()
+        s.send(SUBSCRIBE, 'twice')
+        s.send(SUBSCRIBE, 'twice')
+        s.send(UNSUBSCRIBE, 'twice')
+        s.half_close()
+        self.assertEqual(s.rest()[:2], ([], Code.OK))
+
     def test_batch(self):
         s = self.subscriber('b1', 'b2')
         p = self.stream()
