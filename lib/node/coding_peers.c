@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "node/coding_int.h"
 
-#define REOPENS       3
 #define MUTE_EVERY_NS 1000000000ull
 
 static void open_stream(struct coding_role *r, struct peer *p)
@@ -13,8 +12,9 @@ static void open_stream(struct coding_role *r, struct peer *p)
     struct peer_conn *c = p->stream || p->opening || r->is_leaving ? NULL : peers_other_conn(p);
     struct xmsg m = {.type = X_PUBSUB_OPEN};
 
-    if (!c || c->reopens++ > REOPENS)
+    if (!c)
         return;
+    c->opens++;
     m.conn = p->opening = c->id;
     xout_send(&r->to_net, &m);
 }
@@ -150,7 +150,7 @@ void coding_try_mute_peers(struct coding_role *r, uint64_t now)
         struct xmsg m = {.type = X_PUBSUB_CLOSE, .conn = c ? c->id : 0};
         if (!c)
             continue;
-        c->reopens -= c->reopens > 0;
+        c->opens -= c->opens > 0;
         xout_send(&r->to_net, &m);
     }
 }

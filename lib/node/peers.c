@@ -147,7 +147,7 @@ struct peer_conn *peers_other_conn(const struct peer *peer)
 {
     LIST_EACH (it, &peer->conns) {
         struct peer_conn *c = CONTAINER_OF(it, struct peer_conn, node);
-        if (!c->has_no_pubsub)
+        if (!c->has_no_pubsub && c->opens < PEERS_OPENS)
             return c;
     }
     return NULL;

@@ -16,6 +16,7 @@
 #define PEERS_MAX        1024
 #define PEERS_MAX_CONNS  2048
 #define PEERS_CONNS_EACH 16
+#define PEERS_OPENS      4 /* times that our stream is opened on one connection */
 #define PEERS_HELD       64
 #define PEERS_HELD_BYTES (1u << 20)
 #define PEERS_ALL_BYTES  (64u << 20)
@@ -45,7 +46,7 @@ struct peer_conn {
     net_conn_id id;
     struct multiaddr addr;
     bool is_dialer, has_no_pubsub;
-    unsigned reopens;
+    unsigned opens; /* of our stream, here */
 };
 
 struct peers {
@@ -71,7 +72,7 @@ bool peers_hold(struct peers *p, struct peer *peer, struct buf *frame);
 struct buf *peers_next_held(struct peers *p, struct peer *peer);
 /* Drops what is held; returns how many. */
 unsigned peers_drop_held(struct peers *p, struct peer *peer);
-/* Another connection of the peer that may carry the stream; NULL none. */
+/* A connection of the peer that may carry the stream; NULL none. */
 struct peer_conn *peers_other_conn(const struct peer *peer);
 
 #endif

@@ -257,6 +257,29 @@ static void test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks(void *
     assert_int_equal(f.r.peers.slots[1]->stream, 2);
 }
 
+/* Where the peer ends our stream again and again, its other connection has its turn; and then there is an end. */
+static void test_coding_leaves_a_connection_that_keeps_no_stream(void **state)
+{
+    unsigned opens[3] = {0};
+    struct xmsg m;
+
+    event(NET_EV_CONN_UP, 1, 1);
+    event(NET_EV_CONN_UP, 2, 1);
+    for (net_conn_id at = 1; at;) {
+        poll_some();
+        at = 0;
+        while (xring_pop_sc(&f.to_net, &m)) {
+            if (m.type == X_PUBSUB_OPEN)
+                opens[at = m.conn]++;
+            drop_msg(&m);
+        }
+        if (at)
+            event(NET_EV_PUBSUB_CLOSED, at, 1);
+    }
+    assert_int_equal(opens[1], PEERS_OPENS);
+    assert_int_equal(opens[2], PEERS_OPENS);
+}
+
 static void test_coding_reports_its_rings(void **state)
 {
     struct snapshot *s = calloc(1, sizeof(*s));
@@ -289,6 +312,7 @@ int main(void)
         TEST(test_coding_refuses_a_peers_many_connections),
         TEST(test_coding_stays_awake_while_output_waits),
         TEST(test_coding_makes_traces_while_somebody_listens),
+        TEST(test_coding_leaves_a_connection_that_keeps_no_stream),
         TEST(test_coding_reports_its_rings),
         TEST(test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks),
     };
