@@ -479,6 +479,7 @@ void net_counters_get(const struct net *n, struct net_counters *out)
     out->packets_dropped_out = t.packets_dropped_out;
     out->tcp_retransmits = t.tcp_retransmits;
     out->tcp_checksum_errors = t.tcp_checksum_errors;
+    out->accepts_failed = t.accepts_failed;
     out->partial_bytes_now = n->partial_bytes;
 }
 

@@ -157,6 +157,7 @@ uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);
 struct net_counters {
     uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;
     uint64_t refused_full, refused_ip, refused_peer, handshakes_evicted; /* parts of conns_refused, handshakes_failed */
+    uint64_t accepts_failed; /* below us: no descriptor, no memory, backlog full */
     uint64_t frames_in, frames_out, bytes_in, bytes_out;   /* of RPCs */
     uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full, peers_stalled;
     uint64_t wire_bytes_in, wire_bytes_out;                /* below Noise, above TCP */

@@ -173,6 +173,8 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "conns_refused_total", "Connections refused by a limit", n->conns_refused);
     counter(m, "codecast_", "conns_refused_full_total", "Connections refused because there were too many", n->refused_full);
     counter(m, "codecast_", "conns_refused_ip_total", "Connections refused because their address had too many", n->refused_ip);
+    counter(m, "codecast_", "accepts_failed_total", "Connections not taken for lack of descriptors, memory or backlog",
+            n->accepts_failed);
     counter(m, "codecast_", "handshakes_evicted_total", "Handshakes that made way for newer ones", n->handshakes_evicted);
     counter(m, "codecast_", "peers_stalled_total", "Connections cut because the peer took nothing for too long", n->peers_stalled);
     counter(m, "codecast_", "handshakes_failed_total", "Handshakes that failed", n->handshakes_failed);
