@@ -26,7 +26,9 @@
 #define SPIN_SHARED_NS 5000ull
 
 static const char *const optimum_protocols[] = {"/codecast/rlnc/1.0.0"};
-static const char *const gossip_protocols[] = {"/meshsub/1.2.0", "/meshsub/1.1.0"};
+static const char *const gossip_protocols[] = {"/meshsub/1.3.0", "/meshsub/1.2.0", "/meshsub/1.1.0"};
+static const enum pubsub_proto gossip_versions[] = {PUBSUB_MESHSUB_13, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11};
+#define GOSSIP_VERSIONS (sizeof(gossip_versions) / sizeof(gossip_versions[0]))
 
 struct node {
     const struct node_config *cfg;
@@ -73,13 +75,20 @@ static uint64_t wall_now_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+/* Of gossip_protocols: 1.3 only when it is wanted. */
+static unsigned first_version(const struct node_config *c)
+{
+    return c->has_v13 ? 0 : 1;
+}
+
 static void say_of_us(struct node *n)
 {
     bool is_optimum = n->cfg->mode == NODE_OPTIMUM;
+    unsigned first = first_version(n->cfg);
 
     n->local = (struct session_local){.version = 1, .agent = "codecast/" CODECAST_VERSION, .addrs = n->addrs,
-                                      .protocols = is_optimum ? optimum_protocols : gossip_protocols,
-                                      .nprotocols = is_optimum ? 1 : 2};
+                                      .protocols = is_optimum ? optimum_protocols : gossip_protocols + first,
+                                      .nprotocols = is_optimum ? 1 : GOSSIP_VERSIONS - first};
     for (unsigned i = 0; i < n->cfg->nannounce; i++)
         n->addrs[n->local.naddrs++] = n->cfg->announce[i];
 }
@@ -137,6 +146,7 @@ static void choose_rules(struct node *n, struct pubsub_config *pc, bool is_optim
     if (is_optimum)
         return;
     pc->signing = (enum pubsub_signing)c->signing;
+    pc->has_test_extension = c->has_v13;
     pc->id_rule = (enum pubsub_id_rule)c->id_rule;
 }
 
@@ -146,7 +156,7 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     bool is_optimum = c->mode == NODE_OPTIMUM;
     struct coding_config cc = {.bootstrap = c->bootstrap, .nbootstrap = c->nbootstrap, .rng = &n->coding_rng,
                                .own_mode = node_mode_names[c->mode],
-                               .other_protocol = is_optimum ? gossip_protocols[0] : optimum_protocols[0],
+                               .other_protocol = is_optimum ? gossip_protocols[1] : optimum_protocols[0],
                                .wants_traces = hub_wants_traces(n->hub)};
 
     cc.pubsub = (struct pubsub_config){.mode = is_optimum ? PUBSUB_CODED : PUBSUB_GOSSIP, .key = n->key,
@@ -161,8 +171,8 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     if (is_optimum) {
         cc.protocols[0] = PUBSUB_CODED_1;
     } else {
-        cc.protocols[0] = PUBSUB_MESHSUB_12;
-        cc.protocols[1] = PUBSUB_MESHSUB_11;
+        for (unsigned i = first_version(c); i < GOSSIP_VERSIONS; i++)
+            cc.protocols[i - first_version(c)] = gossip_versions[i];
     }
     key_pair_peer_id(n->key, &cc.self);
     n->coding.to_net.ring = &n->coding_to_net;

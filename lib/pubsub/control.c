@@ -363,6 +363,28 @@ static void idontwant(struct pubsub *ps, struct peer *p, const struct rpc_item *
     }
 }
 
+/* v1.3: once, in the first RPC. Later ones change nothing, and a second one breaks the rule. */
+static void extensions(struct pubsub *ps, struct peer *p, struct slice body)
+{
+    if (p->proto != PUBSUB_MESHSUB_13)
+        return; /* an unknown field to earlier versions */
+    if (p->has_spoken || p->has_extensions) {
+        ps->c.extensions_bad++;
+        if (p->has_extensions)
+            peer_penalize(ps, p, 1);
+        return;
+    }
+    ps->c.extensions_in++;
+    p->has_extensions = true;
+    if (!ps->cfg.has_test_extension || !rpc_extensions_has_test(body))
+        return;
+    struct wr w = outq_subs(&p->out, 16);
+    pb_put_head(&w, EXTENSIONS_F_TEST, 0);
+    outq_subs_commit(&p->out, &w);
+    ps->c.no_memory += w.bad;
+    peer_mark_dirty(ps, p);
+}
+
 void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first_of_type)
 {
     switch (it->type) {
@@ -373,6 +395,7 @@ void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it,
     case RPC_IHAVE: ihave(ps, p, it, is_first_of_type); break;
     case RPC_IWANT: iwant(ps, p, it); break;
     case RPC_IDONTWANT: idontwant(ps, p, it, is_first_of_type); break;
+    case RPC_EXTENSIONS: extensions(ps, p, it->body); break;
     case RPC_MESSAGE:
     case RPC_EXTENSION: break; /* not control */
     }

@@ -54,6 +54,8 @@ struct peer {
     bool has_lost;  /* it was slow and missed messages: tell it of them by gossip, though it is in the mesh */
     uint8_t told_beats; /* heartbeats at which it was told since */
     bool is_closing;
+    bool has_spoken;     /* an RPC of it was read */
+    bool has_extensions; /* it sent its Extensions */
     bool has_new; /* links announced in the RPC at hand */
     struct list node, links;
     unsigned nlinks;

@@ -222,6 +222,11 @@ static struct plan plan_rpc(const struct outq *q)
     struct plan pl = {0};
     uint32_t control = q->control.len - q->control_at;
 
+    if (q->lead) {
+        pl.subs = q->lead;
+        plan_copy(&pl, pl.subs);
+        return pl;
+    }
     if (q->subs.len) {
         pl.subs = fields_fit(q->subs.p, q->subs.len, OUTQ_RPC_BYTES);
         plan_copy(&pl, pl.subs);
@@ -273,6 +278,7 @@ static void drop_sent_subs(struct outq *q, uint32_t n)
     if (n && n < q->subs.len)
         memmove(q->subs.p, q->subs.p + n, q->subs.len - n);
     q->subs.len -= n;
+    q->lead = 0;
 }
 
 unsigned outq_next(struct outq *q, struct buf *(*alloc)(void *ctx, uint32_t cap), void *ctx,

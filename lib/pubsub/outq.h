@@ -40,6 +40,7 @@ struct outq {
     struct outq_unit *units;
     uint32_t head, count, cap;
     uint64_t unit_bytes;
+    uint32_t lead;       /* bytes at the head of subs that go first, in an RPC of their own */
     bool is_iwant_apart; /* an RPC holds at most one IWANT entry: js answers all of an RPC's IWANTs in one RPC */
 };
 
@@ -50,6 +51,11 @@ void outq_fini(struct outq *q);
  * written. bad is set when there is no memory. */
 struct wr outq_subs(struct outq *q, size_t n);
 void outq_subs_commit(struct outq *q, const struct wr *w);
+/* All that is in subs so far is the first thing that the peer hears. */
+static inline void outq_subs_lead(struct outq *q)
+{
+    q->lead = q->subs.len;
+}
 struct wr outq_control(struct outq *q, size_t n);
 void outq_control_commit(struct outq *q, const struct wr *w);
 

@@ -17,6 +17,7 @@
 
 const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT] = {
     [PUBSUB_CODED_1] = "/codecast/rlnc/1.0.0",
+    [PUBSUB_MESHSUB_13] = "/meshsub/1.3.0",
     [PUBSUB_MESHSUB_12] = "/meshsub/1.2.0",
     [PUBSUB_MESHSUB_11] = "/meshsub/1.1.0",
 };
@@ -174,6 +175,8 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
         had |= 1u << it.type;
         if (it.type == RPC_MESSAGE)
             relay_input(ps, p, &it, frame);
+        else if (it.type == RPC_EXTENSION && it.number == EXTENSIONS_F_TEST && p->proto == PUBSUB_MESHSUB_13)
+            ps->c.test_extensions_in++;
         else if (it.type != RPC_EXTENSION)
             control_input(ps, p, &it, is_first);
         else if (ps->coded && p->proto == PUBSUB_CODED_1)
@@ -204,6 +207,7 @@ void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64
         goto out;
     }
     each_item(ps, p, frame);
+    p->has_spoken = true;
     control_announced(ps, p);
 out:
     buf_unref(frame);

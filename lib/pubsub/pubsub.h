@@ -1,6 +1,6 @@
 /* pubsub.h: publish/subscribe core: gossipsub, and the coded router that shares its mesh
  * Shape:   peers, RPC frames, publishes, now -> RPCs to send, deliveries, traces, dials; one deadline
- * Source:  libp2p specs pubsub/gossipsub v1.0-v1.2; docs/PROTOCOL.md for the coded part
+ * Source:  libp2p specs pubsub/gossipsub v1.0-v1.3; docs/PROTOCOL.md for the coded part
  * Owner:   one coding lcore (the router), or one simulated node
  * Memory:  frames and payloads come in as buffers whose one reference passes to the core; outputs give references away
  * Units:   ns monotonic; sizes in bytes
@@ -47,8 +47,8 @@ struct pubsub_id_input {
  * it counts as invalid (P4) against everyone who brought it. */
 enum pubsub_verdict { PUBSUB_ACCEPT, PUBSUB_IGNORE, PUBSUB_REJECT };
 /* What a peer's stream speaks; the order is also that of preference. */
-enum pubsub_proto { PUBSUB_CODED_1, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11, PUBSUB_PROTO_COUNT };
-extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rlnc/1.0.0", "/meshsub/1.2.0", ... */
+enum pubsub_proto { PUBSUB_CODED_1, PUBSUB_MESHSUB_13, PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11, PUBSUB_PROTO_COUNT };
+extern const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT]; /* "/codecast/rlnc/1.0.0", "/meshsub/1.3.0", ... */
 
 /* Chosen by the caller; the coding lcore maps it to a connection. 0 is none. */
 typedef uint32_t pubsub_peer;
@@ -75,6 +75,7 @@ struct pubsub_config {
                                       * 0: 8 MiB + 4 * max_msg_bytes. The connection's own bound must be higher */
     uint32_t seen_max;               /* ids remembered for 120 s; 0: 1 Mi (memory is touched as it fills) */
     bool is_flood_publish;           /* our own messages go to every subscriber, not to the mesh alone */
+    bool has_test_extension;         /* tell v1.3 peers that we know the test extension, and use it */
     bool has_px;                     /* our PRUNEs name other peers */
     bool has_validation;             /* plain messages wait for pubsub_validated */
     uint32_t validation_max;         /* that wait at a time, and no more bytes than keep_bytes; 0: 4096. More are dropped,
@@ -218,6 +219,7 @@ struct pubsub_counters {
     uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;
     uint64_t limits[PUBSUB_LIMIT_COUNT]; /* things past a peer's limit */
     uint64_t floods;              /* times that a peer went so far past one that it cost score */
+    uint64_t extensions_in, extensions_bad, test_extensions_in;
     uint64_t px_in, px_out, px_ignored, px_bad_records, px_dials;
     uint64_t opportunistic_grafts, slow_pruned;
     uint64_t validation_rejected, validation_ignored, validation_throttled, validation_expired, validations_now;

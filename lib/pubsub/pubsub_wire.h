@@ -1,5 +1,6 @@
 /* pubsub_wire.h: gossipsub's RPC on the wire: field numbers and limits, nothing else
- * Source:  libp2p specs pubsub/README.md, gossipsub v1.0, v1.1 (PRUNE peers, backoff), v1.2 (IDONTWANT);
+ * Source:  libp2p specs pubsub/README.md, gossipsub v1.0, v1.1 (PRUNE peers, backoff), v1.2 (IDONTWANT), v1.3
+ *          (extensions);
  *          numbers from 100 up are the coded extension's (docs/PROTOCOL.md). Unknown fields are skipped everywhere
  */
 #ifndef PUBSUB_PUBSUB_WIRE_H
@@ -20,8 +21,11 @@ enum control_field {
     CONTROL_F_IWANT = 2,
     CONTROL_F_GRAFT = 3,
     CONTROL_F_PRUNE = 4,
-    CONTROL_F_IDONTWANT = 5
+    CONTROL_F_IDONTWANT = 5,
+    CONTROL_F_EXTENSIONS = 6
 };
+/* v1.3: what a peer can do beyond its version's messages. The test extension's number is also that of its RPC field. */
+enum extensions_field { EXTENSIONS_F_TEST = 6492434 };
 enum ihave_field { IHAVE_F_TOPIC = 1, IHAVE_F_IDS = 2 };
 enum ids_field { IDS_F_IDS = 1 }; /* IWANT and IDONTWANT */
 enum graft_field { GRAFT_F_TOPIC = 1 };

@@ -35,7 +35,7 @@ static bool control_entry(struct slice body, struct rpc_item *it)
     int rc;
 
     while ((rc = pb_next(&rd, &f)) > 0) {
-        if (it->type == RPC_IWANT || it->type == RPC_IDONTWANT)
+        if (it->type == RPC_IWANT || it->type == RPC_IDONTWANT || it->type == RPC_EXTENSIONS)
             continue;
         if (pb_is(&f, IHAVE_F_TOPIC, PB_BYTES)) /* field 1 in all three */
             it->topic = f.bytes;
@@ -52,13 +52,13 @@ static int control_next(struct rd *rd, struct rpc_item *it)
 {
     static const uint8_t types[] = {
         [CONTROL_F_IHAVE] = RPC_IHAVE, [CONTROL_F_IWANT] = RPC_IWANT,         [CONTROL_F_GRAFT] = RPC_GRAFT,
-        [CONTROL_F_PRUNE] = RPC_PRUNE, [CONTROL_F_IDONTWANT] = RPC_IDONTWANT,
+        [CONTROL_F_PRUNE] = RPC_PRUNE, [CONTROL_F_IDONTWANT] = RPC_IDONTWANT, [CONTROL_F_EXTENSIONS] = RPC_EXTENSIONS,
     };
     struct pb_field f;
     int rc;
 
     while ((rc = pb_next(rd, &f)) > 0) {
-        if (f.type != PB_BYTES || f.number < CONTROL_F_IHAVE || f.number > CONTROL_F_IDONTWANT)
+        if (f.type != PB_BYTES || f.number < CONTROL_F_IHAVE || f.number > CONTROL_F_EXTENSIONS)
             continue;
         it->type = (enum rpc_item_type)types[f.number];
         return control_entry(f.bytes, it) ? 1 : -1;
@@ -204,6 +204,30 @@ void rpc_put_graft(struct wr *control, struct slice topic)
 {
     pb_put_head(control, CONTROL_F_GRAFT, bytes_field_size(topic.len));
     pb_put_bytes(control, GRAFT_F_TOPIC, topic);
+}
+
+void rpc_put_extensions(struct wr *w, bool has_test)
+{
+    struct wr inner = wr_counter();
+
+    if (has_test)
+        pb_put_varint(&inner, EXTENSIONS_F_TEST, 1);
+    pb_put_head(w, RPC_F_CONTROL, bytes_field_size(inner.len));
+    pb_put_head(w, CONTROL_F_EXTENSIONS, inner.len);
+    if (has_test)
+        pb_put_varint(w, EXTENSIONS_F_TEST, 1);
+}
+
+bool rpc_extensions_has_test(struct slice body)
+{
+    struct rd rd = rd_of(body);
+    struct pb_field f;
+    bool has = false;
+
+    while (pb_next(&rd, &f) > 0)
+        if (pb_is(&f, EXTENSIONS_F_TEST, PB_VARINT))
+            has = f.u != 0;
+    return has;
 }
 
 void rpc_put_px(struct wr *peers, const struct rpc_px *px)

@@ -23,7 +23,8 @@ enum rpc_item_type {
     RPC_GRAFT,       /* topic */
     RPC_PRUNE,       /* topic, backoff_s (0: none given), body for rpc_px_next */
     RPC_IDONTWANT,   /* ids */
-    RPC_EXTENSION    /* number, body */
+    RPC_EXTENSIONS,  /* body: the Extensions control message */
+    RPC_EXTENSION    /* number, body: a field of the RPC */
 };
 
 struct rpc_ids { /* the message ids of one IHAVE, IWANT or IDONTWANT */
@@ -63,6 +64,10 @@ void rpc_put_subscription(struct wr *w, struct slice topic, bool is_subscribe);
 void rpc_put_graft(struct wr *control, struct slice topic);
 /* One entry of a PRUNE's peers. record may be empty. */
 void rpc_put_px(struct wr *peers, const struct rpc_px *px);
+/* A whole control field that holds the Extensions message alone. */
+void rpc_put_extensions(struct wr *w, bool has_test);
+/* Does an Extensions body name the test extension? */
+bool rpc_extensions_has_test(struct slice body);
 /* peers: entries of rpc_put_px, or empty. backoff_s 0: left out, as v1.0 peers expect. */
 void rpc_put_prune_px(struct wr *control, struct slice topic, struct slice peers, uint64_t backoff_s);
 static inline void rpc_put_prune(struct wr *control, struct slice topic, uint64_t backoff_s)

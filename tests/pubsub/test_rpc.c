@@ -148,7 +148,7 @@ static void test_rpc_skips_unknown_fields(void **state)
         0x0a, 0x09, 0x08, 0x01, 0x12, 0x01, 'a', 0x1a, 0x02, 'x', 'y', /* subscription with a field 3 */
         0x3a, 0x01, 'z',                                      /* field 7, bytes */
         0x10, 0x01,                                           /* field 2, publish, as a varint */
-        0x1a, 0x0a, 0x32, 0x01, 'q',                          /* control: a field 6 */
+        0x1a, 0x0a, 0x3a, 0x01, 'q',                          /* control: a field 7 */
         0x1a, 0x05, 0x0a, 0x01, 'a', 0x10, 0x07,              /* GRAFT with a field 2 */
         0xa5, 0x06, 1, 2, 3, 4,                               /* field 100, fixed32 */
         0xa2, 0x06, 0x03, 'e', 'x', 't',                      /* field 100, bytes */
