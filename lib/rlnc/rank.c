@@ -1,6 +1,7 @@
 /* rank.c: rank of the rows seen so far, on coefficients alone
- * Note:    rows are kept reduced only below their pivot; a source shard whose pivot is free needs no work and no memory traffic,
- *          so a generation that arrives systematically costs nothing here
+ * Note:    rows are kept fully reduced: where one has its pivot, all others are zero. So what a new row must lose is read off it at
+ *          once, and goes in one dot product instead of one step after another. A source shard whose pivot is free is not stored:
+ *          a generation that arrives systematically costs nothing here
  */
 #include <string.h>
 
@@ -36,61 +37,100 @@ void rlnc_rank_reset(struct rlnc_rank *r)
     memset(r->pivot, 0, sizeof(r->pivot));
 }
 
-static uint8_t *scratch(struct rlnc_rank *r)
+static uint8_t *scratch(const struct rlnc_rank *r)
 {
     return r->echelon + (size_t)r->k * r->k;
 }
 
-/* Reduces v until its first non-zero byte stands where no row has its pivot; returns that place, k when v vanishes. */
-static unsigned reduce(const struct rlnc_rank *r, uint8_t *v)
+static uint8_t *row_of(const struct rlnc_rank *r, unsigned pivot)
 {
-    for (unsigned j = 0; j < r->k; j++) {
-        if (v[j] == 0)
-            continue;
-        if (!has(r->pivot, j))
-            return j;
-        if (has(r->unit, j))
-            v[j] = 0;
-        else
-            gf_mad(v + j, r->echelon + (size_t)j * r->k + j, v[j], r->k - j);
-    }
-    return r->k;
+    return r->echelon + (size_t)pivot * r->k;
 }
 
-/* Takes the reduced vector in scratch as the row of pivot j. */
+/* Pivots whose row is stored, into out; how many. */
+static unsigned stored(const struct rlnc_rank *r, uint8_t *out)
+{
+    unsigned n = 0;
+
+    for (unsigned w = 0; w < 4; w++)
+        for (uint64_t left = r->pivot[w] & ~r->unit[w]; left; left &= left - 1)
+            out[n++] = (uint8_t)(64 * w + (unsigned)__builtin_ctzll(left));
+    return n;
+}
+
+static unsigned first_non_zero(const uint8_t *v, unsigned k)
+{
+    unsigned j = 0;
+
+    while (j < k && v[j] == 0)
+        j++;
+    return j;
+}
+
+/* Leaves in scratch what coefs has beyond the rows; returns where it begins, k when nothing is left. */
+static unsigned reduce(const struct rlnc_rank *r, const uint8_t *coefs)
+{
+    const uint8_t *src[RLNC_K_MAX];
+    uint8_t pivot[RLNC_K_MAX], factor[RLNC_K_MAX], *rest = scratch(r);
+    unsigned n, used = 1;
+
+    if (r->rank == r->k)
+        return r->k;
+    n = stored(r, pivot);
+    src[0] = coefs;
+    factor[0] = 1;
+    for (unsigned i = 0; i < n; i++)
+        if (coefs[pivot[i]]) {
+            src[used] = row_of(r, pivot[i]);
+            factor[used++] = coefs[pivot[i]];
+        }
+    gf_dot(&rest, 1, src, used, factor, used, 0, r->k);
+    for (unsigned w = 0; w < 4; w++)
+        for (uint64_t left = r->unit[w]; left; left &= left - 1)
+            rest[64 * w + (unsigned)__builtin_ctzll(left)] = 0;
+    return first_non_zero(rest, r->k);
+}
+
+/* Takes what is in scratch as the row of pivot j, and takes j's column out of the others. */
 static void take(struct rlnc_rank *r, unsigned j)
 {
-    uint8_t *row = r->echelon + (size_t)j * r->k;
+    uint8_t pivot[RLNC_K_MAX], factor[RLNC_K_MAX], *row[RLNC_K_MAX], *rest = scratch(r);
+    unsigned n = stored(r, pivot);
 
-    memcpy(row, scratch(r), r->k);
-    gf_scale(row + j, gf_byte_inv(row[j]), r->k - j);
+    gf_scale(rest, gf_byte_inv(rest[j]), r->k);
+    for (unsigned i = 0; i < n; i++) {
+        row[i] = row_of(r, pivot[i]);
+        factor[i] = row[i][j];
+    }
+    gf_spread(row, n, rest, factor, 0, r->k);
+    memcpy(row_of(r, j), rest, r->k);
     put(r->pivot, j);
     r->rank++;
 }
 
 bool rlnc_rank_would_add(struct rlnc_rank *r, const uint8_t *coefs)
 {
-    memcpy(scratch(r), coefs, r->k);
-    return reduce(r, scratch(r)) < r->k;
+    return reduce(r, coefs) < r->k;
 }
 
 bool rlnc_rank_add(struct rlnc_rank *r, const uint8_t *coefs)
 {
-    unsigned j;
+    unsigned j = reduce(r, coefs);
 
-    memcpy(scratch(r), coefs, r->k);
-    j = reduce(r, scratch(r));
     if (j == r->k)
         return false;
     take(r, j);
     return true;
 }
 
-static unsigned reduce_source(struct rlnc_rank *r, unsigned index)
+/* As reduce, for a source shard whose pivot a stored row has: the rest is that row without the pivot. */
+static unsigned reduce_source(const struct rlnc_rank *r, unsigned index)
 {
-    memset(scratch(r), 0, r->k);
-    scratch(r)[index] = 1;
-    return reduce(r, scratch(r));
+    if (r->rank == r->k || has(r->unit, index))
+        return r->k;
+    memcpy(scratch(r), row_of(r, index), r->k);
+    scratch(r)[index] = 0;
+    return first_non_zero(scratch(r), r->k);
 }
 
 bool rlnc_rank_would_add_source(struct rlnc_rank *r, unsigned index)
@@ -100,9 +140,13 @@ bool rlnc_rank_would_add_source(struct rlnc_rank *r, unsigned index)
 
 bool rlnc_rank_add_source(struct rlnc_rank *r, unsigned index)
 {
-    unsigned j;
+    uint8_t pivot[RLNC_K_MAX];
+    unsigned j, n;
 
     if (!has(r->pivot, index)) {
+        n = stored(r, pivot);
+        for (unsigned i = 0; i < n; i++)
+            row_of(r, pivot[i])[index] = 0;
         put(r->unit, index);
         put(r->pivot, index);
         r->rank++;
@@ -113,4 +157,17 @@ bool rlnc_rank_add_source(struct rlnc_rank *r, unsigned index)
         return false;
     take(r, j);
     return true;
+}
+
+unsigned rlnc_rank_gap(const struct rlnc_rank *r, uint8_t *share)
+{
+    uint8_t pivot[RLNC_K_MAX];
+    unsigned gap = 0, n = stored(r, pivot);
+
+    while (has(r->pivot, gap))
+        gap++;
+    memset(share, 0, r->k);
+    for (unsigned i = 0; i < n; i++)
+        share[pivot[i]] = row_of(r, pivot[i])[gap];
+    return gap;
 }

@@ -17,9 +17,6 @@
 #include "bench/measure.h"
 #include "gf/gf.h"
 
-/* Exported by the library, but not in its header: what its dispatch takes on a CPU with AVX2. */
-void ec_encode_data_avx2(int len, int k, int rows, unsigned char *tables, unsigned char **src, unsigned char **dst);
-
 enum { ROWS = 64, PAD = 2112, LEN_MAX = 262144 };
 
 struct bench {
