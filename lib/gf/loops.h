@@ -15,7 +15,7 @@
 
 #define GF_INLINE static inline __attribute__((always_inline))
 
-enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_STRIP = 4096, LINE = 64 };
+enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_STRIP = 4096, SPREAD_COLS = 4, LINE = 64 };
 
 struct job {
     uint8_t *const *dst;
@@ -111,6 +111,14 @@ GF_INLINE void group_of(const struct job *b, unsigned n, size_t from, size_t to)
 
     for (; to - x >= cols * VEC; x += cols * VEC)
         block(b, n, cols, x);
+    if (n == 1 && to - x >= 4 * VEC) { /* coefficient vectors are rows of this kind */
+        block(b, n, 4, x);
+        x += 4 * VEC;
+    }
+    if (n == 1 && to - x >= 2 * VEC) {
+        block(b, n, 2, x);
+        x += 2 * VEC;
+    }
     for (; to - x >= VEC; x += VEC)
         block(b, n, 1, x);
     if (x == to)
@@ -223,10 +231,10 @@ static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
         vec_store_part(dst, vec_add(vec_load_part(dst, len), product(operand_of(vec_load_part(src, len)), f)), len);
 }
 
-/* One to COLS whole vectors of src stay in registers for all destinations: the shape of a matrix row. */
+/* One to SPREAD_COLS whole vectors of src stay in registers for all destinations: the shape of a matrix row. */
 GF_INLINE void spread_block(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, unsigned cols, size_t x)
 {
-    struct operand in[COLS];
+    struct operand in[SPREAD_COLS];
 
 #pragma GCC unroll 8
     for (unsigned v = 0; v < cols; v++)
@@ -243,17 +251,23 @@ GF_INLINE void spread_block(uint8_t *const *dst, unsigned n, const uint8_t *src,
 
 static void spread_short(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
 {
-    for (; to - from >= COLS * VEC; from += COLS * VEC)
-        spread_block(dst, n, src, coef, COLS, from);
-    for (; to - from >= VEC; from += VEC)
+    for (; to - from >= SPREAD_COLS * VEC; from += SPREAD_COLS * VEC)
+        spread_block(dst, n, src, coef, SPREAD_COLS, from);
+    if (to - from >= 2 * VEC) {
+        spread_block(dst, n, src, coef, 2, from);
+        from += 2 * VEC;
+    }
+    if (to - from >= VEC) {
         spread_block(dst, n, src, coef, 1, from);
+        from += VEC;
+    }
     for (unsigned i = 0; i < n && from < to; i++)
         mad(dst[i] + from, src + from, coef[i], to - from);
 }
 
 static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
 {
-    if (to - from <= 2 * COLS * VEC) {
+    if (to - from <= 2 * SPREAD_COLS * VEC) {
         spread_short(dst, n, src, coef, from, to);
         return;
     }

@@ -60,8 +60,11 @@ static unsigned stored(const struct rlnc_rank *r, uint8_t *out)
 
 static unsigned first_non_zero(const uint8_t *v, unsigned k)
 {
+    static const uint8_t zero[16];
     unsigned j = 0;
 
+    while (j + sizeof(zero) <= k && !memcmp(v + j, zero, sizeof(zero)))
+        j += sizeof(zero);
     while (j < k && v[j] == 0)
         j++;
     return j;
