@@ -49,7 +49,8 @@ static void add_ids(struct text *t, struct rpc_ids ids)
 
 static void add_item(struct text *t, const struct rpc_item *it)
 {
-    static const char *const names[] = {"sub", "unsub", "msg", "ihave", "iwant", "graft", "prune", "idontwant", "ext"};
+    static const char *const names[] = {"sub",   "unsub",     "msg",        "ihave", "iwant", "graft",
+                                        "prune", "idontwant", "extensions", "ext"};
     struct rd rd = rd_of(it->body);
     struct rpc_px px;
 
