@@ -320,6 +320,7 @@ def we_restart(s):
         node.start([ref.address()] if s.we_dial else [])
         node.subscribe('t')
         if not s.we_dial:
+            ref.say(cmd='close', peer=node.peer)  # over AF_PACKET nobody tells it that we were killed
             ref.dial(node.address())
         ref.wait_count(seen + 1, 'identified', 20, peer=node.peer)
         node.wait_peer(ref.peer, 20, lambda p: p['topics'] == 1)
