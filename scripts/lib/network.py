@@ -99,6 +99,16 @@ class Network:
             sh('ip', '-n', m.ns, 'addr', 'add', f'{m.control_ip}/16', 'dev', inner)
             sh('ip', '-n', m.ns, 'link', 'set', inner, 'up')
 
+    def plug(self, name, ip):
+        """A namespace on the bridge for a program that is none of ours; its name."""
+        ns, port = f'{self.tag}-{name}', f'p{ip.split(".")[-1]}'
+        self._namespace(ns)
+        sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns)
+        sh('ip', '-n', self.lan, 'link', 'set', port, 'master', 'br0', 'up')
+        sh('ip', '-n', ns, 'addr', 'add', f'{ip}/16', 'dev', 'eth0')
+        sh('ip', '-n', ns, 'link', 'set', 'eth0', 'up')
+        return ns
+
     def _plug_tap(self, m, deadline):
         """The tap appears when the node starts; join it to the node's bridge."""
         while time.monotonic() < deadline:

@@ -26,11 +26,12 @@ def enter_namespace(name):
 
 
 class Bench:
-    """One data path: three nodes (one for the cells, one for the links at rest, one hub). Lives in a process of its own, for its
-    namespace."""
+    """One data path: three nodes (in the matrix: for the cells, for the links at rest, a hub). Lives in a process of its own, for
+    its namespace."""
 
     def __init__(self, driver, tag='ci'):
         self.driver, self.refs, self.bad, self.has_failed = driver, [], [], False
+        self.nrefs_apart = 0
         self.work = tempfile.mkdtemp(prefix='codecast-interop-')
         loopback = f'127.0.{1 + os.getpid() % 250}'
         self.net = Network(nodes=3, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'{tag}{os.getpid() % 100000}',
@@ -43,7 +44,8 @@ class Bench:
             if self.net.lan:
                 enter_namespace(self.net.lan)
             protos = clients.load_protos()
-            self.node, self.idler, self.hub = (NodePeer(self.net, m, protos) for m in self.net.nodes)
+            self.nodes = [NodePeer(self.net, m, protos) for m in self.net.nodes]
+            self.node, self.idler, self.hub = self.nodes
         except BaseException:
             self.net.stop()
             raise
@@ -59,8 +61,18 @@ class Bench:
 
     def ref(self, library, name, *flags, port=0):
         """Starts a reference peer with a key of that name; does not wait for it."""
+        return self._start(library, name, self.ref_ip, port, (), flags)
+
+    def ref_apart(self, library, name, *flags):
+        """The same with an address, and where there are namespaces a namespace, of its own."""
+        self.nrefs_apart += 1
+        ip = f'{self.ref_ip.rsplit(".", 1)[0]}.{100 + self.nrefs_apart}'
+        prefix = ('ip', 'netns', 'exec', self.net.plug(f'r{self.nrefs_apart}', ip)) if self.net.lan else ()
+        return self._start(library, name, ip, 0, prefix, flags)
+
+    def _start(self, library, name, ip, port, prefix, flags):
         with open(self.net.work / f'{library.name}-{name}.err', 'a') as err:
-            p = library.start('--listen', f'/ip4/{self.ref_ip}/tcp/{port}', '--key-seed', f'{library.name}-{name}', *flags, stderr=err)
+            p = library.start('--listen', f'/ip4/{ip}/tcp/{port}', '--key-seed', f'{library.name}-{name}', *flags, stderr=err, prefix=prefix)
         self.refs.append(p)
         return p
 

@@ -15,6 +15,7 @@ import traceback
 from bench import DRIVERS, Bench, Rest
 from cells import CELLS, Seat, Skip
 from network import Failure
+from networks import NETWORKS
 from reference import LIBRARIES, Missing
 
 SEATS = ['dial', 'listen']
@@ -66,8 +67,26 @@ def run_seat(report, bench, library, who, wanted):
     seat.drop()
 
 
-def data_path(driver, libraries, seats, wanted, idle_s, pipe):
-    """Everything over one driver."""
+def run_cells(report, bench, libraries, seats, wanted, idle_s):
+    rest = Rest(bench, libraries, idle_s) if idle_s else None
+    has_rest = rest and report.run('all', 'both', f'{REST} begins', rest.begin)
+    for library in libraries if wanted else []:
+        for who in seats:
+            run_seat(report, bench, library, who, wanted)
+    if has_rest:
+        rest.wait()
+        for library in libraries:
+            for who in seats:
+                report.run(library.name, who, f'{REST} {idle_s} s', rest.end, library, who)
+
+
+def run_networks(report, bench, libraries, networks):
+    for name in networks:
+        report.run('all', 'both', name, NETWORKS[name], bench, libraries)
+
+
+def data_path(driver, steps, pipe):
+    """Everything over one driver: steps are (function, its arguments after report and bench), each with nodes of its own."""
     os.setpgid(0, 0)  # Ctrl-C is the parent's; it ends us, and its death does too
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
@@ -78,20 +97,12 @@ def data_path(driver, libraries, seats, wanted, idle_s, pipe):
     signal.signal(signal.SIGTERM, end)
     report = Report(pipe, driver)
     try:
-        with Bench(driver) as bench:
-            rest = Rest(bench, libraries, idle_s) if idle_s else None
-            has_rest = rest and report.run('all', 'both', f'{REST} begins', rest.begin)
-            for library in libraries:
-                for who in seats:
-                    run_seat(report, bench, library, who, wanted)
-            if has_rest:
-                rest.wait()
-                for library in libraries:
-                    for who in seats:
-                        report.run(library.name, who, f'{REST} {idle_s} s', rest.end, library, who)
-            bench.has_failed = report.has_failed
-        if bench.bad:
-            report.tell('all', 'both', 'end', 'FAILED', text='; '.join(bench.bad))
+        for run, *args in steps:
+            with Bench(driver) as bench:
+                run(report, bench, *args)
+                bench.has_failed = report.has_failed
+            if bench.bad:
+                report.tell('all', 'both', 'end', 'FAILED', text='; '.join(bench.bad))
     except Exception:
         report.tell('all', 'both', 'setup', 'FAILED', text=traceback.format_exc())
     pipe.send(None)
@@ -103,7 +114,7 @@ def say(r):
           f'{": " + text if text else ""}', flush=True)
 
 
-def run_all(drivers, libraries, seats, wanted, idle_s):
+def run_all(drivers, steps):
     """Runs the data paths, prints what is done as it is done; all reports."""
     fork = multiprocessing.get_context('fork')
     reports, readers, children = [], [], []
@@ -118,7 +129,7 @@ def run_all(drivers, libraries, seats, wanted, idle_s):
 
     for driver in drivers:
         ours, theirs = fork.Pipe(duplex=False)
-        child = fork.Process(target=data_path, args=(driver, libraries, seats, wanted, idle_s, theirs))
+        child = fork.Process(target=data_path, args=(driver, steps, theirs))
         child.start()
         theirs.close()
         children.append((driver, child))
@@ -144,6 +155,13 @@ def run_all(drivers, libraries, seats, wanted, idle_s):
     return reports
 
 
+def say_versions(libraries):
+    for library in libraries:
+        p = library.start()
+        print(f'interop: {library.name}: {p.started()["library"]}', flush=True)
+        p.leave()
+
+
 def table(reports, columns, rows):
     """Cells in rows; libraries, seats and drivers in columns. Milliseconds where something was timed."""
     short = {'kernel': 'kernel', 'af_packet': 'afp'}
@@ -166,6 +184,7 @@ def arguments():
     p.add_argument('--case', action='append', metavar='TEXT', help='cells whose name has this text; repeatable [all]')
     p.add_argument('--idle', type=int, default=130, metavar='S', help='seconds of the idle links; 0: without them [130]')
     p.add_argument('--long', action='store_true', help='idle links of 10 minutes')
+    p.add_argument('--no-networks', action='store_true', help='without the mixed network and the forger')
     p.add_argument('--list', action='store_true', help='list the cells')
     return p.parse_args()
 
@@ -185,10 +204,10 @@ def ready(names):
 def main():
     a = arguments()
     if a.list:
-        print('\n'.join([*CELLS, REST]))
+        print('\n'.join([*CELLS, REST, *NETWORKS]))
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    wanted = [c for c in CELLS if not a.case or any(t in c for t in a.case)]
+    wanted, networks = ([c for c in names if not a.case or any(t in c for t in a.case)] for names in (CELLS, NETWORKS))
     idle_s = 600 if a.long else a.idle
     if a.case and not any(t in REST for t in a.case):
         idle_s = 0
@@ -200,7 +219,10 @@ def main():
     seats = [a.seat] if a.seat else SEATS
     t0, reports = time.monotonic(), []
     if libraries and drivers:
-        reports = run_all(drivers, libraries, seats, wanted, idle_s)
+        steps = [(run_cells, libraries, seats, wanted, idle_s)] if wanted or idle_s else []
+        steps += [(run_networks, libraries, networks)] if networks and not a.no_networks else []
+        say_versions(libraries)
+        reports = run_all(drivers, steps)
         rows = [*wanted, *([f'{REST} {idle_s} s'] if idle_s else [])]
         table(reports, [(lib.name, seat, d) for lib in libraries for seat in seats for d in drivers], rows)
     by = {o: sum(r[4] == o for r in reports) for o in ('ok', 'FAILED', 'skipped')}

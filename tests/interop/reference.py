@@ -68,9 +68,9 @@ class Library:
     def command(self):
         """(argv, cwd) of the peer without flags."""
 
-    def start(self, *flags, stderr=subprocess.DEVNULL):
+    def start(self, *flags, stderr=subprocess.DEVNULL, prefix=()):
         argv, cwd = self.command()
-        return Peer(self, [str(a) for a in (*argv, *flags)], cwd, stderr)
+        return Peer(self, [str(a) for a in (*prefix, *argv, *flags)], cwd, stderr)
 
 
 def _run(argv, cwd, seconds, **env):
@@ -110,6 +110,9 @@ class Js(Library):
     def prepare(self):
         """`npm ci` from the lock file into js/node_modules, once for each state of the lock file."""
         _need('node', 'npm')
+        version = subprocess.run(['node', '--version'], capture_output=True, text=True).stdout.strip()
+        if int(version.lstrip('v').split('.')[0] or 0) < 18:
+            raise Missing(f'node {version} is too old: 18 or newer')
         lock = hashlib.sha256((self.folder / 'package-lock.json').read_bytes()).hexdigest()
         stamp = self.folder / 'node_modules' / '.installed'
         with _Locked(self.folder):
