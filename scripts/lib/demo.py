@@ -1,5 +1,6 @@
 """The demo: starts a network, publishes through gateway 1, shows every arrival. See --help."""
 import argparse
+import json
 import pathlib
 import signal
 import subprocess
@@ -40,7 +41,7 @@ def say(text):
 
 def try_lines(net, topic):
     g1, g2, n1 = net.gateways[0], net.gateways[-1], net.nodes[0]
-    topic = topic.replace("'", "'\\''")
+    topic = json.dumps(topic, ensure_ascii=False)[1:-1].replace("'", "'\\''")  # in JSON, in the shell's quotes
     inside = ' '.join(net.inside()) + ' ' if net.inside() else ''
     return f"""
 Try, in another terminal{' (as root)' if inside else ''}:

@@ -22,7 +22,7 @@ MAY = {
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.
 SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf', 'sim']
-FORBIDDEN = re.compile(r'#include <(sys/socket|netinet/.*|pthread|poll|sys/epoll|unistd|time|rte_.*|threads)\.?h?>')
+FORBIDDEN = re.compile(r'#include <(sys/socket|sys/time|sys/random|netinet/.*|pthread|poll|sys/epoll|unistd|time|rte_.*|threads)\.?h?>')
 DPDK_ROOMS = ['drivers', 'node']
 
 
@@ -46,6 +46,8 @@ def main():
                 target, whole = m[1], m[1] + '/' + m[2]
                 if target != room and target not in MAY[room] and whole not in MAY[room]:
                     bad.append(f'{f}:{n}: {room} may not include {whole}')
+            if re.match(r'#include "\.', line):
+                bad.append(f'{f}:{n}: {line.strip()}: rooms are named from lib/, not by way of the parent folder')
             if room in SANS_IO and FORBIDDEN.match(line):
                 bad.append(f'{f}:{n}: {line.strip()} has no place in a sans-IO room')
             if room not in DPDK_ROOMS and line.startswith('#include <rte_'):

@@ -77,7 +77,7 @@ def run_line(line):
 
 
 def test_kept_demo_prints_lines_that_run_as_they_are(driver):
-    demo = Kept('--driver', driver, '--count', '1')
+    demo = Kept('--driver', driver, '--count', '1', '--topic', "it's a \"topic\"")
     socket = None
     try:
         demo.read_until('Ctrl-C stops it')
