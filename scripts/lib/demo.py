@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from network import Failure, Network  # noqa: E402
+from network import PROXIES, Failure, Network  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -43,8 +43,9 @@ def try_lines(net, topic):
     g1, g2, n1 = net.gateways[0], net.gateways[-1], net.nodes[0]
     topic = json.dumps(topic, ensure_ascii=False)[1:-1].replace("'", "'\\''")  # in JSON, in the shell's quotes
     inside = ' '.join(net.inside()) + ' ' if net.inside() else ''
+    first = f', after: unset {" ".join(PROXIES)}' if PROXIES else ''
     return f"""
-Try, in another terminal{' (as root)' if inside else ''}:
+Try, in another terminal{' (as root)' if inside else ''}{first}:
   {inside}curl -s http://{g1.ip}:8080/api/v1/health
   {inside}curl -s http://{n1.control_ip}:9090/debug/peers
   {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/subscribe -d '{{"client_id":"me","topic":"{topic}","threshold":0.1}}'

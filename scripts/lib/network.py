@@ -13,6 +13,11 @@ import tempfile
 import time
 import urllib.request
 
+# A proxy for the web is of no use on the way to these programs, and curl, urllib and gRPC would all take it.
+PROXIES = [n for n in os.environ if n.lower().endswith('_proxy') and n.lower() != 'no_proxy']
+for name in PROXIES:
+    del os.environ[name]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIDECAR_PORT, API_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_API_PORT = 33212, 9090, 8080, 50051, 8081
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import BUILD, ROOT
 
 
-def demo(*args, timeout=180):
+def demo(*args, timeout=180, env=None):
     r = subprocess.run(['/usr/bin/python3', ROOT / 'scripts/lib/demo.py', '--build', BUILD, '--once', *args], capture_output=True,
-                       text=True, timeout=timeout)
+                       text=True, timeout=timeout, env={**os.environ, **(env or {})})
     assert r.returncode == 0, r.stdout[-4000:] + r.stderr[-2000:]
     assert 'nothing is left behind' in r.stdout
     return r.stdout
@@ -68,6 +68,11 @@ def test_demo_delivers_everywhere(mode, driver):
     out = demo('--mode', mode, '--driver', driver, '--count', '3')
     assert ' 0 repeated' in out and 'MISSING' not in out
     assert left_behind(out) == []
+
+
+def test_demo_passes_by_a_proxy_for_the_web():
+    nowhere = 'http://127.0.0.1:9'
+    demo('--driver', 'kernel', '--count', '1', env={'http_proxy': nowhere, 'HTTP_PROXY': nowhere, 'grpc_proxy': nowhere, 'all_proxy': nowhere})
 
 
 def run_line(line):
