@@ -166,6 +166,19 @@ static bool next_ready(struct ttcp *t, struct pipe_event *ev)
     return false;
 }
 
+/* No event of the stack tells of room that was made by other memory. */
+static bool next_roomy(struct ttcp *t, struct pipe_event *ev)
+{
+    struct list *it = list_pop_front(&t->roomy);
+
+    if (!it)
+        return false;
+    struct tpipe *p = CONTAINER_OF(it, struct tpipe, waiting);
+    p->is_full = false;
+    *ev = (struct pipe_event){.type = PIPE_ROOM, .pipe = &p->pipe};
+    return true;
+}
+
 static bool ttcp_next_event(struct transport *tr, struct pipe_event *ev)
 {
     struct ttcp *t = ttcp_of(tr);
@@ -177,7 +190,7 @@ static bool ttcp_next_event(struct transport *tr, struct pipe_event *ev)
     while (tcp_stack_next_event(t->stack, &e))
         if (translate(t, &e, ev))
             return true;
-    return next_ready(t, ev);
+    return next_roomy(t, ev) || next_ready(t, ev);
 }
 
 /* ---- the turn ---- */
@@ -203,8 +216,12 @@ static void feed_starved(struct ttcp *t)
     {
         struct tpipe *p = CONTAINER_OF(it, struct tpipe, node);
 
-        if (p->rest && tpipe_push_rest(p) && p->is_finishing)
+        if (!p->rest || !tpipe_push_rest(p))
+            continue;
+        if (p->is_finishing)
             tcp_close(p->tcp);
+        else if (p->is_full)
+            list_push_back(&t->roomy, &p->waiting);
     }
 }
 
@@ -418,6 +435,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     list_init(&t->ready);
     list_init(&t->again);
     list_init(&t->lingering);
+    list_init(&t->roomy);
     snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1],
              cfg->ip4[2], cfg->ip4[3], cfg->prefix);
     tcp_stack_announce(t->stack, now);

@@ -147,6 +147,7 @@ void tpipe_close(struct pipe *pipe, bool is_polite, uint64_t now)
     }
     p->is_orphan = true;
     p->linger_until = now + LINGER_NS;
+    list_del(&p->waiting);
     list_push_back(&t->lingering, &p->waiting);
     tpipe_finish(pipe);
     tpipe_mark_ready(t, p); /* to throw away what is unread */

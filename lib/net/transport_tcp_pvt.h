@@ -16,7 +16,7 @@ struct tpipe {
     struct pipe pipe;
     struct list node;    /* in all */
     struct list ready;   /* in ready or again */
-    struct list waiting; /* in lingering (polite close under way) */
+    struct list waiting; /* in lingering (polite close under way), or in roomy (owed a PIPE_ROOM) */
     struct tcp_conn *tcp;
     bool is_orphan;      /* the connection has left */
     bool is_finishing;   /* FIN follows the rest */
@@ -33,7 +33,7 @@ struct ttcp {
     struct pktio *port;
     struct guard *guard;
     struct tcp_stack *stack;
-    struct list all, ready, again, lingering;
+    struct list all, ready, again, lingering, roomy;
     struct tpipe *gone;      /* owes a PIPE_GONE: its bytes were offered, its connection is no more */
     struct tpipe *lent_pipe; /* whose bytes are lent out */
     struct slice lent[PEEK_SLICES];
