@@ -74,8 +74,7 @@ static void enter_fast_recovery(struct tcp_conn *c, uint64_t now)
 
 /* RFC 3522: the ACK that reaches beyond the first segment we sent again echoes a timestamp older than that: it answers
  * the original, which was only late. */
-static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news,
-                            uint64_t now)
+static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news, uint64_t now)
 {
     if (c->recovery == CONN_OPEN || !c->undo_armed || !news->acked_bytes || !c->rtx_ts_set)
         return;
@@ -87,6 +86,7 @@ static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const s
     c->stack->n.spurious_undone++;
     c->cc.ops->undo(&c->cc, now);
     sb_unmark_lost(&c->sb);
+    news->lost_bytes = 0; /* also what this ACK made us believe: the next one judges anew */
     c->recovery = CONN_OPEN;
     c->dupacks = 0;
 }

@@ -207,6 +207,33 @@ static void test_late_original_takes_the_timeout_back(void **state)
     assert_int_equal(info().rtx_segments, 1); /* and nothing else goes again */
 }
 
+/* The ACK that takes a recovery back brings SACKs that look like more loss: that, too, was reordering until it is judged
+ * anew. */
+static void test_recovery_taken_back_does_not_begin_again_at_once(void **state)
+{
+    (void)state;
+    puppet_start(&p);
+    puppet_connect(&p);
+    puppet_wait(&p, 10 * MS);
+    send_packets(10);
+    uint64_t before = info().cwnd_bytes;
+    uint32_t ecr = p.ts_ecr;
+    puppet_wait(&p, 10 * MS);
+    puppet_sack(&p, 1 + MSS, 1 + 4 * MSS);
+    acked(1);
+    assert_int_equal(info().recovery_count, 1);
+    assert_true(puppet_drain(&p) >= 1);
+    assert_true(info().cwnd_bytes < before);
+    p.ts_ecr = ecr; /* the first transmission of the first packet was only late */
+    puppet_sack(&p, 1 + 5 * MSS, 1 + 8 * MSS);
+    acked(1 + 4 * MSS);
+    assert_int_equal(tcp_stack_counters(p.s)->spurious_undone, 1);
+    assert_int_equal(info().recovery_count, 1);
+    assert_true(info().cwnd_bytes >= before);
+    acked(1 + 10 * MSS);
+    assert_int_equal(info().recovery_count, 1);
+}
+
 static void test_reneging_peer_gets_everything_again(void **state)
 {
     (void)state;
@@ -379,6 +406,7 @@ int main(void)
         T(test_timeout_waits_doubles_and_slows_down),
         T(test_sacked_data_are_not_sent_again_after_a_timeout),
         T(test_late_original_takes_the_timeout_back),
+        T(test_recovery_taken_back_does_not_begin_again_at_once),
         T(test_reneging_peer_gets_everything_again),
         T(test_timeout_is_counted_from_the_last_progress),
         T(test_retransmission_has_a_whole_timeout_of_its_own),
