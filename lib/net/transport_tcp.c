@@ -11,6 +11,7 @@
 #define BURST       32
 #define RETRY_NS    2000000ull /* when the stack had no memory for a send */
 #define TX_RETRY_NS 100000ull  /* when a port is full that cannot say when it is not */
+#define POLL_NS     100000ull /* a port that cannot say when something arrives is looked at so often */
 #define SEND_BUF    (4u << 20)
 #define RECV_BUF    (4u << 20)
 
@@ -297,6 +298,8 @@ static uint64_t ttcp_next_deadline(const struct transport *tr)
         at = t->now + RETRY_NS;
     if (t->is_tx_full && !t->port->link.has_tx_wait && t->now + TX_RETRY_NS < at)
         at = t->now + TX_RETRY_NS;
+    if (pktio_wait_fd(t->port, t->is_tx_full) < 0 && t->now + POLL_NS < at)
+        at = t->now + POLL_NS;
     if (!list_is_empty(&t->lingering)) {
         const struct tpipe *p = CONTAINER_OF(t->lingering.next, struct tpipe, waiting);
 

@@ -526,6 +526,23 @@ static void test_net_crossing_dials_give_two_connections(void **state)
 
 #define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel), cmocka_unit_test_prestate(f, (void *)&memory)
 
+/* A port without a descriptor to wait on, as the cable is: who sleeps until the deadline must not miss its packets. */
+static void test_net_looks_often_at_a_port_that_cannot_tell(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    int fd;
+
+    (void)state;
+    world_init(w, true, 2, NULL, NULL);
+    world_connect(w, 0, 1, NULL, NULL);
+    for (unsigned i = 0; i < 5000; i++)
+        world_step(w);
+    assert_int_equal(net_wait_fds(w->nodes[0].net, &fd, 1), 0);
+    assert_true(net_next_deadline(w->nodes[0].net) <= w->now + 1000000);
+    world_fini(w);
+    free(w);
+}
+
 int main(int argc, char **argv)
 {
     static bool kernel = false, memory = true;
@@ -550,6 +567,7 @@ int main(int argc, char **argv)
         BOTH(test_net_frees_in_the_middle_of_everything),
         BOTH(test_net_five_nodes_full_mesh),
         BOTH(test_net_crossing_dials_give_two_connections),
+        cmocka_unit_test(test_net_looks_often_at_a_port_that_cannot_tell),
     };
 
     if (argc > 1)
