@@ -6,7 +6,7 @@ The reference peers of a seat, all of one library:
     loner    keeps no mesh: what it gets and gives goes by IHAVE and IWANT alone
     far      connected to second alone (and to keeper)
     keeper   has a full mesh of two on topic px and prunes further ones with PX; where we dial
-Topics: t traffic, m mesh changes, r and q recovery, w and v IDONTWANT, px and hub peer exchange.
+Topics: t traffic, m mesh changes, r and q recovery, w and v IDONTWANT, v13 gossipsub 1.3, px and hub peer exchange.
 """
 import signal
 import statistics
@@ -284,6 +284,26 @@ def late(s):
     return (time.monotonic() - t0) * 1000
 
 
+def version_13(s):
+    """A node of ours that offers gossipsub 1.3, its Extensions message first on the stream."""
+    hub, ref = s.bench.hub, s.main
+    if not s.library.has_v13:
+        raise Skip(f'{s.library.name} has no gossipsub 1.3')
+    hub.start([ref.address()] if s.we_dial else [], GOSSIPSUB_V13='true')
+    try:
+        hub.subscribe('v13')
+        if not s.we_dial:
+            ref.dial(hub.address())
+        ref.say(cmd='subscribe', topic='v13')
+        wait_mesh(hub, ref, 'v13', 15)
+        seen = hub.peer_status(ref.peer)
+        assert seen['protocol'] == '/meshsub/1.3.0', seen
+        one_each_way(hub, ref, 'v13')
+        clean(hub, ref)
+    finally:
+        assert hub.stop() == 0
+
+
 def held(s):
     """Nobody holds anything against anybody."""
     for p in (s.main, s.second, s.loner):
@@ -335,6 +355,6 @@ CELLS = {
     'GRAFT, PRUNE out': mesh_out, 'GRAFT, PRUNE in': mesh_in,
     'IHAVE out, IWANT in': recovery_out, 'IHAVE in, IWANT out': recovery_in,
     'IDONTWANT out': idontwant_out, 'IDONTWANT in': idontwant_in,
-    'late subscriber': late, 'nothing held against': held, 'PX followed': px,
+    'late subscriber': late, 'version 1.3': version_13, 'nothing held against': held, 'PX followed': px,
     'they restart': they_restart, 'we restart': we_restart,
 }

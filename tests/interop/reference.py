@@ -59,7 +59,8 @@ class Peer(Lines):
 
 class Library:
     name = agent = ''
-    has_forger = False
+    has_forger = has_v13 = False
+    has_scores = True
     no_px = None  # why peers in our PRUNE, or in its own, cannot lead to a connection
 
     def prepare(self):
@@ -129,7 +130,7 @@ class Js(Library):
 
 class Go(Library):
     name, agent = 'go', 'go-libp2p/'
-    has_forger = True
+    has_forger = has_v13 = True
     folder = HERE / 'go'
 
     def prepare(self):
