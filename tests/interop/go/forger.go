@@ -135,10 +135,23 @@ func (f *forger) message(topic, kind string) (*pb.Message, error) {
 	return m, nil
 }
 
+// noIDs are ids of messages that do not exist.
+func noIDs() []string {
+	ids := make([]string, 50)
+	for i := range ids {
+		b := make([]byte, 46)
+		rand.Read(b)
+		ids[i] = string(b)
+	}
+	return ids
+}
+
 func (f *forger) forge(s network.Stream, topic, kind string) error {
 	switch kind {
 	case "garbage":
 		return f.sendBytes(s, []byte{0x12, 0xff, 0xff, 0x03, 1, 2, 3})
+	case "ihave":
+		return f.send(s, &pb.RPC{Control: &pb.ControlMessage{Ihave: []*pb.ControlIHave{{TopicID: &topic, MessageIDs: noIDs()}}}})
 	case "graft":
 		return f.send(s, &pb.RPC{Control: &pb.ControlMessage{Graft: []*pb.ControlGraft{{TopicID: &topic}}}})
 	case "signature", "author", "unsigned", "honest":
