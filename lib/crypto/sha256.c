@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include "crypto/crypto.h"
+#include "crypto/sha256_lanes.h"
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct sha256), "struct sha256 holds the library's state");
 _Static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct sha256), "and is aligned for it");
@@ -41,8 +42,20 @@ void sha256_of(struct slice in, uint8_t out[SHA256_BYTES])
     sha256_final(&s, out);
 }
 
+static bool has_lanes;
+
+/* Before main, so that it is immutable once threads exist. */
+__attribute__((constructor)) static void ask_cpu(void)
+{
+    has_lanes = sha256_lanes_is_usable();
+}
+
 void sha256_many(const struct slice *in, size_t count, uint8_t (*out)[SHA256_BYTES])
 {
+    if (has_lanes && count > 1) {
+        sha256_lanes(in, count, out);
+        return;
+    }
     for (size_t i = 0; i < count; i++)
         sha256_of(in[i], out[i]);
 }

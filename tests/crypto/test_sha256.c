@@ -61,6 +61,35 @@ static void test_sha256_pieces_equal_the_whole(void **state)
     assert_memory_equal(at_once, whole, sizeof(whole));
 }
 
+/* Any count of inputs of any lengths, so that lanes run out at every moment; each input ends at its block of the heap. */
+static void test_sha256_many_equals_one_at_a_time(void **state)
+{
+    enum { MAX = 9 };
+    struct rng rng;
+    struct slice in[MAX];
+    uint8_t *data[MAX], want[32], got[MAX][32];
+
+    rng_init_seeded(&rng, 4);
+    for (unsigned round = 0; round < 700; round++) {
+        size_t count = 1 + rng_below(&rng, MAX);
+
+        for (size_t i = 0; i < count; i++) {
+            size_t len = i == 0 && round < 300 ? round : rng_below(&rng, round % 3 ? 200 : 20000);
+
+            data[i] = malloc(len ? len : 1);
+            rng_fill(&rng, data[i], len);
+            in[i] = slice_of(len ? data[i] : NULL, len);
+        }
+        sha256_many(in, count, got);
+        for (size_t i = 0; i < count; i++) {
+            sha256_of(in[i], want);
+            assert_memory_equal(got[i], want, 32);
+            free(data[i]);
+        }
+    }
+    sha256_many(in, 0, got);
+}
+
 static void test_hmac_known_answers(void **state)
 {
     /* RFC 4231, cases 1, 2, 3 and 6 */
@@ -101,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_known_answers),
         cmocka_unit_test(test_sha256_pieces_equal_the_whole),
+        cmocka_unit_test(test_sha256_many_equals_one_at_a_time),
         cmocka_unit_test(test_hmac_known_answers),
         cmocka_unit_test(test_hkdf_known_answer),
     };
