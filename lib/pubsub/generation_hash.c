@@ -1,81 +1,125 @@
 /* generation_hash.c: shard hashes as trees of 16 KiB leaves */
 #include "pubsub/generation_hash.h"
 
-#include "crypto/sha256.h"
+#include <string.h>
 
-enum { BATCH = 32 };
+#include "crypto/sha256.h"
 
 static const char domain[] = "codecast-rlnc-shard-v1:";
 
-/* Roots of shards in turn, leaves of all of them in one stream of batches, so that many small shards hash side by side too. */
+enum { BATCH = 32, ROOT_TEXT = sizeof(domain) - 1 + 4 };
+
+/* SHA-256 runs over several inputs faster than over one: so leaves are hashed in batches that run on from shard to shard. */
 struct hasher {
     struct slice leaf[BATCH];
     uint8_t digest[BATCH][SHA256_BYTES];
     unsigned n;
 };
 
-static void root_begin(struct sha256 *root, uint32_t len)
+static size_t root_text(uint8_t *out, uint32_t len)
 {
     uint8_t be[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
 
+    memcpy(out, domain, sizeof(domain) - 1);
+    memcpy(out + sizeof(domain) - 1, be, sizeof(be));
+    return ROOT_TEXT;
+}
+
+static void root_begin(struct sha256 *root, uint32_t len)
+{
+    uint8_t text[ROOT_TEXT];
+
     sha256_init(root);
-    sha256_update(root, slice_of(domain, sizeof(domain) - 1));
-    sha256_update(root, slice_of(be, sizeof(be)));
+    sha256_update(root, slice_of(text, root_text(text, len)));
 }
 
-static void leaves_into(struct hasher *h, struct sha256 *root)
+/* Up to a batch of shards of one leaf at most: a batch of leaves, then a batch of roots. */
+static void hash_small(const struct slice *shard, unsigned n, uint8_t (*out)[CODED_HASH_BYTES])
 {
-    sha256_many(h->leaf, h->n, h->digest);
-    sha256_update(root, slice_of(h->digest, h->n * SHA256_BYTES));
-    h->n = 0;
+    uint8_t digest[BATCH][SHA256_BYTES], text[BATCH][ROOT_TEXT + SHA256_BYTES];
+    struct slice root[BATCH];
+
+    sha256_many(shard, n, digest);
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = root_text(text[i], (uint32_t)shard[i].len);
+
+        memcpy(text[i] + len, digest[i], SHA256_BYTES);
+        root[i] = slice_of(text[i], shard[i].len ? len + SHA256_BYTES : len);
+    }
+    sha256_many(root, n, out);
 }
 
-void generation_hash_shard(struct slice shard, uint8_t out[CODED_HASH_BYTES])
+/* The shard whose leaves are taken, and the shard whose root they go to. */
+struct place {
+    unsigned shard;
+    size_t at;
+};
+
+static size_t leaf_bytes(const struct slice *shard, const struct place *p)
 {
-    struct hasher h = {.n = 0};
+    size_t left = shard[p->shard].len - p->at;
+
+    return left < GENERATION_LEAF_BYTES ? left : GENERATION_LEAF_BYTES;
+}
+
+/* Takes the next leaf; an empty shard has one that is not hashed into its root. */
+static void leaf_next(const struct slice *shard, struct place *p)
+{
+    p->at += leaf_bytes(shard, p);
+    if (p->at == shard[p->shard].len) {
+        p->shard++;
+        p->at = 0;
+    }
+}
+
+static void hash_large(const struct slice *shard, unsigned n, uint8_t (*out)[CODED_HASH_BYTES])
+{
+    struct place take = {0, 0}, give = {0, 0};
+    struct hasher h;
     struct sha256 root;
 
-    root_begin(&root, (uint32_t)shard.len);
-    for (size_t at = 0; at < shard.len; at += GENERATION_LEAF_BYTES) {
-        size_t left = shard.len - at;
-
-        h.leaf[h.n++] = slice_of(shard.p + at, left < GENERATION_LEAF_BYTES ? left : GENERATION_LEAF_BYTES);
-        if (h.n == BATCH)
-            leaves_into(&h, &root);
-    }
-    if (h.n)
-        leaves_into(&h, &root);
-    sha256_final(&root, out);
-}
-
-/* Shards of one leaf each: a batch of leaves is a batch of shards. */
-static void hash_single_leaves(const struct rlnc_shape *s, const uint8_t *payload, uint8_t *out)
-{
-    struct hasher h = {.n = 0};
-
-    for (unsigned first = 0; first < s->k; first += h.n) {
-        h.n = s->k - first < BATCH ? s->k - first : BATCH;
-        for (unsigned i = 0; i < h.n; i++)
-            h.leaf[i] = slice_of(payload + rlnc_shape_offset(s, first + i), rlnc_shape_length(s, first + i));
+    while (take.shard < n) {
+        for (h.n = 0; h.n < BATCH && take.shard < n; leaf_next(shard, &take))
+            h.leaf[h.n++] = slice_of(shard[take.shard].p + take.at, leaf_bytes(shard, &take));
         sha256_many(h.leaf, h.n, h.digest);
         for (unsigned i = 0; i < h.n; i++) {
-            struct sha256 root;
+            unsigned was = give.shard;
 
-            root_begin(&root, (uint32_t)h.leaf[i].len);
+            if (give.at == 0)
+                root_begin(&root, (uint32_t)shard[was].len);
             if (h.leaf[i].len)
                 sha256_update(&root, slice_of(h.digest[i], SHA256_BYTES));
-            sha256_final(&root, out + (first + i) * CODED_HASH_BYTES);
+            leaf_next(shard, &give);
+            if (give.shard != was)
+                sha256_final(&root, out[was]);
         }
     }
 }
 
-void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint32_t elide_bytes, uint8_t *out)
+void generation_hash_shards(const struct slice *shard, unsigned n, uint8_t (*out)[CODED_HASH_BYTES])
 {
-    if (s->shard_bytes <= GENERATION_LEAF_BYTES && !elide_bytes) {
-        hash_single_leaves(s, payload, out);
+    unsigned small = 0;
+
+    while (small < n && shard[small].len <= GENERATION_LEAF_BYTES)
+        small++;
+    if (small < n) {
+        hash_large(shard, n, out);
         return;
     }
+    for (unsigned i = 0; i < n; i += BATCH)
+        hash_small(shard + i, n - i < BATCH ? n - i : BATCH, out + i);
+}
+
+void generation_hash_shard(struct slice shard, uint8_t out[CODED_HASH_BYTES])
+{
+    generation_hash_shards(&shard, 1, (uint8_t(*)[CODED_HASH_BYTES])out);
+}
+
+void generation_hash_payload(const struct rlnc_shape *s, const uint8_t *payload, uint32_t elide_bytes, uint8_t *out)
+{
+    struct slice shard[RLNC_K_MAX];
+
     for (unsigned i = 0; i < s->k; i++)
-        generation_hash_shard(slice_of(payload + rlnc_shape_offset(s, i), generation_hash_length(s, i, elide_bytes)),
-                              out + i * CODED_HASH_BYTES);
+        shard[i] = slice_of(payload + rlnc_shape_offset(s, i), generation_hash_length(s, i, elide_bytes));
+    generation_hash_shards(shard, s->k, (uint8_t(*)[CODED_HASH_BYTES])out);
 }

@@ -12,6 +12,8 @@
 
 #define GENERATION_LEAF_BYTES 16384
 
+/* Several shards side by side; out: n hashes. */
+void generation_hash_shards(const struct slice *shard, unsigned n, uint8_t (*out)[CODED_HASH_BYTES]);
 void generation_hash_shard(struct slice shard, uint8_t out[CODED_HASH_BYTES]);
 
 /* All k source shards of a payload; out: k x 32 bytes. elide_bytes: pubsub_config's; with it shards count as that long. */
