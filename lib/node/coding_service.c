@@ -67,7 +67,7 @@ static void publish(struct coding_role *r, struct xpublish *p, uint64_t now)
     case X_UNSUBSCRIBE: p->err = pubsub_unsubscribe(r->ps, topic, now); break;
     default:
         coding_adopt(r, p->payload, coding_source_release);
-        p->err = pubsub_publish(r->ps, topic, p->payload, p->sha256, now);
+        p->err = pubsub_publish_hashed(r->ps, topic, p->payload, p->sha256, slice_of(p->hashes, p->hashes_len), now);
         if (p->err)
             buf_unref(p->payload);
     }

@@ -259,11 +259,30 @@ static int submit(struct hub *h, struct xpublish *p)
     return err;
 }
 
+/* With both kinds of hashes, so that the lcore has the least to do. */
+static struct xpublish *publish_new(const struct hub *h, const char *topic, struct slice payload)
+{
+    const struct node_config *c = h->cfg.config;
+    struct pubsub_config core = {.mode = c->mode == NODE_OPTIMUM ? PUBSUB_CODED : PUBSUB_GOSSIP, .k = c->shard_factor};
+    uint8_t hashes[PUBSUB_HASHES_MAX];
+    size_t len = pubsub_hash_shards(&core, payload, hashes);
+    struct xpublish *p = calloc(1, sizeof(*p) + len);
+
+    if (!p)
+        return NULL;
+    snprintf(p->topic, sizeof(p->topic), "%s", topic);
+    p->kind = X_PUBLISH;
+    sha256_of(payload, p->sha256);
+    p->hashes_len = (uint16_t)len;
+    memcpy(p->hashes, hashes, len);
+    return p;
+}
+
 int hub_publish(struct hub *h, const char *topic, struct slice payload, void (*release)(void *user), void *user,
                 char message_id_hex[65])
 {
     int err = check_publish(h, topic, payload.len);
-    struct xpublish *p = err ? NULL : calloc(1, sizeof(*p));
+    struct xpublish *p = err ? NULL : publish_new(h, topic, payload);
     struct hub_source *s = p ? source_new(payload, release, user) : NULL;
 
     message_id_hex[0] = 0;
@@ -273,10 +292,7 @@ int hub_publish(struct hub *h, const char *topic, struct slice payload, void (*r
             release(user);
         return err ? err : -HUB_EMEM;
     }
-    snprintf(p->topic, sizeof(p->topic), "%s", topic);
-    p->kind = X_PUBLISH;
     p->payload = &s->buf;
-    sha256_of(payload, p->sha256);
     sha256_hex(p->sha256, message_id_hex);
     err = submit(h, p);
     if (err == 0) {

@@ -62,6 +62,8 @@ struct xpublish { /* made by control, comes home to control */
     uint8_t sha256[32];
     int err;
     enum xmsg_type kind;
+    uint16_t hashes_len;
+    uint8_t hashes[]; /* of the source shards: made by control, so that the lcore need not read the payload */
 };
 
 struct xtrace {

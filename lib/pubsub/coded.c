@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "pubsub/coded_int.h"
+#include "pubsub/generation_hash.h"
 #include "pubsub/generation_header.h"
 
 static void apply_defaults(struct pubsub_config *cfg)
@@ -23,6 +24,25 @@ static void apply_defaults(struct pubsub_config *cfg)
         if (cfg->small_bytes > CODED_SMALL_MAX_BYTES)
             cfg->small_bytes = CODED_SMALL_MAX_BYTES;
     }
+}
+
+/* cfg with its defaults. */
+static bool is_small(const struct pubsub_config *cfg, uint32_t size)
+{
+    return size <= cfg->small_bytes || size < CODED_K_MIN || generation_header_k(size, cfg->k) < CODED_K_MIN;
+}
+
+size_t pubsub_hash_shards(const struct pubsub_config *cfg, struct slice payload, uint8_t out[PUBSUB_HASHES_MAX])
+{
+    struct pubsub_config own = *cfg;
+    struct rlnc_shape shape;
+
+    apply_defaults(&own);
+    if (own.mode != PUBSUB_CODED || payload.len > UINT32_MAX || is_small(&own, (uint32_t)payload.len) ||
+        rlnc_shape_init(&shape, payload.len, generation_header_k((uint32_t)payload.len, own.k)))
+        return 0;
+    generation_hash_payload(&shape, payload.p, own.elide_bytes, out);
+    return (size_t)shape.k * CODED_HASH_BYTES;
 }
 
 static uint32_t seen_max(const struct pubsub_config *cfg)
@@ -88,10 +108,21 @@ void coded_free(struct coded *c)
 
 bool coded_is_small(const struct coded *c, uint32_t size)
 {
-    return size <= c->cfg.small_bytes || size < CODED_K_MIN || generation_header_k(size, c->cfg.k) < CODED_K_MIN;
+    return is_small(&c->cfg, size);
 }
 
-static struct generation *publish_make(struct coded *c, struct slice topic, const struct buf *payload)
+/* hashes: of the source shards; made here when they are not as many as they should be. */
+static struct buf *publish_header(struct coded *c, struct slice topic, const struct buf *payload, struct slice hashes,
+                                  const struct rlnc_shape *shape)
+{
+    uint64_t seqno = c->host.next_seqno(c->host.core);
+
+    if (hashes.len == (size_t)shape->k * CODED_HASH_BYTES)
+        return generation_header_of(c->cfg.key, &c->self, topic, seqno, shape, hashes.p);
+    return generation_header_make(c->cfg.key, &c->self, topic, seqno, shape, payload->data, c->cfg.elide_bytes);
+}
+
+static struct generation *publish_make(struct coded *c, struct slice topic, const struct buf *payload, struct slice hashes)
 {
     struct rlnc_shape shape;
     struct coded_header h;
@@ -102,8 +133,7 @@ static struct generation *publish_make(struct coded *c, struct slice topic, cons
 
     if (rlnc_shape_init(&shape, payload->len, generation_header_k(payload->len, c->cfg.k)))
         return NULL;
-    field = generation_header_make(c->cfg.key, &c->self, topic, c->host.next_seqno(c->host.core), &shape, payload->data,
-                                   c->cfg.elide_bytes);
+    field = publish_header(c, topic, payload, hashes, &shape);
     if (!field)
         return NULL;
     r = rd_of(buf_slice(field));
@@ -118,14 +148,19 @@ static struct generation *publish_make(struct coded *c, struct slice topic, cons
 
 int coded_publish(struct coded *c, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now)
 {
+    (void)sha256; /* the client's id; ours is the header's hash */
+    return coded_publish_hashed(c, topic, payload, (struct slice){0}, now);
+}
+
+int coded_publish_hashed(struct coded *c, struct slice topic, struct buf *payload, struct slice hashes, uint64_t now)
+{
     struct generation *g;
 
-    (void)sha256; /* the client's id; ours is the header's hash */
     if (topic.len == 0 || topic.len > CODED_TOPIC_MAX)
         return -PUBSUB_ETOPIC;
     if (payload->len > c->cfg.max_msg_bytes || coded_is_small(c, payload->len))
         return -PUBSUB_ESIZE;
-    g = publish_make(c, topic, payload);
+    g = publish_make(c, topic, payload, hashes);
     if (!g || coded_add(c, g, NULL, now))
         return -PUBSUB_EMEM;
     g->have = coded_bits_all(g->shape.k);

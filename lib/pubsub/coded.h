@@ -53,6 +53,8 @@ void coded_trace_enable(struct coded *c, bool is_on);
  * calls it also for topics that nobody is known to want yet: the message is kept and offered. On 0 the router has called
  * host->deliver for it (upstream 0), so that our own subscribers and the dedup cache have it too. */
 int coded_publish(struct coded *c, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
+/* The same with the hashes that pubsub_hash_shards made, or none. */
+int coded_publish_hashed(struct coded *c, struct slice topic, struct buf *payload, struct slice hashes, uint64_t now);
 /* True when a payload of this size goes as a plain message. */
 bool coded_is_small(const struct coded *c, uint32_t size);
 

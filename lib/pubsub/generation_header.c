@@ -24,21 +24,18 @@ static struct slice signed_bytes(uint8_t *out, size_t cap, struct slice core)
     return slice_of(out, w.bad ? 0 : w.len);
 }
 
-struct buf *generation_header_make(const struct key_pair *key, const struct peer_id *self, struct slice topic,
-                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload,
-                                   uint32_t elide_bytes)
+struct buf *generation_header_of(const struct key_pair *key, const struct peer_id *self, struct slice topic, uint64_t seqno,
+                                 const struct rlnc_shape *shape, const uint8_t *hashes)
 {
-    uint8_t hashes[RLNC_K_MAX * CODED_HASH_BYTES], core[CODED_HEADER_MAX], text[CODED_HEADER_MAX + sizeof(sig_domain)];
-    uint8_t sig[KEY_SIGNATURE_MAX];
-    size_t sig_len;
-    struct coded_header h = {.topic = topic, .from = peer_id_slice(self), .seqno = seqno, .shape = *shape};
+    uint8_t core[CODED_HEADER_MAX], text[CODED_HEADER_MAX + sizeof(sig_domain)], sig[KEY_SIGNATURE_MAX];
+    struct coded_header h = {.topic = topic, .from = peer_id_slice(self), .seqno = seqno, .shape = *shape,
+                             .hashes = slice_of(hashes, (size_t)shape->k * CODED_HASH_BYTES)};
     struct wr w = wr_of(core, sizeof(core));
     struct buf *b = buf_new(CODED_HEADER_MAX);
+    size_t sig_len;
 
     if (!b)
         return NULL;
-    generation_hash_payload(shape, payload, elide_bytes, hashes);
-    h.hashes = slice_of(hashes, (size_t)shape->k * CODED_HASH_BYTES);
     coded_header_core_put(&w, &h);
     h.core = slice_of(core, w.len);
     sig_len = key_pair_sign(key, signed_bytes(text, sizeof(text), h.core), sig);
@@ -46,6 +43,16 @@ struct buf *generation_header_make(const struct key_pair *key, const struct peer
     coded_header_put(&w, h.core, slice_of(sig, sig_len));
     b->len = (uint32_t)w.len;
     return b;
+}
+
+struct buf *generation_header_make(const struct key_pair *key, const struct peer_id *self, struct slice topic,
+                                   uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload,
+                                   uint32_t elide_bytes)
+{
+    uint8_t hashes[RLNC_K_MAX * CODED_HASH_BYTES];
+
+    generation_hash_payload(shape, payload, elide_bytes, hashes);
+    return generation_header_of(key, self, topic, seqno, shape, hashes);
 }
 
 void generation_header_id(const struct coded_header *h, uint8_t id[CODED_ID_BYTES])

@@ -21,6 +21,10 @@ struct buf *generation_header_make(const struct key_pair *key, const struct peer
                                    uint64_t seqno, const struct rlnc_shape *shape, const uint8_t *payload,
                                    uint32_t elide_bytes);
 
+/* The same with the hashes of its k source shards (k x 32 bytes) known. */
+struct buf *generation_header_of(const struct key_pair *key, const struct peer_id *self, struct slice topic, uint64_t seqno,
+                                 const struct rlnc_shape *shape, const uint8_t *hashes);
+
 void generation_header_id(const struct coded_header *h, uint8_t id[CODED_ID_BYTES]);
 
 /* Is it signed by the publisher that it names? One Ed25519 verification. */

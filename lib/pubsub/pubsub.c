@@ -262,6 +262,12 @@ static struct msgkey published_key(const struct pubsub *ps, struct slice topic, 
 
 int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now)
 {
+    return pubsub_publish_hashed(ps, topic, payload, sha256, (struct slice){0}, now);
+}
+
+int pubsub_publish_hashed(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32],
+                          struct slice hashes, uint64_t now)
+{
     struct topic *tp;
     struct msgkey key;
     int rc;
@@ -280,7 +286,7 @@ int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, c
     if (!tp->is_subscribed)
         tp->published_ns = now ? now : 1;
     if (ps->coded && !coded_is_small(ps->coded, payload->len))
-        rc = coded_publish(ps->coded, topic, payload, sha256, now);
+        rc = coded_publish_hashed(ps->coded, topic, payload, hashes, now);
     else
         rc = relay_publish(ps, tp, payload);
     if (rc)

@@ -119,6 +119,13 @@ int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now);
 /* sha256: of the payload, made where it entered (the client's message id). The payload's reference passes to the core
  * on 0 only. -PUBSUB_ESIZE: larger than max_msg_bytes. */
 int pubsub_publish(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32], uint64_t now);
+/* A coded publish hashes the whole payload once more, as source shards. Any thread can do that beforehand: the hashes for a core with
+ * this cfg into out, their length returned; 0: none are needed. */
+#define PUBSUB_HASHES_MAX (255 * 32)
+size_t pubsub_hash_shards(const struct pubsub_config *cfg, struct slice payload, uint8_t out[PUBSUB_HASHES_MAX]);
+/* hashes: what that made of this very payload; of another length they are made anew. */
+int pubsub_publish_hashed(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32],
+                          struct slice hashes, uint64_t now);
 
 /* The verdict on a VALIDATE output. -PUBSUB_ETOKEN: it took too long, and was given up. */
 int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verdict, uint64_t now);

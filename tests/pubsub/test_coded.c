@@ -363,10 +363,45 @@ static void test_payload_is_refused_when_it_should_not_be_coded(void **state)
     net_close(&net);
 }
 
+static void test_shards_are_hashed_as_the_core_cuts_them(void **state)
+{
+    struct pubsub_config cfg = {.mode = PUBSUB_CODED, .k = 4};
+    static uint8_t payload[100000];
+    uint8_t out[PUBSUB_HASHES_MAX];
+
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 4096), out), 0); /* goes plain */
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 4097), out), 4 * 32);
+    cfg.k = 255;
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 255 * 32);
+    cfg.k = 1;
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 0);
+    cfg = (struct pubsub_config){.mode = PUBSUB_GOSSIP, .k = 4};
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 0);
+}
+
+/* Hashes of another cut do no harm: they are made anew. */
+static void test_publish_with_foreign_hashes_is_still_right(void **state)
+{
+    struct net_config cfg = plain(3, 0, 4);
+    struct buf *b = buf_new(50000);
+    uint8_t wrong[5 * 32] = {1};
+
+    net_open(&net, &cfg);
+    b->len = 50000;
+    memset(b->data, 7, b->len);
+    assert_int_equal(coded_publish_hashed(net.nodes[0].c, SLICE_LIT("demo"), b, slice_of(wrong, sizeof(wrong)), net.now), 0);
+    net_run(&net, net.now + 500 * MS);
+    assert_int_equal(net.nodes[1].n.shards_forged + net.nodes[2].n.shards_forged, 0);
+    assert_true(net.nodes[1].n.shards_new > 0);
+    net_close(&net);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_network_delivers_at_every_setting),
+        cmocka_unit_test(test_shards_are_hashed_as_the_core_cuts_them),
+        cmocka_unit_test(test_publish_with_foreign_hashes_is_still_right),
         cmocka_unit_test(test_network_takes_every_size_and_k),
         cmocka_unit_test(test_dense_network_sends_little_more_than_needed),
         cmocka_unit_test(test_wide_network_delivers),
