@@ -190,6 +190,7 @@ static int run(int argc, char **argv)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     node = node_start(&cfg, &key, &opt, err);
@@ -198,7 +199,8 @@ static int run(int argc, char **argv)
         key_pair_fini(&key);
         return EXIT_RUNTIME;
     }
-    sigwait(&stop, &sig);
+    while (sigwait(&stop, &sig) == 0 && sig == SIGHUP)
+        node_reread(node);
     log_info("\"stopping\" signal=%s", sig == SIGTERM ? "TERM" : "INT");
     node_stop(node);
     key_pair_fini(&key);

@@ -402,6 +402,13 @@ int net_pubsub_close(struct net *n, net_conn_id id, uint64_t now)
     return c && c->state == CONN_READY ? pubsub_stream_close(c) : -NET_ENOCONN;
 }
 
+int net_pubsub_finish(struct net *n, net_conn_id id, uint64_t now)
+{
+    struct netconn *c = find(n, id);
+
+    return c && c->state == CONN_READY ? pubsub_stream_finish(c) : -NET_ENOCONN;
+}
+
 int net_request(struct net *n, net_conn_id id, unsigned service, struct slice message, uint64_t token, uint64_t now)
 {
     struct netconn *c = find(n, id);
@@ -433,6 +440,15 @@ void net_conn_close(struct net *n, net_conn_id id, bool is_polite, uint64_t now)
         netconn_leave(c, now);
     else
         netconn_end(c, "closed by us", false, now);
+}
+
+void net_conn_close_idle(struct net *n, net_conn_id id, uint64_t now)
+{
+    struct netconn *c = find(n, id);
+
+    if (c && c->state == CONN_READY && !c->in_stream && !c->out_stream && list_is_empty(&c->exchanges) &&
+        session_queued_bytes(c->session) == 0)
+        netconn_leave(c, now);
 }
 
 void net_allow(struct net *n, const struct allowlist *allow, uint64_t now)

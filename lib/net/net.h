@@ -136,6 +136,9 @@ int net_dial(struct net *n, const struct multiaddr *addr, const struct peer_id *
 int net_pubsub_open(struct net *n, net_conn_id conn, uint64_t now);
 /* Drops our pub/sub stream, with what is queued on it; PUBSUB_CLOSED follows. 0, or -NET_ENOCONN: none is ready. */
 int net_pubsub_close(struct net *n, net_conn_id conn, uint64_t now);
+/* Ends our pub/sub stream behind what is queued on it: nothing is lost, no event follows. For a stream that another
+ * connection of the same peer takes over. 0, or -NET_ENOCONN: none is ready. */
+int net_pubsub_finish(struct net *n, net_conn_id conn, uint64_t now);
 /* Queues one RPC (the uvarint length prefix is written here). Takes one reference of each piece when it returns 0;
  * on error the caller keeps them all. */
 int net_send(struct net *n, net_conn_id conn, const struct net_piece *pieces, unsigned count, uint64_t now);
@@ -150,6 +153,8 @@ void net_conn_close(struct net *n, net_conn_id conn, bool is_polite, uint64_t no
 /* Another list of who is allowed, borrowed like cfg.allow, which is not needed any more; connected peers that are not on
  * it are dropped. */
 void net_allow(struct net *n, const struct allowlist *allow, uint64_t now);
+/* Closes it politely if no RPC stream of either side, no request and no queued byte is on it. */
+void net_conn_close_idle(struct net *n, net_conn_id conn, uint64_t now);
 /* cfg.local has changed (its version was raised): tells every peer by identify push. */
 void net_local_changed(struct net *n, uint64_t now);
 uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);

@@ -155,6 +155,17 @@ int pubsub_stream_close(struct netconn *c)
     return 0;
 }
 
+int pubsub_stream_finish(struct netconn *c)
+{
+    if (!c->is_out_ready)
+        return -NET_ENOCONN;
+    session_stream_close(c->session, c->out_stream);
+    c->out_stream = 0; /* its further events are nobody's */
+    c->is_out_ready = false;
+    netconn_mark_dirty(c);
+    return 0;
+}
+
 /* Queues the pieces; on -1 the stream is broken in the middle of a frame. The references are the session's either way. */
 static int queue_pieces(struct netconn *c, const struct net_piece *pieces, unsigned count)
 {

@@ -121,6 +121,7 @@ void netconn_tell(struct netconn *c, enum net_event_type type, const char *reaso
 /* pubsub_stream.c: session events of streams. */
 int pubsub_stream_open(struct netconn *c, uint64_t now);
 int pubsub_stream_close(struct netconn *c);
+int pubsub_stream_finish(struct netconn *c);
 void pubsub_stream_event(struct netconn *c, const struct session_event *ev, uint64_t now);
 void pubsub_stream_fini(struct netconn *c);
 int pubsub_stream_send(struct netconn *c, const struct net_piece *pieces, unsigned count, uint64_t now);

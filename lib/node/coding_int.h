@@ -1,7 +1,7 @@
 /* coding_int.h: what the files of the coding role share (inside lib/node only)
  * Owner:   one worker lcore
  * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control,
- *          coding_trust.c what the core is told of a peer beside its frames
+ *          coding_upkeep.c what is looked after once a second, coding_kad.c the DHT, coding_trust.c what the core is told of a peer beside its frames
  */
 #ifndef NODE_CODING_INT_H
 #define NODE_CODING_INT_H
@@ -20,8 +20,23 @@ bool coding_has_room(const struct coding_role *r);
 /* coding_peers.c. Takes ev. */
 void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now);
 void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now);
-void coding_try_mute_peers(struct coding_role *r, uint64_t now);
 void coding_dial_due(struct coding_role *r, uint64_t now);
+/* PX: dials whom the core names. Takes the output's record. */
+void coding_px(struct coding_role *r, struct pubsub_output *o, uint64_t now);
+
+/* coding_upkeep.c: does something once a second. */
+void coding_upkeep(struct coding_role *r, uint64_t now);
+
+/* coding_kad.c. All may be called without a DHT. 0 or -1 (no memory). */
+int coding_kad_init(struct coding_role *r, uint64_t now);
+void coding_kad_conn_up(struct coding_role *r, struct peer *p, uint64_t now);
+void coding_kad_dial_failed(struct coding_role *r, const struct peer_id *peer, uint64_t now);
+/* NET_EV_REQUEST, _ANSWER, _REQUEST_FAILED. */
+void coding_kad_event(struct coding_role *r, const struct net_event *ev, uint64_t now);
+void coding_kad_identified(struct coding_role *r, const struct peer *p, const struct net_identity *id, uint64_t now);
+void coding_kad_drain(struct coding_role *r, uint64_t now);
+void coding_kad_poll(struct coding_role *r, uint64_t now);
+uint64_t coding_kad_deadline(const struct coding_role *r);
 
 /* coding_trust.c. up: p's stream is ready. record: its envelope from identify, unverified, or NULL; a reference is taken. */
 void coding_trust_up(struct coding_role *r, const struct peer *p, uint64_t now);

@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "node/coding_int.h"
 
-#define MUTE_EVERY_NS 1000000000ull
-
 static void open_stream(struct coding_role *r, struct peer *p)
 {
     struct peer_conn *c = p->stream || p->opening || r->is_leaving ? NULL : peers_other_conn(p);
@@ -19,25 +17,45 @@ static void open_stream(struct coding_role *r, struct peer *p)
     xout_send(&r->to_net, &m);
 }
 
+/* A newcomer beyond max_peers is turned away, unless the operator named it. */
+static bool has_place(struct coding_role *r, const struct peer_id *id)
+{
+    const struct stored_peer *s = peerstore_find(&r->store, id);
+
+    if (r->peers.count < r->cfg.max_peers || peers_find(&r->peers, id) || (s && s->is_protected))
+        return true;
+    r->refused_full++;
+    return false;
+}
+
+static struct peer_conn *take_conn(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    if (r->is_leaving || peer_id_is_equal(&ev->peer, &r->cfg.self) || !has_place(r, &ev->peer))
+        return NULL;
+    return peers_add(&r->peers, &ev->peer, ev->conn, now);
+}
+
 static void conn_up(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
-    struct peer_conn *c = peer_id_is_equal(&ev->peer, &r->cfg.self) ? NULL : peers_add(&r->peers, &ev->peer, ev->conn, now);
-    struct xmsg m = {.type = X_CLOSE, .conn = ev->conn};
+    struct peer_conn *c = take_conn(r, ev, now);
     char id[PEER_ID_TEXT_MAX], addr[MULTIADDR_TEXT_MAX];
 
-    if (!c || r->is_leaving) { /* ourselves, or a limit is reached */
+    if (!c) {
+        struct xmsg m = {.type = X_CLOSE, .conn = ev->conn};
+        if (ev->is_dialer)
+            dialer_failed(&r->dialer, ev->token, now);
         xout_send(&r->to_net, &m);
-        if (!c)
-            return;
+        return;
     }
     c->addr = ev->addr;
     c->is_dialer = ev->is_dialer;
-    dialer_up(&r->dialer, &ev->peer);
+    dialer_up(&r->dialer, &ev->peer, ev->is_dialer ? ev->token : 0, now);
     peer_id_format(&ev->peer, id);
     if (multiaddr_format(multiaddr_slice(&ev->addr), addr, sizeof(addr)) < 0)
         addr[0] = 0;
     coding_note(r, LOG_INFO_L, "\"connected\" peer=%s addr=%s direction=%s", id, addr, ev->is_dialer ? "out" : "in");
     open_stream(r, c->peer);
+    coding_kad_conn_up(r, c->peer, now);
 }
 
 static void stream_gone(struct coding_role *r, struct peer *p, uint64_t now)
@@ -74,6 +92,8 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
         stream_gone(r, p, now);
     if (p->opening == ev->conn)
         p->opening = 0;
+    if (p->moving == ev->conn)
+        p->moving = 0;
     if (peers_remove(&r->peers, c))
         peers_drop(&r->peers, p);
     else
@@ -91,13 +111,32 @@ static void ip_of(const struct multiaddr *a, uint8_t ip[16], struct slice *out)
     out->len = t.kind == MULTIADDR_IP4 ? 4 : 16;
 }
 
+/* True: the peer has a stream already. If it was to move here, it has now: what is queued on the old one still goes out. */
+static bool stream_moved(struct coding_role *r, struct peer *p, net_conn_id conn)
+{
+    struct xmsg m = {.type = X_PUBSUB_FINISH, .conn = p->stream};
+
+    if (p->moving == conn)
+        p->moving = 0;
+    else if (p->stream)
+        m.conn = 0;
+    if (!p->stream)
+        return false;
+    if (m.conn && m.conn != conn) {
+        xout_send(&r->to_net, &m);
+        p->stream = conn;
+        p->queue_bytes = 0;
+    }
+    return true;
+}
+
 static void stream_ready(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
     uint8_t ip[16];
     struct slice addr;
 
-    if (!c || c->peer->stream)
+    if (!c || stream_moved(r, c->peer, ev->conn))
         return;
     struct peer *p = c->peer;
     p->opening = 0;
@@ -124,6 +163,8 @@ static void stream_none(struct coding_role *r, const struct net_event *ev)
     c->has_no_pubsub = true;
     if (c->peer->opening == ev->conn)
         c->peer->opening = 0;
+    if (c->peer->moving == ev->conn)
+        c->peer->moving = 0;
     stream_failed(r, c->peer);
 }
 
@@ -135,24 +176,11 @@ static void stream_closed(struct coding_role *r, const struct net_event *ev, uin
         return;
     if (c->peer->opening == ev->conn)
         c->peer->opening = 0;
+    if (c->peer->moving == ev->conn)
+        c->peer->moving = 0;
     if (c->peer->stream == ev->conn)
         stream_gone(r, c->peer, now);
     stream_failed(r, c->peer);
-}
-
-/* Opens our stream anew to peers that never spoke; such a try does not count as a stream that they broke. */
-void coding_try_mute_peers(struct coding_role *r, uint64_t now)
-{
-    r->mute_at_ns = now + MUTE_EVERY_NS;
-    for (unsigned i = 0; i < PEERS_MAX && coding_has_room(r) && !r->is_leaving; i++) {
-        struct peer *p = r->peers.slots[i];
-        struct peer_conn *c = p && p->stream && mute_is_due(&p->mute, now) ? peers_conn(&r->peers, p->stream) : NULL;
-        struct xmsg m = {.type = X_PUBSUB_CLOSE, .conn = c ? c->id : 0};
-        if (!c)
-            continue;
-        c->opens -= c->opens > 0;
-        xout_send(&r->to_net, &m);
-    }
 }
 
 static void identified(struct coding_role *r, const struct net_event *ev, uint64_t now)
@@ -165,13 +193,32 @@ static void identified(struct coding_role *r, const struct net_event *ev, uint64
         return;
     snprintf(c->peer->agent, sizeof(c->peer->agent), "%s", id->agent);
     coding_trust_record(r, c->peer, id->record, now);
-    for (unsigned i = 0; i < id->nprotocols && !c->peer->is_warned && strncmp(id->agent, "codecast/", 9) == 0; i++)
+    c->peer->is_codecast = strncmp(id->agent, "codecast/", 9) == 0;
+    for (unsigned i = 0; i < id->naddrs; i++)
+        peerstore_add_addr(&r->store, &c->peer->id, multiaddr_slice(&id->addrs[i]), PEERSTORE_IDENTIFY, now);
+    if (id->record)
+        peerstore_add_record(&r->store, &c->peer->id, buf_slice(id->record), now);
+    coding_kad_identified(r, c->peer, id, now);
+    for (unsigned i = 0; i < id->nprotocols && !c->peer->is_warned && c->peer->is_codecast; i++)
         if (strcmp(id->protocols[i], r->cfg.other_protocol) == 0) {
             c->peer->is_warned = true;
             peer_id_format(&c->peer->id, peer);
             coding_note(r, LOG_WARN_L, "\"peer runs in another NODE_MODE: no messages pass between us\" peer=%s ours=%s", peer,
                  r->cfg.own_mode);
         }
+}
+
+static void dial_failed(struct coding_role *r, const struct net_event *ev, uint64_t now)
+{
+    const struct peer_id *failed = dialer_failed(&r->dialer, ev->token, now);
+    char id[PEER_ID_TEXT_MAX];
+
+    if (!failed)
+        return;
+    r->dial_reason = ev->reason ? ev->reason : "";
+    peer_id_format(failed, id);
+    coding_note(r, LOG_DEBUG_L, "\"dial failed\" peer=%s reason=\"%s\"", id, r->dial_reason);
+    coding_kad_dial_failed(r, failed, now);
 }
 
 void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
@@ -181,10 +228,7 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
     switch (ev->type) {
     case NET_EV_CONN_UP: conn_up(r, ev, now); break;
     case NET_EV_CONN_DOWN: conn_down(r, ev, now); break;
-    case NET_EV_DIAL_FAILED:
-        coding_note(r, LOG_DEBUG_L, "\"dial failed\" entry=%u reason=\"%s\"", (unsigned)ev->token, ev->reason ? ev->reason : "");
-        dialer_failed(&r->dialer, (int)ev->token - 1, now);
-        break;
+    case NET_EV_DIAL_FAILED: dial_failed(r, ev, now); break;
     case NET_EV_PUBSUB_READY: stream_ready(r, ev, now); break;
     case NET_EV_PUBSUB_NONE: stream_none(r, ev); break;
     case NET_EV_PUBSUB_CLOSED: stream_closed(r, ev, now); break;
@@ -194,10 +238,13 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
             c->peer->rtt_ns = ev->rtt_ns;
         break;
     case NET_EV_LINK: coding_note(r, LOG_WARN_L, "\"link\" state=\"%s\"", ev->reason ? ev->reason : ""); break;
-    case NET_EV_REQUEST: case NET_EV_ANSWER: case NET_EV_REQUEST_FAILED:
+    case NET_EV_REQUEST:
+    case NET_EV_ANSWER:
+    case NET_EV_REQUEST_FAILED: coding_kad_event(r, ev, now); break;
     case NET_EV_WRITABLE:
     case NET_EV_RPC: break;
     }
+    buf_unref(ev->frame);
     if (ev->identity)
         net_identity_free(ev->identity);
     free(ev);
@@ -221,16 +268,25 @@ void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
 
 void coding_dial_due(struct coding_role *r, uint64_t now)
 {
-    int i;
+    struct dialer_order o;
 
-    while (!r->is_leaving && coding_has_room(r) && (i = dialer_take(&r->dialer, now)) >= 0) {
+    while (!r->is_leaving && coding_has_room(r) && dialer_take(&r->dialer, &o, now)) {
         struct xdial *d = malloc(sizeof(*d));
         struct xmsg m = {.type = X_DIAL, .dial = d};
         if (!d) {
-            dialer_failed(&r->dialer, i, now);
+            dialer_failed(&r->dialer, o.token, now);
             continue;
         }
-        *d = (struct xdial){r->dialer.e[i].addr, r->dialer.e[i].peer, (uint64_t)i + 1};
+        *d = (struct xdial){o.addr, o.peer, o.token};
         xout_send(&r->to_net, &m);
     }
+}
+
+void coding_px(struct coding_role *r, struct pubsub_output *o, uint64_t now)
+{
+    if (o->record)
+        peerstore_add_record(&r->store, &o->from, buf_slice(o->record), now);
+    buf_unref(o->record);
+    if (!r->is_leaving && r->peers.count < r->cfg.conn_high)
+        r->px_dials += dialer_want(&r->dialer, &o->from, now);
 }

@@ -79,7 +79,14 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     r->cfg.pubsub.has_trace = false; /* until somebody listens */
     rng_fill(cfg->rng, seed, sizeof(seed));
     peers_init(&r->peers, seed);
-    dialer_init(&r->dialer, cfg->bootstrap, cfg->nbootstrap, &cfg->self, cfg->rng, now);
+    peerstore_init(&r->store, &cfg->self, cfg->has_loopback, seed);
+    dialer_init(&r->dialer, &r->store, cfg->conn_low, cfg->rng);
+    for (unsigned i = 0; i < cfg->nbootstrap; i++)
+        dialer_bootstrap(&r->dialer, &cfg->bootstrap[i], now);
+    r->dial_reason = "";
+    r->waits_since_ns = now;
+    if (coding_kad_init(r, now))
+        return -1;
     r->ps = pubsub_new(&r->cfg.pubsub, cfg->rng, now, unix_ns);
     return r->ps ? make_stocks(r) : -1;
 }
@@ -90,6 +97,7 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
     case X_EVENT:
         if (m->event->identity)
             net_identity_free(m->event->identity);
+        buf_unref(m->event->frame);
         free(m->event);
         break;
     case X_RPC:
@@ -109,6 +117,7 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
             buf_unref(m->homes.buf[i]);
         break;
     case X_SNAPSHOT: free(m->snapshot); break;
+    case X_ALLOW: allowlist_free(m->allow); break;
     default: break;
     }
 }
@@ -133,6 +142,8 @@ void coding_role_settle(struct coding_role *r, const struct xout *kept)
         else if (r->to_control.held[i].type == X_SNAPSHOT)
             free(r->to_control.held[i].snapshot);
     peers_fini(&r->peers);
+    peerstore_fini(&r->store);
+    kad_free(r->kad);
     pubsub_free(r->ps);
     r->ps = NULL;
 }
@@ -217,7 +228,7 @@ bool coding_has_room(const struct coding_role *r)
 }
 
 /* False when there may be more than there is room for. */
-static bool drain_outputs(struct coding_role *r)
+static bool drain_outputs(struct coding_role *r, uint64_t now)
 {
     struct pubsub_output o;
 
@@ -232,7 +243,7 @@ static bool drain_outputs(struct coding_role *r)
         case PUBSUB_DELIVER: deliver(r, &o); break;
         case PUBSUB_TRACE: trace(r, o.trace); break;
         case PUBSUB_DISCONNECT: disconnect(r, &o); break;
-        case PUBSUB_DIAL: buf_unref(o.record); break; /* peers from PX are not dialed yet: only the bootstrap list is */
+        case PUBSUB_DIAL: coding_px(r, &o, now); break;
         case PUBSUB_VALIDATE: buf_unref(o.payload); break; /* not switched on */
         }
     }
@@ -271,7 +282,7 @@ static unsigned take_from_control(struct coding_role *r, uint64_t now)
            xring_pop_sc(r->from_control, &m)) {
         coding_from_control(r, &m, now);
         n++;
-        if (m.type == X_PUBLISH && !drain_outputs(r))
+        if (m.type == X_PUBLISH && !drain_outputs(r, now))
             break;
     }
     return n;
@@ -282,7 +293,7 @@ static unsigned take_from_net(struct coding_role *r, uint64_t now)
     struct xmsg m;
     unsigned n = 0;
 
-    while (n < INPUTS_PER_TURN && drain_outputs(r) && xring_pop_sc(r->from_net, &m)) {
+    while (n < INPUTS_PER_TURN && drain_outputs(r, now) && xring_pop_sc(r->from_net, &m)) {
         from_net(r, &m, now);
         n++;
     }
@@ -310,24 +321,27 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     work += take_from_net(r, now);
     if (now >= pubsub_next_deadline(r->ps)) {
         pubsub_on_deadline(r->ps, now);
-        if (now >= r->mute_at_ns) /* a second's grain will do: the heartbeat's */
-            coding_try_mute_peers(r, now);
+        coding_upkeep(r, now); /* a second's grain will do: the heartbeat's */
         work++;
     }
+    coding_kad_poll(r, now);
     coding_dial_due(r, now);
-    if (drain_outputs(r) && r->is_leaving)
+    if (drain_outputs(r, now) && r->is_leaving)
         coding_go_on_leaving(r, now);
     xhomes_flush_sp(&r->frames, r->to_net.ring, X_FRAMES_HOME);
     xhomes_flush_sp(&r->sources, r->to_control.ring, X_SOURCES_HOME);
     return work;
 }
 
-uint64_t coding_role_next_deadline(const struct coding_role *r)
+uint64_t coding_role_next_deadline(struct coding_role *r)
 {
-    uint64_t at = pubsub_next_deadline(r->ps), dial = dialer_next_deadline(&r->dialer);
+    uint64_t at = pubsub_next_deadline(r->ps), kad = coding_kad_deadline(r), dial;
 
     if (r->is_leaving)
         return r->leave_by_ns < at ? r->leave_by_ns : at;
+    if (kad < at)
+        at = kad;
+    dial = dialer_next_deadline(&r->dialer, r->now_ns);
     return dial < at ? dial : at;
 }
 

@@ -10,6 +10,7 @@
 #define NODE_CODING_ROLE_H
 
 #include "base/bufpool.h"
+#include "libp2p/kad.h"
 #include "node/dialer.h"
 #include "node/peers.h"
 #include "node/snapshot.h"
@@ -17,6 +18,7 @@
 
 #define CODING_DELIVERIES 2048
 #define CODING_TRACES     2048
+#define CODING_ASKS       16 /* questions of the DHT that wait for a dial */
 
 struct coding_config {
     struct pubsub_config pubsub;
@@ -25,16 +27,36 @@ struct coding_config {
     enum pubsub_proto protocols[NET_MAX_PROTOCOLS]; /* what net_config.protocols mean, in the same order */
     const struct multiaddr *bootstrap;
     unsigned nbootstrap;
+    const struct multiaddr *addrs;    /* ours, as others dial them: for the DHT; borrowed */
+    unsigned naddrs;
+    const char *kad_protocol;         /* NULL: no DHT. services[0] of the net role */
+    bool has_loopback;                /* we are on loopback: peers may be too */
+    unsigned max_peers, conn_low, conn_high;
     struct peer_id self;
     struct rng *rng;
     const uint32_t *wants_traces;     /* set by control while anyone listens to traces */
+};
+
+enum coding_wait { CODING_WAITS_FOR_NOBODY, CODING_BOOTSTRAP_AWAY, CODING_ALONE };
+
+struct coding_ask {
+    uint64_t token; /* 0: free */
+    uint64_t until_ns;
+    struct peer_id peer;
+    uint16_t len;
+    uint8_t request[KAD_KEY_MAX + 16];
 };
 
 struct coding_role {
     struct coding_config cfg;
     struct pubsub *ps;
     struct peers peers;
+    struct peerstore store;
     struct dialer dialer;
+    struct kad *kad; /* NULL: none */
+    struct coding_ask asks[CODING_ASKS];
+    enum coding_wait waits;  /* what was last said of it */
+    const char *dial_reason; /* why the last dial failed; static text */
     struct xout to_net, to_control;
     struct xring *from_net, *from_control;
     struct bufpool payloads;
@@ -44,8 +66,9 @@ struct coding_role {
     bool is_leaving, has_left, has_closed;
     bool has_traces;      /* what the core was last told */
     bool has_more_output; /* a ring was too full for all that the core has to say */
-    uint64_t leave_by_ns, mute_at_ns; /* mute_at_ns: when mute peers are looked for next */
+    uint64_t leave_by_ns, upkeep_at_ns, scores_at_ns, waits_since_ns, now_ns;
     uint64_t frames_dropped, traces_dropped, notes_dropped;
+    uint64_t trimmed, idle_closed, refused_full, px_dials;
 };
 
 /* Rings are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
@@ -56,7 +79,7 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
 void coding_role_settle(struct coding_role *r, const struct xout *kept);
 void coding_role_fini(struct coding_role *r);
 unsigned coding_role_poll(struct coding_role *r, uint64_t now);
-uint64_t coding_role_next_deadline(const struct coding_role *r);
+uint64_t coding_role_next_deadline(struct coding_role *r);
 bool coding_role_has_input(const struct coding_role *r);
 
 #endif

@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "net/allowlist.h"
+
 #define MIB 1048576
 
 const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
@@ -11,6 +13,7 @@ const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "
 static const char *const signing_names[] = {"strict", "none", NULL}; /* order of enum pubsub_signing */
 static const char *const id_names[] = {"spec", "sha256", NULL};      /* order of enum pubsub_id_rule */
 static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
+static const char *const dht_names[] = {"private", "public", "off", NULL};
 
 #define FIELD(f) offsetof(struct node_config, f)
 #define TEXT(name, field, def, rule, help) {name, SETTING_TEXT, FIELD(field), def, 0, 0, false, NULL, rule, help}
@@ -48,6 +51,12 @@ static const struct setting table[] = {
     BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),
     U32("SCORE_IP_THRESHOLD", score_ip_threshold, "10", 0, 100000, "peers of one address that cost no score; 0: any number"),
     TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4/../tcp/../p2p/..; this node itself may be in it"),
+    TEXT("CHAIN_ID", chain_id, "default", NULL, "the network that we find peers of: all its nodes have the same"),
+    CHOICE("DHT", dht, "private", dht_names, "peers find each other in our own network's DHT, in the public one, or in none"),
+    U32("MAX_PEERS", max_peers, "512", 8, 1024, "connected peers beyond which newcomers are turned away"),
+    U32("CONN_LOW", conn_low, "32", 0, 1024, "connected peers below which known peers are dialed"),
+    U32("CONN_HIGH", conn_high, "256", 8, 1024, "connected peers above which the least useful are let go"),
+    TEXT("PEER_ALLOWLIST", allow_path, "", NULL, "file of peer ids, one a line, that alone may be peers; read again at SIGHUP"),
     TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
     TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
@@ -58,12 +67,12 @@ static const struct setting table[] = {
 };
 #define COUNT (sizeof(table) / sizeof(table[0]))
 
-static void check_cluster_id(const char *id, struct settings_report *rep)
+static void check_name(const char *name, const char *id, struct settings_report *rep)
 {
     static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
     if (id && (strspn(id, ok) != strlen(id) || strlen(id) > 100))
-        settings_fatal(rep, "CLUSTER_ID", id, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
+        settings_fatal(rep, name, id, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
 }
 
 /* GOSSIPSUB_* that are not set take their OPTIMUM_* twins, so that operators switch NODE_MODE alone. */
@@ -163,6 +172,27 @@ static unsigned parse_addrs(const char *name, const char *list, struct multiaddr
     return n;
 }
 
+static void check_peers(const struct node_config *c, struct settings_report *rep)
+{
+    struct allowlist *allow = NULL;
+    char value[32], err[256];
+
+    check_name("CHAIN_ID", c->chain_id, rep);
+    if (c->chain_id && strlen(c->chain_id) > 40)
+        settings_fatal(rep, "CHAIN_ID", c->chain_id, "may have at most 40 characters");
+    if (*c->allow_path && !(allow = allowlist_load(c->allow_path, err)))
+        settings_fatal(rep, "PEER_ALLOWLIST", c->allow_path, "%s", err);
+    allowlist_free(allow);
+    snprintf(value, sizeof(value), "%u", c->conn_high);
+    if (c->conn_low > c->conn_high || c->conn_high > c->max_peers)
+        settings_fatal(rep, "CONN_HIGH", value, "must be CONN_LOW <= CONN_HIGH <= MAX_PEERS, but CONN_LOW=%u and MAX_PEERS=%u",
+                       c->conn_low, c->max_peers);
+    if (c->conn_high < c->active->mesh_max) {
+        snprintf(value, sizeof(value), "%u", c->conn_high);
+        settings_warn(rep, "CONN_HIGH", value, "is below the mesh's largest size, %u", c->active->mesh_max);
+    }
+}
+
 static void check_ports(const struct node_config *c, struct settings_report *rep)
 {
     char value[16];
@@ -234,10 +264,11 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     settings_load(table, COUNT, c, get, ctx, rep);
     take_twins(c, get, ctx);
     c->active = c->mode == NODE_GOSSIPSUB ? &c->gossip : &c->optimum;
-    check_cluster_id(c->cluster_id, rep);
+    check_name("CLUSTER_ID", c->cluster_id, rep);
     check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);
     check_ports(c, rep);
     check_addresses(c, rep);
+    check_peers(c, rep);
     if (c->shard_mult < 1.0) {
         snprintf(value, sizeof(value), "%g", c->shard_mult);
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "
@@ -278,6 +309,12 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "signing", json_string(signing_names[c->signing]));
     json_object_set_new(j, "msg_id", json_string(id_names[c->id_rule]));
     json_object_set_new(j, "flood_publish", json_boolean(c->is_flood_publish));
+    json_object_set_new(j, "chain_id", json_string(c->chain_id));
+    json_object_set_new(j, "dht", json_string(dht_names[c->dht]));
+    json_object_set_new(j, "max_peers", json_integer(c->max_peers));
+    json_object_set_new(j, "conn_low", json_integer(c->conn_low));
+    json_object_set_new(j, "conn_high", json_integer(c->conn_high));
+    json_object_set_new(j, "peer_allowlist", json_string(c->allow_path));
     json_object_set_new(j, "peer_exchange", json_boolean(c->has_px));
     json_object_set_new(j, "score_ip_threshold", json_integer(c->score_ip_threshold));
     json_object_set_new(j, "net_driver", json_string(node_driver_names[c->net_driver]));

@@ -13,6 +13,7 @@
 #define NODE_MAX_BOOTSTRAP 64
 #define NODE_MAX_ANNOUNCE  8
 
+enum node_dht { NODE_DHT_PRIVATE, NODE_DHT_PUBLIC, NODE_DHT_OFF };
 enum node_mode { NODE_OPTIMUM, NODE_GOSSIPSUB };
 
 struct node_mode_config { /* OPTIMUM_* and GOSSIPSUB_* twins */
@@ -25,6 +26,9 @@ struct node_config {
     const char *net_iface, *net_addr, *net_gateway;
     const char *sidecar_bind, *api_bind;
     const char *proxy_port; /* a gateway inside: not in this version, warned about */
+    const char *chain_id, *allow_path; /* allow_path "": anyone */
+    int dht;                /* enum node_dht */
+    uint32_t max_peers, conn_low, conn_high;
     int mode;               /* enum node_mode */
     int log_level;          /* enum log_level */
     int net_driver;         /* index in node_driver_names, same order as enum net_driver */

@@ -1,45 +1,76 @@
-/* dialer.h: whom to dial, and when: the bootstrap list, with back-off
- * Shape:   events (up, down, failed), now -> addresses to dial; one deadline. Sans-IO
+/* dialer.h: whom to dial, where, and when
+ * Shape:   events (wanted, up, down, failed), now -> dials to make; one deadline. Sans-IO
+ * Source:  the bootstrap list is always wanted; peers that PX or a DHT lookup named are, for a while; and while fewer than
+ *          `low` peers are connected, anyone we know of
  * Owner:   coding role 0
- * Limits:  the list is fixed at init; at most one dial under way per entry
+ * Units:   ns monotonic
+ * Limits:  DIALER_DIALS under way, one a peer; DIALER_WANTED wishes. Back-off for each address and each peer: doubled, with
+ *          a quarter of jitter so that nodes started together do not dial in step
  */
 #ifndef NODE_DIALER_H
 #define NODE_DIALER_H
 
-#include "base/rng.h"
-#include "libp2p/multiaddr.h"
+#include "node/peerstore.h"
 
-#define DIALER_MAX        64
-#define DIALER_FIRST_NS   250000000ull  /* back-off after the first failure, doubled each time */
-#define DIALER_MAX_NS     5000000000ull /* and no longer than this: a node that returns is found within it */
-#define DIALER_TIMEOUT_NS 8000000000ull /* a dial that nobody answers for is tried again */
+#define DIALER_DIALS      16
+#define DIALER_WANTED     64
+#define DIALER_FIRST_NS   250000000ull    /* back-off after the first failure, doubled each time */
+#define DIALER_MAX_NS     5000000000ull   /* of a bootstrap peer, no longer: a node that returns is found within it */
+#define DIALER_OTHERS_NS  300000000000ull /* of any other, and of a bootstrap peer while enough others are connected: */
+#define DIALER_ENOUGH_NS  60000000000ull  /* this */
+#define DIALER_TIMEOUT_NS 15000000000ull  /* a dial of whose end nobody told */
+#define DIALER_WANT_NS    30000000000ull  /* a wish is forgotten */
+#define DIALER_SOON_NS    10000000000ull  /* a connection that ends sooner counts as a failure of the peer */
 
-struct dialer_entry {
-    struct multiaddr addr;
+struct dialer_dial {
+    uint64_t token; /* 0: free */
     struct peer_id peer;
-    unsigned conns; /* open connections to that peer, whoever dialed */
-    bool is_dialing, is_self;
-    unsigned failures;
-    uint64_t next_ns;
+    uint8_t ip[16], ip_len;
+    uint16_t port;
+    uint64_t until_ns;
+};
+
+struct dialer_wish {
+    struct peer_id peer;
+    uint64_t until_ns; /* 0: free */
 };
 
 struct dialer {
-    struct dialer_entry e[DIALER_MAX];
-    unsigned count;
+    struct peerstore *store;
     struct rng *rng;
+    unsigned low;       /* peers wanted in any case */
+    unsigned connected; /* peers, whoever dialed */
+    uint64_t next_token;
+    bool has_changed;
+    uint64_t due_ns, version; /* nobody is due before, as far as that version of the store and without a change here */
+    struct dialer_dial dials[DIALER_DIALS];
+    struct dialer_wish wishes[DIALER_WANTED];
+    uint64_t dialed, failed;
 };
 
-/* Entries whose peer is `self` are skipped: operators give all nodes one list. */
-void dialer_init(struct dialer *d, const struct multiaddr *addrs, unsigned count, const struct peer_id *self,
-                 struct rng *rng, uint64_t now);
-/* The next entry to dial now; -1 none. It then counts as being dialed until dialer_failed or dialer_up. */
-int dialer_take(struct dialer *d, uint64_t now);
-void dialer_failed(struct dialer *d, int entry, uint64_t now);
-/* A connection to peer came up or went down. */
-void dialer_up(struct dialer *d, const struct peer_id *peer);
+struct dialer_order {
+    struct multiaddr addr;
+    struct peer_id peer;
+    uint64_t token;
+};
+
+void dialer_init(struct dialer *d, struct peerstore *store, unsigned low, struct rng *rng);
+/* A bootstrap peer at ip4|ip6/tcp/p2p: protected and always wanted. Ourselves is skipped: operators give all nodes one
+ * list. */
+void dialer_bootstrap(struct dialer *d, const struct multiaddr *addr, uint64_t now);
+/* Dial it once if it is not connected, as soon as its back-off allows. False: no address is known, or no place. */
+bool dialer_want(struct dialer *d, const struct peer_id *peer, uint64_t now);
+/* The next dial to make now; false none. It ends in dialer_failed, or in dialer_up of that peer. */
+bool dialer_take(struct dialer *d, struct dialer_order *out, uint64_t now);
+/* Returns the peer that was dialed; NULL: no such dial. Borrowed until the next call. */
+const struct peer_id *dialer_failed(struct dialer *d, uint64_t token, uint64_t now);
+/* A connection came up (token: of our dial, 0: theirs) or went down. */
+void dialer_up(struct dialer *d, const struct peer_id *peer, uint64_t token, uint64_t now);
 void dialer_down(struct dialer *d, const struct peer_id *peer, uint64_t now);
-uint64_t dialer_next_deadline(const struct dialer *d);
-/* Entries without a connection, ourselves not counted. */
+bool dialer_is_dialing(const struct dialer *d, const struct peer_id *peer);
+uint64_t dialer_next_deadline(struct dialer *d, uint64_t now);
+/* Bootstrap peers without a connection, and with. */
 unsigned dialer_waiting(const struct dialer *d);
+unsigned dialer_bootstrap_up(const struct dialer *d);
 
 #endif

@@ -146,6 +146,16 @@ void hub_leave(struct hub *h, unsigned timeout_ms)
     pthread_mutex_unlock(&h->lock);
 }
 
+void hub_allow(struct hub *h, struct allowlist *a)
+{
+    struct xmsg m = {.type = X_ALLOW, .allow = a};
+
+    pthread_mutex_lock(&h->lock);
+    if (!hub_push_locked(h, &m, true))
+        allowlist_free(a);
+    pthread_mutex_unlock(&h->lock);
+}
+
 void hub_stop(struct hub *h)
 {
     if (h->has_thread) {

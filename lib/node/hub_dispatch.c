@@ -236,6 +236,8 @@ static void drop_late(const struct xmsg *m)
             buf_unref(m->homes.buf[i]);
     if (m->type == X_SUBSCRIBE || m->type == X_UNSUBSCRIBE)
         free(m->publish);
+    if (m->type == X_ALLOW)
+        allowlist_free(m->allow);
 }
 
 /* The lcores have stopped, nobody else counts any more: what they left behind goes home directly. */

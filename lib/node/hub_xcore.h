@@ -31,6 +31,8 @@ void hub_leave(struct hub *h, unsigned timeout_ms);
 /* Stops the dispatch thread. The lcores must have stopped. */
 void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
+/* The allow-list from now on; it passes to the net role. */
+void hub_allow(struct hub *h, struct allowlist *a);
 /* A client's payload that has come home. */
 void hub_source_done(struct buf *b);
 /* Set while someone listens to traces; the coding role reads it. */

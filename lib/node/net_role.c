@@ -74,7 +74,7 @@ static struct shadow *shadow_get(struct net_role *r)
 
 int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
-    *r = (struct net_role){.next_watch_ns = TIMER_NEVER};
+    *r = (struct net_role){.next_watch_ns = TIMER_NEVER, .allow = (struct allowlist *)cfg->allow};
     bufpool_init(&r->frames, FRAMES_MAX_BYTES, FRAMES_KEEP_BYTES);
     cfg->frame_alloc = bufpool_alloc;
     cfg->frame_ctx = &r->frames;
@@ -89,6 +89,7 @@ void net_role_fini(struct net_role *r)
         free(s);
     }
     bufpool_fini(&r->frames);
+    allowlist_free(r->allow);
 }
 
 static void watch(struct net_role *r, net_conn_id conn, uint64_t now)
@@ -194,6 +195,23 @@ static void open_stream(struct net_role *r, net_conn_id conn, uint64_t now)
         answer(r, &(struct net_event){.type = NET_EV_PUBSUB_CLOSED, .conn = conn});
 }
 
+static void request(struct net_role *r, net_conn_id conn, struct xexchange *x, uint64_t now)
+{
+    int err = net_request(r->net, conn, 0, slice_of(x->bytes, x->len), x->token, now);
+
+    if (err)
+        answer(r, &(struct net_event){.type = NET_EV_REQUEST_FAILED, .conn = conn, .token = x->token, .reason = net_err_name(err)});
+    free(x);
+}
+
+static void close_conn(struct net_role *r, const struct xmsg *m, uint64_t now)
+{
+    if (m->number == 2)
+        net_conn_close_idle(r->net, m->conn, now);
+    else
+        net_conn_close(r->net, m->conn, m->number != 0, now);
+}
+
 static void fill_snapshot(struct net_role *r, struct snapshot *s)
 {
     net_counters_get(r->net, &s->net);
@@ -212,7 +230,19 @@ static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
     case X_DIAL: dial(r, m->dial, now); break;
     case X_PUBSUB_OPEN: open_stream(r, m->conn, now); break;
     case X_PUBSUB_CLOSE: net_pubsub_close(r->net, m->conn, now); break;
-    case X_CLOSE: net_conn_close(r->net, m->conn, m->number != 0, now); break;
+    case X_PUBSUB_FINISH: net_pubsub_finish(r->net, m->conn, now); break;
+    case X_CLOSE: close_conn(r, m, now); break;
+    case X_REQUEST: request(r, m->conn, m->exchange, now); break;
+    case X_ANSWER:
+        net_answer(r->net, m->conn, m->exchange->token,
+                   m->exchange->is_reset ? slice_of(NULL, 0) : slice_of(m->exchange->bytes, m->exchange->len));
+        free(m->exchange);
+        break;
+    case X_ALLOW:
+        net_allow(r->net, m->allow, now);
+        allowlist_free(r->allow);
+        r->allow = m->allow;
+        break;
     case X_FRAMES_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
             bufpool_put(&r->frames, m->homes.buf[i]);
@@ -292,6 +322,10 @@ static void drop_command(struct net_role *r, const struct xmsg *m)
         command(r, m, 0);
     if (m->type == X_DIAL)
         free(m->dial);
+    if (m->type == X_REQUEST || m->type == X_ANSWER)
+        free(m->exchange);
+    if (m->type == X_ALLOW)
+        allowlist_free(m->allow);
     if (m->type == X_SNAPSHOT)
         free(m->snapshot);
 }
@@ -305,8 +339,10 @@ void net_role_settle(struct net_role *r, const struct xout *kept)
             drop_command(r, &m);
     for (unsigned i = 0; i < kept->nheld; i++)
         drop_command(r, &kept->held[i]);
-    if (r->has_event && r->event.frame)
+    if (r->has_event && r->event.frame && r->event.type == NET_EV_RPC)
         bufpool_put(&r->frames, r->event.frame);
+    else if (r->has_event)
+        buf_unref(r->event.frame); /* of a request or an answer: the heap's */
     if (r->has_event && r->event.identity)
         net_identity_free(r->event.identity);
     net_free(r->net);

@@ -8,6 +8,7 @@
 #define NODE_NET_ROLE_H
 
 #include "base/bufpool.h"
+#include "net/allowlist.h"
 #include "node/snapshot.h"
 #include "node/xcore.h"
 
@@ -24,13 +25,14 @@ struct net_role {
     struct shadow *done; /* whose lent buffers go home; the same buffer may be lent many times, so they are the list */
     struct net_event event; /* one that the ring did not take */
     bool has_event;
+    struct allowlist *allow; /* NULL: anyone */
     net_conn_id watched[NET_ROLE_WATCHED];
     unsigned nwatched;
     uint64_t next_watch_ns;
     uint64_t send_dropped, send_no_conn;
 };
 
-/* cfg->frame_alloc and frame_ctx are set here. */
+/* cfg->frame_alloc and frame_ctx are set here. cfg->allow is ours from now on, also when this fails. */
 int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512]);
 /* The node's end, all lcores stopped: closes the connections and gives back what was lent for sending, what is still in
  * the ring included. `kept`: messages that the coding role had not got into the ring. */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "crypto/crypto.h"
+#include "libp2p/kad.h"
 #include "libp2p/noise.h"
 #include "node/api.h"
 #include "node/eal.h"
@@ -20,7 +21,7 @@
 #define RING_DEPTH    4096
 #define CONTROL_DEPTH 8192
 #define FRAME_SPARE   (IWANT_ANSWER_BYTES + (64u << 10)) /* of an RPC beside its payload: what js joins to it; header, coefficients */
-#define MAX_CONNS     1024
+#define CONNS_EACH    2 /* connections a peer, on the whole: both sides may dial at once */
 #define LEAVE_MS      3500
 #define SPIN_NS       50000ull /* with a CPU to spare */
 #define SPIN_SHARED_NS 5000ull
@@ -37,6 +38,9 @@ struct node {
     struct rng net_rng, coding_rng;
     struct noise_identity noise;
     struct session_local local;
+    char kad_protocol[64];
+    const char *protocols[NET_MAX_PROTOCOLS + 1]; /* what identify lists: pub/sub, then the DHT */
+    unsigned npubsub;
     struct multiaddr addrs[NODE_MAX_ANNOUNCE + 1];
     uint8_t record[SELF_RECORD_MAX];
     struct xring net_to_coding, coding_to_net, coding_to_hub, hub_to_coding;
@@ -85,10 +89,18 @@ static void say_of_us(struct node *n)
 {
     bool is_optimum = n->cfg->mode == NODE_OPTIMUM;
     unsigned first = first_version(n->cfg);
+    const char *const *pubsub = is_optimum ? optimum_protocols : gossip_protocols + first;
 
-    n->local = (struct session_local){.version = 1, .agent = "codecast/" CODECAST_VERSION, .addrs = n->addrs,
-                                      .protocols = is_optimum ? optimum_protocols : gossip_protocols + first,
-                                      .nprotocols = is_optimum ? 1 : GOSSIP_VERSIONS - first};
+    n->local = (struct session_local){.version = 1, .agent = "codecast/" CODECAST_VERSION, .addrs = n->addrs, .protocols = n->protocols};
+    n->npubsub = is_optimum ? 1 : GOSSIP_VERSIONS - first;
+    for (unsigned i = 0; i < n->npubsub; i++)
+        n->protocols[n->local.nprotocols++] = pubsub[i];
+    if (n->cfg->dht == NODE_DHT_PRIVATE)
+        snprintf(n->kad_protocol, sizeof(n->kad_protocol), "/codecast/%s/kad/1.0.0", n->cfg->chain_id);
+    else if (n->cfg->dht == NODE_DHT_PUBLIC)
+        snprintf(n->kad_protocol, sizeof(n->kad_protocol), KAD_PUBLIC_PROTOCOL);
+    if (*n->kad_protocol)
+        n->protocols[n->local.nprotocols++] = n->kad_protocol;
     for (unsigned i = 0; i < n->cfg->nannounce; i++)
         n->addrs[n->local.naddrs++] = n->cfg->announce[i];
 }
@@ -97,7 +109,7 @@ static int start_net(struct node *n, uint64_t now, char err[512])
 {
     const struct node_config *c = n->cfg;
     struct net_config nc = {.driver = (enum net_driver)c->net_driver, .listen_port = c->active->port,
-                            .identity = &n->noise, .local = &n->local, .max_conns = MAX_CONNS,
+                            .identity = &n->noise, .local = &n->local, .max_conns = CONNS_EACH * c->max_peers,
                             .max_frame_bytes = c->active->max_msg_bytes + FRAME_SPARE,
                             .max_queue_bytes = (32ull << 20) + 8ull * c->active->max_msg_bytes, .rng = &n->net_rng};
     char why[512] = "", reason[256] = "";
@@ -106,8 +118,13 @@ static int start_net(struct node *n, uint64_t now, char err[512])
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
     nc.addr = *c->net_addr ? c->net_addr : NULL;
     nc.listen_ip = nc.addr;
-    for (unsigned i = 0; i < n->local.nprotocols; i++)
-        nc.protocols[i] = n->local.protocols[i];
+    for (unsigned i = 0; i < n->npubsub; i++)
+        nc.protocols[i] = n->protocols[i];
+    nc.services[0] = *n->kad_protocol ? n->kad_protocol : NULL;
+    if (*c->allow_path && !(nc.allow = allowlist_load(c->allow_path, reason))) {
+        snprintf(err, 512, "PEER_ALLOWLIST=%s: %s", c->allow_path, reason);
+        return -1;
+    }
     if (net_role_init(&n->net, &nc, now, reason, why)) {
         snprintf(err, 512, "%s", reason);
         return -1;
@@ -150,6 +167,21 @@ static void choose_rules(struct node *n, struct pubsub_config *pc, bool is_optim
     pc->id_rule = (enum pubsub_id_rule)c->id_rule;
 }
 
+/* Then other peers may be on it too; else nobody may send us to services of our own host. */
+static bool is_on_loopback(const struct node *n)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+
+    for (unsigned i = 0; i < n->local.naddrs; i++) {
+        struct multiaddr_target t;
+        if (multiaddr_target(multiaddr_slice(&n->addrs[i]), &t))
+            continue;
+        if ((t.kind == MULTIADDR_IP4 && t.ip[0] == 127) || (t.kind == MULTIADDR_IP6 && memcmp(t.ip, loopback6, 16) == 0))
+            return true;
+    }
+    return false;
+}
+
 static int start_coding(struct node *n, uint64_t now, char err[512])
 {
     const struct node_config *c = n->cfg;
@@ -175,6 +207,13 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
             cc.protocols[i - first_version(c)] = gossip_versions[i];
     }
     key_pair_peer_id(n->key, &cc.self);
+    cc.addrs = n->addrs;
+    cc.naddrs = n->local.naddrs;
+    cc.kad_protocol = *n->kad_protocol ? n->kad_protocol : NULL;
+    cc.has_loopback = is_on_loopback(n);
+    cc.max_peers = c->max_peers;
+    cc.conn_low = c->conn_low;
+    cc.conn_high = c->conn_high;
     n->coding.to_net.ring = &n->coding_to_net;
     n->coding.to_control.ring = &n->coding_to_hub;
     n->coding.from_net = &n->net_to_coding;
@@ -309,6 +348,25 @@ static void settle_coding(struct node *n)
         hub_source_done(b);
     }
     coding_role_fini(&n->coding);
+}
+
+void node_reread(struct node *n)
+{
+    const char *path = n->cfg->allow_path;
+    struct allowlist *a;
+    char err[256];
+
+    if (!*path) {
+        log_info("\"nothing to read again: PEER_ALLOWLIST is not set\"");
+        return;
+    }
+    a = allowlist_load(path, err);
+    if (!a) {
+        log_error("\"the old allow-list stays\" file=\"%s\" reason=\"%s\"", path, err);
+        return;
+    }
+    log_info("\"allow-list read\" file=\"%s\" peers=%u", path, a->count);
+    hub_allow(n->hub, a);
 }
 
 void node_stop(struct node *n)

@@ -18,6 +18,8 @@ struct node_options {
 
 struct node *node_start(const struct node_config *cfg, const struct key_pair *key, const struct node_options *opt,
                         char err[512]);
+/* Reads the allow-list's file again; a bad one is logged and changes nothing. */
+void node_reread(struct node *n);
 /* Leaves the mesh, closes connections and stops, within 5 s. Frees. */
 void node_stop(struct node *n);
 

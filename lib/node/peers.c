@@ -59,6 +59,7 @@ struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_
     if (!peer)
         peer = add_peer(p, id, now);
     c->id = conn;
+    c->since_ns = now;
     c->peer = peer;
     if (!peer || map_put(&p->by_conn, conn_key(&c->id), c)) {
         if (peer && list_is_empty(&peer->conns))
@@ -69,6 +70,11 @@ struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_
     list_push_back(&peer->conns, &c->node);
     peer->nconns++;
     return c;
+}
+
+struct peer *peers_find(const struct peers *p, const struct peer_id *id)
+{
+    return map_get(&p->by_id, peer_id_slice(id));
 }
 
 struct peer_conn *peers_conn(const struct peers *p, net_conn_id conn)

@@ -27,12 +27,15 @@ struct peer {
     struct list conns;
     net_conn_id stream;  /* the connection of our pub/sub stream; 0: none ready */
     net_conn_id opening; /* where one is being opened; 0: none */
+    net_conn_id moving;  /* where our stream is being moved to; 0: none */
+    bool is_codecast;    /* says its agent */
     bool is_known;       /* pubsub_peer_up was called */
     bool is_warned;      /* of another NODE_MODE */
     unsigned protocol;
     struct mute mute;
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
+    uint64_t used_ns; /* it last asked something or was asked */
     struct buf *record; /* its signed peer record, as identify brought it; NULL: none */
     struct buf *held; /* oldest first, linked by buf.next */
     struct buf *held_last;
@@ -47,6 +50,7 @@ struct peer_conn {
     struct multiaddr addr;
     bool is_dialer, has_no_pubsub;
     unsigned opens; /* of our stream, here */
+    uint64_t since_ns;
 };
 
 struct peers {
@@ -61,6 +65,7 @@ void peers_init(struct peers *p, const uint8_t seed[16]);
 void peers_fini(struct peers *p);
 /* NULL: a limit is reached or there is no memory. */
 struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_id conn, uint64_t now);
+struct peer *peers_find(const struct peers *p, const struct peer_id *id);
 struct peer_conn *peers_conn(const struct peers *p, net_conn_id conn);
 struct peer *peers_at(const struct peers *p, pubsub_peer handle);
 /* Takes the connection away. True when the peer has no other; the peer itself lives until peers_drop. */

@@ -13,6 +13,7 @@
 #ifndef NODE_XCORE_H
 #define NODE_XCORE_H
 
+#include "net/allowlist.h"
 #include "net/net.h"
 #include "pubsub/pubsub.h"
 
@@ -29,7 +30,11 @@ enum xmsg_type {
     X_DIAL,        /* dial, on the heap; the receiver frees it */
     X_PUBSUB_OPEN, /* conn */
     X_PUBSUB_CLOSE, /* conn: drop our stream */
-    X_CLOSE,       /* conn, number: 1 polite */
+    X_PUBSUB_FINISH, /* conn: end our stream behind what is queued: another connection has it now */
+    X_CLOSE,       /* conn, number: 1 polite, 2 polite and only if idle */
+    X_REQUEST,     /* conn, exchange: ask the peer; the receiver frees it. Ends in NET_EV_ANSWER or _REQUEST_FAILED */
+    X_ANSWER,      /* conn, exchange: of NET_EV_REQUEST; the receiver frees it */
+    X_ALLOW,       /* allow: from control, passed on by coding; net's from then on */
     X_FRAMES_HOME, /* bufs */
     /* control -> coding */
     X_PUBLISH,       /* publish; comes back as X_PUBLISHED */
@@ -54,6 +59,13 @@ struct xdial {
     struct multiaddr addr;
     struct peer_id expect;
     uint64_t token;
+};
+
+struct xexchange {
+    uint64_t token;
+    bool is_reset; /* of an answer: the stream is reset */
+    uint32_t len;
+    uint8_t bytes[];
 };
 
 struct xpublish { /* made by control, comes home to control */
@@ -96,6 +108,8 @@ struct xmsg {
         struct buf *buf;
         struct net_event *event;
         struct xdial *dial;
+        struct xexchange *exchange;
+        struct allowlist *allow;
         struct xpublish *publish;
         struct xtrace *trace;
         struct xdelivery *delivery;

@@ -47,8 +47,10 @@ class Member:
 
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
-                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None):
+                 gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None,
+                 known=None):
         """late: so many of the last nodes are not started yet, and nobody has heard of them.
+        known: so many of the first nodes alone are in everybody's list of bootstrap peers.
         lan: a namespace that is there already, for the bridge and the clients; it stays."""
         self.mode, self.say, self.loopback = mode, say, loopback
         self.build = pathlib.Path(build or ROOT / 'build')
@@ -67,6 +69,7 @@ class Network:
         self.lan = (lan or f'{self.tag}-lan') if self.has_namespaces else None
         self.is_own_lan = not lan
         self.late = self.nodes[nodes - late:]
+        self.known = known
         self.made_namespaces, self.has_bridge = [], False
 
     def _member(self, kind, i, last):
@@ -145,7 +148,7 @@ class Network:
         return 7070 if self.mode == 'optimum' else 6060
 
     def bootstrap(self):
-        return ','.join(f'/ip4/{m.ip}/tcp/{self.mesh_port()}/p2p/{m.peer_id}' for m in self.nodes if m not in self.late)
+        return ','.join(f'/ip4/{m.ip}/tcp/{self.mesh_port()}/p2p/{m.peer_id}' for m in self.nodes[:self.known] if m not in self.late)
 
     def _node_env(self, m):
         env = {'CLUSTER_ID': m.name, 'NODE_MODE': self.mode, 'IDENTITY_DIR': str(self.work / m.name),

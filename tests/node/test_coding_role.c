@@ -22,7 +22,8 @@ static const uint8_t key_seed[ED25519_SEED_BYTES] = {7};
 static int setup(void **state)
 {
     struct coding_config cc = {.own_mode = "gossipsub", .other_protocol = "/x", .rng = &f.rng,
-                               .protocols = {PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11}, .wants_traces = &f.wants_traces};
+                               .protocols = {PUBSUB_MESHSUB_12, PUBSUB_MESHSUB_11}, .wants_traces = &f.wants_traces,
+                               .max_peers = 64, .conn_low = 8, .conn_high = 32};
 
     f = (struct fix){.now = 1000000000ull};
     rng_init_seeded(&f.rng, 3);

@@ -1,0 +1,43 @@
+#include "testing.h"
+
+#include "node/trim.h"
+
+static void test_trim_lets_the_least_useful_go_and_mesh_peers_last(void **state)
+{
+    struct trim_peer p[] = {
+        {.handle = 1, .has_stream = true, .score = 5, .is_mesh = true},
+        {.handle = 2, .has_stream = true, .score = -3},
+        {.handle = 3, .has_stream = false, .score = 9},
+        {.handle = 4, .has_stream = true, .score = 7},
+        {.handle = 5, .is_protected = true, .score = -100},
+        {.handle = 6, .has_stream = true, .score = -9, .is_mesh = true},
+        {.handle = 7, .is_young = true, .score = -50},
+    };
+    static const unsigned order[] = {3, 2, 4, 6, 1};
+
+    assert_int_equal(trim_choose(p, 7, 5), 2);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(p[i].handle, order[i]);
+    assert_int_equal(trim_choose(p, 7, 7), 0);
+    assert_int_equal(trim_choose(p, 7, 10), 0);
+    assert_int_equal(trim_choose(p, 7, 0), 5); /* the protected and the young stay */
+}
+
+static void test_trim_keeps_whom_it_knows_longest(void **state)
+{
+    struct trim_peer p[] = {{.handle = 1, .connected_ns = 300}, {.handle = 2, .connected_ns = 100}, {.handle = 3, .connected_ns = 200}};
+
+    assert_int_equal(trim_choose(p, 3, 1), 2);
+    assert_int_equal(p[0].handle, 1);
+    assert_int_equal(p[1].handle, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trim_lets_the_least_useful_go_and_mesh_peers_last),
+        cmocka_unit_test(test_trim_keeps_whom_it_knows_longest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
