@@ -33,8 +33,9 @@ class Bench:
         self.driver, self.refs, self.bad, self.has_failed = driver, [], [], False
         self.nrefs_apart = 0
         self.work = tempfile.mkdtemp(prefix='codecast-interop-')
-        loopback = f'127.0.{1 + os.getpid() % 250}'
-        self.net = Network(nodes=3, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'{tag}{os.getpid() % 100000}',
+        pid = os.getpid()  # two matrices at once do not meet
+        loopback = f'127.{100 + pid // 250 % 100}.{1 + pid % 250}'
+        self.net = Network(nodes=3, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'{tag}{pid % 100000}',
                            loopback=loopback, workdir=self.work)
         self.ref_ip = '172.28.0.1' if self.net.has_namespaces else f'{loopback}.1'
 
