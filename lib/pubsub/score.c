@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MISDEEDS_MAX 1000.0 /* so that no sum takes for ever to fade */
+#define MISDEEDS_MAX 200.0 /* so that no sum takes for ever to fade: -376,000 of P7, over in five minutes */
 #define ROOM_LOOKS   32
 #define TICKS_MAX    60
 
@@ -360,6 +360,16 @@ static void decay(const struct scores *s, double *v, double by, unsigned steps)
         *v = 0;
 }
 
+static void decay_behaviour(const struct scores *s, struct score *sc, unsigned steps)
+{
+    const struct score_params *p = &s->params;
+
+    for (; steps && sc->behaviour > p->behaviour_flood && p->behaviour_flood > 0; steps--)
+        sc->behaviour *= p->behaviour_flood_decay;
+    if (steps)
+        decay(s, &sc->behaviour, p->behaviour_decay, steps);
+}
+
 static void tick_topic(const struct scores *s, struct score_topic *t, unsigned steps, uint64_t now)
 {
     decay(s, &t->first, t->params->first_decay, steps);
@@ -384,7 +394,7 @@ void scores_tick(struct scores *s, uint64_t now)
         return;
     LIST_EACH(it, &s->all) {
         struct score *sc = CONTAINER_OF(it, struct score, node);
-        decay(s, &sc->behaviour, s->params.behaviour_decay, steps);
+        decay_behaviour(s, sc, steps);
         decay(s, &sc->invalid, s->params.invalid_decay, steps);
         for (unsigned i = 0; i < sc->ntopics; i++)
             tick_topic(s, &sc->topics[i], steps, now);

@@ -1,8 +1,8 @@
 /* score.h: how far a peer is trusted
  * Shape:   deeds and misdeeds in, one number out; they decay, and the bad ones are kept for a while after the peer leaves
  * Source:  gossipsub v1.1, Peer Scoring: P1-P4 per topic, P5 application, P6 shared addresses, P7 behaviour
- *          Deviation: a peer that leaves loses its credit but never its debts (go drops the whole record of a peer whose
- *          sum is positive)
+ *          Deviations: a peer that leaves loses its credit but never its debts (go drops the whole record of a peer whose
+ *          sum is positive); P7 decays slowly above a level that only floods reach
  * Owner:   the pub/sub core; keyed by peer id
  * Units:   ns; one decay per params.decay_ns
  * Limits:  max records; to make room one of a few absent peers goes, the least bad of them. SCORE_TOPICS_MAX topics per

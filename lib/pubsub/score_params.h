@@ -32,6 +32,9 @@ struct score_params {
     double ip_weight;                /* P6: the square of peers on one address (IPv6: one /64) past the threshold */
     uint32_t ip_threshold;
     double behaviour_weight, behaviour_threshold, behaviour_decay; /* P7 */
+    /* Above this many misdeeds, which no mistake reaches, P7 decays by this instead: a flood is not forgiven in seconds.
+     * 0: no such level (the specification has none). */
+    double behaviour_flood, behaviour_flood_decay;
     double invalid_weight, invalid_decay; /* P4 of what belongs to no topic of ours: malformed RPCs */
     double near_zero;                     /* below this a counter is 0 */
     uint64_t decay_ns, retain_ns;         /* retain: how long a bad score outlives its connection */

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "base/pb.h"
 #include "base/timerq.h"
 #include "libp2p/peer_record.h"
+#include "pubsub/pubsub_wire.h"
 
 enum { TIMER_CORE, TIMER_DEPART, TIMER_ARRIVE, TIMER_VERDICT };
 
@@ -40,7 +42,7 @@ struct node {
     struct pubsub *core; /* NULL: raw */
     struct key_pair key;
     struct peer_id id;
-    bool is_killed;
+    bool is_killed, is_mute;
     void (*on_frame)(void *user, struct netsim *s, unsigned from, struct slice frame);
     void *user;
     struct netsim_delivery *deliveries;
@@ -410,6 +412,28 @@ void netsim_send(struct netsim *s, unsigned from, unsigned to, struct slice fram
     transmit(s, from, to, buf_copy(frame));
 }
 
+void netsim_mute(struct netsim *s, unsigned n)
+{
+    s->nodes[n]->is_mute = true;
+}
+
+/* Takes the publish fields out of a frame. */
+static void strip_messages(struct buf *b)
+{
+    struct rd rd = rd_of(buf_slice(b));
+    struct pb_field f;
+    uint32_t kept = 0;
+
+    for (const uint8_t *at = rd.p; pb_next(&rd, &f) > 0; at = rd.p) {
+        uint32_t n = (uint32_t)(rd.p - at);
+        if (f.number == RPC_F_PUBLISH)
+            continue;
+        memmove(b->data + kept, at, n);
+        kept += n;
+    }
+    b->len = kept;
+}
+
 static void carry_send(struct netsim *s, unsigned from, struct pubsub_output *out)
 {
     uint32_t len = 0, at = 0;
@@ -426,7 +450,12 @@ static void carry_send(struct netsim *s, unsigned from, struct pubsub_output *ou
         buf_unref(p->buf);
     }
     b->len = len;
-    transmit(s, from, out->peer - 1, b);
+    if (s->nodes[from]->is_mute)
+        strip_messages(b);
+    if (b->len)
+        transmit(s, from, out->peer - 1, b);
+    else
+        buf_unref(b);
 }
 
 static void note_delivery(struct netsim *s, struct node *n, struct pubsub_output *out)

@@ -85,7 +85,10 @@ static void test_score_decays_to_zero_and_is_forgotten(void **state)
     assert_true(score_enter(&s, &id, none) == sc); /* a reconnect does not help */
     assert_true(score_value(&s, sc) < score_threshold_defaults.graylist);
     score_leave(&s, sc, 3 * S);
-    for (uint64_t t = 3; t < 70; t++)
+    for (uint64_t t = 3; t < 270; t++)
+        scores_tick(&s, t * S);
+    assert_true(score_value(&s, sc) < score_threshold_defaults.graylist); /* a flood is remembered for minutes */
+    for (uint64_t t = 270; t < 400; t++)
         scores_tick(&s, t * S);
     assert_int_equal(s.map.count, 0);
     scores_fini(&s);
