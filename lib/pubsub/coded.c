@@ -71,8 +71,10 @@ struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host
     list_init(&c->kept);
     timerq_init(&c->timers);
     c->near_at_ns = TIMER_NEVER;
-    coded_pace_init(&c->arrivals, 50 * CODED_MS, 3 * CODED_MS, 1000 * CODED_MS);
-    coded_pace_init(&c->answers, 100 * CODED_MS, 5 * CODED_MS, 1000 * CODED_MS);
+    coded_push_init(c);
+    coded_pace_init(&c->arrivals, 250 * CODED_MS, 3 * CODED_MS, 1000 * CODED_MS);
+    coded_pace_init(&c->answers, 500 * CODED_MS, 5 * CODED_MS, 2000 * CODED_MS);
+    coded_pace_init(&c->gaps, 250 * CODED_MS, 5 * CODED_MS, 1000 * CODED_MS);
     c->scratch = malloc(generation_decode_bytes());
     if (!c->scratch || seen_init(&c->done, seen_max(cfg), CODED_SEEN_NS)) {
         coded_free(c);
@@ -296,6 +298,7 @@ void coded_heartbeat(struct coded *c, uint64_t now)
     uint64_t beat = c->cfg.heartbeat_ns ? c->cfg.heartbeat_ns : 1000 * CODED_MS, span = CODED_GOSSIP_BEATS * beat;
 
     coded_expire(c, now);
+    coded_push_beat(c);
     coded_near_tell(c);
     gossip_all(c, &c->undecoded, 0);
     gossip_all(c, &c->kept, now > span ? now - span : 0);
@@ -325,8 +328,6 @@ static void generation_due(struct coded *c, struct generation *g, uint64_t now)
     }
     if (is_due(&g->hint_at_ns, now) && !generation_is_decoded(g))
         coded_push_hints(c, g);
-    if (is_due(&g->push_at_ns, now))
-        coded_push_spare(c, g);
     if (is_due(&g->repair_at_ns, now)) {
         if (rlnc_rank_is_full(&g->rank))
             coded_try_decode(c, g, now);

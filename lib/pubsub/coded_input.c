@@ -153,15 +153,6 @@ static void name_liars(struct coded *c, struct generation *g)
         forgery(c, liars[i], g->topic, "coded: forged coded shard");
 }
 
-/* Not before the others could have said that they need nothing: what we know of them is as old as an answer takes. */
-static void plan_spare(struct coded *c, struct generation *g, uint64_t now)
-{
-    uint64_t wait = coded_pace_wait(&c->answers);
-
-    if (c->cfg.mult > 1)
-        g->push_at_ns = now + wait + rng_below(c->host.rng, wait);
-}
-
 static void on_decoded(struct coded *c, struct generation *g, uint64_t now)
 {
     pubsub_peer upstream = g->last_from;
@@ -170,7 +161,6 @@ static void on_decoded(struct coded *c, struct generation *g, uint64_t now)
     g->is_gate_open = true;
     coded_decoded(c, g, now);
     coded_push_done(c, g);
-    plan_spare(c, g, now);
     coded_reschedule(c, g);
     c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k);
     if (g->dropped_count)
@@ -200,22 +190,22 @@ void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
     on_decoded(c, g, now);
 }
 
-/* Whether a shard that came was asked for, and what it tells about the time answers take. */
-static bool take_answer(struct coded *c, struct generation_link *l, const struct coded_shard *s, uint64_t now)
+/* What comes from a peer shows that it is at work; what was asked for, how long answers take. */
+static void take_answer(struct coded *c, struct generation_link *l, const struct coded_shard *s, uint64_t now)
 {
-    bool is_coded = s->coefs.len > 1, is_asked;
+    bool is_coded = s->coefs.len > 1;
 
+    l->promised_ns = now;
     if (!l->asked_ns)
-        return false;
-    is_asked = is_coded || coded_bits_has(&l->asked, s->coefs.p[0]);
-    if (is_asked)
-        coded_pace_sample(&c->answers, now - l->asked_ns);
+        return;
+    if (!s->hops && (is_coded || coded_bits_has(&l->asked, s->coefs.p[0]))) {
+        coded_pace_sample(l->is_answering ? &c->gaps : &c->answers, now - l->asked_ns);
+        l->is_answering = true;
+    }
     if (!is_coded)
         coded_bits_del(&l->asked, s->coefs.p[0]);
-    if (coded_bits_is_empty(&l->asked))
-        l->asked_ns = 0;
+    l->asked_ns = coded_bits_is_empty(&l->asked) ? 0 : now; /* it is at it: the others have their time from now */
     l->failed = 0;
-    return is_asked;
 }
 
 /* Form against header; NULL: fits, else the rule broken. */
@@ -276,32 +266,25 @@ static void count_verdict(struct coded *c, const struct generation *g, enum gene
     }
 }
 
-static void open_gate(struct coded *c, struct generation *g, uint64_t now)
-{
-    if (g->is_gate_open || (double)g->rank.rank < c->cfg.threshold * g->shape.k)
-        return;
-    g->is_gate_open = true;
-    plan_spare(c, g, now);
-}
-
 static void useful(struct coded *c, struct generation *g, enum generation_verdict v, const struct coded_shard *s,
-                   pubsub_peer p, bool is_answer, uint64_t now)
+                   pubsub_peer p, uint64_t now)
 {
-    if (v == GENERATION_NEW && !is_answer && g->rank.rank > 1)
+    if (v == GENERATION_NEW && s->hops && g->rank.rank > 1)
         coded_pace_sample(&c->arrivals, now - g->progress_ns);
     coded_progress(c, g, now);
     g->last_from = p;
     if (v == GENERATION_NEW)
         c->host.useful(c->host.core, p, g->topic, 1.0 / g->shape.k);
-    open_gate(c, g, now);
-    if (s->coefs.len == 1 && !is_answer)
-        coded_push_source(c, g, s->coefs.p[0], p, s->sent);
+    g->is_gate_open |= (double)g->rank.rank >= c->cfg.threshold * g->shape.k;
+    if (s->coefs.len == 1 && s->hops)
+        coded_push_source(c, g, s->coefs.p[0], p, s->hops, s->sent);
     if (rlnc_rank_is_full(&g->rank)) {
         coded_try_decode(c, g, now);
         return;
     }
     if (s->coefs.len == 1 && g->hint_at_ns == TIMER_NEVER)
-        g->hint_at_ns = now + coded_pace_wait(&c->arrivals);
+        g->hint_at_ns = now + CODED_HINT_NS;
+    coded_pull(c, g, now);
     g->repair_at_ns = TIMER_NEVER;
     coded_repair_arm(c, g, now);
     coded_reschedule(c, g);
@@ -329,7 +312,6 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
     struct coded_shard s;
     pubsub_peer p = peer->p;
     const char *misfit;
-    bool is_answer;
     int err = coded_shard_read(content, &s);
 
     c->host.counters->shards_in++;
@@ -365,18 +347,21 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
     }
     if (generation_is_decoded(g)) {
         c->host.counters->shards_unnecessary++;
+        coded_push_note(c, s.hops, false);
         coded_trace(c, TRACE_UNNECESSARY_SHARD, g, p, s.coefs);
         return;
     }
-    is_answer = l && take_answer(c, l, &s, now);
+    if (l)
+        take_answer(c, l, &s, now);
     if (is_refused(c, g, l, &s, now))
         return;
     v = add(c, g, &s, frame, p);
     count_verdict(c, g, v, p, s.coefs);
+    coded_push_note(c, s.hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
     if (v == GENERATION_FORGED)
         forgery(c, p, g->topic, "coded: shard does not match its hash");
     else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
-        useful(c, g, v, &s, p, is_answer, now);
+        useful(c, g, v, &s, p, now);
 }
 
 void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now)

@@ -29,13 +29,14 @@ enum {
     CODED_GOSSIP_BEATS = 5,           /* heartbeats during which a decoded generation is gossiped */
     CODED_ASK_WIDTH = 3,              /* peers with the whole message that share one repair */
     CODED_PROBE_WIDTH = 16,           /* peers asked what they have */
-    CODED_HINTS_MAX = 8,              /* HAVEs to one peer before decoding */
+    CODED_HOPS = 16,                  /* hops that are told apart in the statistics of pushes */
     CODED_SPOKEN_MAX = 128,           /* unknown ids remembered, so that a header is asked for once */
 };
 #define CODED_STALE_NS  (30000 * CODED_MS) /* undecoded without progress: given up */
 #define CODED_YIELD_NS  (2000 * CODED_MS)  /* without progress for this long: may be evicted for a newer one */
 #define CODED_SEEN_NS   (120000 * CODED_MS)
 #define CODED_NEAR_NS   (20 * CODED_MS)    /* mesh changes are told together */
+#define CODED_HINT_NS   (2 * CODED_MS)     /* new shards are told together */
 
 struct coded_near_list {
     uint64_t topic; /* hash of the topic; 0: free */
@@ -80,7 +81,9 @@ struct coded {
     struct seen done;                    /* ids that need nothing more */
     struct map peers;                    /* pubsub_peer -> struct coded_peer */
     struct timerq timers;
-    struct coded_pace arrivals, answers; /* between useful shards; from asking to the first shard */
+    struct coded_pace arrivals;          /* between useful shards that come unasked */
+    struct coded_pace answers, gaps;     /* from asking to the first shard; between the shards of an answer */
+    uint32_t push_use[CODED_HOPS];       /* by hops: share of the pushed shards that were useful here, of 1 << 20 */
     struct coded_topic topics[CODED_NEAR_TOPICS * 8];
     unsigned topic_count;
     uint64_t near_at_ns;
@@ -127,7 +130,9 @@ void coded_body_header(struct coded_body *b, const struct generation *g, struct 
 void coded_body_have(struct coded_body *b, const struct generation *g, struct generation_link *l);
 void coded_body_send(struct coded *c, struct coded_body *b, pubsub_peer p);
 bool coded_is_slow(const struct coded *c, pubsub_peer p);
-void coded_send_source(struct coded *c, const struct generation *g, struct generation_link *l, unsigned index, struct slice sent);
+/* hops, sent: of a push; 0 and none in answers. */
+void coded_send_source(struct coded *c, const struct generation *g, struct generation_link *l, unsigned index, unsigned hops,
+                       struct slice sent);
 /* n fresh mixtures of verified rows. */
 void coded_send_mixed(struct coded *c, const struct generation *g, struct generation_link *l, unsigned n);
 void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, unsigned row);
@@ -135,10 +140,27 @@ void coded_send_second_hand(struct coded *c, const struct generation *g, struct 
 /* coded_push.c: what goes out unasked */
 void coded_push_published(struct coded *c, struct generation *g);
 /* Source shard index was verified just now; it came pushed from `from`, which told that `sent` have it too. */
-void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, struct slice sent);
+void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, unsigned hops, struct slice sent);
+void coded_push_init(struct coded *c);
+/* A shard came that had been pushed over so many hops: was it of use? */
+void coded_push_note(struct coded *c, unsigned hops, bool is_useful);
+/* The heartbeat: what was learned fades. */
+void coded_push_beat(struct coded *c);
 void coded_push_hints(struct coded *c, struct generation *g);
 void coded_push_done(struct coded *c, struct generation *g);
-void coded_push_spare(struct coded *c, struct generation *g);
+
+/* coded_pull.c: what is asked for at once */
+/* Asks for what is missing and offered, of as many peers as offer it. */
+void coded_pull(struct coded *c, struct generation *g, uint64_t now);
+/* Asks l for `give`, which it has; the other missing ones are named as expected elsewhere. */
+void coded_pull_ask(struct coded *c, struct generation *g, struct generation_link *l, struct coded_bits give, uint64_t now);
+void coded_pull_send(struct coded *c, struct generation_link *l, const struct coded_want *w, unsigned k);
+/* What is missing, asked of nobody and promised by nobody; *need: the rank still missing after what is. */
+struct coded_bits coded_pull_left(const struct generation *g, unsigned *need);
+/* n of them at random. */
+struct coded_bits coded_pull_some(struct coded *c, const struct generation *g, struct coded_bits from, unsigned n);
+bool coded_is_publisher(const struct coded *c, const struct generation *g, pubsub_peer p);
+enum { CODED_SOURCE_ONLY_ROUNDS = 4 }; /* after a forgery: rounds in which only source shards are asked for */
 
 /* coded_repair.c: what is asked for and answered */
 void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now);

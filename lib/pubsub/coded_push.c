@@ -61,7 +61,7 @@ void coded_push_published(struct coded *c, struct generation *g)
         if (!l)
             continue;
         if (i < k)
-            coded_send_source(c, g, l, i, (struct slice){0});
+            coded_send_source(c, g, l, i, 1, (struct slice){0});
         else
             coded_send_mixed(c, g, l, 1);
     }
@@ -69,10 +69,52 @@ void coded_push_published(struct coded *c, struct generation *g)
     coded_push_done(c, g);
 }
 
+/* Pushing pays while most nodes lack the shard. How many hops that is depends on the network, so it is learned: from what use the
+ * shards were that came pushed over that many. */
+enum { USE_ALL = 1 << 20, USE_WORTH = USE_ALL / 4 * 3, USE_DOUBT = USE_ALL / 5 * 4, SURE_HOPS = 3, USE_GAIN = 16, USE_FADE = 2048 };
+
+void coded_push_init(struct coded *c)
+{
+    for (unsigned i = 0; i < CODED_HOPS; i++)
+        c->push_use[i] = i <= SURE_HOPS ? USE_ALL : USE_DOUBT;
+}
+
+static unsigned hops_class(unsigned hops)
+{
+    return hops < CODED_HOPS ? hops : CODED_HOPS - 1;
+}
+
+void coded_push_note(struct coded *c, unsigned hops, bool is_useful)
+{
+    uint32_t *use = &c->push_use[hops_class(hops)];
+
+    if (hops == 0)
+        return; /* an answer */
+    if (is_useful)
+        *use += (USE_ALL - *use) / USE_GAIN;
+    else
+        *use -= *use / USE_GAIN;
+}
+
+void coded_push_beat(struct coded *c)
+{
+    for (unsigned i = 0; i < CODED_HOPS; i++)
+        c->push_use[i] += (USE_ALL - c->push_use[i]) / USE_FADE;
+}
+
+/* Nor when fewer hops do not pay: what comes after them is rarer still. */
+static bool is_worth(const struct coded *c, unsigned hops)
+{
+    for (unsigned i = 0; i <= hops_class(hops); i++)
+        if (c->push_use[i] < USE_WORTH)
+            return false;
+    return true;
+}
+
 struct spread {
     struct generation *g;
     unsigned index, count, budget;
-    bool is_first_hand;
+    bool is_first_hand, is_worth; /* pushed at all */
     struct slice sent; /* as it came */
     uint32_t targets[CODED_MESH_MAX]; /* places in mesh */
     uint8_t tags[CODED_SENT_MAX * CODED_TAG_BYTES];
@@ -92,32 +134,48 @@ static void spread_tag(struct spread *s, uint32_t tag)
     s->tag_count++;
 }
 
-/* Does the shard go to u? Notes on the way who has it. */
+/* Does the shard go to u? Notes on the way who has it, or will have it from others. */
 static bool spread_to(struct coded *c, struct spread *s, const struct coded_peer *u, struct generation_link *l)
 {
     struct coded_bits holds = generation_link_holds(l);
+    bool is_ours;
 
     if (coded_tags_have(s->sent, u->tag))
         coded_bits_put(&l->sent, s->index);
-    else if (needs(s->g, l) && !coded_bits_has(&holds, s->index) && !coded_is_slow(c, u->p) &&
-             (s->is_first_hand ||
-              (l->pushed < s->budget && coded_near_is_ours(c, s->g, s->index, u, s->sent))))
-        return true;
-    else if (!coded_bits_has(&holds, s->index))
+    if (coded_tags_have(s->sent, u->tag) || coded_bits_has(&holds, s->index)) {
+        spread_tag(s, u->tag);
         return false;
-    spread_tag(s, u->tag);
-    return false;
+    }
+    if (!s->is_worth || !needs(s->g, l) || coded_is_slow(c, u->p))
+        return false;
+    is_ours = s->is_first_hand || coded_near_is_ours(c, s->g, s->index, u, s->sent);
+    if (!is_ours)
+        coded_bits_put(&l->sent, s->index); /* by the one whose it is */
+    return is_ours && (s->is_first_hand || l->pushed < s->budget);
 }
 
-void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, struct slice sent)
+/* A word ahead of the shard, which takes its time on the way: nobody else need be asked for it. */
+static void tell_sending(struct coded *c, struct generation *g, struct generation_link *l, unsigned index)
+{
+    struct coded_body b;
+
+    coded_body_init(&b);
+    coded_body_header(&b, g, l);
+    coded_bits_put(&l->sent, index);
+    coded_bits_put(&l->sending, index);
+    coded_body_have(&b, g, l);
+    coded_body_send(c, &b, l->peer);
+}
+
+void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, unsigned hops, struct slice sent)
 {
     pubsub_peer mesh[CODED_MESH_MAX];
     unsigned n = mesh_of(c, g, mesh), k = g->shape.k;
     struct spread s = {.g = g, .index = index, .sent = sent};
-    const struct peer_id *from_id = c->host.peer_id(c->host.core, from);
     double share = n ? (double)k * c->cfg.mult / n : 0;
 
-    s.is_first_hand = from_id && peer_id_is_equal(from_id, &g->from);
+    s.is_first_hand = coded_is_publisher(c, g, from);
+    s.is_worth = s.is_first_hand || is_worth(c, hops + 1);
     s.budget = share < 1 ? 1 : share > 255 ? 255 : (unsigned)share;
     s.budget += (double)s.budget < share && s.budget < 255;
     rotate(c, mesh, n);
@@ -134,8 +192,17 @@ void coded_push_source(struct coded *c, struct generation *g, unsigned index, pu
         struct generation_link *l = generation_link(g, mesh[s.targets[i]], false);
 
         l->pushed += l->pushed < UINT8_MAX;
-        coded_send_source(c, g, l, index, slice_of(s.tags, s.tag_count * CODED_TAG_BYTES));
+        tell_sending(c, g, l, index);
+        coded_send_source(c, g, l, index, hops + 1, slice_of(s.tags, s.tag_count * CODED_TAG_BYTES));
     }
+}
+
+/* Has it something to ask for? */
+static bool is_offer(const struct generation *g, const struct generation_link *l)
+{
+    struct coded_bits holds = generation_link_holds(l), more = coded_bits_minus(coded_bits_minus(g->have, holds), l->told);
+
+    return needs(g, l) && !coded_bits_is_empty(&more);
 }
 
 void coded_push_hints(struct coded *c, struct generation *g)
@@ -147,9 +214,8 @@ void coded_push_hints(struct coded *c, struct generation *g)
         struct generation_link *l = generation_link(g, mesh[i], true);
         struct coded_body b;
 
-        if (!l || !needs(g, l) || l->hints == CODED_HINTS_MAX || l->told_rank == generation_rank(g))
+        if (!l || !is_offer(g, l))
             continue;
-        l->hints++;
         coded_body_init(&b);
         coded_body_header(&b, g, l);
         coded_body_have(&b, g, l);
@@ -175,28 +241,5 @@ void coded_push_done(struct coded *c, struct generation *g)
             coded_body_header(&b, g, l);
         coded_body_have(&b, g, l);
         coded_body_send(c, &b, l->peer);
-    }
-}
-
-/* Redundancy beyond the source shards is the operator's to give (SHARD_MULT above 1): mesh peers that have not said for a
- * while that they are complete get a few mixtures unasked, which serve whatever they lack. */
-void coded_push_spare(struct coded *c, struct generation *g)
-{
-    pubsub_peer mesh[CODED_MESH_MAX];
-    unsigned n = mesh_of(c, g, mesh), k = g->shape.k;
-    double share = n && c->cfg.mult > 1 ? (c->cfg.mult - 1) * k / n : 0;
-    unsigned spare = share > 255 ? 255 : (unsigned)share + ((double)(unsigned)share < share);
-
-    for (unsigned i = 0; i < n && spare; i++) {
-        struct generation_link *l = generation_link(g, mesh[i], false);
-        struct coded_bits more = l ? coded_bits_minus(g->have, l->has) : (struct coded_bits){{0}};
-        unsigned need;
-
-        /* One that was never heard of here is told, not sent: it may hold all by other ways. */
-        if (!l || !l->heard_ns || !needs(g, l) || coded_bits_is_empty(&more) || coded_is_slow(c, l->peer))
-            continue;
-        need = k - l->rank;
-        need = need < coded_bits_count(&more) ? need : coded_bits_count(&more);
-        coded_send_mixed(c, g, l, need < spare ? need : spare);
     }
 }

@@ -9,25 +9,37 @@
 
 enum {
     SECOND_HAND_ROUND = 2, /* rounds without progress before unverified rows are asked for */
-    SOURCE_ONLY_ROUNDS = 4, /* after a forgery: rounds in which only source shards are asked for */
     HEADER_AGAIN_MS = 200,
     HEADERS_MAX = 16, /* sent again to one peer: a request is short, the header may be 8 KiB */
 };
-#define ROUND_MAX_NS (1000 * CODED_MS)
+#define ROUND_MAX_NS (2000 * CODED_MS)
 
-static uint64_t answer_wait(const struct coded *c, const struct generation *g)
+static uint64_t wait_of(const struct generation *g, const struct coded_pace *pace)
 {
-    uint64_t wait = coded_pace_wait(&c->answers) << (g->round < 6 ? g->round : 6);
+    uint64_t wait = coded_pace_wait(pace) << (g->round < 6 ? g->round : 6);
 
     return wait < ROUND_MAX_NS ? wait : ROUND_MAX_NS;
 }
 
-static bool is_waiting(const struct generation *g)
+/* Until when l has time for what it was asked or what it promised; what came from it last counts. */
+static uint64_t due_of(const struct coded *c, const struct generation *g, const struct generation_link *l)
 {
-    for (unsigned i = 0; i < g->link_count; i++)
-        if (g->links[i].asked_ns)
-            return true;
-    return false;
+    struct coded_bits promised = coded_bits_minus(l->promised, g->have);
+
+    if (l->asked_ns)
+        return l->asked_ns + (l->is_answering ? 2 * wait_of(g, &c->gaps) : wait_of(g, &c->answers));
+    return coded_bits_is_empty(&promised) ? TIMER_NEVER : l->promised_ns + wait_of(g, &c->answers);
+}
+
+static uint64_t next_due(const struct coded *c, const struct generation *g)
+{
+    uint64_t at = TIMER_NEVER;
+
+    for (unsigned i = 0; i < g->link_count; i++) {
+        uint64_t due = due_of(c, g, &g->links[i]);
+        at = due < at ? due : at;
+    }
+    return at;
 }
 
 void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
@@ -36,7 +48,9 @@ void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
 
     if (generation_is_decoded(g))
         return;
-    at = now + (is_waiting(g) ? answer_wait(c, g) : coded_pace_wait(&c->arrivals));
+    at = next_due(c, g);
+    if (at == TIMER_NEVER)
+        at = now + coded_pace_wait(&c->arrivals);
     if (at < g->repair_at_ns) {
         g->repair_at_ns = at;
         coded_reschedule(c, g);
@@ -45,79 +59,16 @@ void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
 
 static void forget_overdue(struct coded *c, struct generation *g, uint64_t now)
 {
-    uint64_t wait = answer_wait(c, g);
-
     for (unsigned i = 0; i < g->link_count; i++) {
         struct generation_link *l = &g->links[i];
 
-        if (!l->asked_ns || l->asked_ns + wait > now)
+        if (due_of(c, g, l) > now)
             continue;
+        l->is_failing |= !l->asked_ns; /* its promises count no more */
+        l->promised = l->asked = (struct coded_bits){{0}};
+        l->failed += l->asked_ns && l->failed < UINT8_MAX;
         l->asked_ns = 0;
-        l->asked = (struct coded_bits){{0}};
-        l->failed += l->failed < UINT8_MAX;
     }
-}
-
-struct ask {
-    struct coded_bits missing; /* not verified here */
-    struct coded_bits left;    /* of those, asked of nobody */
-    unsigned need;             /* rank still missing after what is asked */
-};
-
-static struct ask ask_of(const struct generation *g)
-{
-    struct ask a = {.missing = coded_bits_minus(coded_bits_all(g->shape.k), g->have)};
-    struct coded_bits asked = {{0}};
-    unsigned gap = g->shape.k - g->rank.rank, n;
-
-    for (unsigned i = 0; i < g->link_count; i++)
-        asked = coded_bits_or(asked, g->links[i].asked);
-    a.left = coded_bits_minus(a.missing, asked);
-    asked = coded_bits_and(asked, a.missing);
-    n = coded_bits_count(&asked);
-    a.need = gap > n ? gap - n : 0;
-    return a;
-}
-
-static void send_want(struct coded *c, struct generation *g, struct generation_link *l, const struct coded_want *w)
-{
-    struct coded_body b;
-
-    c->host.counters->repairs_asked++;
-    l->told_rank = w->rank;
-    coded_body_init(&b);
-    coded_want_put(&b.w, w, g->shape.k);
-    coded_body_send(c, &b, l->peer);
-}
-
-/* Asks l for `give`, which it has; the other missing ones are named as expected elsewhere. */
-static void ask_indices(struct coded *c, struct generation *g, struct generation_link *l, const struct ask *a,
-                        struct coded_bits give, uint64_t now)
-{
-    struct coded_want w = {
-        .id = g->id,
-        .verified = g->have,
-        .skip = coded_bits_minus(a->missing, give),
-        .rank = (uint8_t)g->rank.rank,
-        .count = (uint8_t)coded_bits_count(&give),
-        .flags = g->failures && g->round < SOURCE_ONLY_ROUNDS ? CODED_WANT_SOURCE_ONLY : 0,
-    };
-
-    l->asked = coded_bits_or(l->asked, give);
-    l->asked_ns = now;
-    send_want(c, g, l, &w);
-}
-
-static struct coded_bits some_of(struct coded *c, const struct generation *g, struct coded_bits from, unsigned n)
-{
-    unsigned k = g->shape.k, it = 0, index, start = (unsigned)rng_below(c->host.rng, k);
-    struct coded_bits out = {{0}};
-
-    while (n && coded_bits_next(&from, k, start, &it, &index)) {
-        coded_bits_put(&out, index);
-        n--;
-    }
-    return out;
 }
 
 static struct coded_bits helps_with(const struct generation_link *l, struct coded_bits left)
@@ -138,7 +89,7 @@ static unsigned candidates(struct coded *c, const struct generation *g, struct c
         struct coded_bits help = helps_with(l, left);
         unsigned j = *n;
 
-        if (l->asked_ns || coded_bits_is_empty(&help))
+        if (l->asked_ns || coded_bits_is_empty(&help) || (g->round == 0 && coded_is_publisher(c, g, l->peer)))
             continue;
         for (; j > 0 && g->links[order[j - 1]].failed > l->failed; j--)
             order[j] = order[j - 1];
@@ -152,25 +103,25 @@ static unsigned candidates(struct coded *c, const struct generation *g, struct c
     return width;
 }
 
-static bool ask_known(struct coded *c, struct generation *g, struct ask *a, uint64_t now)
+static bool ask_known(struct coded *c, struct generation *g, struct coded_bits left, unsigned need, uint64_t now)
 {
     uint8_t order[GENERATION_LINKS_MAX];
-    unsigned n, width = candidates(c, g, a->left, order, &n);
+    unsigned n, width = candidates(c, g, left, order, &n);
     bool asked = false;
 
     width = width < CODED_ASK_WIDTH ? width : CODED_ASK_WIDTH;
-    for (unsigned i = 0; i < n && a->need; i++) {
+    for (unsigned i = 0; i < n && need; i++) {
         struct generation_link *l = &g->links[order[i]];
-        unsigned share = l->is_done && width > 1 ? (a->need + width - 1) / width : a->need;
-        struct coded_bits give = some_of(c, g, helps_with(l, a->left), share);
+        unsigned share = l->is_done && width > 1 ? (need + width - 1) / width : need;
+        struct coded_bits give = coded_pull_some(c, g, helps_with(l, left), share);
         unsigned got = coded_bits_count(&give);
 
         if (!got)
             continue;
         width -= l->is_done && width > 1;
-        ask_indices(c, g, l, a, give, now);
-        a->left = coded_bits_minus(a->left, give);
-        a->need -= got < a->need ? got : a->need;
+        coded_pull_ask(c, g, l, give, now);
+        left = coded_bits_minus(left, give);
+        need -= got < need ? got : need;
         asked = true;
     }
     return asked;
@@ -189,7 +140,8 @@ static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need
         if (l->asked_ns || l->is_suspect || l->rank <= coded_bits_count(&l->has))
             continue;
         l->asked_ns = now;
-        send_want(c, g, l, &w);
+        l->is_answering = false;
+        coded_pull_send(c, l, &w, g->shape.k);
         asked = true;
     }
     return asked;
@@ -209,24 +161,32 @@ static void probe(struct coded *c, struct generation *g)
         struct generation_link *l = generation_link(g, p, true);
 
         if (l)
-            send_want(c, g, l, &w);
+            coded_pull_send(c, l, &w, g->shape.k);
     }
 }
 
 void coded_repair_run(struct coded *c, struct generation *g, uint64_t now)
 {
-    struct ask a;
+    struct coded_bits left;
+    unsigned need;
 
     g->repair_at_ns = TIMER_NEVER;
     forget_overdue(c, g, now);
-    a = ask_of(g);
-    if (a.need && !ask_known(c, g, &a, now)) {
-        bool asked = g->round >= SECOND_HAND_ROUND && ask_second_hand(c, g, a.need, now);
+    left = coded_pull_left(g, &need);
+    if (need == 0 && next_due(c, g) != TIMER_NEVER) { /* all is under way, and has time */
+        g->repair_at_ns = next_due(c, g);
+        coded_reschedule(c, g);
+        return;
+    }
+    if (need && !ask_known(c, g, left, need, now)) {
+        bool asked = g->round >= SECOND_HAND_ROUND && ask_second_hand(c, g, need, now);
 
         if (!asked || g->round % 2 == 0)
             probe(c, g);
     }
-    g->repair_at_ns = now + answer_wait(c, g);
+    g->repair_at_ns = next_due(c, g);
+    if (g->repair_at_ns == TIMER_NEVER)
+        g->repair_at_ns = now + wait_of(g, &c->answers);
     g->round += g->round < UINT8_MAX;
     coded_reschedule(c, g);
 }
@@ -321,7 +281,11 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
             tell(c, g, l);
         return;
     }
+    l->coming = h.coming;
+    l->promised = l->is_failing ? (struct coded_bits){{0}} : h.sending;
+    l->promised_ns = now;
     give_up_on(g, l, now);
+    coded_pull(c, g, now);
     coded_repair_arm(c, g, now);
     coded_reschedule(c, g);
 }
@@ -345,7 +309,7 @@ static void serve(struct coded *c, struct generation *g, struct generation_link 
     if (l->served + left > limit)
         left = l->served < limit ? limit - l->served : 0;
     while (left && coded_bits_next(&give, k, start, &it, &index)) {
-        coded_send_source(c, g, l, index, (struct slice){0});
+        coded_send_source(c, g, l, index, 0, (struct slice){0});
         left--;
     }
     if (left && !(w->flags & CODED_WANT_SOURCE_ONLY) && !coded_bits_is_empty(&more) &&
@@ -386,7 +350,7 @@ void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_
         return;
     l->has_header = !(w.flags & CODED_WANT_HEADER) || l->headers >= HEADERS_MAX;
     l->headers += !l->has_header;
-    l->sent = (struct coded_bits){{0}}; /* what we thought under way to it has been lost, or it would not ask */
+    l->sent = w.skip; /* anything else that we thought under way to it has been lost, or it would not ask */
     if (w.count == 0 || coded_is_slow(c, p))
         tell(c, g, l);
     else

@@ -16,12 +16,15 @@ void coded_body_header(struct coded_body *b, const struct generation *g, struct 
 
 void coded_body_have(struct coded_body *b, const struct generation *g, struct generation_link *l)
 {
-    struct coded_have h = {g->id, g->have, (uint8_t)generation_rank(g)};
+    struct coded_have h = {.id = g->id, .verified = g->have, .rank = (uint8_t)generation_rank(g)};
 
     if (coded_bits_count(&h.verified) > h.rank) /* all are verified and not decoded yet: one is kept quiet about */
         coded_bits_del(&h.verified, g->shape.k - 1u);
+    h.sending = coded_bits_minus(l->sending, l->has);
+    h.coming = coded_bits_minus(coded_bits_and(g->have, coded_bits_minus(l->sent, l->has)), h.sending);
     coded_have_put(&b->w, &h, g->shape.k);
     l->told_rank = h.rank;
+    l->told = h.verified;
 }
 
 void coded_body_send(struct coded *c, struct coded_body *b, pubsub_peer p)
@@ -55,10 +58,11 @@ static void send_shard(struct coded *c, const struct generation *g, struct gener
     c->host.send(c->host.core, l->peer, slice_of(b.bytes, b.w.len), payload.buf, payload.off, payload.len);
 }
 
-void coded_send_source(struct coded *c, const struct generation *g, struct generation_link *l, unsigned index, struct slice sent)
+void coded_send_source(struct coded *c, const struct generation *g, struct generation_link *l, unsigned index, unsigned hops,
+                       struct slice sent)
 {
     uint8_t byte = (uint8_t)index;
-    struct coded_shard s = {.coefs = slice_of(&byte, 1), .sent = sent};
+    struct coded_shard s = {.coefs = slice_of(&byte, 1), .sent = sent, .hops = (uint8_t)(hops < UINT8_MAX ? hops : UINT8_MAX)};
 
     coded_bits_put(&l->sent, index);
     send_shard(c, g, l, &s, generation_source_piece(g, index));

@@ -193,7 +193,6 @@ void coded_reschedule(struct coded *c, struct generation *g)
 
     at = g->hint_at_ns < at ? g->hint_at_ns : at;
     at = g->repair_at_ns < at ? g->repair_at_ns : at;
-    at = g->push_at_ns < at ? g->push_at_ns : at;
     if (timer_is_set(&g->timer) && g->timer.at_ns == at)
         return;
     timerq_set(&c->timers, &g->timer, at); /* without memory the heartbeat tries again */

@@ -3,8 +3,8 @@
 
 enum {
     H_TOPIC = 1, H_FROM, H_SEQNO, H_SIZE, H_K, H_SHARD, H_HASHES, H_SIGNATURE,
-    S_ID = 1, S_RANK, S_COEFS, S_FLAGS, S_SENT, S_PAYLOAD = 15,
-    V_ID = 1, V_RANK, V_VERIFIED,
+    S_ID = 1, S_RANK, S_COEFS, S_FLAGS, S_SENT, S_HOPS, S_PAYLOAD = 15,
+    V_ID = 1, V_RANK, V_VERIFIED, V_COMING, V_SENDING,
     W_ID = 1, W_RANK, W_VERIFIED, W_SKIP, W_COUNT, W_FLAGS,
     N_TOPIC = 1, N_TAGS,
     SIG_HEAD_BYTES = 2, /* tag and length of the signature */
@@ -139,6 +139,7 @@ static int shard_field(struct coded_shard *s, const struct pb_field *f)
         return 0;
     case S_FLAGS: return read_byte(f, &s->flags, -CODED_E_FORMAT);
     case S_SENT: return read_tags(f, CODED_SENT_MAX, &s->sent);
+    case S_HOPS: return read_byte(f, &s->hops, -CODED_E_FORMAT);
     case S_PAYLOAD:
         if (f->type != PB_BYTES)
             return -CODED_E_FORMAT;
@@ -183,6 +184,8 @@ static void shard_fields(struct wr *w, const struct coded_shard *s)
         pb_put_varint(w, S_FLAGS, s->flags);
     if (s->sent.len)
         pb_put_bytes(w, S_SENT, s->sent);
+    if (s->hops)
+        pb_put_varint(w, S_HOPS, s->hops);
     pb_put_head(w, S_PAYLOAD, s->payload.len);
 }
 
@@ -207,6 +210,8 @@ int coded_have_read(struct slice in, struct coded_have *h)
         case V_ID: err = read_id(&f, &h->id); break;
         case V_RANK: err = read_byte(&f, &h->rank, -CODED_E_RANK); break;
         case V_VERIFIED: err = read_bits(&f, &h->verified); break;
+        case V_COMING: err = read_bits(&f, &h->coming); break;
+        case V_SENDING: err = read_bits(&f, &h->sending); break;
         }
     }
     if (err)
@@ -233,6 +238,10 @@ static void have_fields(struct wr *w, const struct coded_have *h, unsigned k)
     pb_put_varint(w, V_RANK, h->rank);
     if (h->rank < k)
         put_bits(w, V_VERIFIED, &h->verified, k);
+    if (!coded_bits_is_empty(&h->coming))
+        put_bits(w, V_COMING, &h->coming, k);
+    if (!coded_bits_is_empty(&h->sending))
+        put_bits(w, V_SENDING, &h->sending, k);
 }
 
 void coded_have_put(struct wr *w, const struct coded_have *h, unsigned k)

@@ -63,12 +63,15 @@ struct coded_shard {
     struct slice payload;
     uint8_t rank; /* the sender's */
     uint8_t flags;
+    uint8_t hops; /* of a source shard sent unasked: 1 from its publisher, one more from each relay; 0: an answer */
 };
 
 /* What the sender holds. rank == k: it has the whole message, verified, and wants no shard of it. */
 struct coded_have {
     const uint8_t *id;
     struct coded_bits verified; /* source shards it can serve; not sent when rank == k */
+    struct coded_bits coming;   /* of those, what others are sending the receiver, as far as the sender knows */
+    struct coded_bits sending;  /* what the sender is sending the receiver now */
     uint8_t rank;
 };
 

@@ -59,7 +59,7 @@ struct generation *generation_new(const struct coded_header *h, struct buf *head
     rlnc_rank_init(&g->rank, k, g->dropped + k);
     g->block_bytes = (uint32_t)(size + header_field->len + LINKS_FIRST * sizeof(struct generation_link));
     g->bytes = g->block_bytes;
-    g->hint_at_ns = g->repair_at_ns = g->push_at_ns = g->expire_at_ns = TIMER_NEVER;
+    g->hint_at_ns = g->repair_at_ns = g->expire_at_ns = TIMER_NEVER;
     return g;
 }
 

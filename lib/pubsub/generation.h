@@ -21,18 +21,24 @@ struct generation_link {
     pubsub_peer peer;
     uint8_t rank;             /* it told */
     uint8_t told_rank;        /* we told; k once it knows that we are done */
-    uint8_t hints;            /* HAVEs sent while undecoded */
     uint8_t pushed;           /* shards sent unasked */
     bool is_done;             /* it has the message */
     bool has_header;          /* it has the header: it sent it, or we did */
+    bool is_answering;        /* some of what was asked has come */
+    bool is_failing;          /* it promised shards that did not come in time */
     bool is_suspect;          /* a row of its was among those that did not decode */
     uint8_t failed;           /* times it did not answer what was asked */
     uint8_t headers;          /* sent again because it asked */
     uint16_t served;          /* shards sent in all */
     struct coded_bits has;    /* it told */
+    struct coded_bits coming; /* of those, what others are sending us, it told */
     struct coded_bits sent;   /* we, or others by their word, sent it these */
     struct coded_bits asked;  /* asked of it, not arrived */
-    uint64_t asked_ns;        /* 0: nothing asked */
+    struct coded_bits told;   /* we told that we have these */
+    struct coded_bits sending;   /* we push it these */
+    struct coded_bits promised;  /* it pushes us these, it told */
+    uint64_t asked_ns;        /* since when we wait for it; 0: nothing asked */
+    uint64_t promised_ns;     /* the same for what it promised */
     uint64_t heard_ns;        /* when it last told its state */
 };
 
@@ -80,7 +86,7 @@ struct generation {
     uint8_t round;         /* repair rounds without progress */
     bool is_gate_open;     /* recoding is allowed: rank reached the threshold */
     uint64_t born_ns, progress_ns, decoded_ns;
-    uint64_t hint_at_ns, repair_at_ns, push_at_ns, expire_at_ns;
+    uint64_t hint_at_ns, repair_at_ns, expire_at_ns;
 };
 
 /* header_field: the whole RPC field; a reference is taken. header was read from its content.

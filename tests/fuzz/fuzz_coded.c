@@ -183,7 +183,7 @@ static void input_shard(pubsub_peer p, struct message *m, uint8_t arg, bool is_d
     uint8_t coefs[RLNC_K_MAX], bytes[FIELD_MAX], index = arg % m->shape.k;
     struct rlnc_row row = rlnc_source_row(&m->shape, m->payload->data, index);
     struct coded_shard s = {.id = m->id, .coefs = slice_of(&index, 1), .payload = {row.p, row.len}, .rank = arg >> 6,
-                            .flags = arg & 1};
+                            .flags = arg & 1, .hops = arg >> 5};
     struct wr w = wr_of(bytes, sizeof(bytes));
     uint8_t mixed[64];
 
@@ -207,7 +207,7 @@ static void input_talk(pubsub_peer p, struct message *m, uint8_t a, uint8_t b)
     uint8_t bytes[FIELD_MAX];
     struct wr w = wr_of(bytes, sizeof(bytes));
     struct coded_bits bits = {{b}};
-    struct coded_have have = {m->id, bits, a % 22};
+    struct coded_have have = {.id = m->id, .verified = bits, .sending = bits, .rank = a % 22};
     struct coded_want want = {.id = m->id, .verified = bits, .rank = a % 22, .count = b, .flags = a >> 5};
 
     if (a & 1)

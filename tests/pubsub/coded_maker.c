@@ -46,7 +46,8 @@ struct slice maker_header(const struct maker *m)
 
 struct slice maker_shard(struct maker *m, struct slice coefs, struct slice payload, unsigned rank, unsigned flags)
 {
-    struct coded_shard s = {m->id, coefs, {0}, payload, (uint8_t)rank, (uint8_t)flags};
+    struct coded_shard s = {.id = m->id, .coefs = coefs, .payload = payload, .rank = (uint8_t)rank, .flags = (uint8_t)flags,
+                            .hops = coefs.len == 1};
     struct wr w = wr_of(m->field, sizeof(m->field));
 
     coded_shard_put(&w, &s);
@@ -78,7 +79,7 @@ struct slice maker_coded(struct maker *m, const uint8_t *coefs, unsigned rank)
 
 struct slice maker_have(struct maker *m, unsigned rank, struct coded_bits verified)
 {
-    struct coded_have h = {m->id, verified, (uint8_t)rank};
+    struct coded_have h = {.id = m->id, .verified = verified, .rank = (uint8_t)rank};
     struct wr w = wr_of(m->field, sizeof(m->field));
 
     coded_have_put(&w, &h, m->shape.k);

@@ -151,7 +151,8 @@ static void test_shard_reads_as_written(void **state)
     memset(payload, 5, sizeof(payload));
     for (size_t i = 0; i < 3; i++) {
         struct coded_shard s = {.id = id, .coefs = slice_of(coefs, lens[i]), .sent = slice_of(sent, i ? 8 : 0),
-                                .payload = {NULL, i * 50}, .rank = (uint8_t)(i * 100), .flags = i == 1};
+                                .payload = {NULL, i * 50}, .rank = (uint8_t)(i * 100), .flags = i == 1,
+                                .hops = (uint8_t)(i * 127)};
         struct coded_shard got;
         struct wr w = wr_of(out, sizeof(out));
         struct slice c;
@@ -167,6 +168,7 @@ static void test_shard_reads_as_written(void **state)
         assert_true(slice_is_equal(got.payload, slice_of(payload, i * 50)));
         assert_int_equal(got.rank, s.rank);
         assert_int_equal(got.flags, s.flags);
+        assert_int_equal(got.hops, s.hops);
         for (size_t cut = 0; cut < c.len; cut++)
             assert_true(coded_shard_read(slice_of(c.p, cut), &got) < 0);
     }
@@ -228,12 +230,16 @@ static void test_have_and_want_read_as_written(void **state)
 
         coded_bits_put(&h.verified, k - 1);
         coded_bits_put(&h.verified, 0);
+        coded_bits_put(&h.coming, 0);
+        coded_bits_put(&h.sending, k - 1);
         coded_bits_put(&a.verified, k / 2);
         coded_bits_put(&a.skip, k - 1);
         coded_have_put(&w, &h, k);
         c = content_of(&w, CODED_HAVE);
         assert_int_equal(coded_have_read(c, &hgot), 0);
         assert_memory_equal(&hgot.verified, &h.verified, sizeof(h.verified));
+        assert_memory_equal(&hgot.coming, &h.coming, sizeof(h.coming));
+        assert_memory_equal(&hgot.sending, &h.sending, sizeof(h.sending));
         assert_int_equal(hgot.rank, h.rank);
         for (size_t cut = 0; cut < c.len; cut++)
             coded_have_read(slice_of(c.p, cut), &hgot);
