@@ -24,6 +24,11 @@ void coding_dial_due(struct coding_role *r, uint64_t now);
 /* PX: dials whom the core names. Takes the output's record. */
 void coding_px(struct coding_role *r, struct pubsub_output *o, uint64_t now);
 
+/* coding_names.c. resolved: taken. */
+void coding_names_init(struct coding_role *r, uint64_t now);
+void coding_names_poll(struct coding_role *r, uint64_t now);
+void coding_names_resolved(struct coding_role *r, struct xresolved *a, uint64_t now);
+
 /* coding_upkeep.c: does something once a second. */
 void coding_upkeep(struct coding_role *r, uint64_t now);
 

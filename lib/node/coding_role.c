@@ -83,6 +83,7 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     dialer_init(&r->dialer, &r->store, cfg->conn_low, cfg->rng);
     for (unsigned i = 0; i < cfg->nbootstrap; i++)
         dialer_bootstrap(&r->dialer, &cfg->bootstrap[i], now);
+    coding_names_init(r, now);
     r->dial_reason = "";
     r->waits_since_ns = now;
     if (coding_kad_init(r, now))
@@ -118,6 +119,7 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
         break;
     case X_SNAPSHOT: free(m->snapshot); break;
     case X_ALLOW: allowlist_free(m->allow); break;
+    case X_RESOLVED: free(m->resolved); break;
     default: break;
     }
 }
@@ -139,6 +141,8 @@ void coding_role_settle(struct coding_role *r, const struct xout *kept)
             free(r->to_control.held[i].note);
         else if (r->to_control.held[i].type == X_PUBLISHED)
             free(r->to_control.held[i].publish);
+        else if (r->to_control.held[i].type == X_RESOLVE)
+            free(r->to_control.held[i].name);
         else if (r->to_control.held[i].type == X_SNAPSHOT)
             free(r->to_control.held[i].snapshot);
     peers_fini(&r->peers);
@@ -325,6 +329,7 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
         work++;
     }
     coding_kad_poll(r, now);
+    coding_names_poll(r, now);
     coding_dial_due(r, now);
     if (drain_outputs(r, now) && r->is_leaving)
         coding_go_on_leaving(r, now);
@@ -341,6 +346,8 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
         return r->leave_by_ns < at ? r->leave_by_ns : at;
     if (kad < at)
         at = kad;
+    if (names_next_deadline(&r->names) < at)
+        at = names_next_deadline(&r->names);
     dial = dialer_next_deadline(&r->dialer, r->now_ns);
     return dial < at ? dial : at;
 }

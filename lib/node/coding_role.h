@@ -12,6 +12,7 @@
 #include "base/bufpool.h"
 #include "libp2p/kad.h"
 #include "node/dialer.h"
+#include "node/names.h"
 #include "node/peers.h"
 #include "node/snapshot.h"
 #include "node/xcore.h"
@@ -53,6 +54,7 @@ struct coding_role {
     struct peers peers;
     struct peerstore store;
     struct dialer dialer;
+    struct names names;
     struct kad *kad; /* NULL: none */
     struct coding_ask asks[CODING_ASKS];
     enum coding_wait waits;  /* what was last said of it */

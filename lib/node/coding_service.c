@@ -128,6 +128,7 @@ void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t n
         xout_send(&r->to_net, m);
         break;
     case X_LEAVE: leave(r, now); break;
+    case X_RESOLVED: coding_names_resolved(r, m->resolved, now); break;
     case X_ALLOW: xout_send(&r->to_net, m); break;
     default: break;
     }

@@ -5,12 +5,9 @@
 
 static bool is_bootstrap(const struct coding_role *r, const struct peer_id *id)
 {
-    struct multiaddr_target t;
+    const struct stored_peer *p = peerstore_find(&r->store, id);
 
-    for (unsigned i = 0; i < r->cfg.nbootstrap; i++)
-        if (!multiaddr_target(multiaddr_slice(&r->cfg.bootstrap[i]), &t) && peer_id_is_equal(&t.peer, id))
-            return true;
-    return false;
+    return p && p->is_protected;
 }
 
 void coding_trust_up(struct coding_role *r, const struct peer *p, uint64_t now)

@@ -143,18 +143,23 @@ static void list_waiting(const struct coding_role *r, char *out, size_t cap)
         const struct stored_peer *p = r->store.all[i];
         struct multiaddr a;
         char text[MULTIADDR_TEXT_MAX];
-        if (!p->is_protected || p->conns || p->naddrs == 0 || len + 100 > cap)
+        if (!p->is_protected || p->conns || p->naddrs == 0 || len + 120 > cap)
             continue;
         peerstore_format_addr(&p->addrs[0], &p->id, &a);
         if (multiaddr_format(multiaddr_slice(&a), text, sizeof(text)) > 0)
-            len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? " " : "", text);
+            len += (size_t)snprintf(out + len, cap - len, "%s%.110s", len ? " " : "", text);
+    }
+    for (unsigned i = 0; i < r->names.count && len + 120 <= cap; i++) {
+        char text[MULTIADDR_TEXT_MAX];
+        if (r->names.n[i].is_told && multiaddr_format(multiaddr_slice(&r->names.n[i].addr), text, sizeof(text)) > 0)
+            len += (size_t)snprintf(out + len, cap - len, "%s%.110s", len ? " " : "", text);
     }
 }
 
 /* Once for each change that lasts, never once for each second. */
 static void tell_waiting(struct coding_role *r, uint64_t now)
 {
-    unsigned waiting = dialer_waiting(&r->dialer), up = dialer_bootstrap_up(&r->dialer);
+    unsigned waiting = dialer_waiting(&r->dialer) + r->names.count, up = dialer_bootstrap_up(&r->dialer);
     enum coding_wait is = waiting == 0 || up > 0 ? CODING_WAITS_FOR_NOBODY : r->peers.count ? CODING_BOOTSTRAP_AWAY : CODING_ALONE;
     char who[300];
 

@@ -50,13 +50,14 @@ static const struct setting table[] = {
     BOOL("FLOOD_PUBLISH", is_flood_publish, "false", "our own plain messages go to all subscribers, not to the mesh alone"),
     BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),
     U32("SCORE_IP_THRESHOLD", score_ip_threshold, "10", 0, 100000, "peers of one address that cost no score; 0: any number"),
-    TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4/../tcp/../p2p/..; this node itself may be in it"),
+    TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4|dns4/../tcp/../p2p/.. and /dnsaddr/..; this node itself may be in it"),
     TEXT("CHAIN_ID", chain_id, "default", NULL, "the network that we find peers of: all its nodes have the same"),
     CHOICE("DHT", dht, "private", dht_names, "peers find each other in our own network's DHT, in the public one, or in none"),
     U32("MAX_PEERS", max_peers, "512", 8, 1024, "connected peers beyond which newcomers are turned away"),
     U32("CONN_LOW", conn_low, "32", 0, 1024, "connected peers below which known peers are dialed"),
     U32("CONN_HIGH", conn_high, "256", 8, 1024, "connected peers above which the least useful are let go"),
     TEXT("PEER_ALLOWLIST", allow_path, "", NULL, "file of peer ids, one a line, that alone may be peers; read again at SIGHUP"),
+    TEXT("DNS_SERVERS", dns_servers, "", NULL, "comma list of a.b.c.d[:port] that resolve dns.. bootstrap peers; default: the system's"),
     TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
     TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
@@ -163,7 +164,7 @@ static unsigned parse_addrs(const char *name, const char *list, struct multiaddr
                            needs_peer ? "/p2p/12D3KooW.." : "", multiaddr_err_name(err));
             continue;
         }
-        if (needs_peer && t.peer.len == 0) {
+        if (needs_peer && t.peer.len == 0 && t.kind != MULTIADDR_DNSADDR) {
             settings_fatal(rep, name, text, "must end in /p2p/ and the peer's id");
             continue;
         }

@@ -26,7 +26,7 @@ struct node_config {
     const char *net_iface, *net_addr, *net_gateway;
     const char *sidecar_bind, *api_bind;
     const char *proxy_port; /* a gateway inside: not in this version, warned about */
-    const char *chain_id, *allow_path; /* allow_path "": anyone */
+    const char *chain_id, *allow_path, *dns_servers; /* allow_path "": anyone; dns_servers "": the system's */
     int dht;                /* enum node_dht */
     uint32_t max_peers, conn_low, conn_high;
     int mode;               /* enum node_mode */

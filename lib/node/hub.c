@@ -146,6 +146,22 @@ void hub_leave(struct hub *h, unsigned timeout_ms)
     pthread_mutex_unlock(&h->lock);
 }
 
+void hub_set_resolver(struct hub *h, void (*ask)(void *user, unsigned index, const struct multiaddr *addr), void *user)
+{
+    h->resolve = ask;
+    h->resolve_user = user;
+}
+
+void hub_resolved(struct hub *h, struct xresolved *a)
+{
+    struct xmsg m = {.type = X_RESOLVED, .resolved = a};
+
+    pthread_mutex_lock(&h->lock);
+    if (!hub_push_locked(h, &m, true))
+        free(a);
+    pthread_mutex_unlock(&h->lock);
+}
+
 void hub_allow(struct hub *h, struct allowlist *a)
 {
     struct xmsg m = {.type = X_ALLOW, .allow = a};

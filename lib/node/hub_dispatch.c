@@ -189,6 +189,11 @@ static void handle(struct hub *h, const struct xmsg *m)
         log_line((enum log_level)m->note->level, "%s", m->note->text);
         free(m->note);
         break;
+    case X_RESOLVE:
+        if (h->resolve && !__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE))
+            h->resolve(h->resolve_user, m->name->index, &m->name->addr);
+        free(m->name);
+        break;
     case X_SNAPSHOT: snapshot_back(h, m->snapshot); break;
     case X_LEFT:
         pthread_mutex_lock(&h->lock);
@@ -238,6 +243,8 @@ static void drop_late(const struct xmsg *m)
         free(m->publish);
     if (m->type == X_ALLOW)
         allowlist_free(m->allow);
+    if (m->type == X_RESOLVED)
+        free(m->resolved);
 }
 
 /* The lcores have stopped, nobody else counts any more: what they left behind goes home directly. */

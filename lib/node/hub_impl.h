@@ -43,6 +43,8 @@ struct hub_counters { /* relaxed atomics: statistics only */
 
 struct hub {
     struct hub_config cfg;
+    void (*resolve)(void *user, unsigned index, const struct multiaddr *addr); /* NULL: names stay unresolved */
+    void *resolve_user;
     char peer_id[PEER_ID_TEXT_MAX], p2p_address[MULTIADDR_TEXT_MAX];
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a snapshot came back, the lcores left, a callback ended */

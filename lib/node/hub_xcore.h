@@ -10,6 +10,8 @@
 #include "node/hub.h"
 #include "node/xcore.h"
 
+struct xresolved;
+
 struct hub_config {
     const struct node_config *config; /* borrowed */
     struct peer_id self;
@@ -33,6 +35,10 @@ void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
 /* The allow-list from now on; it passes to the net role. */
 void hub_allow(struct hub *h, struct allowlist *a);
+/* Who resolves names for the coding role. Before hub_start. */
+void hub_set_resolver(struct hub *h, void (*ask)(void *user, unsigned index, const struct multiaddr *addr), void *user);
+/* An answer for the coding role; taken. */
+void hub_resolved(struct hub *h, struct xresolved *a);
 /* A client's payload that has come home. */
 void hub_source_done(struct buf *b);
 /* Set while someone listens to traces; the coding role reads it. */

@@ -14,6 +14,7 @@
 #include "node/eal.h"
 #include "node/hub_xcore.h"
 #include "node/self_record.h"
+#include "node/resolver.h"
 #include "node/sidecar.h"
 #include "node/worker.h"
 #include "pubsub/pubsub_wire.h"
@@ -52,6 +53,7 @@ struct node {
     struct score_params score;
     struct score_thresholds thresholds;
     struct hub *hub;
+    struct resolver *resolver; /* NULL: no names to resolve */
     struct sidecar *sidecar;
     struct api *api;
     bool has_net, has_coding, is_running;
@@ -226,6 +228,31 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     return 0;
 }
 
+static void on_resolved(void *user, struct xresolved *a)
+{
+    hub_resolved(((struct node *)user)->hub, a);
+}
+
+static void ask_resolver(void *user, unsigned index, const struct multiaddr *addr)
+{
+    resolver_ask(((struct node *)user)->resolver, index, addr);
+}
+
+static int start_resolver(struct node *n, char err[512])
+{
+    char reason[256] = "";
+
+    if (n->coding.names.count == 0)
+        return 0;
+    n->resolver = resolver_start(n->cfg->dns_servers, &n->plan.control, on_resolved, n, reason);
+    if (!n->resolver) {
+        snprintf(err, 512, "%s", reason);
+        return -1;
+    }
+    hub_set_resolver(n->hub, ask_resolver, n);
+    return 0;
+}
+
 static int make_hub(struct node *n, char err[512])
 {
     struct hub_config hc = {.config = n->cfg, .to_coding = &n->hub_to_coding, .from_coding = &n->coding_to_hub,
@@ -315,7 +342,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
         }
     now = clock_now_ns();
     say_of_us(n);
-    if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) ||
+    if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) || start_resolver(n, err) ||
         launch(n, opt, err) || start_control(n, err))
         goto fail;
     say_started(n);
@@ -379,8 +406,11 @@ void node_stop(struct node *n)
     sidecar_stop(n->sidecar);
     if (n->is_running)
         stop_workers(n);
-    if (n->hub)
-        hub_stop(n->hub);
+    if (n->hub) {
+        hub_stop(n->hub); /* after it nobody asks the resolver */
+        hub_set_resolver(n->hub, NULL, NULL);
+    }
+    resolver_stop(n->resolver);
     if (n->has_net)
         net_role_settle(&n->net, &n->coding.to_net);
     if (n->has_coding)

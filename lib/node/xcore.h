@@ -43,6 +43,7 @@ enum xmsg_type {
     X_PAYLOADS_HOME, /* bufs that X_DELIVER lent */
     X_TRACE_HOME,    /* trace */
     X_DELIVERY_HOME, /* delivery */
+    X_RESOLVED,      /* resolved, on the heap; the receiver frees it */
     X_LEAVE,         /* leave the mesh and close every connection; answered by X_LEFT */
     /* coding -> control */
     X_PUBLISHED,    /* publish with its err set */
@@ -51,6 +52,7 @@ enum xmsg_type {
     X_TRACE,        /* trace; comes back as X_TRACE_HOME */
     X_NOTE,         /* note, on the heap: a line to log; the receiver frees it */
     X_LEFT,
+    X_RESOLVE,      /* name, on the heap; the receiver frees it. Answered by X_RESOLVED */
     /* any direction, round trip */
     X_SNAPSHOT, /* snapshot: each role fills its part and passes it on; ends at control */
 };
@@ -59,6 +61,11 @@ struct xdial {
     struct multiaddr addr;
     struct peer_id expect;
     uint64_t token;
+};
+
+struct xname {
+    unsigned index;
+    struct multiaddr addr;
 };
 
 struct xexchange {
@@ -110,6 +117,8 @@ struct xmsg {
         struct xdial *dial;
         struct xexchange *exchange;
         struct allowlist *allow;
+        struct xname *name;
+        struct xresolved *resolved; /* resolver.h */
         struct xpublish *publish;
         struct xtrace *trace;
         struct xdelivery *delivery;
