@@ -87,6 +87,13 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
     counter(m, "codecast_", "generations_refused_total", "Generations refused by a limit", p->generations_refused);
     metrics_gauge(m, "codecast_generations", "Generations known", (double)p->generations_now);
     metrics_gauge(m, "codecast_rows_bytes", "Bytes held in rows of undecoded generations", (double)p->rows_bytes);
+    metrics_gauge(m, "codecast_rows_bytes_limit", "Most of them", (double)p->rows_bytes_limit);
+    metrics_gauge(m, "codecast_undecoded_generations", "Generations not decoded yet", (double)p->undecoded_now);
+    metrics_gauge(m, "codecast_undecoded_largest_bytes", "Bytes held by the largest undecoded generation",
+                  (double)p->undecoded_bytes_max);
+    metrics_gauge(m, "codecast_peer_rows_bytes_max", "Bytes of undecoded generations charged to the peer with most",
+                  (double)p->peer_rows_bytes_max);
+    metrics_gauge(m, "codecast_peer_rows_bytes_limit", "Most that is charged to one peer", (double)p->peer_rows_bytes_limit);
     metrics_gauge(m, "codecast_kept_bytes", "Bytes of messages kept for late peers", (double)p->kept_bytes);
     counter(m, "codecast_", "seen_evicted_total", "Message ids forgotten early because the cache was full", p->seen_evicted);
     counter(m, "codecast_", "kept_evicted_total", "Kept messages let go early because of the bound in bytes", p->mcache_evicted);

@@ -72,6 +72,9 @@ void coded_heartbeat(struct coded *c, uint64_t now);
 uint64_t coded_next_deadline(const struct coded *c);
 void coded_on_deadline(struct coded *c, uint64_t now);
 
+/* What undecoded generations hold now: all together, the largest one, the peer that pays for most; and the limits. */
+void coded_memory(const struct coded *c, struct pubsub_counters *out);
+
 /* For /api/v1/p2p-snapshot. */
 struct coded_generation_info {
     uint8_t id[16];

@@ -197,3 +197,21 @@ void coded_reschedule(struct coded *c, struct generation *g)
         return;
     timerq_set(&c->timers, &g->timer, at); /* without memory the heartbeat tries again */
 }
+
+void coded_memory(const struct coded *c, struct pubsub_counters *out)
+{
+    struct coded_peer *peer;
+    size_t it = 0;
+
+    out->undecoded_now = c->undecoded_count;
+    out->undecoded_bytes_max = out->peer_rows_bytes_max = 0;
+    out->rows_bytes_limit = c->cfg.rows_bytes;
+    out->peer_rows_bytes_limit = c->cfg.rows_bytes / 2;
+    LIST_EACH(node, &c->undecoded) {
+        const struct generation *g = CONTAINER_OF(node, struct generation, order);
+
+        out->undecoded_bytes_max = g->bytes > out->undecoded_bytes_max ? g->bytes : out->undecoded_bytes_max;
+    }
+    while ((peer = map_next(&c->peers, &it, NULL)))
+        out->peer_rows_bytes_max = peer->bytes > out->peer_rows_bytes_max ? peer->bytes : out->peer_rows_bytes_max;
+}

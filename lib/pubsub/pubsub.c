@@ -439,4 +439,6 @@ void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
     out->seen_evicted = ps->seen.evicted;
     out->mcache_evicted = ps->mcache.evicted;
     out->traces_dropped = ps->events.traces_dropped;
+    if (ps->coded)
+        coded_memory(ps->coded, out);
 }

@@ -220,6 +220,8 @@ struct pubsub_counters {
         shards_refused, shards_in_bytes, shards_out_bytes, headers_in, headers_bad, decoded, decode_failed,
         repairs_asked, repairs_served, generations_expired, generations_refused;
     uint64_t kept_bytes, rows_bytes, generations_now, seen_now;
+    uint64_t undecoded_now, undecoded_bytes_max, peer_rows_bytes_max; /* the largest of one message, of one peer */
+    uint64_t rows_bytes_limit, peer_rows_bytes_limit;
     uint64_t graylisted;          /* RPCs, or the rest of one, ignored for their sender's score or because it is cut off */
     uint64_t unsubscribed;        /* messages of topics that we are not in */
     uint64_t bad_signatures;      /* of those rejected */

@@ -7,7 +7,7 @@
 #include "gf/gf.h"
 #include "rlnc/combine.h"
 
-enum { NO_GAP = RLNC_CODED, LAST_BYTES = 1 << 17 };
+enum { NO_GAP = RLNC_CODED, LAST_BYTES = 1 << 17, LINE = 64 };
 
 struct plan {
     const struct rlnc_shape *s;
@@ -24,7 +24,12 @@ struct plan {
 /* Room for the inverse, then sums and weights. */
 size_t rlnc_decode_bytes(unsigned k)
 {
-    return k * (gf_matrix_stride(k) + 2 * (size_t)k);
+    return k * (gf_matrix_stride(k) + 2 * (size_t)k) + LINE - 1;
+}
+
+static uint8_t *at_line(void *p)
+{
+    return (uint8_t *)p + -(uintptr_t)p % LINE;
 }
 
 /* Finds what is missing; false when the rows cannot span it. */
@@ -135,7 +140,7 @@ static int plan_solve(struct plan *p, uint8_t *out)
 
 int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, uint8_t *out, void *scratch)
 {
-    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .gap = NO_GAP, .inverse = scratch};
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .gap = NO_GAP, .inverse = at_line(scratch)};
     int err = rlnc_rows_order(s, rows, nrows);
 
     if (err)
@@ -146,7 +151,7 @@ int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrow
 int rlnc_decode_ahead(const struct rlnc_shape *s, const struct rlnc_rank *rank, struct rlnc_row *rows, unsigned nrows,
                       uint8_t *out, void *scratch, struct rlnc_ahead *ahead)
 {
-    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = scratch};
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = at_line(scratch)};
     int err = rlnc_rows_order(s, rows, nrows);
 
     if (err)

@@ -18,15 +18,26 @@ static void put(uint64_t set[4], unsigned i)
     set[i >> 6] |= 1ull << (i & 63);
 }
 
+enum { LINE = 64, PADDED_FROM = 32 };
+
+/* Long rows begin at cache lines and are whole lines, zeroes after k; short ones stand close: many generations are small. */
+static unsigned stride_of(unsigned k)
+{
+    return k < PADDED_FROM ? k : (k + LINE - 1) / LINE * LINE;
+}
+
 size_t rlnc_rank_bytes(unsigned k)
 {
-    return (size_t)k * (k + 1);
+    return (size_t)stride_of(k) * (k + 1) + (k < PADDED_FROM ? 0 : LINE - 1);
 }
 
 void rlnc_rank_init(struct rlnc_rank *r, unsigned k, void *mem)
 {
     r->k = (uint16_t)k;
+    r->stride = (uint16_t)stride_of(k);
     r->echelon = mem;
+    if (k >= PADDED_FROM)
+        r->echelon += -(uintptr_t)mem % LINE;
     rlnc_rank_reset(r);
 }
 
@@ -39,12 +50,12 @@ void rlnc_rank_reset(struct rlnc_rank *r)
 
 static uint8_t *scratch(const struct rlnc_rank *r)
 {
-    return r->echelon + (size_t)r->k * r->k;
+    return r->echelon + (size_t)r->k * r->stride;
 }
 
 static uint8_t *row_of(const struct rlnc_rank *r, unsigned pivot)
 {
-    return r->echelon + (size_t)pivot * r->k;
+    return r->echelon + (size_t)pivot * r->stride;
 }
 
 /* Pivots whose row is stored, into out; how many. */
@@ -73,21 +84,24 @@ static unsigned first_non_zero(const uint8_t *v, unsigned k)
 /* Leaves in scratch what coefs has beyond the rows; returns where it begins, k when nothing is left. */
 static unsigned reduce(const struct rlnc_rank *r, const uint8_t *coefs)
 {
-    const uint8_t *src[RLNC_K_MAX];
+    uint8_t own[RLNC_K_MAX + 1] __attribute__((aligned(LINE)));
     uint8_t pivot[RLNC_K_MAX], factor[RLNC_K_MAX], *rest = scratch(r);
+    const uint8_t *src[RLNC_K_MAX];
     unsigned n, used = 1;
 
     if (r->rank == r->k)
         return r->k;
     n = stored(r, pivot);
-    src[0] = coefs;
+    memcpy(own, coefs, r->k);
+    memset(own + r->k, 0, r->stride - r->k);
+    src[0] = own;
     factor[0] = 1;
     for (unsigned i = 0; i < n; i++)
         if (coefs[pivot[i]]) {
             src[used] = row_of(r, pivot[i]);
             factor[used++] = coefs[pivot[i]];
         }
-    gf_dot(&rest, 1, src, used, factor, used, 0, r->k);
+    gf_dot(&rest, 1, src, used, factor, used, 0, r->stride);
     for (unsigned w = 0; w < 4; w++)
         for (uint64_t left = r->unit[w]; left; left &= left - 1)
             rest[64 * w + (unsigned)__builtin_ctzll(left)] = 0;
@@ -100,13 +114,13 @@ static void take(struct rlnc_rank *r, unsigned j)
     uint8_t pivot[RLNC_K_MAX], factor[RLNC_K_MAX], *row[RLNC_K_MAX], *rest = scratch(r);
     unsigned n = stored(r, pivot);
 
-    gf_scale(rest, gf_byte_inv(rest[j]), r->k);
+    gf_scale(rest, gf_byte_inv(rest[j]), r->stride);
     for (unsigned i = 0; i < n; i++) {
         row[i] = row_of(r, pivot[i]);
         factor[i] = row[i][j];
     }
-    gf_spread(row, n, rest, factor, 0, r->k);
-    memcpy(row_of(r, j), rest, r->k);
+    gf_spread(row, n, rest, factor, 0, r->stride);
+    memcpy(row_of(r, j), rest, r->stride);
     put(r->pivot, j);
     r->rank++;
 }
@@ -131,7 +145,7 @@ static unsigned reduce_source(const struct rlnc_rank *r, unsigned index)
 {
     if (r->rank == r->k || has(r->unit, index))
         return r->k;
-    memcpy(scratch(r), row_of(r, index), r->k);
+    memcpy(scratch(r), row_of(r, index), r->stride);
     scratch(r)[index] = 0;
     return first_non_zero(scratch(r), r->k);
 }

@@ -74,10 +74,10 @@ void rlnc_expect(const struct rlnc_shape *s, const uint8_t *payload, const uint8
 
 /* Rank, tracked on coefficients alone: a fully reduced echelon form built row by row. */
 struct rlnc_rank {
-    uint16_t k, rank;
+    uint16_t k, rank, stride; /* stride: from one row to the next */
     uint64_t unit[4];  /* pivots whose row is the plain unit vector (not stored) */
     uint64_t pivot[4]; /* pivots taken */
-    uint8_t *echelon;  /* k rows of k bytes, row j has a 1 at j where all others have 0; then one row of scratch */
+    uint8_t *echelon;  /* k rows, row j has a 1 at j where all others have 0; then one row of scratch */
 };
 
 /* Bytes that rlnc_rank_init needs for k. */

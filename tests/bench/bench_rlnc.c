@@ -138,6 +138,24 @@ static void isal_decode(void *ctx)
     b->isal((int)b->s.shard_bytes, (int)b->k, (int)b->lost, b->tables, from, to);
 }
 
+/* The same with our inverse, so that what is compared is the multiply alone. Only where all is coded. */
+static void isal_multiply(void *ctx)
+{
+    struct bench *b = ctx;
+    size_t stride = gf_matrix_stride(b->k);
+    unsigned char *to[RLNC_K_MAX];
+
+    for (unsigned i = 0; i < b->k; i++) {
+        memcpy(b->scratch + i * stride, b->coefs + i * b->k, b->k);
+        to[i] = b->decoded + (size_t)i * b->s.shard_bytes;
+    }
+    if (gf_matrix_invert(b->scratch, b->k))
+        abort();
+    for (unsigned i = 0; i < b->k; i++)
+        ec_init_tables((int)b->k, 1, b->scratch + i * stride, b->tables + (size_t)i * b->k * 32);
+    b->isal((int)b->s.shard_bytes, (int)b->k, (int)b->k, b->tables, b->outs, to);
+}
+
 static void row_mad(struct bench *b, uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
 {
     unsigned char table[32];
@@ -239,15 +257,15 @@ static bool make_ahead(struct bench *b)
     return rlnc_decode_ahead(&b->s, &rank, rows, b->k - 1, b->decoded, b->scratch, &b->ahead) == 0;
 }
 
-static const char *const names[] = {"operation", "message", "k", "us", "message GB/s", "ISA-L us", "ISA-L/ours", "progressive us",
-                                    "progressive/ours"};
+static const char *const names[] = {"operation", "message", "k", "us", "message GB/s", "ISA-L us", "ISA-L/ours",
+                                    "ISA-L, our inverse/ours", "progressive us", "progressive/ours"};
 
 static void line(struct bench *b, struct report *r, const char *what, void (*ours)(void *), void (*isal)(void *),
                  void (*progressive)(void *))
 {
     bool is_slow = b->s.size_bytes > 4 << 20 || progressive;
     struct measure m = {.rounds = is_slow ? 11 : 31, .sample_ns = is_slow ? 100000 : 400000};
-    double v[8] = {b->s.size_bytes, b->k, 0, 0, NAN, NAN, NAN, NAN};
+    double v[9] = {b->s.size_bytes, b->k, 0, 0, NAN, NAN, NAN, NAN, NAN};
 
     measure_add(&m, ours);
     if (isal)
@@ -255,6 +273,7 @@ static void line(struct bench *b, struct report *r, const char *what, void (*our
     if (progressive) {
         measure_add(&m, progressive);
         measure_add(&m, ours_decode_and_rank);
+        measure_add(&m, isal_multiply);
     }
     measure_run(&m, b);
     v[2] = measure_ns(&m, 0) / 1000;
@@ -264,10 +283,11 @@ static void line(struct bench *b, struct report *r, const char *what, void (*our
         v[5] = measure_ratio(&m, 1, 0);
     }
     if (progressive) {
-        v[6] = measure_ns(&m, 2) / 1000;
-        v[7] = measure_ratio(&m, 2, 3);
+        v[6] = measure_ratio(&m, 4, 0);
+        v[7] = measure_ns(&m, 2) / 1000;
+        v[8] = measure_ratio(&m, 2, 3);
     }
-    report_row(r, names, what, v, 8);
+    report_row(r, names, what, v, 9);
 }
 
 static void check(const struct bench *b, const uint8_t *got)
@@ -374,7 +394,7 @@ int main(int argc, char **argv)
     b.has_avx2_only = !strcmp(gf_kernel_name(), "avx2") || !strcmp(gf_kernel_name(), "gfni256");
     b.isal = b.has_avx2_only ? ec_encode_data_avx2 : ec_encode_data;
     printf("kernels: %s; ISA-L: %s\n", gf_kernel_name(), b.has_avx2_only ? "its AVX2" : "its own dispatch");
-    report_head(names, 8);
+    report_head(names, 9);
     for (int i = 0; i < (left ? left : 2); i++)
         for (size_t j = 0; j < sizeof(ks) / sizeof(ks[0]); j++)
             run(&b, &r, left ? (uint32_t)strtoul(rest[i], NULL, 0) : sizes[i], ks[j]);

@@ -292,6 +292,7 @@ static void test_header_flood_is_bounded(void **state)
 static void test_row_bytes_are_bounded(void **state)
 {
     struct net_config cfg = plain(2, 4);
+    struct pubsub_counters held;
     uint64_t most = 0;
 
     net_open(&net, &cfg);
@@ -306,6 +307,12 @@ static void test_row_bytes_are_bounded(void **state)
     }
     assert_true(most <= 256u << 20);
     assert_true(most > 100u << 20);
+    coded_memory(me()->c, &held);
+    assert_int_equal(held.rows_bytes_limit, 256u << 20);
+    assert_int_equal(held.peer_rows_bytes_limit, 128u << 20);
+    assert_in_range(held.peer_rows_bytes_max, 100u << 20, held.peer_rows_bytes_limit);
+    assert_in_range(held.undecoded_bytes_max, 15 * 25000, 16 * 25000);
+    assert_int_equal(held.undecoded_now, me()->n.generations_now);
     assert_true(me()->n.generations_refused > 0);
     assert_int_equal(me()->penalties, 0);
     close_pair();

@@ -251,7 +251,7 @@ static void test_rank_agrees_with_elimination(void **state)
 static void test_decode_refuses_what_does_not_fit(void **state)
 {
     struct rlnc_shape s;
-    uint8_t payload[10] = "0123456789", out[10], scratch[3 * (64 + 2 * 3)], c[3] = {1, 2, 0}, shard[4] = {0};
+    uint8_t payload[10] = "0123456789", out[10], scratch[3 * (64 + 2 * 3) + 63], c[3] = {1, 2, 0}, shard[4] = {0};
     struct rlnc_row rows[4];
 
     assert_int_equal(rlnc_decode_bytes(3), sizeof(scratch));
@@ -275,7 +275,7 @@ static void test_decode_leaves_shards_in_place(void **state)
     enum { K = 4, SIZE = 403 };
     struct rlnc_shape s;
     struct rng rng;
-    uint8_t payload[SIZE], out[SIZE], coefs[K], shard[101], *to = shard, scratch[K * (64 + 2 * K)];
+    uint8_t payload[SIZE], out[SIZE], coefs[K], shard[101], *to = shard, scratch[K * (64 + 2 * K) + 63];
     struct rlnc_row rows[K];
 
     rng_init_seeded(&rng, 9);
@@ -370,7 +370,7 @@ static void test_decode_ahead_leaves_one_shard(void **state)
 
 static void test_decode_ahead_refuses_what_does_not_fit(void **state)
 {
-    uint8_t payload[12] = {1, 2, 3}, out[12], scratch[3 * (64 + 6)], mem[12], c[3] = {1, 2, 3}, shard[4] = {0};
+    uint8_t payload[12] = {1, 2, 3}, out[12], scratch[3 * (64 + 6) + 63], mem[12], c[3] = {1, 2, 3}, shard[4] = {0};
     struct rlnc_shape s;
     struct rlnc_rank rank;
     struct rlnc_row rows[3], last = {shard, c, 4, RLNC_CODED};
