@@ -29,7 +29,7 @@
 #define SEEN_TTL_NS         (120 * SECOND_NS)
 #define FANOUT_TTL_NS       (60 * SECOND_NS)
 #define GRAFT_FLOOD_NS      (10 * SECOND_NS)
-#define IHAVE_TOLD_MAX      5000 /* ids told to one peer per heartbeat */
+#define IHAVE_TOLD_MAX      3000 /* ids told to one peer per heartbeat: go and rust hear ten RPCs with IHAVEs, no more */
 #define VALIDATIONS_MAX     4096
 #define VALIDATION_NS       (30 * SECOND_NS) /* then a message is ignored */
 #define IDONTWANT_MIN_BYTES 1024
@@ -42,9 +42,9 @@
 #define FLOOD_SEVERITY      2    /* P7 of going far past a limit, once per limit and heartbeat */
 #define PX_DIALS_MAX        64   /* dials asked for between two heartbeats, on the word of all peers together */
 #define OFFER_LOOKS_MAX     4096 /* messages looked at for one offer */
-#define OFFER_IDS_MAX       500  /* kept messages told to a peer that grafts */
+#define OFFER_IDS_MAX       IHAVE_CHUNK /* kept messages told to a peer that grafts */
 #define OFFER_RELAYED_BYTES (4u << 20) /* of them, relayed ones up to this: a go peer asks everyone who offers */
-#define IHAVE_CHUNK         500  /* ids in one IHAVE that we send */
+#define IHAVE_CHUNK         300  /* ids in one IHAVE that we send: with their 46 bytes they fit in OUTQ_RPC_BYTES */
 
 struct peer {
     pubsub_peer handle;

@@ -6,7 +6,7 @@
  * Memory:  a pushed unit takes its own references; what outq_next gives out belongs to the receiver
  * Units:   bytes
  * Errors:  -1: no memory; nothing was queued
- * Limits:  the caller looks at outq_bytes before it pushes; RPCs stay below OUTQ_RPC_BYTES unless one unit is larger
+ * Limits:  the caller looks at outq_bytes before it pushes; subscriptions and control of one RPC stay within OUTQ_RPC_BYTES
  */
 #ifndef PUBSUB_OUTQ_H
 #define PUBSUB_OUTQ_H
@@ -16,8 +16,9 @@
 #include "pubsub/pubsub.h"
 
 #define OUTQ_UNIT_PIECES 3
-/* rust-libp2p refuses RPCs above 64 KiB, go-libp2p above 1 MiB: what we may split stays below both. */
-#define OUTQ_RPC_BYTES  (60u << 10)
+/* rust-libp2p resets the stream on an RPC with more than 16384 bytes of subscriptions and control entries (and, as any RPC,
+ * above 64 KiB; go-libp2p above 1 MiB): what we may split stays below. */
+#define OUTQ_RPC_BYTES  16000u
 /* A frame is acted on when it is whole: what could be acted on at once (an IDONTWANT, a small message) does not share an
  * RPC with something large. */
 #define OUTQ_JOIN_BYTES (8u << 10)

@@ -590,6 +590,42 @@ static void test_kept_messages_are_offered_after_graft(void **state)
     raw_free(late);
 }
 
+/* rust-libp2p resets the stream of one who sends more than 16 KiB of control in an RPC, and hears ten IHAVEs a heartbeat. */
+static void test_gossip_of_many_messages_comes_in_rpcs_that_all_take(void **state)
+{
+    enum { MANY = 2500 };
+    unsigned ids = 0, bytes = 0, rpcs = 0, last = ~0u;
+
+    netsim_subscribe(s, 0, TOPIC);
+    struct raw *author = raw_new(s, 0, V12, true), *lazy = raw_new(s, 0, V12, true);
+    raw_subscribe(lazy, 0, TOPIC, true);
+    raw_prune(lazy, 0, TOPIC, 3600);
+    netsim_run(s, 3 * NETSIM_S);
+    raw_forget(lazy);
+    for (uint64_t i = 1; i <= MANY; i++) {
+        uint8_t payload[8];
+        memcpy(payload, &i, sizeof(payload));
+        netsim_publish(s, 0, TOPIC, slice_of(payload, sizeof(payload)));
+    }
+    netsim_run(s, NETSIM_S);
+    assert_false(is_mesh(lazy));
+    for (unsigned i = 0; i < lazy->count; i++) {
+        const struct raw_note *n = &lazy->notes[i];
+        if (n->type != RPC_IHAVE)
+            continue;
+        bytes = n->rpc == last ? bytes : 0;
+        rpcs += n->rpc != last;
+        last = n->rpc;
+        bytes += 8 + sizeof(TOPIC) + n->nids * 48;
+        assert_true(bytes <= 16384);
+        ids += n->nids;
+    }
+    assert_int_equal(ids, MANY);
+    assert_true(rpcs <= 10);
+    raw_free(author);
+    raw_free(lazy);
+}
+
 static void test_extension_fields_are_ignored_by_a_plain_node(void **state)
 {
     static const uint8_t frame[] = {0xa2, 0x06, 0x03, 1, 2, 3, 0x0a, 0x08, 0x08, 0x01, 0x12, 0x04, 'd', 'e', 'm', 'o'};
@@ -649,6 +685,7 @@ int main(void)
         TEST(test_gossip_goes_to_peers_outside_the_mesh_for_three_heartbeats),
         TEST(test_gossip_tells_a_mesh_peer_what_it_missed_in_any_topic),
         TEST(test_kept_messages_are_offered_after_graft),
+        TEST(test_gossip_of_many_messages_comes_in_rpcs_that_all_take),
         TEST(test_extension_fields_are_ignored_by_a_plain_node),
         TEST(test_peer_up_refuses_doubles_and_ourselves),
     };

@@ -221,6 +221,7 @@ static void test_outq_splits_long_control_between_entries(void **state)
         struct rpc_reader r = rpc_reader_of(buf_slice(rpc));
         struct rpc_item it;
         assert_true(rpc->len <= OUTQ_RPC_BYTES + 8);
+        assert_true(rpc->len <= 16384); /* what rust-libp2p takes */
         assert_int_equal(rpc_check(buf_slice(rpc)), 0);
         while (rpc_next(&r, &it)) {
             assert_int_equal(it.topic.len, sizeof(topic) - 1);
