@@ -61,6 +61,8 @@ class Library:
     name = agent = ''
     has_forger = has_v13 = False
     has_scores = True
+    keeps_unsent = True   # a message published to nobody is kept, and told of
+    reads_records = True  # signed peer records as the specs have them
     no_px = None  # why peers in our PRUNE, or in its own, cannot lead to a connection
 
     def prepare(self):
@@ -147,6 +149,9 @@ class Go(Library):
 
 class Rust(Library):
     name, agent = 'rust', 'rust-libp2p/'
+    has_v13 = True
+    keeps_unsent = reads_records = False
+    no_px = 'rust-libp2p puts no records into PRUNE and reads none, so nobody learns an address to dial'
     folder = HERE / 'rust'
 
     def prepare(self):
