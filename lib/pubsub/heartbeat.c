@@ -116,7 +116,7 @@ static void mesh_upkeep(struct pubsub *ps, struct topic *tp)
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
         if (peer_score(ps, l->peer) < 0) {
             mesh_prune(ps, l, BACKOFF_PRUNE_S, false);
-        } else if (l->peer->slow_beats >= SLOW_BEATS_MAX) {
+        } else if (l->peer->slow_beats >= SLOW_BEATS_MAX && tp->nmesh > mp->lo) { /* when all are slow it is us */
             ps->c.slow_pruned++;
             mesh_prune(ps, l, BACKOFF_PRUNE_S, true);
         }

@@ -23,18 +23,28 @@ void scores_init(struct scores *s, const struct score_params *params, uint32_t m
 
 /* ---- addresses ---- */
 
-/* What peers share: an IPv4 address, or an IPv6 network of the size that one host is given. Loopback is nobody's. */
+/* Loopback, link-local and the private ranges, that of carriers included. */
+static bool is_private(struct slice a)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+
+    if (a.len == 16)
+        return !memcmp(a.p, loopback, 16) || (a.p[0] & 0xfe) == 0xfc || (a.p[0] == 0xfe && (a.p[1] & 0xc0) == 0x80);
+    return a.p[0] == 127 || a.p[0] == 10 || (a.p[0] == 172 && a.p[1] >> 4 == 1) || (a.p[0] == 192 && a.p[1] == 168) ||
+           (a.p[0] == 100 && a.p[1] >> 6 == 1) || (a.p[0] == 169 && a.p[1] == 254);
+}
+
+/* What peers share: an IPv4 address, or an IPv6 network of the size that one host is given. Private ones do not count:
+ * behind a port forwarded into a container network every peer has the gateway's address. */
 static struct slice shared_part(struct slice addr)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, loopback[16] = {[15] = 1};
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
     if (addr.len == 16 && memcmp(addr.p, mapped, sizeof(mapped)) == 0)
         addr = slice_of(addr.p + 12, 4);
-    if (addr.len == 4)
-        return addr.p[0] == 127 ? (struct slice){0} : addr;
-    if (addr.len != 16 || memcmp(addr.p, loopback, sizeof(loopback)) == 0)
+    if ((addr.len != 4 && addr.len != 16) || is_private(addr))
         return (struct slice){0};
-    return slice_of(addr.p, 8);
+    return addr.len == 4 ? addr : slice_of(addr.p, 8);
 }
 
 static void ip_leave(struct scores *s, struct score *sc)

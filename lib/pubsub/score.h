@@ -62,7 +62,7 @@ struct scores {
 void scores_init(struct scores *s, const struct score_params *params, uint32_t max, const uint8_t seed[16], uint64_t now);
 void scores_fini(struct scores *s);
 /* The peer's record, made when absent, valid until score_leave. addr: its IP address (4 or 16 bytes), or empty; loopback
- * does not count in P6. NULL: no memory, or full of connected peers. */
+ * and private addresses do not count in P6. NULL: no memory, or full of connected peers. */
 struct score *score_enter(struct scores *s, const struct peer_id *id, struct slice addr);
 /* Forgets a clean record at once. */
 void score_leave(struct scores *s, struct score *sc, uint64_t now);

@@ -361,7 +361,9 @@ static void test_score_p5_is_the_applications_word(void **state)
 
 static void test_score_p6_counts_peers_of_one_address(void **state)
 {
-    static const uint8_t ip4[4] = {192, 0, 2, 1}, loopback[4] = {127, 0, 0, 1},
+    static const uint8_t ip4[4] = {192, 0, 2, 1}, loopback[4] = {127, 0, 0, 1}, gateway[4] = {172, 17, 0, 1},
+                         lan[4] = {10, 0, 0, 1}, carrier[4] = {100, 64, 0, 1}, near[4] = {172, 32, 0, 1},
+                         unique[16] = {0xfd, 1},
                          mapped[16] = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}, six[16] = {0x20, 1, [8] = 1},
                          six_near[16] = {0x20, 1, [8] = 2}, loopback6[16] = {[15] = 1};
     static const struct {
@@ -370,7 +372,8 @@ static void test_score_p6_counts_peers_of_one_address(void **state)
     } tests[] = {
         {{ip4, 4}, {ip4, 4}, -5},         {{ip4, 4}, {mapped, 16}, -5},   {{six, 16}, {six_near, 16}, -5},
         {{ip4, 4}, {six, 16}, 0},         {{loopback, 4}, {loopback, 4}, 0}, {{loopback6, 16}, {loopback6, 16}, 0},
-        {{NULL, 0}, {NULL, 0}, 0},
+        {{NULL, 0}, {NULL, 0}, 0},        {{gateway, 4}, {gateway, 4}, 0},   {{lan, 4}, {lan, 4}, 0},
+        {{carrier, 4}, {carrier, 4}, 0},  {{unique, 16}, {unique, 16}, 0},   {{near, 4}, {near, 4}, -5},
     };
 
     for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {

@@ -304,6 +304,8 @@ static void test_slow_peer_leaves_the_mesh_after_some_heartbeats(void **state)
     struct raw *slow, *quick;
 
     cfg.queue_bytes = 20000;
+    cfg.mesh_min = 1;
+    cfg.mesh_out = 0;
     node(&cfg);
     slow = peer(true);
     quick = peer(true);
@@ -320,6 +322,14 @@ static void test_slow_peer_leaves_the_mesh_after_some_heartbeats(void **state)
     assert_int_equal(counters().slow_pruned, 1);
     netsim_run(s, 30 * NETSIM_S);
     assert_int_equal(raw_count(slow, RPC_PRUNE), 1);
+    netsim_link(s, 0, quick->node)->bytes_per_s = 3000; /* the last one stays, slow or not */
+    for (uint8_t i = 3; i < 12; i++) {
+        big[0] = i;
+        netsim_publish(s, 0, TOPIC, slice_of(big, sizeof(big)));
+        netsim_run(s, NETSIM_S);
+    }
+    assert_true(is_mesh(quick));
+    assert_int_equal(counters().slow_pruned, 1);
 }
 
 /* Gossip goes to a quarter of those outside the mesh, at least D. */
