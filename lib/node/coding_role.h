@@ -28,6 +28,8 @@ struct coding_config {
     enum pubsub_proto protocols[NET_MAX_PROTOCOLS]; /* what net_config.protocols mean, in the same order */
     const struct multiaddr *bootstrap;
     unsigned nbootstrap;
+    const struct peer_id *direct; /* peers of explicit agreements */
+    unsigned ndirect;
     const struct multiaddr *addrs;    /* ours, as others dial them: for the DHT; borrowed */
     unsigned naddrs;
     const char *kad_protocol;         /* NULL: no DHT. services[0] of the net role */

@@ -14,6 +14,9 @@ void coding_trust_up(struct coding_role *r, const struct peer *p, uint64_t now)
 {
     if (is_bootstrap(r, &p->id))
         pubsub_peer_app_score(r->ps, p->handle, BOOTSTRAP_SCORE);
+    for (unsigned i = 0; i < r->cfg.ndirect; i++)
+        if (peer_id_is_equal(&r->cfg.direct[i], &p->id))
+            pubsub_peer_direct(r->ps, p->handle, true);
     if (p->record)
         pubsub_peer_record(r->ps, p->handle, buf_slice(p->record), now);
 }

@@ -50,6 +50,7 @@ static const struct setting table[] = {
     BOOL("FLOOD_PUBLISH", is_flood_publish, "false", "our own plain messages go to all subscribers, not to the mesh alone"),
     BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),
     U32("SCORE_IP_THRESHOLD", score_ip_threshold, "10", 0, 100000, "peers of one address that cost no score; 0: any number"),
+    TEXT("DIRECT_PEERS", direct_text, "", NULL, "comma list of peer ids that get all our messages, outside the mesh; they name us too"),
     TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4|dns4/../tcp/../p2p/.. and /dnsaddr/..; this node itself may be in it"),
     TEXT("CHAIN_ID", chain_id, "default", NULL, "the network that we find peers of: all its nodes have the same"),
     CHOICE("DHT", dht, "private", dht_names, "peers find each other in our own network's DHT, in the public one, or in none"),
@@ -194,6 +195,25 @@ static void check_peers(const struct node_config *c, struct settings_report *rep
     }
 }
 
+static void parse_direct(struct node_config *c, struct settings_report *rep)
+{
+    const char *list = c->direct_text;
+    struct slice e;
+
+    while (next_entry(&list, &e)) {
+        char text[100];
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 90 ? e.len : 90), (const char *)e.p);
+        if (c->ndirect == NODE_MAX_DIRECT) {
+            settings_fatal(rep, "DIRECT_PEERS", text, "at most %u peers", NODE_MAX_DIRECT);
+            return;
+        }
+        if (peer_id_parse(&c->direct[c->ndirect], e))
+            settings_fatal(rep, "DIRECT_PEERS", text, "not a peer id like 12D3KooW..");
+        else
+            c->ndirect++;
+    }
+}
+
 static void check_ports(const struct node_config *c, struct settings_report *rep)
 {
     char value[16];
@@ -281,6 +301,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     if (*c->proxy_port)
         settings_warn(rep, "PROXY_PORT", c->proxy_port, "a gateway inside the node is not in this version: run the gateway program");
     c->nbootstrap = parse_addrs("BOOTSTRAP_PEERS", c->bootstrap_text, c->bootstrap, NODE_MAX_BOOTSTRAP, true, rep);
+    parse_direct(c, rep);
     c->nannounce = parse_addrs("ANNOUNCE_ADDRS", c->announce_text, c->announce, NODE_MAX_ANNOUNCE, false, rep);
     return rep->fatal - before;
 }

@@ -198,6 +198,8 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
                                        .mesh_max = c->active->mesh_max, .max_msg_bytes = c->active->max_msg_bytes,
                                        .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold};
     choose_rules(n, &cc.pubsub, is_optimum);
+    cc.direct = c->direct;
+    cc.ndirect = c->ndirect;
     /* Dout must stay below Dlo and at most half of D. */
     cc.pubsub.mesh_out = c->active->mesh_target / 2 < 2 ? c->active->mesh_target / 2 : 2;
     if (cc.pubsub.mesh_out >= c->active->mesh_min)

@@ -20,7 +20,7 @@ struct link *link_find(const struct peer *p, const struct topic *tp)
 
 bool mesh_is_candidate(const struct pubsub *ps, const struct link *l)
 {
-    return !link_is_mesh(l) && !l->peer->is_closing && peer_score(ps, l->peer) >= 0 &&
+    return !link_is_mesh(l) && !l->peer->is_closing && !l->peer->is_direct && peer_score(ps, l->peer) >= 0 &&
            !backoff_has(&ps->backoff, topic_slice(l->topic), &l->peer->id, ps->now);
 }
 
@@ -240,7 +240,7 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
         refuse_graft(ps, p, topic, false);
         return;
     }
-    if (peer_score(ps, p) < 0) {
+    if (p->is_direct || peer_score(ps, p) < 0) {
         refuse_graft(ps, p, topic, false);
         return;
     }

@@ -51,6 +51,7 @@ struct peer {
     struct peer_id id;
     enum pubsub_proto proto;
     bool is_outbound;
+    bool is_direct; /* an explicit agreement: gets all messages of its topics, is in no mesh, and never ignored */
     bool has_lost;  /* it was slow and missed messages: tell it of them by gossip, though it is in the mesh */
     uint8_t told_beats; /* heartbeats at which it was told since */
     bool is_closing;
@@ -78,6 +79,7 @@ struct pubsub {
     struct msgkey_seed seed;
     struct map peers; /* by handle */
     struct list peer_list;
+    unsigned ndirect;
     struct topics topics;
     struct mesh_params mesh;
     struct seen seen;      /* message ids */
@@ -109,6 +111,8 @@ struct pubsub {
 struct peer *peer_find(const struct pubsub *ps, pubsub_peer p);
 double peer_score(const struct pubsub *ps, const struct peer *p);
 bool peer_is_slow(const struct pubsub *ps, const struct peer *p);
+/* Are its RPCs ignored? */
+bool peer_is_graylisted(const struct pubsub *ps, const struct peer *p);
 /* Takes n of the peer's limit. False: past it (counted; a flood costs score). */
 bool peer_take(struct pubsub *ps, struct peer *p, enum pubsub_limit limit, uint32_t n);
 void peer_penalize(struct pubsub *ps, struct peer *p, double severity);

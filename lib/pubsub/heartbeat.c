@@ -156,7 +156,7 @@ static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
 /* Those who do not get the messages themselves, and those who missed some. */
 static bool is_gossip_target(const struct pubsub *ps, const struct link *l)
 {
-    return (!link_is_mesh(l) || l->peer->has_lost) && !l->peer->is_closing && peer_score(ps, l->peer) >= ps->thresholds.gossip;
+    return ((!link_is_mesh(l) && !l->peer->is_direct) || l->peer->has_lost) && !l->peer->is_closing && peer_score(ps, l->peer) >= ps->thresholds.gossip;
 }
 
 static unsigned gossip_ids(const struct pubsub *ps, const struct topic *tp, struct slice *ids, unsigned cap)

@@ -11,7 +11,7 @@ static unsigned coded_links(const struct topic *tp, bool only_mesh, pubsub_peer 
         const struct link *l = CONTAINER_OF(it, struct link, by_topic);
         if (n == cap)
             break;
-        if (l->peer->proto == PUBSUB_CODED_1 && !l->peer->is_closing && (!only_mesh || link_is_mesh(l)))
+        if (l->peer->proto == PUBSUB_CODED_1 && !l->peer->is_closing && (!only_mesh || link_is_mesh(l) || l->peer->is_direct))
             out[n++] = l->peer->handle;
     }
     return n;

@@ -19,6 +19,11 @@ double peer_score(const struct pubsub *ps, const struct peer *p)
     return score_value(&ps->scores, p->score);
 }
 
+bool peer_is_graylisted(const struct pubsub *ps, const struct peer *p)
+{
+    return !p->is_direct && peer_score(ps, p) < ps->thresholds.graylist;
+}
+
 static uint64_t waiting_bytes(const struct peer *p)
 {
     return p->queued_bytes + outq_pending_bytes(&p->out);
@@ -158,6 +163,7 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
     buf_unref(p->record);
     map_del(&ps->peers, handle_key(&handle));
     list_del(&p->node);
+    ps->ndirect -= p->is_direct;
     outq_fini(&p->out);
     unwanted_fini(&p->unwanted);
     score_leave(&ps->scores, p->score, now);
@@ -171,6 +177,19 @@ void pubsub_peer_queue(struct pubsub *ps, pubsub_peer handle, uint64_t queued_by
     ps->now = now;
     if (p)
         p->queued_bytes = queued_bytes;
+}
+
+void pubsub_peer_direct(struct pubsub *ps, pubsub_peer handle, bool is_direct)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    if (!p || p->is_direct == is_direct)
+        return;
+    p->is_direct = is_direct;
+    ps->ndirect += is_direct ? 1 : -1u;
+    LIST_EACH(it, &p->links)
+        if (is_direct)
+            mesh_lost(ps, CONTAINER_OF(it, struct link, by_peer));
 }
 
 void pubsub_peer_app_score(struct pubsub *ps, pubsub_peer handle, double score)

@@ -168,7 +168,7 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
     while (rpc_next(&r, &it)) {
         bool is_first = !(had & 1u << it.type);
         /* A frame full of forged messages must not be worked off to its end. */
-        if (p->is_closing || peer_score(ps, p) < ps->thresholds.graylist) {
+        if (p->is_closing || peer_is_graylisted(ps, p)) {
             ps->c.graylisted++;
             return;
         }
@@ -195,7 +195,7 @@ void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64
         goto out;
     ps->c.rpc_in++;
     ps->c.rpc_in_bytes += frame->len;
-    if (p->is_closing || peer_score(ps, p) < ps->thresholds.graylist) {
+    if (p->is_closing || peer_is_graylisted(ps, p)) {
         ps->c.graylisted++;
         goto out;
     }

@@ -109,6 +109,9 @@ void pubsub_peer_queue(struct pubsub *ps, pubsub_peer p, uint64_t queued_bytes, 
 /* Its signed peer record (an envelope), from identify: told to others when we prune them (PX). 0, also for one that is not
  * newer; -PUBSUB_ERECORD: not good, not of this peer, or too large; -PUBSUB_ENOPEER. */
 int pubsub_peer_record(struct pubsub *ps, pubsub_peer p, struct slice envelope, uint64_t now);
+/* An explicit peering agreement, for the life of this connection: it gets every message of the topics that it and we are
+ * in, outside any mesh, and its RPCs are taken whatever its score. Both sides must agree; call it when the peer comes. */
+void pubsub_peer_direct(struct pubsub *ps, pubsub_peer p, bool is_direct);
 /* What the application thinks of the peer (P5), for the life of this connection. */
 void pubsub_peer_app_score(struct pubsub *ps, pubsub_peer p, double score);
 /* One RPC frame; the reference passes to the core, which may keep it (shard rows point into it). */

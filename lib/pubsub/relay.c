@@ -63,6 +63,13 @@ static void forward(struct pubsub *ps, struct topic *tp, struct message *m)
         if (!may_have(ps, p, m) && !p->is_closing)
             peer_send_message(ps, p, m);
     }
+    LIST_EACH(it, &ps->peer_list) {
+        struct peer *p = CONTAINER_OF(it, struct peer, node);
+        if (!ps->ndirect)
+            break;
+        if (p->is_direct && !may_have(ps, p, m) && !p->is_closing && link_find(p, tp))
+            peer_send_message(ps, p, m);
+    }
 }
 
 /* Before the message itself is passed on; not before its signature is checked, or a forger could make our mesh hold back
@@ -278,7 +285,8 @@ void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, s
 
 bool fanout_is_candidate(const struct pubsub *ps, const struct link *l)
 {
-    return !link_is_mesh(l) && !l->peer->is_closing && peer_score(ps, l->peer) >= ps->thresholds.publish;
+    return !link_is_mesh(l) && !l->peer->is_closing && !l->peer->is_direct &&
+           peer_score(ps, l->peer) >= ps->thresholds.publish;
 }
 
 void fanout_fill(struct pubsub *ps, struct topic *tp)

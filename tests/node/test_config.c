@@ -88,6 +88,7 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"API_PORT", "0", "API_PORT=0: "},
         {"API_PORT", "7070", "API_PORT=7070: is also the mesh's port"},
         {"GOSSIPSUB_SIGNING", "maybe", "GOSSIPSUB_SIGNING=maybe: must be one of strict, none"},
+        {"DIRECT_PEERS", ID ",nobody", "DIRECT_PEERS=nobody: not a peer id"},
         {"PEER_EXCHANGE", "2", "PEER_EXCHANGE=2: must be true or false"},
         {"OPTIMUM_PORT", "x", "OPTIMUM_PORT=x: "},
         {"OPTIMUM_MAX_MSG_SIZE", "0", "OPTIMUM_MAX_MSG_SIZE=0: "},

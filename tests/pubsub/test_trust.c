@@ -360,6 +360,35 @@ static void test_adaptive_gossip_grows_with_the_crowd(void **state)
     }
 }
 
+/* ---- explicit agreements ---- */
+
+static void test_direct_peer_gets_everything_outside_the_mesh(void **state)
+{
+    struct raw *d = peer(false), *other = peer(true);
+
+    pubsub_peer_direct(netsim_core(s, 0), d->node + 1, true);
+    assert_false(is_mesh(d));
+    raw_forget(d);
+    netsim_run(s, 5 * NETSIM_S);
+    assert_int_equal(raw_count(d, RPC_GRAFT), 0);
+    raw_graft(d, 0, TOPIC); /* by its own rules it must not */
+    assert_false(is_mesh(d));
+    assert_int_equal(raw_count(d, RPC_PRUNE), 1);
+    message(other, 1);
+    netsim_publish(s, 0, TOPIC, SLICE_LIT("ours"));
+    netsim_run(s, 10 * NETSIM_MS);
+    assert_int_equal(raw_count(d, RPC_MESSAGE), 2);
+    netsim_run(s, 3 * NETSIM_S);
+    assert_int_equal(raw_count(d, RPC_IHAVE), 0); /* it has them */
+    trust(d, -1000);
+    message(d, 1);
+    assert_int_equal(counters().delivered, 3);
+    assert_int_equal(counters().graylisted, 0);
+    raw_subscribe(d, 0, TOPIC, false);
+    message(other, 2);
+    assert_int_equal(raw_count(d, RPC_MESSAGE), 2);
+}
+
 /* ---- floods cost score ---- */
 
 static void test_oversize_messages_cost_score(void **state)
@@ -487,6 +516,7 @@ int main(void)
         ALONE(test_silent_mesh_member_is_pruned_when_the_topic_has_a_rate),
         ALONE(test_slow_peer_leaves_the_mesh_after_some_heartbeats),
         TEST(test_adaptive_gossip_grows_with_the_crowd),
+        TEST(test_direct_peer_gets_everything_outside_the_mesh),
         ALONE(test_oversize_messages_cost_score),
         TEST(test_control_flood_costs_score),
         ALONE(test_id_rule_sha256_passes_a_payload_once_whoever_sends_it),
