@@ -176,6 +176,8 @@ struct coded_topic *coded_near_topic(struct coded *c, struct slice topic, uint64
 /* Tells each topic's mesh, if it is not what was told last. */
 void coded_near_tell(struct coded *c);
 void coded_on_near(struct coded *c, pubsub_peer p, struct slice content);
+/* docs/PROTOCOL.md 6: all must compute the same. */
+uint64_t coded_near_lot(const uint8_t *id, unsigned index, uint32_t tag);
 /* Of all that have source shard index and are next to u, are we the one to send it? */
 bool coded_near_is_ours(const struct coded *c, const struct generation *g, unsigned index, const struct coded_peer *u,
                         struct slice sent);

@@ -144,13 +144,12 @@ void coded_near_tell(struct coded *c)
     }
 }
 
-/* docs/PROTOCOL.md 6: all must compute the same. */
-static uint64_t lot(const struct generation *g, unsigned index, uint32_t tag)
+uint64_t coded_near_lot(const uint8_t *id, unsigned index, uint32_t tag)
 {
     uint64_t x = 0;
 
     for (unsigned i = 0; i < 8; i++)
-        x = x << 8 | g->id[i];
+        x = x << 8 | id[i];
     x ^= (uint64_t)tag << 32 | (uint64_t)index << 8;
     x *= 0x9E3779B97F4A7C15ull;
     x ^= x >> 32;
@@ -170,14 +169,14 @@ bool coded_near_is_ours(const struct coded *c, const struct generation *g, unsig
                         struct slice sent)
 {
     const struct coded_near_list *near = near_find(c, u, g->topic);
-    uint64_t mine = lot(g, index, c->self_tag);
+    uint64_t mine = coded_near_lot(g->id, index, c->self_tag);
 
     if (!near)
         return true;
     for (size_t i = 0; i + CODED_TAG_BYTES <= sent.len; i += CODED_TAG_BYTES) {
         uint32_t tag = coded_tag_read(sent.p + i);
 
-        if (tag != c->self_tag && list_has(near, tag) && lot(g, index, tag) < mine)
+        if (tag != c->self_tag && list_has(near, tag) && coded_near_lot(g->id, index, tag) < mine)
             return false;
     }
     return true;
