@@ -8,7 +8,10 @@
 #include "pubsub/coded_int.h"
 #include "pubsub/generation_header.h"
 
-enum { PEERS = 5, MESSAGES = 3, FIELD_MAX = 8192 };
+enum { PEERS = 5, MESSAGES = 3, EVIL = MESSAGES, FIELD_MAX = 8192 };
+
+/* What can be wrong with a shard of a generation that is known. */
+enum damage { NONE, SPOILT, SHORT, LONG, EMPTY, FEW_COEFS, MANY_COEFS, ZERO_COEFS, BIG_RANK, BIG_INDEX, DAMAGES };
 
 struct message {
     struct rlnc_shape shape;
@@ -16,7 +19,7 @@ struct message {
     uint8_t id[CODED_ID_BYTES];
 };
 
-static struct message messages[MESSAGES];
+static struct message messages[MESSAGES + 1]; /* the last: signed, but its hashes are of another payload; never delivered */
 static struct key_pair author_key, self_key;
 static struct peer_id author, ids[PEERS + 1];
 
@@ -31,7 +34,7 @@ static struct {
 
 static void make_messages(void)
 {
-    static const struct { unsigned k; uint32_t size; } shapes[MESSAGES] = {{4, 41}, {2, 7}, {20, 399}};
+    static const struct { unsigned k; uint32_t size; } shapes[MESSAGES + 1] = {{4, 41}, {2, 7}, {20, 399}, {5, 50}};
     uint8_t seed[32] = {1};
 
     key_pair_from_seed(&author_key, seed);
@@ -45,7 +48,7 @@ static void make_messages(void)
         key_pair_peer_id(&k, &ids[i]);
     }
     ids[1] = author; /* one peer is the publisher itself */
-    for (unsigned i = 0; i < MESSAGES; i++) {
+    for (unsigned i = 0; i <= MESSAGES; i++) {
         struct message *m = &messages[i];
         struct coded_header head;
         struct pb_field f;
@@ -62,6 +65,7 @@ static void make_messages(void)
         if (pb_next(&r, &f) <= 0 || coded_header_read(f.bytes, &head))
             abort();
         generation_header_id(&head, m->id);
+        m->payload->data[0] ^= i == EVIL;
     }
 }
 
@@ -133,6 +137,19 @@ static void host_penalize(void *core, pubsub_peer p, double severity, const char
     }
 }
 
+static void host_useful(void *core, pubsub_peer p, struct slice t, double share)
+{
+    if (!h.is_up[p] || share <= 0 || share > 1)
+        abort();
+}
+
+static void host_forged(void *core, pubsub_peer p, struct slice t, const char *rule)
+{
+    if (!rule)
+        abort();
+    host_penalize(core, p, 2, rule);
+}
+
 static void host_trace(void *core, const struct pubsub_trace *t)
 {
     if (t->coefs_len > 255)
@@ -150,7 +167,7 @@ static void open_router(void)
                                 .small_bytes = 3, .rows_bytes = 1 << 16, .keep_bytes = 1 << 12, .has_trace = true};
     struct coded_host host = {.mesh = host_mesh, .subscribers = host_subscribers, .peer_id = host_peer_id,
                               .queued_bytes = host_queued, .is_subscribed = host_is_subscribed, .send = host_send,
-                              .deliver = host_deliver, .penalize = host_penalize, .trace = host_trace,
+                              .deliver = host_deliver, .penalize = host_penalize, .useful = host_useful, .forged = host_forged, .trace = host_trace,
                               .next_seqno = host_seqno, .counters = &h.n, .rng = &h.rng};
 
     memset(&h, 0, sizeof(h));
@@ -177,16 +194,31 @@ static void input_field(pubsub_peer p, struct slice field)
         input(p, f.number, f.bytes);
 }
 
-/* A shard of message m: arg below k is that source shard, else a mixture; damage spoils a payload byte. */
-static void input_shard(pubsub_peer p, struct message *m, uint8_t arg, bool is_damaged)
+static void damage_shard(struct coded_shard *s, const struct message *m, enum damage d, uint8_t *index, uint8_t *coefs)
 {
-    uint8_t coefs[RLNC_K_MAX], bytes[FIELD_MAX], index = arg % m->shape.k;
-    struct rlnc_row row = rlnc_source_row(&m->shape, m->payload->data, index);
-    struct coded_shard s = {.id = m->id, .coefs = slice_of(&index, 1), .payload = {row.p, row.len}, .rank = arg >> 6,
-                            .flags = arg & 1, .hops = arg >> 5};
-    struct wr w = wr_of(bytes, sizeof(bytes));
-    uint8_t mixed[64];
+    switch (d) {
+    case SHORT: s->payload.len--; break;
+    case LONG: s->payload.len++; break;
+    case EMPTY: s->payload.len = 0; break;
+    case FEW_COEFS: s->coefs.len -= s->coefs.len > 1; break;
+    case MANY_COEFS: s->coefs = slice_of(coefs, s->coefs.len + 1); break;
+    case ZERO_COEFS: memset(coefs, 0, m->shape.k); break;
+    case BIG_RANK: s->rank = (uint8_t)(m->shape.k + 1); break;
+    case BIG_INDEX: *index = (uint8_t)m->shape.k; break;
+    default: break;
+    }
+}
 
+/* A shard of message m: arg below 128 picks a source shard, else it is a mixture. */
+static void input_shard(pubsub_peer p, struct message *m, uint8_t arg, enum damage d)
+{
+    uint8_t coefs[RLNC_K_MAX + 1] = {0}, bytes[FIELD_MAX], mixed[512] = {0}, index = arg % m->shape.k;
+    struct rlnc_row row = rlnc_source_row(&m->shape, m->payload->data, index);
+    struct coded_shard s = {.id = m->id, .coefs = slice_of(&index, 1), .payload = {mixed, row.len}, .rank = arg >> 6,
+                            .flags = arg & 1};
+    struct wr w = wr_of(bytes, sizeof(bytes));
+
+    memcpy(mixed, row.p, row.len);
     if (arg >= 128) {
         for (unsigned i = 0; i < m->shape.k; i++)
             coefs[i] = (uint8_t)(arg * (i + 1) * (i + 3) + 1);
@@ -195,11 +227,28 @@ static void input_shard(pubsub_peer p, struct message *m, uint8_t arg, bool is_d
         s.coefs = slice_of(coefs, m->shape.k);
         s.payload = slice_of(mixed, m->shape.shard_bytes);
     }
+    damage_shard(&s, m, d, &index, coefs);
     coded_shard_put(&w, &s);
     wr_slice(&w, s.payload);
-    if (is_damaged && !w.bad)
+    if (d == SPOILT && !w.bad)
         bytes[w.len - 1] ^= 1;
     input_field(p, slice_of(bytes, w.len));
+}
+
+/* where 0: as it is; else one bit of it turned. */
+static void input_header(pubsub_peer p, const struct message *m, uint8_t where)
+{
+    uint8_t bytes[FIELD_MAX];
+
+    memcpy(bytes, m->header->data, m->header->len);
+    if (where)
+        bytes[(size_t)where * m->header->len / 256] ^= (uint8_t)(1 << where % 8);
+    input_field(p, slice_of(bytes, m->header->len));
+}
+
+static struct message *pick(uint8_t which)
+{
+    return &messages[which >= 252 ? EVIL : which % MESSAGES];
 }
 
 static void input_talk(pubsub_peer p, struct message *m, uint8_t a, uint8_t b)
@@ -251,10 +300,10 @@ static size_t step(const uint8_t *d, size_t n)
             coded_peer_down(h.c, p, h.now);
         }
         break;
-    case 2: input_field(p, buf_slice(messages[d[1] % MESSAGES].header)); break;
-    case 3: input_shard(p, &messages[d[1] % MESSAGES], d[2], false); break;
-    case 4: input_shard(p, &messages[d[1] % MESSAGES], d[2], true); break;
-    case 5: input_talk(p, &messages[d[1] % MESSAGES], d[1], d[2]); break;
+    case 2: input_header(p, pick(d[1]), d[2]); break;
+    case 3: input_shard(p, pick(d[1]), d[2], NONE); break;
+    case 4: input_shard(p, pick(d[1]), d[2], SPOILT + d[1] / MESSAGES % (DAMAGES - SPOILT)); break;
+    case 5: input_talk(p, pick(d[1]), d[1], d[2]); break;
     case 6: publish(d[1]); break;
     case 7:
         h.now += (uint64_t)(d[1] + 1) * (d[1] + 1) * 100000;
