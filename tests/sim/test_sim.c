@@ -123,6 +123,7 @@ static void test_sim_everyone_gets_everything(void **state)
         "nodes=60\nmessages=5\nbytes=200k\nmode=gossipsub\ngossipsub=1.1\n",
         "nodes=60\nmessages=5\nbytes=200k\nmode=gossipsub\nflood=yes\n",
         "nodes=60\nmessages=5\nbytes=1k\n",
+        "nodes=60\nmessages=5\nbytes=30k\nk=16\n",
         "nodes=60\nmessages=5\nbytes=200k\nk=16\nloss_percent=20\n",
         "nodes=60\nmessages=5\nbytes=200k\nk=16\nloss_percent=10\nloss=all\n",
         "nodes=60\nmessages=5\nbytes=200k\nk=16\nthreshold=1\nmult=0.1\n",
