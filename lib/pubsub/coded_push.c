@@ -172,7 +172,7 @@ void coded_push_source(struct coded *c, struct generation *g, unsigned index, pu
     pubsub_peer mesh[CODED_MESH_MAX];
     unsigned n = mesh_of(c, g, mesh), k = g->shape.k;
     struct spread s = {.g = g, .index = index, .sent = sent};
-    double share = n ? (double)k * c->cfg.mult / n : 0;
+    double share = n > 1 ? (double)k * c->cfg.mult / (n - 1) : 0; /* of the mesh, all but who sent it */
 
     s.is_first_hand = coded_is_publisher(c, g, from);
     s.is_worth = s.is_first_hand || is_worth(c, hops + 1);
