@@ -190,12 +190,43 @@ void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
     on_decoded(c, g, now);
 }
 
+/* A peer sends in the order in which it was asked, or promised. So when what was last comes, and something before it is still open,
+ * that was lost, or is so late that it is as good as lost: others may be asked for it. */
+static void note_lost_answers(struct generation_link *l, unsigned index)
+{
+    if (!coded_bits_has(&l->asked, index) || coded_bits_has(&l->asked_before, index))
+        return;
+    l->asked = coded_bits_minus(l->asked, l->asked_before);
+    l->asked_before = (struct coded_bits){{0}};
+}
+
+/* What is promised together comes in the order of its indices. */
+static void note_lost_pushes(struct generation_link *l, unsigned index)
+{
+    struct coded_bits lost = coded_bits_or(l->promised_before, coded_bits_all(index));
+
+    if (!coded_bits_has(&l->promised, index))
+        return;
+    l->has_kept = true;
+    if (!coded_bits_has(&l->promised_before, index)) {
+        lost = coded_bits_and(l->promised, lost);
+        l->lost = coded_bits_or(l->lost, lost);
+        l->promised = coded_bits_minus(l->promised, lost);
+        l->promised_before = (struct coded_bits){{0}};
+    }
+    coded_bits_del(&l->promised, index);
+}
+
 /* What comes from a peer shows that it is at work; what was asked for, how long answers take. */
 static void take_answer(struct coded *c, struct generation_link *l, const struct coded_shard *s, uint64_t now)
 {
     bool is_coded = s->coefs.len > 1;
 
     l->promised_ns = now;
+    if (!is_coded && s->hops)
+        note_lost_pushes(l, s->coefs.p[0]);
+    if (!is_coded && !s->hops)
+        note_lost_answers(l, s->coefs.p[0]);
     if (!l->asked_ns)
         return;
     if (!s->hops && (is_coded || coded_bits_has(&l->asked, s->coefs.p[0]))) {

@@ -62,6 +62,7 @@ void coded_pull_ask(struct coded *c, struct generation *g, struct generation_lin
         .flags = g->failures && g->round < CODED_SOURCE_ONLY_ROUNDS ? CODED_WANT_SOURCE_ONLY : 0,
     };
 
+    l->asked_before = l->asked;
     l->asked = coded_bits_or(l->asked, give);
     if (!l->asked_ns) {
         l->asked_ns = now;
@@ -70,14 +71,18 @@ void coded_pull_ask(struct coded *c, struct generation *g, struct generation_lin
     coded_pull_send(c, l, &w, g->shape.k);
 }
 
-/* How many more l may be asked for. The publisher sends what it has to send unasked; who did not answer is asked by repair. */
-static unsigned room_of(const struct coded *c, const struct generation *g, const struct generation_link *l)
+/* How many more l may be asked for. Who did not answer is asked by repair. */
+static unsigned room_of(const struct generation *g, const struct generation_link *l)
 {
     unsigned most = g->shape.k / SHARE ? g->shape.k / SHARE : 1, asked = coded_bits_count(&l->asked);
 
-    if (l->failed || asked >= most || coded_is_publisher(c, g, l->peer))
-        return 0;
-    return most - asked;
+    return l->failed || asked >= most ? 0 : most - asked;
+}
+
+/* What l may be asked for at once. The publisher sends what it has to send unasked: only for what was lost. */
+static struct coded_bits offer_of(const struct coded *c, const struct generation *g, const struct generation_link *l)
+{
+    return coded_is_publisher(c, g, l->peer) ? l->lost : coded_bits_minus(l->has, l->coming);
 }
 
 void coded_pull(struct coded *c, struct generation *g, uint64_t now)
@@ -87,12 +92,12 @@ void coded_pull(struct coded *c, struct generation *g, uint64_t now)
 
     for (unsigned i = 0; i < g->link_count && need; i++) {
         struct generation_link *l = &g->links[(start + i) % g->link_count];
-        struct coded_bits offered = coded_bits_minus(coded_bits_and(l->has, left), l->coming), give;
+        struct coded_bits offered = coded_bits_and(left, offer_of(c, g, l)), give;
         unsigned room;
 
         if (coded_bits_is_empty(&offered))
             continue;
-        room = room_of(c, g, l);
+        room = room_of(g, l);
         if (!room)
             continue;
         give = coded_pull_some(c, g, offered, room < need ? room : need);

@@ -45,7 +45,7 @@ static unsigned shards_to_publish(const struct coded *c, unsigned k, unsigned pe
 void coded_push_published(struct coded *c, struct generation *g)
 {
     pubsub_peer mesh[CODED_MESH_MAX];
-    unsigned n = mesh_of(c, g, mesh), k = g->shape.k, total, at = 0;
+    unsigned n = mesh_of(c, g, mesh), k = g->shape.k, total;
 
     rotate(c, mesh, n);
     for (unsigned i = 0; i < n;) {
@@ -55,18 +55,22 @@ void coded_push_published(struct coded *c, struct generation *g)
             i++;
     }
     total = shards_to_publish(c, k, n);
-    for (unsigned i = 0; i < total; i++) {
-        struct generation_link *l = generation_link(g, mesh[at++ % n], true);
+    for (unsigned i = 0; i < total && i < k; i++) {
+        struct generation_link *l = generation_link(g, mesh[i % n], true);
 
-        if (!l)
-            continue;
-        if (i < k)
+        if (l)
+            coded_bits_put(&l->sending, i);
+    }
+    /* All of the mesh know who can be asked, also those that get no shard; and what comes to them. */
+    coded_push_done(c, g);
+    for (unsigned i = 0; i < total; i++) {
+        struct generation_link *l = generation_link(g, mesh[i % n], false);
+
+        if (l && i < k)
             coded_send_source(c, g, l, i, 1, (struct slice){0});
-        else
+        else if (l)
             coded_send_mixed(c, g, l, 1);
     }
-    /* All of the mesh know who can be asked, also those that got no shard. */
-    coded_push_done(c, g);
 }
 
 /* Pushing pays while most nodes lack the shard. How many hops that is depends on the network, so it is learned: from what use the

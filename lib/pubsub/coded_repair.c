@@ -64,7 +64,8 @@ static void forget_overdue(struct coded *c, struct generation *g, uint64_t now)
 
         if (due_of(c, g, l) > now)
             continue;
-        l->is_failing |= !l->asked_ns; /* its promises count no more */
+        l->is_failing |= !l->asked_ns && !l->has_kept; /* its promises count no more */
+        l->lost = coded_bits_or(l->lost, l->promised);
         l->promised = l->asked = (struct coded_bits){{0}};
         l->failed += l->asked_ns && l->failed < UINT8_MAX;
         l->asked_ns = 0;
@@ -254,6 +255,16 @@ static void give_up_on(struct generation *g, struct generation_link *l, uint64_t
     l->failed += l->failed < UINT8_MAX;
 }
 
+static void take_promise(struct generation_link *l, struct coded_bits sending)
+{
+    struct coded_bits more = coded_bits_minus(sending, l->promised);
+
+    if (l->is_failing || coded_bits_is_empty(&more))
+        return;
+    l->promised_before = l->promised;
+    l->promised = sending;
+}
+
 void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now)
 {
     struct coded_peer *peer = coded_peer_find(c, p);
@@ -282,7 +293,7 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
         return;
     }
     l->coming = h.coming;
-    l->promised = l->is_failing ? (struct coded_bits){{0}} : h.sending;
+    take_promise(l, h.sending);
     l->promised_ns = now;
     give_up_on(g, l, now);
     coded_pull(c, g, now);

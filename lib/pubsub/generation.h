@@ -25,7 +25,8 @@ struct generation_link {
     bool is_done;             /* it has the message */
     bool has_header;          /* it has the header: it sent it, or we did */
     bool is_answering;        /* some of what was asked has come */
-    bool is_failing;          /* it promised shards that did not come in time */
+    bool is_failing;          /* it promised shards, and none came in time */
+    bool has_kept;            /* a shard came that it had promised */
     bool is_suspect;          /* a row of its was among those that did not decode */
     uint8_t failed;           /* times it did not answer what was asked */
     uint8_t headers;          /* sent again because it asked */
@@ -37,6 +38,8 @@ struct generation_link {
     struct coded_bits told;   /* we told that we have these */
     struct coded_bits sending;   /* we push it these */
     struct coded_bits promised;  /* it pushes us these, it told */
+    struct coded_bits lost;      /* it promised these, and they did not come */
+    struct coded_bits asked_before, promised_before; /* of those, all but what was asked or promised last */
     uint64_t asked_ns;        /* since when we wait for it; 0: nothing asked */
     uint64_t promised_ns;     /* the same for what it promised */
     uint64_t heard_ns;        /* when it last told its state */
