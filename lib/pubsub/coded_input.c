@@ -201,13 +201,14 @@ static void note_lost_answers(struct generation_link *l, unsigned index)
 }
 
 /* What is promised together comes in the order of its indices. */
-static void note_lost_pushes(struct generation_link *l, unsigned index)
+static void note_lost_pushes(struct generation_link *l, unsigned index, uint64_t now)
 {
     struct coded_bits lost = coded_bits_or(l->promised_before, coded_bits_all(index));
 
     if (!coded_bits_has(&l->promised, index))
         return;
     l->has_kept = true;
+    l->promised_ns = now; /* it is at it */
     if (!coded_bits_has(&l->promised_before, index)) {
         lost = coded_bits_and(l->promised, lost);
         l->lost = coded_bits_or(l->lost, lost);
@@ -222,9 +223,8 @@ static void take_answer(struct coded *c, struct generation_link *l, const struct
 {
     bool is_coded = s->coefs.len > 1;
 
-    l->promised_ns = now;
     if (!is_coded && s->hops)
-        note_lost_pushes(l, s->coefs.p[0]);
+        note_lost_pushes(l, s->coefs.p[0], now);
     if (!is_coded && !s->hops)
         note_lost_answers(l, s->coefs.p[0]);
     if (!l->asked_ns)

@@ -128,6 +128,8 @@ void coded_body_init(struct coded_body *b);
 /* The header, unless the peer has it. */
 void coded_body_header(struct coded_body *b, const struct generation *g, struct generation_link *l);
 void coded_body_have(struct coded_body *b, const struct generation *g, struct generation_link *l);
+/* The same, ahead of the shards that are pushed to it now. */
+void coded_body_promise(struct coded_body *b, const struct generation *g, struct generation_link *l, struct coded_bits sending);
 void coded_body_send(struct coded *c, struct coded_body *b, pubsub_peer p);
 bool coded_is_slow(const struct coded *c, pubsub_peer p);
 /* hops, sent: of a push; 0 and none in answers. */

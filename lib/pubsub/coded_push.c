@@ -42,9 +42,23 @@ static unsigned shards_to_publish(const struct coded *c, unsigned k, unsigned pe
     return n < k * peers ? n : k * peers;
 }
 
+/* A word ahead of the shards, which take their time on the way: nobody else need be asked for them. */
+static void promise(struct coded *c, struct generation *g, struct generation_link *l, struct coded_bits sending)
+{
+    struct coded_body b;
+
+    if (!l)
+        return;
+    coded_body_init(&b);
+    coded_body_header(&b, g, l);
+    coded_body_promise(&b, g, l, sending);
+    coded_body_send(c, &b, l->peer);
+}
+
 void coded_push_published(struct coded *c, struct generation *g)
 {
     pubsub_peer mesh[CODED_MESH_MAX];
+    struct coded_bits sending[CODED_MESH_MAX] = {{{0}}};
     unsigned n = mesh_of(c, g, mesh), k = g->shape.k, total;
 
     rotate(c, mesh, n);
@@ -55,13 +69,11 @@ void coded_push_published(struct coded *c, struct generation *g)
             i++;
     }
     total = shards_to_publish(c, k, n);
-    for (unsigned i = 0; i < total && i < k; i++) {
-        struct generation_link *l = generation_link(g, mesh[i % n], true);
-
-        if (l)
-            coded_bits_put(&l->sending, i);
-    }
+    for (unsigned i = 0; i < total && i < k; i++)
+        coded_bits_put(&sending[i % n], i);
     /* All of the mesh know who can be asked, also those that get no shard; and what comes to them. */
+    for (unsigned i = 0; i < n; i++)
+        promise(c, g, generation_link(g, mesh[i], true), sending[i]);
     coded_push_done(c, g);
     for (unsigned i = 0; i < total; i++) {
         struct generation_link *l = generation_link(g, mesh[i % n], false);
@@ -158,19 +170,6 @@ static bool spread_to(struct coded *c, struct spread *s, const struct coded_peer
     return is_ours && (s->is_first_hand || l->pushed < s->budget);
 }
 
-/* A word ahead of the shard, which takes its time on the way: nobody else need be asked for it. */
-static void tell_sending(struct coded *c, struct generation *g, struct generation_link *l, unsigned index)
-{
-    struct coded_body b;
-
-    coded_body_init(&b);
-    coded_body_header(&b, g, l);
-    coded_bits_put(&l->sent, index);
-    coded_bits_put(&l->sending, index);
-    coded_body_have(&b, g, l);
-    coded_body_send(c, &b, l->peer);
-}
-
 void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, unsigned hops, struct slice sent)
 {
     pubsub_peer mesh[CODED_MESH_MAX];
@@ -194,9 +193,11 @@ void coded_push_source(struct coded *c, struct generation *g, unsigned index, pu
     }
     for (unsigned i = 0; i < s.count; i++) {
         struct generation_link *l = generation_link(g, mesh[s.targets[i]], false);
+        struct coded_bits one = {{0}};
 
         l->pushed += l->pushed < UINT8_MAX;
-        tell_sending(c, g, l, index);
+        coded_bits_put(&one, index);
+        promise(c, g, l, one);
         coded_send_source(c, g, l, index, hops + 1, slice_of(s.tags, s.tag_count * CODED_TAG_BYTES));
     }
 }

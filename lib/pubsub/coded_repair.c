@@ -21,14 +21,20 @@ static uint64_t wait_of(const struct generation *g, const struct coded_pace *pac
     return wait < ROUND_MAX_NS ? wait : ROUND_MAX_NS;
 }
 
-/* Until when l has time for what it was asked or what it promised; what came from it last counts. */
-static uint64_t due_of(const struct coded *c, const struct generation *g, const struct generation_link *l)
+/* Until when l has time for what it was asked; what came of it last counts. */
+static uint64_t answer_due(const struct coded *c, const struct generation *g, const struct generation_link *l)
 {
-    struct coded_bits promised = coded_bits_minus(l->promised, g->have);
+    if (!l->asked_ns)
+        return TIMER_NEVER;
+    return l->asked_ns + (l->is_answering ? 2 * wait_of(g, &c->gaps) : wait_of(g, &c->answers));
+}
 
-    if (l->asked_ns)
-        return l->asked_ns + (l->is_answering ? 2 * wait_of(g, &c->gaps) : wait_of(g, &c->answers));
-    return coded_bits_is_empty(&promised) ? TIMER_NEVER : l->promised_ns + wait_of(g, &c->answers);
+/* The same for what it promised. */
+static uint64_t promise_due(const struct coded *c, const struct generation *g, const struct generation_link *l)
+{
+    struct coded_bits open = coded_bits_minus(l->promised, g->have);
+
+    return coded_bits_is_empty(&open) ? TIMER_NEVER : l->promised_ns + wait_of(g, &c->answers);
 }
 
 static uint64_t next_due(const struct coded *c, const struct generation *g)
@@ -36,8 +42,10 @@ static uint64_t next_due(const struct coded *c, const struct generation *g)
     uint64_t at = TIMER_NEVER;
 
     for (unsigned i = 0; i < g->link_count; i++) {
-        uint64_t due = due_of(c, g, &g->links[i]);
-        at = due < at ? due : at;
+        uint64_t answer = answer_due(c, g, &g->links[i]), promise = promise_due(c, g, &g->links[i]);
+
+        at = answer < at ? answer : at;
+        at = promise < at ? promise : at;
     }
     return at;
 }
@@ -62,13 +70,16 @@ static void forget_overdue(struct coded *c, struct generation *g, uint64_t now)
     for (unsigned i = 0; i < g->link_count; i++) {
         struct generation_link *l = &g->links[i];
 
-        if (due_of(c, g, l) > now)
-            continue;
-        l->is_failing |= !l->asked_ns && !l->has_kept; /* its promises count no more */
-        l->lost = coded_bits_or(l->lost, l->promised);
-        l->promised = l->asked = (struct coded_bits){{0}};
-        l->failed += l->asked_ns && l->failed < UINT8_MAX;
-        l->asked_ns = 0;
+        if (promise_due(c, g, l) <= now) {
+            l->is_failing |= !l->has_kept; /* its promises count no more */
+            l->lost = coded_bits_or(l->lost, l->promised);
+            l->promised = (struct coded_bits){{0}};
+        }
+        if (answer_due(c, g, l) <= now) {
+            l->asked = (struct coded_bits){{0}};
+            l->failed += l->failed < UINT8_MAX;
+            l->asked_ns = 0;
+        }
     }
 }
 
@@ -255,14 +266,15 @@ static void give_up_on(struct generation *g, struct generation_link *l, uint64_t
     l->failed += l->failed < UINT8_MAX;
 }
 
-static void take_promise(struct generation_link *l, struct coded_bits sending)
+static void take_promise(const struct generation *g, struct generation_link *l, struct coded_bits sending, uint64_t now)
 {
-    struct coded_bits more = coded_bits_minus(sending, l->promised);
-
-    if (l->is_failing || coded_bits_is_empty(&more))
+    sending = coded_bits_minus(sending, g->have);
+    if (l->is_failing || coded_bits_is_empty(&sending))
         return;
+    if (coded_bits_is_empty(&l->promised))
+        l->promised_ns = now;
     l->promised_before = l->promised;
-    l->promised = sending;
+    l->promised = coded_bits_or(l->promised, sending);
 }
 
 void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now)
@@ -293,8 +305,7 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
         return;
     }
     l->coming = h.coming;
-    take_promise(l, h.sending);
-    l->promised_ns = now;
+    take_promise(g, l, h.sending, now);
     give_up_on(g, l, now);
     coded_pull(c, g, now);
     coded_repair_arm(c, g, now);

@@ -16,12 +16,16 @@ void coded_body_header(struct coded_body *b, const struct generation *g, struct 
 
 void coded_body_have(struct coded_body *b, const struct generation *g, struct generation_link *l)
 {
-    struct coded_have h = {.id = g->id, .verified = g->have, .rank = (uint8_t)generation_rank(g)};
+    coded_body_promise(b, g, l, (struct coded_bits){{0}});
+}
+
+void coded_body_promise(struct coded_body *b, const struct generation *g, struct generation_link *l, struct coded_bits sending)
+{
+    struct coded_have h = {.id = g->id, .verified = g->have, .sending = sending, .rank = (uint8_t)generation_rank(g)};
 
     if (coded_bits_count(&h.verified) > h.rank) /* all are verified and not decoded yet: one is kept quiet about */
         coded_bits_del(&h.verified, g->shape.k - 1u);
-    h.sending = coded_bits_minus(l->sending, l->has);
-    h.coming = coded_bits_minus(coded_bits_and(g->have, coded_bits_minus(l->sent, l->has)), h.sending);
+    h.coming = coded_bits_minus(coded_bits_and(g->have, coded_bits_minus(l->sent, l->has)), sending);
     coded_have_put(&b->w, &h, g->shape.k);
     l->told_rank = h.rank;
     l->told = h.verified;

@@ -36,7 +36,6 @@ struct generation_link {
     struct coded_bits sent;   /* we, or others by their word, sent it these */
     struct coded_bits asked;  /* asked of it, not arrived */
     struct coded_bits told;   /* we told that we have these */
-    struct coded_bits sending;   /* we push it these */
     struct coded_bits promised;  /* it pushes us these, it told */
     struct coded_bits lost;      /* it promised these, and they did not come */
     struct coded_bits asked_before, promised_before; /* of those, all but what was asked or promised last */
