@@ -148,9 +148,10 @@ void session_went_up(struct session *s)
     service_up(s);
 }
 
-void session_rtt_measured(struct session *s, uint64_t rtt_ns)
+void session_rtt_measured(struct session *s, uint64_t rtt_ns, bool by_ping)
 {
     s->told_rtt_ns = rtt_ns;
+    s->told_rtt_by_ping = by_ping;
     s->tells_rtt = true;
 }
 
@@ -201,7 +202,7 @@ static void peer_went_away(struct session *s, uint32_t code)
 static void pong_received(struct session *s, uint64_t rtt_ns)
 {
     timerq_cancel(&s->timers, &s->t_pong);
-    session_rtt_measured(s, rtt_ns);
+    session_rtt_measured(s, rtt_ns, false);
 }
 
 /* Keeps the part of a body that the stream has not taken. */
@@ -251,7 +252,7 @@ static bool told_event(struct session *s, struct session_event *ev)
         *ev = (struct session_event){.type = SESSION_IDENTIFY_FAILED, .err = s->identify_err};
     } else if (s->tells_rtt) {
         s->tells_rtt = false;
-        *ev = (struct session_event){.type = SESSION_RTT, .rtt_ns = s->told_rtt_ns};
+        *ev = (struct session_event){.type = SESSION_RTT, .rtt_ns = s->told_rtt_ns, .by_ping = s->told_rtt_by_ping};
     } else {
         return stream_waiting(s, ev);
     }

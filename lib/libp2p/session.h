@@ -120,7 +120,7 @@ enum session_event_type {
                                 (whichever is last) the stream is gone, without another event */
     SESSION_STREAM_RESET,    /* stream, user: the peer dropped it; the stream is gone */
     SESSION_STREAM_WRITABLE, /* stream, user: after a FULL, its queue fell to half its limit */
-    SESSION_RTT,             /* rtt_ns */
+    SESSION_RTT,             /* rtt_ns, by_ping */
     SESSION_CLOSED,          /* err, reason: the last event. -SESSION_EGOAWAY for the peer's polite end */
 };
 
@@ -145,6 +145,7 @@ struct session_event {
     const struct peer_id *peer;
     const struct session_identity *identity;
     uint64_t rtt_ns;
+    bool by_ping; /* measured by /ipfs/ping, not by the muxer's own ping */
     int err;            /* -SESSION_E... */
     const char *reason; /* static text */
 };

@@ -131,6 +131,7 @@ struct session {
 
     bool tells_rtt;
     uint64_t told_rtt_ns;
+    bool told_rtt_by_ping;
     struct session_counters counters;
 };
 
@@ -138,7 +139,7 @@ struct session {
 int session_fail(struct session *s, int err, const char *reason);
 void session_timer_set(struct session *s, struct timer *t, uint64_t at_ns);
 void session_went_up(struct session *s);
-void session_rtt_measured(struct session *s, uint64_t rtt_ns);
+void session_rtt_measured(struct session *s, uint64_t rtt_ns, bool by_ping);
 
 /* session_handshake.c */
 struct handshake *handshake_new(struct session *s);

@@ -85,7 +85,7 @@ static void read_probe(struct session *s, struct stream *st, struct slice data)
     if (n < 0) {
         stream_kill(s, st);
     } else if (n > 0) {
-        session_rtt_measured(s, rtt_ns);
+        session_rtt_measured(s, rtt_ns, true);
         stream_close(s, st);
     }
 }
