@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "drivers/af_packet.h"
 #include "drivers/ethdev.h"
 #include "drivers/guard.h"
@@ -17,11 +18,21 @@
 #define TAP_IFACE  "cctap0"
 #define DIAL_PORTS 64 /* local ports; each serves any number of different remotes */
 
+/* The same in every life of this identity, and of little use to others who know it: it only picks ports. */
+static uint64_t seed_of_identity(const struct net_config *cfg)
+{
+    static const uint64_t seed[2] = {0x636f646563617374, 0};
+
+    return cfg->identity ? siphash13(seed, slice_of(cfg->identity->key_pb, sizeof(cfg->identity->key_pb))) | 1
+                         : 0;
+}
+
 static struct transport_tcp_config tcp_config(const struct net_config *cfg)
 {
     return (struct transport_tcp_config){.listen_port = cfg->listen_port,
                                          .max_conns = cfg->max_conns,
                                          .max_half_open = cfg->max_handshakes * 4,
+                                         .dial_seed = seed_of_identity(cfg),
                                          .rng = cfg->rng};
 }
 
@@ -91,7 +102,9 @@ static struct transport *open_af_packet(const struct net_config *cfg, uint64_t n
     struct af_packet_config pc = {.listen_port = cfg->listen_port};
     struct guard *guard;
     struct ifinfo info;
+    struct rng usual; /* the ports of the last life, if they are free */
 
+    rng_init_seeded(&usual, tc.dial_seed);
     if (shared_interface(cfg, &info, err) < 0)
         return NULL;
     guard = calloc(1, sizeof(*guard));
@@ -100,7 +113,7 @@ static struct transport *open_af_packet(const struct net_config *cfg, uint64_t n
         return NULL;
     }
     /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
-    if (guard_open(guard, info.ip4, cfg->listen_port, DIAL_PORTS, cfg->rng, err) < 0) {
+    if (guard_open(guard, info.ip4, cfg->listen_port, DIAL_PORTS, &usual, err) < 0) {
         guard_close(guard);
         free(guard);
         return NULL;

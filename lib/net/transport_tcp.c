@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "base/timerq.h"
 #include "drivers/guard.h"
 #include "net/transport_tcp_pvt.h"
@@ -30,12 +31,40 @@ static const char *reason_text(enum tcp_reason r)
 
 /* ---- dialing ---- */
 
+/* The port of a dial to that remote; 0: any. Our TCP dies with its process and says nothing, so a peer of the last
+ * life may still believe in its connection; rust-libp2p then takes a new one for a second, on which it repeats none of its
+ * subscriptions. From the same port our SYN meets the old connection: the peer's TCP answers it with an ACK, our RST ends
+ * the old connection, and the next SYN makes the new one (RFC 9293, 3.5.1). After a dial from there that got no answer one
+ * takes any port: nothing on the way that holds on to the old ports can shut us out. */
+static uint16_t usual_port(struct ttcp *t, struct tpipe *p, const struct endpoint *to)
+{
+    uint64_t seed[2] = {t->dial_seed, to->port};
+    uint64_t hash = siphash13(seed, slice_of(to->ip, 4));
+    unsigned slot = (unsigned)(hash >> 32) % USUAL_SLOTS;
+
+    if (!t->dial_seed)
+        return 0;
+    t->is_unanswered[slot] = !t->is_unanswered[slot];
+    if (!t->is_unanswered[slot])
+        return 0;
+    p->usual_slot = slot + 1;
+    return (uint16_t)(t->dial_first + (uint32_t)hash % t->dial_count);
+}
+
+static void usual_port_answered(struct ttcp *t, struct tpipe *p)
+{
+    if (p->usual_slot)
+        t->is_unanswered[p->usual_slot - 1] = false;
+    p->usual_slot = 0;
+}
+
 static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, uint64_t now,
                               const char **reason)
 {
     struct ttcp *t = ttcp_of(tr);
     struct ip_endpoint remote = {.port = to->port};
     struct tpipe *p;
+    uint16_t port;
     int rc;
 
     if (to->ip_len != 4) {
@@ -48,7 +77,10 @@ static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, u
         *reason = "no memory";
         return NULL;
     }
-    rc = tcp_connect(t->stack, &remote, 0, p, &p->tcp, now);
+    port = usual_port(t, p, to);
+    rc = tcp_connect(t->stack, &remote, port, p, &p->tcp, now);
+    if (port && rc == -TCP_EINUSE)
+        rc = tcp_connect(t->stack, &remote, 0, p, &p->tcp, now);
     if (rc < 0) {
         *reason = tcp_err_name(rc);
         tpipe_free(p);
@@ -130,14 +162,20 @@ static bool translate(struct ttcp *t, const struct tcp_event *e, struct pipe_eve
     if (!p)
         return false;
     switch (e->type) {
-    case TCP_EV_CONNECTED: *ev = (struct pipe_event){.type = PIPE_OPEN, .pipe = &p->pipe}; return true;
+    case TCP_EV_CONNECTED:
+        usual_port_answered(t, p);
+        *ev = (struct pipe_event){.type = PIPE_OPEN, .pipe = &p->pipe};
+        return true;
     case TCP_EV_PEER_CLOSED:
         p->has_fin = true;
         tpipe_mark_ready(t, p);
         return false;
     case TCP_EV_READABLE: tpipe_mark_ready(t, p); return false;
     case TCP_EV_WRITABLE: return on_writable(p, ev);
-    case TCP_EV_CLOSED: return on_closed(t, p, e->reason, ev);
+    case TCP_EV_CLOSED:
+        if (e->reason == TCP_CLOSED_REFUSED)
+            usual_port_answered(t, p);
+        return on_closed(t, p, e->reason, ev);
     default: return false;
     }
 }
@@ -433,6 +471,9 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     memcpy(t->t.listen.ip, cfg->ip4, 4);
     t->port = port;
     t->guard = guard;
+    t->dial_seed = cfg->dial_seed;
+    t->dial_first = c.port_min;
+    t->dial_count = (uint16_t)(c.port_max - c.port_min + 1);
     t->now = now;
     list_init(&t->all);
     list_init(&t->ready);

@@ -11,6 +11,7 @@
 #include "tcp/tcp.h"
 
 #define PEEK_SLICES 16
+#define USUAL_SLOTS 1024
 
 struct tpipe {
     struct pipe pipe;
@@ -23,6 +24,7 @@ struct tpipe {
     bool has_fin;        /* the peer's side ends after what is unread */
     bool is_full;        /* room was 0: owe a PIPE_ROOM */
     const char *broken;  /* why, once it is */
+    unsigned usual_slot; /* 1 + of is_unanswered, of a dial from the usual port; 0: answered, or another port */
     uint64_t linger_until;
     struct buf *rest;    /* what the stack did not take of the last send */
     uint32_t rest_off, rest_len;
@@ -39,7 +41,10 @@ struct ttcp {
     struct slice lent[PEEK_SLICES];
     unsigned nlent, lent_at;
     bool is_tx_full;
-    bool is_starved;         /* a send found no memory */
+    bool is_starved; /* a send found no memory */
+    uint64_t dial_seed;
+    uint16_t dial_first, dial_count;
+    bool is_unanswered[USUAL_SLOTS]; /* by hash of the remote: the last dial from the usual port */
     uint64_t now;
     struct pktio_seg seg;
 };

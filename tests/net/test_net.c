@@ -524,6 +524,38 @@ static void test_net_crossing_dials_give_two_connections(void **state)
     drop(w);
 }
 
+/* Our TCP says nothing when its process dies. What the peer still holds for a connection ends when we dial again, before the
+ * new connection is there: a peer that counts connections must not see two. */
+static void test_net_takes_over_the_connection_of_its_last_life(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+
+    world_connect(w, 0, 1, NULL, NULL);
+    world_run(w, NULL, NULL, 1000); /* nothing is on its way any more that would tell of the death */
+    world_relive(w, 0, NULL);
+    assert_false(w->nodes[1].conns[0].is_down);
+    assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[1].addr, NULL, 1, w->now), 0);
+    WORLD_WAIT(w, w->nodes[1].nconns == 2 || w->nodes[0].dials_failed);
+    assert_int_equal(w->nodes[0].dials_failed, 0);
+    assert_true(w->nodes[1].conns[0].is_down);
+    world_open_stream(w, 0, 0);
+    assert_int_equal(world_send(w, 0, &w->nodes[0].conns[0], 0, 100), 0);
+    WORLD_WAIT(w, w->nodes[1].conns[1].frames == 1);
+    drop(w);
+}
+
+/* From any port when the usual one was tried: nothing that remembers the old connection can shut us out. */
+static void test_net_dials_again_from_another_port(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+
+    world_connect(w, 0, 1, NULL, NULL);
+    assert_int_equal(net_dial(w->nodes[0].net, &w->nodes[1].addr, NULL, 1, w->now), 0);
+    WORLD_WAIT(w, w->nodes[1].nconns == 2);
+    assert_false(w->nodes[1].conns[0].is_down);
+    drop(w);
+}
+
 #define BOTH(f) cmocka_unit_test_prestate(f, (void *)&kernel), cmocka_unit_test_prestate(f, (void *)&memory)
 
 /* A port without a descriptor to wait on, as the cable is: who sleeps until the deadline must not miss its packets. */
@@ -567,6 +599,8 @@ int main(int argc, char **argv)
         BOTH(test_net_frees_in_the_middle_of_everything),
         BOTH(test_net_five_nodes_full_mesh),
         BOTH(test_net_crossing_dials_give_two_connections),
+        cmocka_unit_test_prestate(test_net_takes_over_the_connection_of_its_last_life, (void *)&memory),
+        BOTH(test_net_dials_again_from_another_port),
         cmocka_unit_test(test_net_looks_often_at_a_port_that_cannot_tell),
     };
 

@@ -33,7 +33,7 @@ static void init_node(struct world *w, unsigned i, world_tweak tweak)
 
     n->world = w;
     if (w->is_mem)
-        rng_init_seeded(&n->rng, i + 1);
+        rng_init_seeded(&n->rng, i + 1 + 1000 * n->lives);
     else
         rng_init_system(&n->rng);
     key_pair_from_seed(&n->key, seed);
@@ -81,16 +81,32 @@ void world_init(struct world *w, bool is_mem, unsigned count, const struct mempa
         init_node(w, i, tweak);
 }
 
+static void fini_node(struct wnode *n)
+{
+    net_free(n->net);
+    for (unsigned k = 0; k < n->nconns; k++)
+        net_identity_free(n->conns[k].identity);
+    noise_identity_fini(&n->noise);
+    key_pair_fini(&n->key);
+}
+
 void world_fini(struct world *w)
 {
-    for (unsigned i = 0; i < w->count; i++) {
-        net_free(w->nodes[i].net);
-        for (unsigned k = 0; k < w->nodes[i].nconns; k++)
-            net_identity_free(w->nodes[i].conns[k].identity);
-        noise_identity_fini(&w->nodes[i].noise);
-        key_pair_fini(&w->nodes[i].key);
-    }
+    for (unsigned i = 0; i < w->count; i++)
+        fini_node(&w->nodes[i]);
     mempair_free(w->cable);
+}
+
+void world_relive(struct world *w, unsigned i, world_tweak tweak)
+{
+    struct wnode *n = &w->nodes[i];
+    unsigned lives = n->lives;
+
+    mempair_set_loss(w->cable, 1000000);
+    fini_node(n);
+    mempair_set_loss(w->cable, 0);
+    *n = (struct wnode){.lives = lives + 1};
+    init_node(w, i, tweak);
 }
 
 static struct wconn *conn_of(struct wnode *n, net_conn_id id)

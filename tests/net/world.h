@@ -42,6 +42,7 @@ struct wnode {
     unsigned dials_failed;
     const char *dial_reason;
     uint64_t dial_token;
+    unsigned lives;
     bool is_paused;  /* not polled at all */
     bool is_stuffed; /* polled, but its events are not taken */
 };
@@ -59,6 +60,9 @@ typedef void (*world_tweak)(unsigned i, struct net_config *cfg);
 
 void world_init(struct world *w, bool is_mem, unsigned count, const struct mempair_config *cable, world_tweak tweak);
 void world_fini(struct world *w);
+/* Node i dies without a word and lives again: the same identity, address and cable (one that loses nothing), other random
+ * numbers. */
+void world_relive(struct world *w, unsigned i, world_tweak tweak);
 /* Every node one turn; time goes on. */
 void world_step(struct world *w);
 /* Runs until cond(arg) or `ms` of the world's time; returns whether it came true. */
