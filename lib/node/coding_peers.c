@@ -22,7 +22,7 @@ static bool has_place(struct coding_role *r, const struct peer_id *id)
 {
     const struct stored_peer *s = peerstore_find(&r->store, id);
 
-    if (r->peers.count < r->cfg.max_peers || peers_find(&r->peers, id) || (s && s->is_protected))
+    if (r->peers.count < r->cfg.max_peers || peers_find(&r->peers, id) || (s && stored_peer_is_kept(s)))
         return true;
     r->refused_full++;
     return false;

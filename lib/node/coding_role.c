@@ -83,6 +83,11 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     dialer_init(&r->dialer, &r->store, cfg->conn_low, cfg->rng);
     for (unsigned i = 0; i < cfg->nbootstrap; i++)
         dialer_bootstrap(&r->dialer, &cfg->bootstrap[i], now);
+    for (unsigned i = 0; i < cfg->ndirect; i++) {
+        struct stored_peer *p = peerstore_get(&r->store, &cfg->direct[i], PEERSTORE_BOOTSTRAP, now);
+        if (p)
+            p->is_direct = true;
+    }
     coding_names_init(r, now);
     r->dial_reason = "";
     r->waits_since_ns = now;

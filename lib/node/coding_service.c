@@ -47,6 +47,14 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->ngenerations = pubsub_generations(r->ps, s->generations, SNAPSHOT_GENERATIONS);
     pubsub_counters_get(r->ps, &s->pubsub);
     s->nbootstrap_waiting = dialer_waiting(&r->dialer);
+    if (r->kad)
+        kad_counters_get(r->kad, &s->kad);
+    s->peers_known = r->store.count;
+    s->peers_trimmed = r->trimmed;
+    s->peers_idle_closed = r->idle_closed;
+    s->peers_turned_away = r->refused_full;
+    s->peers_unkept = r->store.refused;
+    s->dials = r->dialer.dialed;
     s->frames_dropped = r->frames_dropped;
     s->traces_dropped = r->traces_dropped;
     s->notes_dropped = r->notes_dropped;

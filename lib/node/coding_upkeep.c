@@ -79,7 +79,7 @@ static bool is_protected(const struct coding_role *r, const struct peer *p)
 {
     const struct stored_peer *s = peerstore_find(&r->store, &p->id);
 
-    return s && s->is_protected;
+    return s && stored_peer_is_kept(s);
 }
 
 static void close_idle(struct coding_role *r, struct peer *p, uint64_t now)

@@ -78,8 +78,8 @@ static bool has_enough(const struct dialer *d)
 /* Is a the better one to know? */
 static bool is_better(const struct stored_peer *a, const struct stored_peer *b)
 {
-    if (a->is_protected != b->is_protected)
-        return a->is_protected;
+    if (stored_peer_is_kept(a) != stored_peer_is_kept(b))
+        return stored_peer_is_kept(a);
     if (a->failures != b->failures)
         return a->failures < b->failures;
     return a->score > b->score || (a->score == b->score && a->seen_ns > b->seen_ns);
@@ -93,7 +93,7 @@ static struct stored_peer *due_known(struct dialer *d, uint64_t now)
 
     for (unsigned i = 0; i < d->store->count; i++) {
         struct stored_peer *p = d->store->all[i];
-        if ((p->is_protected || (!has_all && p->score >= 0)) && is_due(p, now) && (!best || is_better(p, best)))
+        if ((stored_peer_is_kept(p) || (!has_all && p->score >= 0)) && is_due(p, now) && (!best || is_better(p, best)))
             best = p;
     }
     return best;
@@ -149,7 +149,7 @@ static uint64_t backoff(struct dialer *d, const struct stored_peer *p, unsigned 
 {
     unsigned doublings = failures > 20 ? 20 : failures - 1;
     uint64_t ns = DIALER_FIRST_NS << doublings;
-    uint64_t longest = !p->is_protected ? DIALER_OTHERS_NS : has_enough(d) ? DIALER_ENOUGH_NS : DIALER_MAX_NS;
+    uint64_t longest = !stored_peer_is_kept(p) ? DIALER_OTHERS_NS : has_enough(d) ? DIALER_ENOUGH_NS : DIALER_MAX_NS;
 
     if (ns > longest)
         ns = longest;
@@ -246,7 +246,7 @@ static uint64_t look(const struct dialer *d, uint64_t now)
             at = d->dials[i].until_ns;
     for (unsigned i = 0; !is_full && i < d->store->count; i++) {
         const struct stored_peer *p = d->store->all[i];
-        if (p->conns || p->is_dialing || !(p->is_protected || (!has_all && p->score >= 0)))
+        if (p->conns || p->is_dialing || !(stored_peer_is_kept(p) || (!has_all && p->score >= 0)))
             continue;
         if (peerstore_due_ns(p, now) < at)
             at = peerstore_due_ns(p, now);

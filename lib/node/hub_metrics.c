@@ -156,6 +156,26 @@ static void score_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "px_dials_total", "Peers that we wanted to dial because a PRUNE named them", p->px_dials);
 }
 
+static void peer_families(struct metrics *m, const struct snapshot *s)
+{
+    metrics_gauge(m, "codecast_peers_known", "Peers in the peer store, connected or not", s->peers_known);
+    counter(m, "codecast_", "peers_trimmed_total", "Peers let go because there were more than CONN_HIGH", s->peers_trimmed);
+    counter(m, "codecast_", "peers_idle_closed_total", "Peers let go because they were of no use", s->peers_idle_closed);
+    counter(m, "codecast_", "peers_turned_away_total", "Newcomers turned away because there were MAX_PEERS", s->peers_turned_away);
+    counter(m, "codecast_", "peers_not_allowed_total", "Connections refused because the peer is not on the allow-list",
+            s->net.refused_peer);
+    counter(m, "codecast_", "peers_unkept_total", "Peers heard of for whom the peer store had no place", s->peers_unkept);
+    counter(m, "codecast_", "dials_total", "Dials begun", s->dials);
+    metrics_gauge(m, "codecast_dht_table_peers", "Peers in the DHT's routing table", s->kad.table_now);
+    counter(m, "codecast_", "dht_lookups_total", "Lookups in the DHT that came to their end", s->kad.walks);
+    counter(m, "codecast_", "dht_found_total", "Peers with addresses that the DHT named", s->kad.found);
+    counter(m, "codecast_", "dht_asked_total", "Questions to other DHT servers", s->kad.asked);
+    counter(m, "codecast_", "dht_failed_total", "Of them, without a good answer", s->kad.failures);
+    counter(m, "codecast_", "dht_served_total", "DHT requests of others that were answered", s->kad.served);
+    counter(m, "codecast_", "dht_refused_total", "DHT requests of others that were reset", s->kad.refused);
+    counter(m, "codecast_", "requests_refused_total", "Request streams of peers past a limit", s->net.requests_refused);
+}
+
 static void net_families(struct metrics *m, const struct snapshot *s)
 {
     const struct net_counters *n = &s->net;
@@ -243,6 +263,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     shard_families(m, &s->pubsub);
     control_families(m, &s->pubsub);
     score_families(m, s);
+    peer_families(m, s);
     net_families(m, s);
     ring_families(m, s);
     topic_families(m, s);

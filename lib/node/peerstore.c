@@ -67,7 +67,7 @@ static bool make_room(struct peerstore *s, enum peerstore_source source, uint64_
         return true;
     for (unsigned i = 0; i < s->count; i++) {
         struct stored_peer *p = s->all[i];
-        if (!p->is_protected && !p->is_dialing && p->conns == 0 && (!worst || is_worth_less(p, worst, now)))
+        if (!stored_peer_is_kept(p) && !p->is_dialing && p->conns == 0 && (!worst || is_worth_less(p, worst, now)))
             worst = p;
     }
     if (!worst || best_source(worst, now) > source) {

@@ -37,6 +37,7 @@ struct stored_addr {
 struct stored_peer {
     struct peer_id id;
     bool is_protected; /* a bootstrap peer: never forgotten, never trimmed */
+    bool is_direct;    /* an explicit agreement: the same, though nobody waits for it */
     bool is_dialing;
     uint16_t failures; /* of the peer itself: it broke off soon, or none of its addresses answers */
     unsigned conns;    /* open connections, whoever dialed */
@@ -48,6 +49,11 @@ struct stored_peer {
     unsigned naddrs, place;
     struct stored_addr addrs[PEERSTORE_ADDRS];
 };
+
+static inline bool stored_peer_is_kept(const struct stored_peer *p)
+{
+    return p->is_protected || p->is_direct;
+}
 
 struct peerstore {
     struct map by_id;

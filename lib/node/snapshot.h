@@ -4,6 +4,7 @@
 #ifndef NODE_SNAPSHOT_H
 #define NODE_SNAPSHOT_H
 
+#include "libp2p/kad.h"
 #include "node/xcore.h"
 #include "pubsub/coded.h"
 
@@ -37,6 +38,9 @@ struct snapshot {
     char driver[160];
     struct multiaddr listen;
     struct snapshot_ring rings[SNAPSHOT_RINGS];
+    struct kad_counters kad; /* zeroes without a DHT */
+    unsigned peers_known;
+    uint64_t peers_trimmed, peers_idle_closed, peers_turned_away, peers_unkept, dials;
     uint64_t frames_dropped, send_dropped, pool_refused, traces_dropped, notes_dropped;
     bool is_done; /* control's, under the hub's mutex */
     bool is_abandoned;
