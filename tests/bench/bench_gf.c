@@ -55,7 +55,7 @@ struct wide {
 };
 
 /* Eight vectors of each source in turn, as the one-destination kernels walk. */
-__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) static void run_xor(void *ctx)
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void run_xor(void *ctx)
 {
     struct bench *b = ctx;
 
