@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "node/config.h"
@@ -18,7 +19,8 @@ static const char usage[] =
     "p2pnode " CODECAST_VERSION ": a publish/subscribe node on a libp2p mesh\n"
     "\n"
     "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2]   run, configured by the environment\n"
-    "       p2pnode generate-key [--force] [--output-peer-id]     make IDENTITY_DIR/p2p.key\n"
+    "       p2pnode generate-key [--force] [--output-peer-id] [--type=ed25519|secp256k1]\n"
+    "                                                             make IDENTITY_DIR/p2p.key; Ed25519 unless told\n"
     "       p2pnode peer-id                                       print the peer id of that key\n"
     "       p2pnode check-config                                  check the environment, print what holds\n"
     "       p2pnode --version | --help\n"
@@ -60,36 +62,68 @@ static void print_peer_id(const struct key_pair *key)
     printf("%s\n", text);
 }
 
+struct generate_options {
+    bool is_forced, is_bare, has_type;
+    enum key_type type;
+};
+
+static int parse_type(const char *name, struct generate_options *o)
+{
+    o->has_type = true;
+    for (unsigned t = KEY_RSA; t <= KEY_ECDSA; t++)
+        if (is_own_key_type((enum key_type)t) && strcasecmp(name, key_type_name((enum key_type)t)) == 0) {
+            o->type = (enum key_type)t;
+            return 0;
+        }
+    return fail_usage("--type is ed25519 or secp256k1, not", name);
+}
+
+static int parse_generate_options(int argc, char **argv, struct generate_options *o)
+{
+    int rc = 0;
+
+    *o = (struct generate_options){.type = KEY_ED25519};
+    for (int i = 0; i < argc && !rc; i++) {
+        if (strcmp(argv[i], "--force") == 0)
+            o->is_forced = true;
+        else if (strcmp(argv[i], "--output-peer-id") == 0)
+            o->is_bare = true;
+        else if (strncmp(argv[i], "--type=", 7) == 0)
+            rc = parse_type(argv[i] + 7, o);
+        else if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+            rc = parse_type(argv[++i], o);
+        else
+            rc = fail_usage("generate-key does not take", argv[i]);
+    }
+    return rc;
+}
+
 /* With --output-peer-id, stdout has the peer id alone: it is used in $(...), also when the key is there already. */
 static int generate_key(int argc, char **argv)
 {
-    bool is_forced = false, is_bare = false;
+    struct generate_options o;
     struct key_pair key;
     char err[512];
-    int rc;
+    int rc = parse_generate_options(argc, argv, &o);
 
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--force") == 0)
-            is_forced = true;
-        else if (strcmp(argv[i], "--output-peer-id") == 0)
-            is_bare = true;
-        else
-            return fail_usage("generate-key does not take", argv[i]);
-    }
+    if (rc)
+        return rc;
     rc = identity_load(&key, identity_dir(), err);
-    if (rc == 0 && !is_forced) {
-        if (!is_bare) {
+    if (rc == 0 && !o.is_forced) {
+        if (!o.is_bare) {
             fprintf(stderr, "p2pnode: %s/p2p.key exists already; --force replaces it, peer-id prints its id\n", identity_dir());
             key_pair_fini(&key);
             return EXIT_RUNTIME;
         }
-    } else if (rc < 0 && !is_forced) {
+        if (o.has_type && o.type != key.type)
+            fprintf(stderr, "p2pnode: the key that is there is of type %s; --force replaces it\n", key_type_name(key.type));
+    } else if (rc < 0 && !o.is_forced) {
         fprintf(stderr, "p2pnode: %s (--force replaces it)\n", err);
         return EXIT_RUNTIME;
-    } else if (identity_generate(&key, identity_dir(), err)) {
+    } else if (identity_generate(&key, o.type, identity_dir(), err)) {
         fprintf(stderr, "p2pnode: %s\n", err);
         return EXIT_RUNTIME;
-    } else if (!is_bare) {
+    } else if (!o.is_bare) {
         fprintf(stderr, "wrote %s/p2p.key\n", identity_dir());
     }
     print_peer_id(&key);

@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <sodium.h>
 
+#include "crypto/k256.h"
+
 const char *crypto_err_name(int err)
 {
     switch (-err) {
@@ -15,7 +17,10 @@ const char *crypto_err_name(int err)
 
 int crypto_init(void)
 {
-    return sodium_init() < 0 ? -1 : 0;
+    if (sodium_init() < 0)
+        return -1;
+    k256_init();
+    return 0;
 }
 
 void crypto_wipe(void *p, size_t len)

@@ -84,7 +84,7 @@ int envelope_open(struct slice in, struct slice domain, struct slice type, struc
         return rc;
     rc = public_key_verify(&key, slice_of(s.p, s.len), e.signature);
     if (rc)
-        return rc == -KEY_ETYPE ? -ENVELOPE_EKEY : -ENVELOPE_ESIGNATURE;
+        return rc == -KEY_ESIGNATURE ? -ENVELOPE_ESIGNATURE : -ENVELOPE_EKEY;
     *signer = key;
     *payload = e.payload;
     return 0;
@@ -93,7 +93,7 @@ int envelope_open(struct slice in, struct slice domain, struct slice type, struc
 ssize_t envelope_seal(const struct key_pair *key, struct slice domain, struct slice type,
                       struct slice payload, uint8_t *out, size_t cap)
 {
-    uint8_t pb[KEY_ED25519_PUBLIC_PB], signature[KEY_SIGNATURE_MAX];
+    uint8_t pb[KEY_OWN_PUBLIC_PB_MAX], signature[KEY_SIGNATURE_MAX];
     struct wr w = wr_of(out, cap);
     struct signed_bytes s;
     ssize_t n = key_pair_encode_public(key, pb, sizeof(pb));

@@ -110,8 +110,8 @@ int keyfile_parse(struct key_pair *k, struct slice file, struct keyfile_why *why
 
 ssize_t keyfile_format(const struct key_pair *k, uint8_t *out, size_t cap)
 {
-    uint8_t pb[KEY_ED25519_PRIVATE_PB], sum[SUM_BYTES];
-    char key[BASE64_SIZE(KEY_ED25519_PRIVATE_PB)], id[PEER_ID_TEXT_MAX];
+    uint8_t pb[KEY_OWN_PRIVATE_PB_MAX], sum[SUM_BYTES];
+    char key[BASE64_SIZE(KEY_OWN_PRIVATE_PB_MAX)], id[PEER_ID_TEXT_MAX];
     struct wr w = wr_of(out, cap);
     struct peer_id peer;
     uint64_t v;
@@ -153,7 +153,7 @@ void keyfile_explain(int err, const struct keyfile_why *why, char *out, size_t c
                  why->key_err ? key_err_name(why->key_err) : "broken base64");
         break;
     case KEYFILE_ETYPE:
-        snprintf(out, cap, "unsupported key type %s in the key file; supported: Ed25519",
+        snprintf(out, cap, "unsupported key type %s in the key file; supported: Ed25519, Secp256k1",
                  key_type_name(why->type));
         break;
     case KEYFILE_EID:

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/pb.h"
+#include "crypto/spki.h"
 
 enum { FIELD_TYPE = 1, FIELD_DATA = 2 };
 
@@ -15,6 +16,8 @@ const char *key_err_name(int err)
     case KEY_ENOKEY: return "KEY_ENOKEY";
     case KEY_EMISMATCH: return "KEY_EMISMATCH";
     case KEY_ESIGNATURE: return "KEY_ESIGNATURE";
+    case KEY_EKEY: return "KEY_EKEY: no usable key of its type";
+    case KEY_ENOMEM: return "KEY_ENOMEM";
     default: return "?";
     }
 }
@@ -74,7 +77,8 @@ int public_key_decode(struct public_key *key, struct slice in)
 
     if (rc)
         return rc;
-    if (k.type == KEY_ED25519 && k.data.len != ED25519_PUBLIC_BYTES)
+    if ((k.type == KEY_ED25519 && k.data.len != ED25519_PUBLIC_BYTES) ||
+        (k.type == KEY_SECP256K1 && k.data.len != K256_PUBLIC_BYTES))
         return -KEY_ELENGTH;
     *key = k;
     return 0;
@@ -85,13 +89,23 @@ ssize_t public_key_encode(const struct public_key *key, uint8_t *out, size_t cap
     return encode(key->type, key->data, out, cap);
 }
 
+static int of_crypto(int rc)
+{
+    switch (-rc) {
+    case 0: return 0;
+    case CRYPTO_EAUTH: return -KEY_ESIGNATURE;
+    case CRYPTO_EKEY: return -KEY_EKEY;
+    default: return -KEY_ENOMEM;
+    }
+}
+
 int public_key_verify(const struct public_key *key, struct slice message, struct slice signature)
 {
     switch (key->type) {
-    case KEY_ED25519: return ed25519_verify(key->data.p, message, signature) ? -KEY_ESIGNATURE : 0;
-    case KEY_RSA:
-    case KEY_SECP256K1:
-    case KEY_ECDSA:
+    case KEY_ED25519: return of_crypto(ed25519_verify(key->data.p, message, signature));
+    case KEY_SECP256K1: return of_crypto(k256_verify(key->data, message, signature));
+    case KEY_RSA: return of_crypto(spki_verify(SPKI_RSA, key->data, message, signature));
+    case KEY_ECDSA: return of_crypto(spki_verify(SPKI_P256, key->data, message, signature));
     default: return -KEY_ETYPE;
     }
 }
@@ -131,15 +145,27 @@ int public_key_check_peer(struct public_key *key, struct slice in, const struct 
 
 void key_pair_init(struct key_pair *k, struct rng *rng)
 {
+    key_pair_init_type(k, KEY_ED25519, rng);
+}
+
+void key_pair_init_type(struct key_pair *k, enum key_type type, struct rng *rng)
+{
     uint8_t seed[ED25519_SEED_BYTES];
 
-    rng_fill(rng, seed, sizeof(seed));
-    key_pair_from_seed(k, seed);
+    _Static_assert(sizeof(seed) == K256_SECRET_BYTES, "one size of secret");
+    assert(is_own_key_type(type));
+    do {
+        rng_fill(rng, seed, sizeof(seed));
+        if (type == KEY_ED25519)
+            key_pair_from_seed(k, seed);
+        k->type = type;
+    } while (type == KEY_SECP256K1 && k256_key_init(&k->k256, seed));
     crypto_wipe(seed, sizeof(seed));
 }
 
 void key_pair_from_seed(struct key_pair *k, const uint8_t seed[ED25519_SEED_BYTES])
 {
+    memset(k, 0, sizeof(*k));
     k->type = KEY_ED25519;
     ed25519_key_init(&k->ed25519, seed);
 }
@@ -150,24 +176,40 @@ void key_pair_fini(struct key_pair *k)
 }
 
 /* Data: seed || public, and in the old form public once more. */
-int key_pair_decode(struct key_pair *k, struct slice in)
+static int from_ed25519(struct key_pair *k, struct slice data)
 {
     const size_t seed = ED25519_SEED_BYTES, public = ED25519_PUBLIC_BYTES;
+
+    if (data.len != seed + public && data.len != seed + 2 * public)
+        return -KEY_ELENGTH;
+    key_pair_from_seed(k, data.p);
+    for (size_t at = seed; at < data.len; at += public)
+        if (!crypto_is_equal(k->ed25519.public, data.p + at, public))
+            return -KEY_EMISMATCH;
+    return 0;
+}
+
+static int from_k256(struct key_pair *k, struct slice data)
+{
+    if (data.len != K256_SECRET_BYTES)
+        return -KEY_ELENGTH;
+    memset(k, 0, sizeof(*k));
+    k->type = KEY_SECP256K1;
+    return of_crypto(k256_key_init(&k->k256, data.p));
+}
+
+int key_pair_decode(struct key_pair *k, struct slice in)
+{
+    struct key_pair made = {0};
     enum key_type type;
-    struct key_pair made;
     struct slice data;
     int rc = decode(in, &type, &data);
 
     if (rc)
         return rc;
-    if (type != KEY_ED25519)
+    if (!is_own_key_type(type))
         return -KEY_ETYPE;
-    if (data.len != seed + public && data.len != seed + 2 * public)
-        return -KEY_ELENGTH;
-    key_pair_from_seed(&made, data.p);
-    for (size_t at = seed; at < data.len; at += public)
-        if (!crypto_is_equal(made.ed25519.public, data.p + at, public))
-            rc = -KEY_EMISMATCH;
+    rc = type == KEY_ED25519 ? from_ed25519(&made, data) : from_k256(&made, data);
     if (!rc)
         *k = made;
     key_pair_fini(&made);
@@ -179,6 +221,8 @@ ssize_t key_pair_encode(const struct key_pair *k, uint8_t *out, size_t cap)
     uint8_t data[ED25519_SEED_BYTES + ED25519_PUBLIC_BYTES];
     ssize_t n;
 
+    if (k->type == KEY_SECP256K1)
+        return encode(k->type, slice_of(k->k256.secret, K256_SECRET_BYTES), out, cap);
     memcpy(data, k->ed25519.seed, ED25519_SEED_BYTES);
     memcpy(data + ED25519_SEED_BYTES, k->ed25519.public, ED25519_PUBLIC_BYTES);
     n = encode(k->type, slice_of(data, sizeof(data)), out, cap);
@@ -186,18 +230,30 @@ ssize_t key_pair_encode(const struct key_pair *k, uint8_t *out, size_t cap)
     return n;
 }
 
+static struct public_key public_of(const struct key_pair *k)
+{
+    return (struct public_key){k->type, k->type == KEY_SECP256K1 ? slice_of(k->k256.public, K256_PUBLIC_BYTES)
+                                                                 : slice_of(k->ed25519.public, ED25519_PUBLIC_BYTES)};
+}
+
 ssize_t key_pair_encode_public(const struct key_pair *k, uint8_t *out, size_t cap)
 {
-    return encode(k->type, slice_of(k->ed25519.public, ED25519_PUBLIC_BYTES), out, cap);
+    struct public_key public = public_of(k);
+
+    return public_key_encode(&public, out, cap);
 }
 
 void key_pair_peer_id(const struct key_pair *k, struct peer_id *id)
 {
-    peer_id_from_ed25519(id, k->ed25519.public);
+    struct public_key public = public_of(k);
+
+    public_key_peer_id(&public, id);
 }
 
 size_t key_pair_sign(const struct key_pair *k, struct slice message, uint8_t out[KEY_SIGNATURE_MAX])
 {
+    if (k->type == KEY_SECP256K1)
+        return k256_sign(&k->k256, message, out);
     ed25519_sign(&k->ed25519, message, out);
     return ED25519_SIGNATURE_BYTES;
 }

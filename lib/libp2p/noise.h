@@ -34,7 +34,7 @@ enum noise_err {
     NOISE_EDECRYPT,   /* a tag does not match: damaged, forged or out of order */
     NOISE_EDH,        /* the peer sent a low-order point */
     NOISE_EPAYLOAD,   /* the payload is no protobuf, misses a field, or sits in message 1 */
-    NOISE_EKEY,       /* the identity key is of a type that we cannot verify, or broken */
+    NOISE_EKEY,       /* the identity key is of a type or size that we do not verify, or broken */
     NOISE_ESIGNATURE, /* the identity did not sign this static key */
     NOISE_EPEER,      /* a good identity, but not the one that was dialed */
     NOISE_EMUXER,     /* both named muxers and none in common */
@@ -53,7 +53,8 @@ enum noise_muxer {
 /* Ours, made once: static key and the identity's signature of it. */
 struct noise_identity {
     struct x25519_key static_key;
-    uint8_t key_pb[KEY_ED25519_PUBLIC_PB];
+    uint8_t key_pb_len, signature_len;
+    uint8_t key_pb[KEY_OWN_PUBLIC_PB_MAX];
     uint8_t signature[KEY_SIGNATURE_MAX];
 };
 

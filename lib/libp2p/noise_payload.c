@@ -37,9 +37,10 @@ void noise_identity_init(struct noise_identity *id, const struct key_pair *key, 
     x25519_key_init(&id->static_key, secret);
     crypto_wipe(secret, sizeof(secret));
     n = key_pair_encode_public(key, id->key_pb, sizeof(id->key_pb));
-    assert(n == sizeof(id->key_pb));
+    assert(n > 0);
+    id->key_pb_len = (uint8_t)n;
     s = signed_bytes_of(id->static_key.public);
-    key_pair_sign(key, slice_of(s.p, sizeof(s.p)), id->signature);
+    id->signature_len = (uint8_t)key_pair_sign(key, slice_of(s.p, sizeof(s.p)), id->signature);
 }
 
 void noise_identity_fini(struct noise_identity *id)
@@ -52,8 +53,8 @@ size_t noise_payload_create(const struct noise_identity *id, bool offers_muxer, 
     struct slice yamux = SLICE_LIT(NOISE_MUXER_YAMUX_ID);
     struct wr w = wr_of(out, cap);
 
-    pb_put_bytes(&w, FIELD_IDENTITY_KEY, slice_of(id->key_pb, sizeof(id->key_pb)));
-    pb_put_bytes(&w, FIELD_IDENTITY_SIG, slice_of(id->signature, sizeof(id->signature)));
+    pb_put_bytes(&w, FIELD_IDENTITY_KEY, slice_of(id->key_pb, id->key_pb_len));
+    pb_put_bytes(&w, FIELD_IDENTITY_SIG, slice_of(id->signature, id->signature_len));
     if (offers_muxer) {
         pb_put_head(&w, FIELD_EXTENSIONS, 2 + yamux.len);
         pb_put_bytes(&w, FIELD_STREAM_MUXERS, yamux);
@@ -118,7 +119,7 @@ int noise_payload_consume(struct slice in, const uint8_t static_key[NOISE_KEY_BY
         return -NOISE_EKEY;
     rc = public_key_verify(&key, slice_of(s.p, sizeof(s.p)), p.signature);
     if (rc)
-        return rc == -KEY_ETYPE ? -NOISE_EKEY : -NOISE_ESIGNATURE;
+        return rc == -KEY_ESIGNATURE ? -NOISE_ESIGNATURE : rc == -KEY_ENOMEM ? -NOISE_ENOMEM : -NOISE_EKEY;
     public_key_peer_id(&key, &made.id);
     *peer = made;
     return 0;

@@ -195,7 +195,7 @@ size_t identify_create(const struct session *s, bool is_push, uint8_t *out, size
 {
     const struct session_local *l = s->cfg.local;
     struct identify m = {
-        .public_key = slice_of(s->cfg.identity->key_pb, sizeof(s->cfg.identity->key_pb)),
+        .public_key = slice_of(s->cfg.identity->key_pb, s->cfg.identity->key_pb_len),
         .protocol_version = slice_str(l->protocol_version ? l->protocol_version : "ipfs/0.1.0"),
         .record = l->record.len ? l->record : (struct slice){NULL, 0},
     };

@@ -106,12 +106,12 @@ static int write_file(const char *dir, const uint8_t *bytes, size_t len, char er
     return -1;
 }
 
-static void make_key(struct key_pair *key)
+static void make_key(struct key_pair *key, enum key_type type)
 {
     struct rng rng;
 
     rng_init_system(&rng);
-    key_pair_init(key, &rng);
+    key_pair_init_type(key, type, &rng);
 }
 
 static int store(const struct key_pair *key, const char *dir, char err[512])
@@ -129,9 +129,9 @@ static int store(const struct key_pair *key, const char *dir, char err[512])
     return rc;
 }
 
-int identity_generate(struct key_pair *key, const char *dir, char err[512])
+int identity_generate(struct key_pair *key, enum key_type type, const char *dir, char err[512])
 {
-    make_key(key);
+    make_key(key, type);
     if (store(key, dir, err) == 0)
         return 0;
     key_pair_fini(key);
@@ -145,7 +145,7 @@ int identity_open(struct key_pair *key, const char *dir, enum identity_origin *o
     *origin = IDENTITY_LOADED;
     if (rc <= 0)
         return rc;
-    make_key(key);
+    make_key(key, KEY_ED25519);
     *origin = store(key, dir, err) == 0 ? IDENTITY_MADE : IDENTITY_MADE_FOR_THIS_RUN;
     return 0;
 }

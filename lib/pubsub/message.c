@@ -43,7 +43,7 @@ int message_parse(struct message_fields *m, struct slice body)
     size_t minimal = 0;
     int rc;
 
-    *m = (struct message_fields){.is_canonical = true, .signed_part = {body.p, 0}};
+    *m = (struct message_fields){.is_canonical = true};
     while ((rc = pb_next(&rd, &f)) > 0) {
         struct slice *to = f.type == PB_BYTES ? field_of(m, f.number) : NULL;
         if (!to || f.number <= last)
@@ -54,8 +54,6 @@ int message_parse(struct message_fields *m, struct slice body)
         m->has |= (uint8_t)(1u << f.number);
         last = f.number;
         minimal += 1 + uvarint_size(f.bytes.len) + f.bytes.len;
-        if (f.number <= MESSAGE_F_TOPIC)
-            m->signed_part.len = (size_t)(rd.p - body.p);
     }
     if (minimal != body.len) /* a padded varint somewhere */
         m->is_canonical = false;
@@ -148,7 +146,12 @@ int message_verify(const struct message_fields *m, const struct peer_id *from, s
     if (!text.len)
         return -MESSAGE_EMEM;
     rc = public_key_verify(&key, text, m->signature);
-    return rc == -KEY_ETYPE ? -MESSAGE_EKEY : rc ? -MESSAGE_ESIGNATURE : 0;
+    switch (-rc) {
+    case 0: return 0;
+    case KEY_ESIGNATURE: return -MESSAGE_ESIGNATURE;
+    case KEY_ENOMEM: return -MESSAGE_EMEM;
+    default: return -MESSAGE_EKEY;
+    }
 }
 
 size_t message_id(uint8_t out[MESSAGE_ID_MAX], struct slice from, uint64_t seqno)

@@ -31,7 +31,6 @@ struct message_fields {
     struct slice from, data, seqno, topic, signature, key;
     uint8_t has;        /* bit per field number: an empty field is not an absent one, and is signed */
     bool is_canonical;  /* in order, minimal, nothing unknown: may be sent on as it is */
-    struct slice signed_part; /* of a canonical body: the fields under the signature; they come first */
 };
 
 /* Reads a Message; of a repeated field the last counts. -MESSAGE_EFORMAT. */

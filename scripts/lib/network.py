@@ -48,10 +48,12 @@ class Member:
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
                  gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None,
-                 known=None):
+                 known=None, key_types=()):
         """late: so many of the last nodes are not started yet, and nobody has heard of them.
         known: so many of the first nodes alone are in everybody's list of bootstrap peers.
-        lan: a namespace that is there already, for the bridge and the clients; it stays."""
+        lan: a namespace that is there already, for the bridge and the clients; it stays.
+        key_types: of the first nodes' identities; the rest are Ed25519."""
+        self.key_types = key_types
         self.mode, self.say, self.loopback = mode, say, loopback
         self.build = pathlib.Path(build or ROOT / 'build')
         self.is_root = os.geteuid() == 0
@@ -141,8 +143,11 @@ class Network:
             d = self.work / m.name
             d.mkdir(exist_ok=True)
             env = dict(os.environ, IDENTITY_DIR=str(d))
-            m.peer_id = subprocess.run([self.program('p2pnode'), 'generate-key', '--output-peer-id'], env=env,
+            m.peer_id = subprocess.run([self.program('p2pnode'), 'generate-key', '--output-peer-id', '--type', self._key_type(m)], env=env,
                                        capture_output=True, text=True, check=True).stdout.strip()
+
+    def _key_type(self, m):
+        return self.key_types[m.index] if m.index < len(self.key_types) else 'ed25519'
 
     def mesh_port(self):
         return 7070 if self.mode == 'optimum' else 6060

@@ -95,3 +95,17 @@ def test_topics_do_not_leak(make_network, protos):
     sha = pub.publish(os.urandom(1000), 'mine')
     assert mine.wait_for(sha, 10)
     assert not other.got
+
+
+@pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
+def test_nodes_of_both_key_types_are_one_mesh(make_network, protos, mode):
+    """Publishers of either type, relayed by the other: connections, headers and messages are signed with the node's key."""
+    net = make_network(nodes=4, gateways=0, driver='kernel', mode=mode, key_types=('secp256k1', 'ed25519', 'secp256k1'))
+    assert [n.peer_id.startswith('16Uiu2') for n in net.nodes] == [True, False, True, False]
+    receivers = {n.name: receiver(n, protos) for n in net.nodes}
+    for n in net.nodes:
+        wait_for_peers(net, n, 3, time.monotonic() + 20)
+    sent = [publisher(n, protos).publish(os.urandom(20000), 't') for n in net.nodes for _ in range(5)]
+    for name, r in receivers.items():
+        missing = [s for s in sent if r.wait_for(s, 20) is None]
+        assert not missing, f'{name} misses {len(missing)} of {len(sent)}'

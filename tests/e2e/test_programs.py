@@ -65,6 +65,17 @@ def test_generate_key_prints_only_the_id_and_keeps_the_key(build, tmp_path):
     assert forced.returncode == 0 and forced.stdout != first.stdout
 
 
+def test_generate_key_of_another_type(build, tmp_path):
+    d = str(tmp_path)
+    made = run(build, 'p2pnode', 'generate-key', '--output-peer-id', '--type=secp256k1', IDENTITY_DIR=d)
+    assert made.returncode == 0 and re.fullmatch(r'16Uiu2\w+\n', made.stdout)
+    kept = run(build, 'p2pnode', 'generate-key', '--output-peer-id', '--type', 'ed25519', IDENTITY_DIR=d)
+    assert kept.stdout == made.stdout and 'Secp256k1' in kept.stderr
+    assert run(build, 'p2pnode', 'peer-id', IDENTITY_DIR=d).stdout == made.stdout
+    wrong = run(build, 'p2pnode', 'generate-key', '--type', 'rsa', IDENTITY_DIR=d)
+    assert wrong.returncode == 2 and 'rsa' in wrong.stderr
+
+
 def crc64_iso(data):
     crc = 0xFFFFFFFFFFFFFFFF
     for b in data:

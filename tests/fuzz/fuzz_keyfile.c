@@ -19,7 +19,7 @@ static void try_file(struct slice file)
         return;
     n = keyfile_format(&k, out, sizeof(out));
     if (n < 0 || keyfile_parse(&again, slice_of(out, (size_t)n), NULL) ||
-        memcmp(&k.ed25519, &again.ed25519, sizeof(k.ed25519)) != 0)
+        memcmp(&k, &again, sizeof(k)) != 0)
         abort();
 }
 

@@ -30,16 +30,38 @@ static void try_public(struct slice in)
     (void)public_key_verify(&key, SLICE_LIT("message"), slice_of(signature, sizeof(signature)));
 }
 
+/* The input as the key itself, of each type, and as a signature; it may be good for neither. */
+static void try_raw(struct slice in)
+{
+    static const uint8_t generator[] = "\x02\x79\xbe\x66\x7e\xf9\xdc\xbb\xac\x55\xa0\x62\x95\xce\x87\x0b\x07\x02\x9b\xfc\xdb\x2d\xce"
+                                       "\x28\xd9\x59\xf2\x81\x5b\x16\xf8\x17\x98";
+    static const uint8_t zeros[8192 / 8];
+    struct public_key key = {KEY_SECP256K1, slice_of(generator, K256_PUBLIC_BYTES)};
+
+    require(public_key_verify(&key, SLICE_LIT("message"), in) == -KEY_ESIGNATURE);
+    for (unsigned type = KEY_RSA; type <= KEY_ECDSA; type++) {
+        key = (struct public_key){(enum key_type)type, in};
+        if (type == KEY_ED25519 && in.len != ED25519_PUBLIC_BYTES)
+            continue; /* decoding has seen to that */
+        require(public_key_verify(&key, SLICE_LIT("message"), in) != 0);
+        if (type == KEY_RSA) /* of the right length for some keys */
+            for (size_t len = 2048 / 8; len <= sizeof(zeros); len += 2048 / 8)
+                require(public_key_verify(&key, SLICE_LIT("message"), slice_of(zeros, len)) != 0);
+    }
+}
+
 static void try_private(struct slice in)
 {
-    uint8_t out[KEY_ED25519_PRIVATE_PB];
+    uint8_t out[KEY_OWN_PRIVATE_PB_MAX];
     struct key_pair k, again;
+    ssize_t n;
 
     if (key_pair_decode(&k, in))
         return;
-    require(key_pair_encode(&k, out, sizeof(out)) == (ssize_t)sizeof(out));
-    require(key_pair_decode(&again, slice_of(out, sizeof(out))) == 0);
-    require(memcmp(&k.ed25519, &again.ed25519, sizeof(k.ed25519)) == 0);
+    n = key_pair_encode(&k, out, sizeof(out));
+    require(n > 0);
+    require(key_pair_decode(&again, slice_of(out, (size_t)n)) == 0);
+    require(memcmp(&k, &again, sizeof(k)) == 0);
 }
 
 static void try_id(const struct peer_id *id)
@@ -77,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct peer_id id;
 
     try_public(in);
+    try_raw(in);
     try_private(in);
     if (peer_id_from_bytes(&id, in) == 0)
         try_id(&id);

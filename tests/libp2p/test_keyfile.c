@@ -96,8 +96,14 @@ static const struct {
      "Vh3hXasU=\",\"ID\":"
      "\"" ALICE_ID "\"}",
      -KEYFILE_EKEY},
-    {"a Secp256k1 key",
+    {"a Secp256k1 key with her id",
      "{\"Key\":\"CAISIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\",\"ID\":\"" ALICE_ID "\"}",
+     -KEYFILE_EID},
+    {"a Secp256k1 key that is 0",
+     "{\"Key\":\"CAISIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"ID\":\"" ALICE_ID "\"}",
+     -KEYFILE_EKEY},
+    {"an RSA key",
+     "{\"Key\":\"CAASIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\",\"ID\":\"" ALICE_ID "\"}",
      -KEYFILE_ETYPE},
     {"a type that nobody knows",
      "{\"Key\":\"CAkSIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\",\"ID\":\"" ALICE_ID "\"}",
@@ -124,10 +130,10 @@ static void test_keyfile_table(void **state)
         keyfile_explain(rc, &why, line, sizeof(line));
         if (rc == -KEYFILE_ETYPE)
             assert_string_equal(line, strstr(table[i].name, "nobody knows")
-                                          ? "unsupported key type unknown in the key file; supported: Ed25519"
-                                          : "unsupported key type Secp256k1 in the key file; supported: Ed25519");
-        if (rc == -KEYFILE_EID)
-            assert_non_null(strstr(line, ALICE_ID));
+                                          ? "unsupported key type unknown in the key file; supported: Ed25519, Secp256k1"
+                                          : "unsupported key type RSA in the key file; supported: Ed25519, Secp256k1");
+        if (rc == -KEYFILE_EID) /* the id that the key has */
+            assert_non_null(strstr(line, strstr(table[i].name, "Secp256k1") ? "16Uiu2" : ALICE_ID));
         assert_int_equal(keyfile_parse(&read, bytes_slice(f), NULL), rc);
         free(f.p);
     }

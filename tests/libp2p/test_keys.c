@@ -77,12 +77,13 @@ static void test_key_types_are_known_by_name(void **state)
         int decode, verify;
         size_t len;
     } table[] = {
-        {KEY_RSA, "RSA", 0, -KEY_ETYPE, 294},
+        {KEY_RSA, "RSA", 0, -KEY_EKEY, 294},
         {KEY_ED25519, "Ed25519", 0, -KEY_ESIGNATURE, 32},
         {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 31},
         {KEY_ED25519, "Ed25519", -KEY_ELENGTH, 0, 33},
-        {KEY_SECP256K1, "Secp256k1", 0, -KEY_ETYPE, 33},
-        {KEY_ECDSA, "ECDSA", 0, -KEY_ETYPE, 91},
+        {KEY_SECP256K1, "Secp256k1", 0, -KEY_EKEY, 33},
+        {KEY_SECP256K1, "Secp256k1", -KEY_ELENGTH, 0, 65}, /* uncompressed: not what ids are made of */
+        {KEY_ECDSA, "ECDSA", 0, -KEY_EKEY, 91},
         {4, "unknown", -KEY_ETYPE, 0, 32},
         {KEY_RSA, "RSA", -KEY_ELENGTH, 0, KEY_ENCODED_MAX},
     };
@@ -128,7 +129,7 @@ static void test_keys_refuse_truncations_and_flips(void **state)
     struct rng rng;
     struct key_pair made, read;
     struct public_key key;
-    uint8_t priv[KEY_ED25519_PRIVATE_PB], pub[KEY_ED25519_PUBLIC_PB];
+    uint8_t priv[68], pub[36];
 
     rng_init_seeded(&rng, 2);
     key_pair_init(&made, &rng);

@@ -110,6 +110,40 @@ static void test_message_refuses_as_recorded(void **state)
     }
 }
 
+/* go's authors with keys of every type; a key that the id does not hold comes with the message. */
+static void test_message_verifies_authors_of_every_key_type(void **state)
+{
+    json_t *types = vector_load("key_types.json"), *v;
+    unsigned done = 0, with_key = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(types, "vectors"), i, v) {
+        struct message_fields f;
+        struct slice body;
+        if (!json_object_get(v, "pubsub_message"))
+            continue;
+        body = vector_hex(v, "pubsub_message");
+        assert_int_equal(judge(body), 0);
+        assert_int_equal(message_parse(&f, body), 0);
+        with_key += f.key.len > 0;
+        if (f.key.len) { /* without it, or with another's, nobody can tell */
+            f.key.len = 0;
+            struct peer_id from;
+            assert_int_equal(message_check(&f, PUBSUB_STRICT_SIGN, &from), 0);
+            assert_int_equal(message_verify(&f, &from, &scratch), -MESSAGE_EKEY);
+        }
+        uint8_t *copy = malloc(body.len);
+        memcpy(copy, body.p, body.len);
+        copy[f.signature.p - body.p + 9] ^= 1;
+        assert_int_equal(judge(slice_of(copy, body.len)), -MESSAGE_ESIGNATURE);
+        free(copy);
+        free((void *)body.p);
+        done++;
+    }
+    assert_true(done >= 9 && with_key >= 6);
+    json_decref(types);
+}
+
 static void test_message_refuses_each_truncation_and_flip(void **state)
 {
     struct slice body = vector_hex(vector_named(json_object_get(vectors, "messages"), "alice"), "message");
@@ -384,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_message_verifies_recorded_ones),
         cmocka_unit_test(test_message_id_is_from_and_seqno),
         cmocka_unit_test(test_message_refuses_as_recorded),
+        cmocka_unit_test(test_message_verifies_authors_of_every_key_type),
         cmocka_unit_test(test_message_refuses_each_truncation_and_flip),
         cmocka_unit_test(test_message_signs_as_recorded),
         cmocka_unit_test(test_message_empty_payload_is_held),
