@@ -105,7 +105,9 @@ def test_nodes_of_both_key_types_are_one_mesh(make_network, protos, mode):
     receivers = {n.name: receiver(n, protos) for n in net.nodes}
     for n in net.nodes:
         wait_for_peers(net, n, 3, time.monotonic() + 20)
-    sent = [publisher(n, protos).publish(os.urandom(20000), 't') for n in net.nodes for _ in range(5)]
+    publishers = [publisher(n, protos) for n in net.nodes]
+    sent = [p.publish(os.urandom(20000), 't') for p in publishers for _ in range(5)]
+    end = time.monotonic() + 20
     for name, r in receivers.items():
-        missing = [s for s in sent if r.wait_for(s, 20) is None]
+        missing = [s for s in sent if r.wait_for(s, max(0.1, end - time.monotonic())) is None]
         assert not missing, f'{name} misses {len(missing)} of {len(sent)}'
