@@ -73,6 +73,8 @@ static int wait_for_end(const sigset_t *set)
     do {
         if (sigwait(set, &sig) != 0)
             sig = 0;
+        if (sig == SIGHUP)
+            log_info("\"nothing to read again: settings come from the environment\"");
     } while (sig != SIGTERM && sig != SIGINT);
     return sig;
 }

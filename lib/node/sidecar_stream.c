@@ -122,6 +122,8 @@ static void command_came(struct rpc_call *call, struct rpc_msg *m, void *user)
     struct sidecar_command c;
     char why[64];
 
+    if (!st)
+        return; /* there was no memory for it: the call has been finished, what was on its way still comes */
     if (!sidecar_command_read(&c, rpc_msg_slice(m))) {
         rpc_call_finish(call, RPC_CODE_INVALID_ARGUMENT, "the request does not decode");
         return;
@@ -172,7 +174,7 @@ static void stream_half_closed(struct rpc_call *call, void *user)
 {
     struct stream *st = rpc_call_data(call);
 
-    if (!st->subscriber || hub_subscriber_topics(st->subscriber) == 0)
+    if (st && (!st->subscriber || hub_subscriber_topics(st->subscriber) == 0))
         rpc_call_finish(call, RPC_CODE_OK, NULL);
 }
 

@@ -110,8 +110,10 @@ static void reply_echo(struct tcp_stack *s, const struct frame *f, struct slice 
     stack_push_ctl(s, &out);
 }
 
-/* RFC 5927: only an error that quotes a sequence number in flight is about us. Errors inside an established
- * connection are soft: its own timers judge. */
+/* RFC 5927: only an error that quotes a sequence number in flight is about us. Net and host unreachable are soft errors (RFC 1122
+ * 4.2.3.9) for a connection that has been there: its own timers judge. They end our SYN at once, port and protocol unreachable
+ * as refused, the others as unreachable: RFC 1122 would have it retry for as long as a connect may take, but whoever dials
+ * here has other addresses and a back-off of its own, so it had better know (RFC 5461 section 4.1; Linux does so too). */
 static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint64_t now)
 {
     struct flow *fl =

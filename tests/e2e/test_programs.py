@@ -110,6 +110,10 @@ def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     for line in p.stderr:
         if 'node started' in line:
             break
+    p.send_signal(signal.SIGHUP)
+    for line in p.stderr:
+        if 'nothing to read again' in line:
+            break
     t0 = time.monotonic()
     p.send_signal(signal.SIGTERM)
     assert p.wait(8) == 0

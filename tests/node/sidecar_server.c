@@ -1,5 +1,5 @@
 /* sidecar_server.c: the sidecar over the fake hub. Arguments: max message bytes, mode. Prints "port N"; a byte on stdin
- * prints the metrics; the end of stdin ends it. Exit 0 only if nothing was left behind. */
+ * prints the metrics, but after 'x' the next stream finds no memory; the end of stdin ends it. Exit 0 only if nothing was left behind. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,6 +7,18 @@
 #include "fake_hub.h"
 #include "http/http_metrics.h"
 #include "node/sidecar.h"
+#include "node/sidecar_impl.h"
+
+/* The linker sends every calloc of ours here (tests/node/meson.build). */
+static atomic_bool has_no_memory;
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    if (n == 1 && size == sizeof(struct stream) && atomic_exchange(&has_no_memory, false))
+        return NULL;
+    return __real_calloc(n, size);
+}
 
 static void say_metrics(struct sidecar *s)
 {
@@ -33,8 +45,11 @@ int main(int argc, char **argv)
     }
     printf("port %d\n", sidecar_port(s));
     fflush(stdout);
-    while (read(0, &byte, 1) > 0)
+    while (read(0, &byte, 1) > 0) {
+        if (byte == 'x')
+            atomic_store(&has_no_memory, true);
         say_metrics(s);
+    }
     sidecar_stop(s);
     held = fake_hub_free(h);
     printf("held %d\n", held);

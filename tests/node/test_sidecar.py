@@ -115,8 +115,8 @@ class Sidecar(unittest.TestCase):
             time.sleep(0.01)
         self.fail('%r not in %r' % (topics, have))
 
-    def metrics(self):
-        self.server.say('m')
+    def metrics(self, said='m'):
+        self.server.say(said)
         out = {}
         for line in iter(self.server.p.stdout.readline, b'.\n'):
             if not line.startswith(b'#') and line.strip():
@@ -367,6 +367,21 @@ class TestHabits(Sidecar):
         self.server.p.stdin.close()
         _, code, text = s.rest()
         self.assertEqual((code, bool(text)), (Code.UNAVAILABLE, True))
+
+
+class TestNoMemory(Sidecar):
+    def test_stream_without_memory_ends_and_what_it_sends_harms_nobody(self):
+        for _ in range(20):
+            self.metrics('x')
+            s = self.stream()
+            for i in range(50):
+                s.send(PUBLISH, 't', unique())
+            s.half_close()
+            self.assertEqual(s.rest()[1], Code.RESOURCE_EXHAUSTED)
+        good = self.subscriber('t')
+        good.send(PUBLISH, 't', b'still there')
+        self.assertEqual(base64.b64decode(good.message()['message']), b'still there')
+        self.assertEqual(self.metrics()['codecast_sidecar_streams'], 1)
 
 
 class TestGossip(Sidecar):

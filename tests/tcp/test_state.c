@@ -605,6 +605,49 @@ static void test_icmp_port_unreachable_refuses_only_the_right_syn(void **state)
     expect_closed(TCP_CLOSED_REFUSED);
 }
 
+/* Net and host unreachable: our SYN is given up at once, with their name; of somebody else's SYN, and of a connection that is
+ * there, they are soft. */
+static void test_icmp_host_unreachable_ends_our_syn_alone(void **state)
+{
+    struct ip_endpoint to = {ip_v4(10, 0, 0, 2), 80};
+    struct ip_addr us = ip_v4(10, 0, 0, 1), them = ip_v4(10, 0, 0, 2);
+
+    (void)state;
+    for (uint8_t code = 0; code <= 1; code++) {
+        for (unsigned is_up = 0; is_up < 2; is_up++) {
+            uint8_t f[14 + 20 + 8 + 28] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}, *ic = f + 34;
+
+            puppet_start(&p);
+            if (is_up) {
+                puppet_connect(&p);
+                puppet_write(&p, 100);
+                puppet_expect(&p, TCP_ACK, 1, 1, 100);
+                puppet_drain(&p);
+            } else {
+                assert_int_equal(tcp_connect(p.s, &to, 0, NULL, &p.conn, p.now), 0);
+                assert_true(puppet_next(&p));
+            }
+            ip_build(f + 14, &them, &us, IPPROTO_ICMP_N, 64, 0, sizeof(f) - 14);
+            ic[0] = 3;
+            ic[1] = code;
+            ip_build(ic + 8, &us, &them, IPPROTO_TCP_N, 64, 0, 60);
+            put_be16(ic + 28, is_up ? p.our_port : p.in.src_port);
+            put_be16(ic + 30, 80);
+            put_be32(ic + 32, is_up ? p.iss + 1 : p.in.seq);
+            put_csum(ic + 2, csum_of(slice_of(ic, sizeof(f) - 34)));
+            tcp_stack_input(p.s, slice_of(f, sizeof(f)), 0, p.now);
+            if (is_up) {
+                puppet_no_event(&p);
+                assert_int_equal(tcp_stack_counters(p.s)->drop_icmp_form, 0); /* it was about this connection */
+            } else {
+                expect_closed(TCP_CLOSED_UNREACHABLE);
+            }
+            puppet_fini(&p);
+            puppet_init(&p);
+        }
+    }
+}
+
 static void test_icmp_frag_needed_shrinks_packets(void **state)
 {
     struct ip_addr us = ip_v4(10, 0, 0, 1), them = ip_v4(10, 0, 0, 2);
@@ -676,6 +719,7 @@ int main(void)
         T(test_timestamp_echo_is_that_of_the_left_edge),
         T(test_bad_checksum_is_dropped_unless_the_port_vouches),
         T(test_icmp_port_unreachable_refuses_only_the_right_syn),
+        T(test_icmp_host_unreachable_ends_our_syn_alone),
         T(test_icmp_frag_needed_shrinks_packets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
