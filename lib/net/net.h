@@ -84,6 +84,7 @@ enum net_event_type {
     NET_EV_RPC,          /* conn, protocol, frame: one whole RPC (owned by the receiver), length prefix removed. May
                             come before PUBSUB_READY, and on a connection where we open no stream at all */
     NET_EV_PUBSUB_CLOSED,/* conn: our outbound stream is gone; net_pubsub_open may be tried again */
+    NET_EV_PUBSUB_IN,    /* conn: the peer opened its stream to us; it may have nothing to say on it */
     NET_EV_WRITABLE,     /* conn: the queue fell below its low mark after an -NET_EFULL */
     NET_EV_RTT,          /* conn, rtt_ns */
     NET_EV_CONN_DOWN,    /* conn, reason: the last event of this conn */

@@ -62,6 +62,7 @@ static void on_opened(struct netconn *c, const struct session_event *ev)
     }
     c->in_stream = ev->stream;
     c->in_protocol = (uint8_t)ev->protocol;
+    netconn_tell(c, NET_EV_PUBSUB_IN, NULL);
 }
 
 static void on_in_end(struct netconn *c, bool is_reset)

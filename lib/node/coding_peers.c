@@ -76,6 +76,17 @@ static void stream_failed(struct coding_role *r, struct peer *p)
         r->frames_dropped += peers_drop_held(&r->peers, p);
 }
 
+/* We hung up to dial it anew. */
+static void redial(struct coding_role *r, const struct peer_id *id, uint64_t now)
+{
+    struct stored_peer *s = peerstore_find(&r->store, id);
+
+    if (!s || !s->is_redialed || s->conns)
+        return;
+    s->is_redialed = false;
+    dialer_want(&r->dialer, id, now);
+}
+
 static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
@@ -87,6 +98,7 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
     peer_id_format(&p->id, id);
     coding_note(r, LOG_INFO_L, "\"disconnected\" peer=%s reason=\"%s\"", id, ev->reason ? ev->reason : "");
     dialer_down(&r->dialer, &p->id, now);
+    redial(r, &p->id, now);
     mute_conn_down(&p->mute, ev->conn, now);
     if (p->stream == ev->conn)
         stream_gone(r, p, now);
@@ -233,6 +245,10 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
     case NET_EV_PUBSUB_NONE: stream_none(r, ev); break;
     case NET_EV_PUBSUB_CLOSED: stream_closed(r, ev, now); break;
     case NET_EV_IDENTIFIED: identified(r, ev, now); break;
+    case NET_EV_PUBSUB_IN:
+        if ((c = peers_conn(&r->peers, ev->conn)))
+            mute_opened(&c->peer->mute, c->id);
+        break;
     case NET_EV_RTT:
         if ((c = peers_conn(&r->peers, ev->conn)))
             c->peer->rtt_ns = ev->rtt_ns;

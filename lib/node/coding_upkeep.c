@@ -10,9 +10,26 @@
 #define GRACE_NS   20000000000ull /* a new peer may prove useful */
 #define SURPLUS_NS 5000000000ull  /* a second connection is left alone for so long */
 #define WAIT_NS    3000000000ull  /* shorter absences are not worth a line */
+#define HANG_UPS   3              /* of one peer that never speaks */
+#define HANG_UP_NS 20000000000ull /* between two of them */
 #define SCORES_NS  10000000000ull /* how often scores are noted for the next sight */
 
 /* ---- peers that never speak ---- */
+
+/* A peer that does not even open a stream is dialed anew, not too often: it may have no other way. */
+static bool hang_up(struct coding_role *r, const struct peer *p, const struct peer_conn *c, uint64_t now)
+{
+    struct stored_peer *s = c->is_dialer && mute_is_lost(&p->mute) ? peerstore_find(&r->store, &p->id) : NULL;
+    struct xmsg m = {.type = X_CLOSE, .conn = c->id, .number = 1};
+
+    if (!s || s->hang_ups >= HANG_UPS || (s->hang_ups && now < s->hung_up_ns + HANG_UP_NS))
+        return false;
+    s->hang_ups++;
+    s->hung_up_ns = now;
+    s->is_redialed = true;
+    xout_send(&r->to_net, &m);
+    return true;
+}
 
 /* Opens our stream anew to peers that never spoke; such a try does not count as a stream that they broke. */
 static void try_mute(struct coding_role *r, struct peer *p, uint64_t now)
@@ -20,7 +37,7 @@ static void try_mute(struct coding_role *r, struct peer *p, uint64_t now)
     struct peer_conn *c = p->stream && !p->is_codecast && mute_is_due(&p->mute, now) ? peers_conn(&r->peers, p->stream) : NULL;
     struct xmsg m = {.type = X_PUBSUB_CLOSE, .conn = c ? c->id : 0};
 
-    if (!c)
+    if (!c || hang_up(r, p, c, now))
         return;
     c->opens -= c->opens > 0;
     xout_send(&r->to_net, &m);

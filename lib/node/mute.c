@@ -10,6 +10,11 @@ void mute_stream_gone(struct mute *m)
     m->since_ns = 0;
 }
 
+void mute_opened(struct mute *m, uint64_t conn)
+{
+    m->opened_on = conn;
+}
+
 void mute_heard(struct mute *m, uint64_t conn)
 {
     m->heard_on = conn;
@@ -18,6 +23,8 @@ void mute_heard(struct mute *m, uint64_t conn)
 
 void mute_conn_down(struct mute *m, uint64_t conn, uint64_t now)
 {
+    if (m->opened_on == conn)
+        m->opened_on = 0;
     if (m->heard_on != conn)
         return;
     m->heard_on = 0;
@@ -32,4 +39,9 @@ bool mute_is_due(struct mute *m, uint64_t now)
     m->tries++;
     m->since_ns = now;
     return true;
+}
+
+bool mute_is_lost(const struct mute *m)
+{
+    return m->tries > 1 && !m->opened_on && !m->heard_on;
 }

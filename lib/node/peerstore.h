@@ -39,6 +39,9 @@ struct stored_peer {
     bool is_protected; /* a bootstrap peer: never forgotten, never trimmed */
     bool is_direct;    /* an explicit agreement: the same, though nobody waits for it */
     bool is_dialing;
+    bool is_redialed;  /* we hung up to dial it anew */
+    uint8_t hang_ups;  /* times that we did */
+    uint64_t hung_up_ns;
     uint16_t failures; /* of the peer itself: it broke off soon, or none of its addresses answers */
     unsigned conns;    /* open connections, whoever dialed */
     uint64_t retry_ns, seen_ns, up_ns; /* seen_ns: last connected; 0: never */

@@ -71,6 +71,19 @@ static void test_stream_second_replaces_the_first(void **state)
     drop(s);
 }
 
+static void test_stream_theirs_is_told_of_before_it_says_anything(void **state)
+{
+    struct scene *s = make();
+
+    assert_int_equal(s->c->opened_by_peer, 0);
+    fake_peer_open(&s->p);
+    FAKE_PEER_WAIT(&s->p, s->c->opened_by_peer == 1);
+    assert_int_equal(s->c->frames, 0);
+    fake_peer_open(&s->p);
+    FAKE_PEER_WAIT(&s->p, s->c->opened_by_peer == 2);
+    drop(s);
+}
+
 static void test_stream_theirs_is_never_answered(void **state)
 {
     struct scene *s = make();
@@ -258,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream_second_replaces_the_first),
+        cmocka_unit_test(test_stream_theirs_is_told_of_before_it_says_anything),
         cmocka_unit_test(test_stream_theirs_is_never_answered),
         cmocka_unit_test(test_stream_end_of_theirs_is_no_end_of_ours),
         cmocka_unit_test(test_stream_ours_may_be_dropped_and_opened_again),

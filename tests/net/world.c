@@ -172,6 +172,7 @@ static void on_event(struct wnode *n, struct net_event *ev)
         break;
     case NET_EV_PUBSUB_NONE: c->has_no_pubsub = true; break;
     case NET_EV_PUBSUB_CLOSED: c->is_closed_stream = true; break;
+    case NET_EV_PUBSUB_IN: c->opened_by_peer++; break;
     case NET_EV_RPC: on_rpc(c, ev->frame); break;
     case NET_EV_REQUEST:
         c->requests++;

@@ -16,6 +16,7 @@ struct wconn {
     net_conn_id id;
     struct peer_id peer;
     bool is_dialer, is_up, is_identified, is_ready, has_no_pubsub, is_down, is_closed_stream;
+    unsigned opened_by_peer;
     unsigned protocol;
     const char *reason, *request_reason;
     unsigned requests, answers, requests_failed;

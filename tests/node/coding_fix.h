@@ -104,17 +104,23 @@ static void poll_some(void)
         coding_role_poll(&f.r, f.now += 1000);
 }
 
-static __attribute__((unused)) void event(enum net_event_type type, net_conn_id conn, unsigned who)
+/* token: of our dial, 0: theirs. */
+static __attribute__((unused)) void event_of(enum net_event_type type, net_conn_id conn, unsigned who, uint64_t token)
 {
     struct net_event *ev = calloc(1, sizeof(*ev));
     uint8_t key[32] = {(uint8_t)who, 9}, ip[4] = {10, 0, 0, (uint8_t)who};
     struct xmsg m = {.type = X_EVENT, .event = ev, .conn = conn};
 
     assert_non_null(ev);
-    *ev = (struct net_event){.type = type, .conn = conn};
+    *ev = (struct net_event){.type = type, .conn = conn, .is_dialer = token != 0, .token = token};
     peer_id_from_ed25519(&ev->peer, key);
     multiaddr_of_tcp(&ev->addr, ip, 4, 7070, &ev->peer);
     assert_true(xring_push_sp(&f.from_net, &m));
+}
+
+static __attribute__((unused)) void event(enum net_event_type type, net_conn_id conn, unsigned who)
+{
+    event_of(type, conn, who, 0);
 }
 
 static __attribute__((unused)) void frame(net_conn_id conn, uint32_t len)

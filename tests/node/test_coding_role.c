@@ -140,6 +140,64 @@ static void test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks(void *
     assert_int_equal(f.r.peers.slots[1]->stream, 2);
 }
 
+/* What the network does for `seconds` with a peer that we dial and that takes our stream; opens_one: and opens its own.
+ * Returns how often we dialed. */
+static unsigned play_silent_peer(unsigned seconds, bool opens_one)
+{
+    static net_conn_id conn;
+    unsigned dials = 0;
+    struct xmsg m;
+
+    for (uint64_t end = f.now + seconds * 1000000000ull; f.now < end; f.now += 250000000) {
+        poll_some();
+        while (xring_pop_sc(&f.to_net, &m)) {
+            switch (m.type) {
+            case X_DIAL:
+                dials++;
+                event_of(NET_EV_CONN_UP, ++conn, 1, m.dial->token);
+                free(m.dial);
+                if (opens_one)
+                    event(NET_EV_PUBSUB_IN, conn, 1);
+                break;
+            case X_PUBSUB_OPEN: event(NET_EV_PUBSUB_READY, m.conn, 1); break;
+            case X_PUBSUB_CLOSE: event(NET_EV_PUBSUB_CLOSED, m.conn, 1); break;
+            case X_CLOSE: event(NET_EV_CONN_DOWN, m.conn, 1); break;
+            default: drop_msg(&m);
+            }
+        }
+    }
+    return dials;
+}
+
+/* As rust-libp2p when it still holds a dead connection of ours: see mute.h. It may also have no other way: not for ever. */
+static void test_coding_dials_anew_a_peer_that_opens_no_stream(void **state)
+{
+    uint8_t key[32] = {1, 9}, ip[4] = {10, 0, 0, 1};
+    struct multiaddr addr;
+    struct peer_id id;
+
+    peer_id_from_ed25519(&id, key);
+    multiaddr_of_tcp(&addr, ip, 4, 7070, &id);
+    dialer_bootstrap(&f.r.dialer, &addr, f.now);
+    assert_int_equal(play_silent_peer(8, false), 1);
+    assert_int_equal(play_silent_peer(8, false), 1);
+    assert_int_equal(play_silent_peer(12, false), 0);
+    assert_int_equal(play_silent_peer(60, false), 2);
+    assert_int_equal(play_silent_peer(600, false), 0);
+}
+
+static void test_coding_stays_with_a_peer_that_listens_and_says_nothing(void **state)
+{
+    uint8_t key[32] = {1, 9}, ip[4] = {10, 0, 0, 1};
+    struct multiaddr addr;
+    struct peer_id id;
+
+    peer_id_from_ed25519(&id, key);
+    multiaddr_of_tcp(&addr, ip, 4, 7070, &id);
+    dialer_bootstrap(&f.r.dialer, &addr, f.now);
+    assert_int_equal(play_silent_peer(300, true), 1);
+}
+
 /* Where the peer ends our stream again and again, its other connection has its turn; and then there is an end. */
 static void test_coding_leaves_a_connection_that_keeps_no_stream(void **state)
 {
@@ -198,6 +256,8 @@ int main(void)
         TEST(test_coding_leaves_a_connection_that_keeps_no_stream),
         TEST(test_coding_reports_its_rings),
         TEST(test_coding_opens_its_stream_anew_to_a_peer_that_never_speaks),
+        TEST(test_coding_dials_anew_a_peer_that_opens_no_stream),
+        TEST(test_coding_stays_with_a_peer_that_listens_and_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, eal_for_tests, NULL);

@@ -70,6 +70,24 @@ static void test_mute_counts_anew_when_the_connection_it_spoke_on_goes_down(void
     assert_int_equal(dues(&m, 205 * S, 1000 * S, at), 0);
 }
 
+static void test_mute_peer_is_lost_when_a_try_leads_to_no_stream_of_its_own(void **state)
+{
+    struct mute m = {0};
+    uint64_t at[8];
+
+    mute_stream_ready(&m, 100 * S);
+    assert_int_equal(dues(&m, 100 * S, 104 * S, at), 1);
+    assert_false(mute_is_lost(&m)); /* the first try is under way */
+    assert_int_equal(dues(&m, 104 * S, 111 * S, at), 1);
+    assert_true(mute_is_lost(&m));
+    mute_opened(&m, 7);
+    assert_false(mute_is_lost(&m)); /* it listens, and has nothing to say */
+    mute_conn_down(&m, 7, 112 * S);
+    assert_true(mute_is_lost(&m));
+    mute_heard(&m, 8);
+    assert_false(mute_is_lost(&m));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +95,7 @@ int main(void)
         cmocka_unit_test(test_mute_peer_that_speaks_is_left_alone),
         cmocka_unit_test(test_mute_without_a_stream_is_never_due),
         cmocka_unit_test(test_mute_counts_anew_when_the_connection_it_spoke_on_goes_down),
+        cmocka_unit_test(test_mute_peer_is_lost_when_a_try_leads_to_no_stream_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
