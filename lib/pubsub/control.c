@@ -290,6 +290,7 @@ static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, 
     const struct topic *tp = is_topic_name(it->topic) ? topic_find(&ps->topics, it->topic) : NULL;
     struct rpc_ids ids = it->ids;
     struct slice batch[IDS_BATCH], id;
+    bool is_doubtful = p->doubt > DOUBT_MIN;
     unsigned n = 0;
 
     ps->c.ihave_in++;
@@ -307,7 +308,7 @@ static void ihave(struct pubsub *ps, struct peer *p, const struct rpc_item *it, 
         }
         if (more && id.len && id.len <= MESSAGE_ID_MAX) {
             struct msgkey key = key_of_id(ps, id);
-            if (!seen_has(&ps->seen, key, ps->now) && want_offered(&ps->wants, key, id, p->handle, ps->tick)) {
+            if (!seen_has(&ps->seen, key, ps->now) && want_offered(&ps->wants, key, id, p->handle, is_doubtful, ps->tick)) {
                 batch[n++] = id;
                 peer_take(ps, p, LIMIT_IHAVE_IDS, 1);
             }

@@ -39,6 +39,9 @@
 #define PX_PEERS            16   /* told in a PRUNE, and believed of one; js drops RPCs with more */
 #define PX_RECORD_MAX       2048 /* bytes of a signed record that we pass on; identify keeps its own below 4 KiB */
 #define PX_BYTES_MAX        (PX_PEERS * 1024) /* of all the peers in one PRUNE */
+#define DOUBT_MIN           0.3  /* a peer in doubt is asked after the others: half a minute for a broken promise */
+#define DOUBT_LATE          0.4  /* it was asked and did not answer in two heartbeats */
+#define DOUBT_DECAY         0.96 /* per heartbeat; a message that it brings first halves it */
 #define FLOOD_SEVERITY      2    /* P7 of going far past a limit, once per limit and heartbeat */
 #define PX_DIALS_MAX        64   /* dials asked for between two heartbeats, on the word of all peers together */
 #define OFFER_LOOKS_MAX     4096 /* messages looked at for one offer */
@@ -68,6 +71,7 @@ struct peer {
     unsigned slow_beats; /* heartbeats in a row that found it slow */
     struct buf *record;  /* its signed peer record, checked; NULL: we have none */
     uint64_t record_seq;
+    double doubt;        /* promises broken lately */
     unsigned npending;   /* its messages that wait for the application */
 };
 

@@ -7,6 +7,7 @@ static void renew_budgets(struct pubsub *ps)
     LIST_EACH(it, &ps->peer_list) {
         struct peer *p = CONTAINER_OF(it, struct peer, node);
         limits_renew(&p->limits);
+        p->doubt *= DOUBT_DECAY;
         unwanted_expire(&p->unwanted, ps->tick);
     }
 }
@@ -36,9 +37,20 @@ static void punish_broken_promises(struct pubsub *ps)
     while ((handle = promises_broken(&ps->promises, ps->now))) {
         struct peer *p = peer_find(ps, handle);
         ps->c.promises_broken++;
-        if (p)
+        if (p) {
+            p->doubt += 1;
             peer_penalize(ps, p, 1);
+        }
     }
+}
+
+/* Asked after the others from now on: not a punishment, it may just be slow. */
+static void doubt(struct pubsub *ps, pubsub_peer handle, double how_much)
+{
+    struct peer *p = peer_find(ps, handle);
+
+    if (p)
+        p->doubt += how_much;
 }
 
 static void ask_again(struct pubsub *ps)
@@ -49,8 +61,15 @@ static void ask_again(struct pubsub *ps)
     while ((w = want_retry(&ps->wants, ps->tick, &handle))) {
         struct peer *p = peer_find(ps, handle);
         struct slice id = slice_of(w->id, w->id_len);
+        for (unsigned i = 0; i < w->nfailed; i++)
+            doubt(ps, w->sources[w->failed_at + i], DOUBT_LATE);
         if (!p || peer_score(ps, p) < ps->thresholds.gossip)
             continue; /* its turn is over; the next source comes at the next retry */
+        if (p->limits.used[LIMIT_IHAVE_IDS] >= limit_max(LIMIT_IHAVE_IDS)) {
+            ps->c.limits[LIMIT_IHAVE_IDS]++;
+            continue;
+        }
+        peer_take(ps, p, LIMIT_IHAVE_IDS, 1);
         peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, &id, 1);
         ps->c.iwant_out++;
     }

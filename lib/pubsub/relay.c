@@ -172,8 +172,10 @@ static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
 /* Good, new, and wanted by the application. p: who brought it first; NULL when it left since. */
 static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const struct peer_id *upstream, struct message *m)
 {
-    if (p)
+    if (p) {
         score_first(&ps->scores, p->score, tp->subject, 1);
+        p->doubt /= 2;
+    }
     trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic_slice(tp), id_of(m), NULL, m->payload.len);
     forward(ps, tp, m);
     relay_deliver(ps, topic_slice(tp), &m->from, upstream, message_payload(m), 1);

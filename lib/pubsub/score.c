@@ -357,6 +357,8 @@ void score_parts(const struct scores *s, const struct score *sc, double parts[SC
     parts[4] = s->params.app_weight * sc->app;
     parts[5] = colocation(s, sc);
     parts[6] = behaviour(s, sc);
+    for (unsigned j = 0; j < SCORE_PARTS; j++)
+        parts[j] += 0.0; /* a zero times a negative weight would be shown as -0 */
 }
 
 /* ---- time ---- */
