@@ -255,41 +255,64 @@ void coded_grafted(struct coded *c, pubsub_peer p, struct slice topic, uint64_t 
     offer_all(c, &c->kept, p, topic);
 }
 
-/* (generation, rank) to the mesh's silent ones and to a few others: what repairs lost messages and bridges meshes. */
-static void gossip(struct coded *c, struct generation *g)
+unsigned coded_audience(struct coded *c, struct slice topic, pubsub_peer out[CODED_AUDIENCE_MAX], unsigned *all)
 {
-    pubsub_peer peers[2 * CODED_MESH_MAX];
-    unsigned n = c->host.mesh(c->host.core, g->topic, peers, CODED_MESH_MAX), start;
-    unsigned all = n + c->host.subscribers(c->host.core, g->topic, peers + n, CODED_MESH_MAX), others = 0;
+    pubsub_peer known[CODED_MESH_MAX];
+    unsigned n = c->host.mesh(c->host.core, topic, out, CODED_MESH_MAX), nknown, start;
 
-    start = all > n ? (unsigned)rng_below(c->host.rng, all - n) : 0;
-    for (unsigned i = 0; i < all && others < CODED_GOSSIP_PEERS; i++) {
-        pubsub_peer p = i < n ? peers[i] : peers[n + (start + i - n) % (all - n)];
-        struct generation_link *l = generation_link(g, p, i < n);
-        struct generation_link stranger = {.peer = p, .has_header = true};
+    nknown = c->host.subscribers(c->host.core, topic, known, CODED_MESH_MAX);
+    start = nknown ? (unsigned)rng_below(c->host.rng, nknown) : 0;
+    *all = n;
+    for (unsigned i = 0; i < nknown; i++) {
+        pubsub_peer p = known[(start + i) % nknown];
+        unsigned j = 0;
+
+        while (j < n && out[j] != p)
+            j++;
+        if (j == n)
+            out[(*all)++] = p;
+    }
+    return n;
+}
+
+/* (generation, rank) to the mesh's silent ones, and while it is young to a few others: what repairs lost messages and bridges
+ * meshes. True: somebody was told. */
+static bool gossip(struct coded *c, struct generation *g, bool is_young)
+{
+    pubsub_peer peers[CODED_AUDIENCE_MAX];
+    unsigned all, n;
+    bool is_told = false;
+
+    if (is_young)
+        n = coded_audience(c, g->topic, peers, &all);
+    else
+        n = all = c->host.mesh(c->host.core, g->topic, peers, CODED_MESH_MAX);
+    for (unsigned i = 0; i < all && i < n + CODED_GOSSIP_PEERS; i++) {
+        struct generation_link *l = generation_link(g, peers[i], i < n);
+        struct generation_link stranger = {.peer = peers[i], .has_header = true};
         struct coded_body b;
 
         if (l && l->is_done)
             continue;
-        others += i >= n;
         coded_body_init(&b);
         coded_body_have(&b, g, l ? l : &stranger);
-        coded_body_send(c, &b, p);
+        coded_body_send(c, &b, peers[i]);
         c->host.counters->ihave_out++;
+        is_told = true;
     }
+    return is_told;
 }
 
+/* A mesh peer that has not said that it has the message hears of it as long as it is kept: what told it before may be lost. */
 static void gossip_all(struct coded *c, struct list *l, uint64_t since_ns)
 {
-    unsigned left = CODED_GOSSIP_MAX;
+    unsigned left = CODED_GOSSIP_MAX, look = CODED_GOSSIP_LOOK;
 
-    for (struct list *it = l->prev; it != l && left; it = it->prev, left--) {
+    for (struct list *it = l->prev; it != l && left && look; it = it->prev, look--) {
         struct generation *g = CONTAINER_OF(it, struct generation, order);
 
-        if (generation_is_decoded(g) && g->decoded_ns < since_ns)
-            return;
         if (generation_rank(g))
-            gossip(c, g);
+            left -= gossip(c, g, !generation_is_decoded(g) || g->decoded_ns >= since_ns);
     }
 }
 

@@ -182,8 +182,7 @@ void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
         buf_unref(payload);
         c->host.counters->decode_failed++;
         coded_charge(c, g, before);
-        g->round = 0;
-        coded_repair_run(c, g, now);
+        coded_repair_forged(c, g, now);
         return;
     }
     coded_charge(c, g, before);

@@ -25,8 +25,10 @@ enum {
     CODED_NEAR_TOPICS = 8,            /* neighbour lists kept per peer, and topics we tell ours for times 8 */
     CODED_OFFER_MAX = 256,            /* generations offered on GRAFT */
     CODED_GOSSIP_MAX = 64,            /* generations gossiped per heartbeat */
+    CODED_GOSSIP_LOOK = 1024,         /* and looked at for that */
     CODED_GOSSIP_PEERS = 3,           /* peers outside the mesh that hear of each */
-    CODED_GOSSIP_BEATS = 5,           /* heartbeats during which a decoded generation is gossiped */
+    CODED_GOSSIP_BEATS = 5,           /* heartbeats during which those outside hear of a decoded generation */
+    CODED_AUDIENCE_MAX = 2 * CODED_MESH_MAX,
     CODED_ASK_WIDTH = 3,              /* peers with the whole message that share one repair */
     CODED_PROBE_WIDTH = 16,           /* peers asked what they have */
     CODED_HOPS = 16,                  /* hops that are told apart in the statistics of pushes */
@@ -118,6 +120,9 @@ void coded_expire(struct coded *c, uint64_t now);
 void coded_reschedule(struct coded *c, struct generation *g);
 struct buf *coded_alloc(struct coded *c, uint32_t len);
 
+/* coded.c: the mesh (so many are returned), then from a random start the others that subscribe: *all together. */
+unsigned coded_audience(struct coded *c, struct slice topic, pubsub_peer out[CODED_AUDIENCE_MAX], unsigned *all);
+
 /* coded_input.c */
 struct coded_peer *coded_peer_find(const struct coded *c, pubsub_peer p);
 void coded_try_decode(struct coded *c, struct generation *g, uint64_t now);
@@ -167,6 +172,8 @@ enum { CODED_SOURCE_ONLY_ROUNDS = 4 }; /* after a forgery: rounds in which only 
 /* coded_repair.c: what is asked for and answered */
 void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now);
 void coded_repair_run(struct coded *c, struct generation *g, uint64_t now);
+/* Rank k did not verify: the coded rows are set aside. */
+void coded_repair_forged(struct coded *c, struct generation *g, uint64_t now);
 void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);
 void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);
 void coded_ask_header(struct coded *c, struct coded_peer *peer, const uint8_t *id, uint64_t now);

@@ -58,7 +58,7 @@ void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
         return;
     at = next_due(c, g);
     if (at == TIMER_NEVER)
-        at = now + coded_pace_wait(&c->arrivals);
+        at = now + wait_of(g, &c->arrivals); /* also when a peer just told something: rounds that bring nothing become rare */
     if (at < g->repair_at_ns) {
         g->repair_at_ns = at;
         coded_reschedule(c, g);
@@ -101,7 +101,8 @@ static unsigned candidates(struct coded *c, const struct generation *g, struct c
         struct coded_bits help = helps_with(l, left);
         unsigned j = *n;
 
-        if (l->asked_ns || coded_bits_is_empty(&help) || (g->round == 0 && coded_is_publisher(c, g, l->peer)))
+        /* What the publisher pushes is on its way at first; not when forged shards were here before it. */
+        if (l->asked_ns || coded_bits_is_empty(&help) || (g->round == 0 && !g->failures && coded_is_publisher(c, g, l->peer)))
             continue;
         for (; j > 0 && g->links[order[j - 1]].failed > l->failed; j--)
             order[j] = order[j - 1];
@@ -162,15 +163,13 @@ static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need
 /* "What do you have?" to mesh and other subscribers. */
 static void probe(struct coded *c, struct generation *g)
 {
-    pubsub_peer peers[2 * CODED_MESH_MAX];
-    unsigned n = c->host.mesh(c->host.core, g->topic, peers, CODED_MESH_MAX), start;
-    unsigned all = n + c->host.subscribers(c->host.core, g->topic, peers + n, CODED_MESH_MAX);
+    pubsub_peer peers[CODED_AUDIENCE_MAX];
+    unsigned all;
     struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank};
 
-    start = all > n ? (unsigned)rng_below(c->host.rng, all - n) : 0;
+    coded_audience(c, g->topic, peers, &all);
     for (unsigned i = 0; i < all && i < CODED_PROBE_WIDTH; i++) {
-        pubsub_peer p = i < n ? peers[i] : peers[n + (start + i - n) % (all - n)];
-        struct generation_link *l = generation_link(g, p, true);
+        struct generation_link *l = generation_link(g, peers[i], true);
 
         if (l)
             coded_pull_send(c, l, &w, g->shape.k);
@@ -201,6 +200,17 @@ void coded_repair_run(struct coded *c, struct generation *g, uint64_t now)
         g->repair_at_ns = now + wait_of(g, &c->answers);
     g->round += g->round < UINT8_MAX;
     coded_reschedule(c, g);
+}
+
+/* Nobody's promises count from here on: one shard that comes twice costs less than another wait. */
+void coded_repair_forged(struct coded *c, struct generation *g, uint64_t now)
+{
+    for (unsigned i = 0; i < g->link_count; i++) {
+        g->links[i].promised = (struct coded_bits){{0}};
+        g->links[i].is_failing = true;
+    }
+    g->round = 0;
+    coded_repair_run(c, g, now);
 }
 
 void coded_ask_header(struct coded *c, struct coded_peer *peer, const uint8_t *id, uint64_t now)
@@ -308,6 +318,13 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
     take_promise(g, l, h.sending, now);
     give_up_on(g, l, now);
     coded_pull(c, g, now);
+    if (g->failures) { /* time was lost to a forger: all that it has is asked for, not a share */
+        unsigned need;
+        struct coded_bits left = coded_pull_left(g, &need);
+
+        if (need)
+            ask_known(c, g, left, need, now);
+    }
     coded_repair_arm(c, g, now);
     coded_reschedule(c, g);
 }
