@@ -29,6 +29,12 @@ void coding_names_init(struct coding_role *r, uint64_t now);
 void coding_names_poll(struct coding_role *r, uint64_t now);
 void coding_names_resolved(struct coding_role *r, struct xresolved *a, uint64_t now);
 
+/* coding_self.c: our addresses, as identify and the DHT tell them. */
+void coding_self_init(struct coding_role *r);
+void coding_self_identified(struct coding_role *r, const struct peer_conn *c, const struct net_identity *id, uint64_t now);
+void coding_self_peer_gone(struct coding_role *r, const struct peer_id *id, uint64_t now);
+void coding_self_upkeep(struct coding_role *r, uint64_t now);
+
 /* coding_upkeep.c: does something once a second. */
 void coding_upkeep(struct coding_role *r, uint64_t now);
 

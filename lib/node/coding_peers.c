@@ -106,10 +106,12 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
         p->opening = 0;
     if (p->moving == ev->conn)
         p->moving = 0;
-    if (peers_remove(&r->peers, c))
+    if (peers_remove(&r->peers, c)) {
+        coding_self_peer_gone(r, &p->id, now);
         peers_drop(&r->peers, p);
-    else
+    } else {
         stream_failed(r, p);
+    }
 }
 
 static void ip_of(const struct multiaddr *a, uint8_t ip[16], struct slice *out)
@@ -211,6 +213,7 @@ static void identified(struct coding_role *r, const struct net_event *ev, uint64
     if (id->record)
         peerstore_add_record(&r->store, &c->peer->id, buf_slice(id->record), now);
     coding_kad_identified(r, c->peer, id, now);
+    coding_self_identified(r, c, id, now);
     for (unsigned i = 0; i < id->nprotocols && !c->peer->is_warned && c->peer->is_codecast; i++)
         if (strcmp(id->protocols[i], r->cfg.other_protocol) == 0) {
             c->peer->is_warned = true;

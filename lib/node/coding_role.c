@@ -91,6 +91,7 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     coding_names_init(r, now);
     r->dial_reason = "";
     r->waits_since_ns = now;
+    coding_self_init(r);
     if (coding_kad_init(r, now))
         return -1;
     r->ps = pubsub_new(&r->cfg.pubsub, cfg->rng, now, unix_ns);

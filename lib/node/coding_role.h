@@ -30,8 +30,11 @@ struct coding_config {
     unsigned nbootstrap;
     const struct peer_id *direct; /* peers of explicit agreements */
     unsigned ndirect;
-    const struct multiaddr *addrs;    /* ours, as others dial them: for the DHT; borrowed */
+    const struct multiaddr *addrs;    /* ours, as others dial them: for the DHT; borrowed until init has copied them */
     unsigned naddrs;
+    bool finds_addrs;                 /* announce those too that peers have confirmed; their port is listen_port */
+    uint16_t listen_port;
+    uint64_t record_seq;              /* of the signed record that identify carries at first */
     const char *kad_protocol;         /* NULL: no DHT. services[0] of the net role */
     bool has_loopback;                /* we are on loopback: peers may be too */
     unsigned max_peers, conn_low, conn_high;
@@ -58,6 +61,11 @@ struct coding_role {
     struct dialer dialer;
     struct names names;
     struct kad *kad; /* NULL: none */
+    struct observed observed;
+    struct multiaddr own[XSELF_ADDRS]; /* what cfg.addrs is: the first nfixed as given */
+    unsigned nown, nfixed;
+    bool owes_self; /* to the net role */
+    uint64_t record_seq;
     struct coding_ask asks[CODING_ASKS];
     enum coding_wait waits;  /* what was last said of it */
     const char *dial_reason; /* why the last dial failed; static text */

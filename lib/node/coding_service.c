@@ -46,6 +46,10 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     fill_peers(r, s);
     s->ngenerations = pubsub_generations(r->ps, s->generations, SNAPSHOT_GENERATIONS);
     pubsub_counters_get(r->ps, &s->pubsub);
+    s->nfound = r->nown - r->nfixed;
+    for (unsigned i = 0; i < s->nfound; i++)
+        s->found[i] = r->own[r->nfixed + i];
+    s->observed_refused = r->observed.refused;
     s->nbootstrap_waiting = dialer_waiting(&r->dialer);
     if (r->kad)
         kad_counters_get(r->kad, &s->kad);

@@ -218,4 +218,5 @@ void coding_upkeep(struct coding_role *r, uint64_t now)
     if (r->peers.count > r->cfg.conn_high)
         trim(r, n, now);
     tell_waiting(r, now);
+    coding_self_upkeep(r, now);
 }

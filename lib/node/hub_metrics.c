@@ -166,6 +166,9 @@ static void peer_families(struct metrics *m, const struct snapshot *s)
             s->net.refused_peer);
     counter(m, "codecast_", "peers_unkept_total", "Peers heard of for whom the peer store had no place", s->peers_unkept);
     counter(m, "codecast_", "dials_total", "Dials begun", s->dials);
+    metrics_gauge(m, "codecast_confirmed_addrs", "Addresses of ours that peers have confirmed and we announce", s->nfound);
+    counter(m, "codecast_", "observed_refused_total", "Words of peers about our address that were not believable, or over a bound",
+            s->observed_refused);
     metrics_gauge(m, "codecast_dht_table_peers", "Peers in the DHT's routing table", s->kad.table_now);
     counter(m, "codecast_", "dht_lookups_total", "Lookups in the DHT that came to their end", s->kad.walks);
     counter(m, "codecast_", "dht_found_total", "Peers with addresses that the DHT named", s->kad.found);

@@ -74,7 +74,8 @@ static struct shadow *shadow_get(struct net_role *r)
 
 int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
-    *r = (struct net_role){.next_watch_ns = TIMER_NEVER, .allow = (struct allowlist *)cfg->allow};
+    *r = (struct net_role){.next_watch_ns = TIMER_NEVER, .allow = (struct allowlist *)cfg->allow,
+                           .local = (struct session_local *)cfg->local};
     bufpool_init(&r->frames, FRAMES_MAX_BYTES, FRAMES_KEEP_BYTES);
     cfg->frame_alloc = bufpool_alloc;
     cfg->frame_ctx = &r->frames;
@@ -84,6 +85,7 @@ int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char
 
 void net_role_fini(struct net_role *r)
 {
+    free(r->self);
     for (struct shadow *s = r->shadow_blocks, *next; s; s = next) {
         next = s->next;
         free(s);
@@ -223,6 +225,20 @@ static void fill_snapshot(struct net_role *r, struct snapshot *s)
     snapshot_add_ring(s, "net_to_coding", r->to_coding.ring);
 }
 
+/* Other addresses, another record: every peer that takes pushes is told. */
+static void announce(struct net_role *r, struct xself *x, uint64_t now)
+{
+    struct session_local *l = r->local;
+
+    l->addrs = x->addrs;
+    l->naddrs = x->naddrs;
+    l->record = slice_of(x->record, x->record_len);
+    l->version++;
+    free(r->self);
+    r->self = x;
+    net_local_changed(r->net, now);
+}
+
 static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
 {
     switch (m->type) {
@@ -243,6 +259,7 @@ static void command(struct net_role *r, const struct xmsg *m, uint64_t now)
         allowlist_free(r->allow);
         r->allow = m->allow;
         break;
+    case X_SELF: announce(r, m->self, now); break;
     case X_FRAMES_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
             bufpool_put(&r->frames, m->homes.buf[i]);
@@ -326,6 +343,8 @@ static void drop_command(struct net_role *r, const struct xmsg *m)
         free(m->exchange);
     if (m->type == X_ALLOW)
         allowlist_free(m->allow);
+    if (m->type == X_SELF)
+        free(m->self);
     if (m->type == X_SNAPSHOT)
         free(m->snapshot);
 }

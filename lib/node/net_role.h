@@ -26,6 +26,8 @@ struct net_role {
     struct net_event event; /* one that the ring did not take */
     bool has_event;
     struct allowlist *allow; /* NULL: anyone */
+    struct session_local *local; /* what identify says of us; this lcore's from init on */
+    struct xself *self;          /* what it points into; NULL: what the caller of init gave */
     net_conn_id watched[NET_ROLE_WATCHED];
     unsigned nwatched;
     uint64_t next_watch_ns;

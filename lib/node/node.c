@@ -44,6 +44,7 @@ struct node {
     unsigned npubsub;
     struct multiaddr addrs[NODE_MAX_ANNOUNCE + 1];
     uint8_t record[SELF_RECORD_MAX];
+    uint64_t record_seq;
     struct xring net_to_coding, coding_to_net, coding_to_hub, hub_to_coding;
     struct xdoor hub_door;
     struct worker workers[2];
@@ -58,6 +59,8 @@ struct node {
     struct api *api;
     bool has_net, has_coding, is_running;
 };
+
+_Static_assert(NODE_MAX_ANNOUNCE + 1 + OBSERVED_ADDRS <= XSELF_ADDRS, "all that may be announced fits");
 
 static int make_rings(struct node *n, char err[512])
 {
@@ -139,7 +142,8 @@ static int start_net(struct node *n, uint64_t now, char err[512])
         n->addrs[n->local.naddrs++] = *own;
     if (n->local.naddrs)
         hub_set_address(n->hub, &n->addrs[0]);
-    if (self_record_make(&n->local, n->key, wall_now_ns(), n->record))
+    n->record_seq = wall_now_ns();
+    if (self_record_make(&n->local, n->key, n->record_seq, n->record))
         log_warn("\"no signed record of our addresses: none, or too many\" addresses=%u", n->local.naddrs);
     log_info("\"data path\" driver=\"%s\" why=\"%s\"", net_driver_text(n->net.net), why);
     return 0;
@@ -213,6 +217,9 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     key_pair_peer_id(n->key, &cc.self);
     cc.addrs = n->addrs;
     cc.naddrs = n->local.naddrs;
+    cc.finds_addrs = c->nannounce == 0;
+    cc.listen_port = c->active->port;
+    cc.record_seq = n->record_seq;
     cc.kad_protocol = *n->kad_protocol ? n->kad_protocol : NULL;
     cc.has_loopback = is_on_loopback(n);
     cc.max_peers = c->max_peers;

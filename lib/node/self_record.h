@@ -1,7 +1,7 @@
 /* self_record.h: the signed record of our own addresses, which identify carries
  * Shape:   what we say of ourselves, key, seq -> an envelope in the caller's bytes, named in session_local
  * Source:  libp2p RFC 0003; peers that keep address books or exchange peers want it
- * Owner:   node's start, before the loops run
+ * Owner:   node's start, before the loops run; then the coding role
  */
 #ifndef NODE_SELF_RECORD_H
 #define NODE_SELF_RECORD_H

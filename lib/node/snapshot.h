@@ -37,6 +37,9 @@ struct snapshot {
     struct net_counters net;
     char driver[160];
     struct multiaddr listen;
+    struct multiaddr found[OBSERVED_ADDRS]; /* ours, confirmed by peers */
+    unsigned nfound;
+    uint64_t observed_refused;
     struct snapshot_ring rings[SNAPSHOT_RINGS];
     struct kad_counters kad; /* zeroes without a DHT */
     unsigned peers_known;

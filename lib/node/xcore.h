@@ -15,6 +15,8 @@
 
 #include "net/allowlist.h"
 #include "net/net.h"
+#include "node/observed.h"
+#include "node/self_record.h"
 #include "pubsub/pubsub.h"
 
 #define XMSG_HOMES 8 /* buffers that one *_HOME message carries */
@@ -36,6 +38,7 @@ enum xmsg_type {
     X_ANSWER,      /* conn, exchange: of NET_EV_REQUEST; the receiver frees it */
     X_ALLOW,       /* allow: from control, passed on by coding; net's from then on */
     X_FRAMES_HOME, /* bufs */
+    X_SELF,        /* self, on the heap: what identify says from now on; the receiver keeps it */
     /* control -> coding */
     X_PUBLISH,       /* publish; comes back as X_PUBLISHED */
     X_SUBSCRIBE,     /* publish->topic alone; comes back as X_PUBLISHED */
@@ -55,6 +58,14 @@ enum xmsg_type {
     X_RESOLVE,      /* name, on the heap; the receiver frees it. Answered by X_RESOLVED */
     /* any direction, round trip */
     X_SNAPSHOT, /* snapshot: each role fills its part and passes it on; ends at control */
+};
+
+#define XSELF_ADDRS 12 /* configured or the listener's, and those that peers have confirmed */
+struct xself {
+    unsigned naddrs;
+    uint32_t record_len; /* 0: none */
+    struct multiaddr addrs[XSELF_ADDRS];
+    uint8_t record[SELF_RECORD_MAX];
 };
 
 struct xdial {
@@ -115,6 +126,7 @@ struct xmsg {
         struct buf *buf;
         struct net_event *event;
         struct xdial *dial;
+        struct xself *self;
         struct xexchange *exchange;
         struct allowlist *allow;
         struct xname *name;

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -118,6 +119,42 @@ def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     p.send_signal(signal.SIGTERM)
     assert p.wait(8) == 0
     assert time.monotonic() - t0 < 5
+
+
+def test_node_learns_its_address_from_its_peers(build, tmp_path):
+    """Bound to any address it knows none of its own; peers in four networks dialed it at one, and a fifth hears of it."""
+    def start(name, ip, **more):
+        env = {**os.environ, 'CLUSTER_ID': name, 'IDENTITY_DIR': str(tmp_path / name), 'NET_DRIVER': 'kernel', 'SIDECAR_BIND': ip, 'API_BIND': ip,
+               'LOG_LEVEL': 'info', **more}
+        with open(tmp_path / f'{name}.log', 'w') as log:
+            return subprocess.Popen([build / 'app/p2pnode/p2pnode'], env=env, stderr=log)
+
+    def addresses():
+        try:
+            with urllib.request.urlopen('http://127.78.9.1:9090/api/v1/node-state', timeout=5) as r:
+                return json.load(r)['addresses']
+        except OSError:
+            return []
+
+    own = '/ip4/127.78.9.1/tcp/7171' # the others' port would be in its way
+    peer = run(build, 'p2pnode', 'generate-key', '--output-peer-id', IDENTITY_DIR=str(tmp_path / 'any')).stdout.strip()
+    made = [start('any', '127.78.9.1', OPTIMUM_PORT='7171')]
+    try:
+        end = time.monotonic() + 60
+        for i in range(1, 4):
+            made.append(start(f'n{i}', f'127.78.{i}.1', NET_ADDR=f'127.78.{i}.1', BOOTSTRAP_PEERS=f'{own}/p2p/{peer}'))
+        while (tmp_path / 'any.log').read_text().count('"connected"') < 3 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert own not in addresses()
+        made.append(start('n4', '127.78.4.1', NET_ADDR='127.78.4.1', BOOTSTRAP_PEERS=f'{own}/p2p/{peer}'))
+        while own not in addresses() and time.monotonic() < end:
+            time.sleep(0.2)
+        assert own in addresses(), (tmp_path / 'any.log').read_text()
+    finally:
+        for p in made:
+            p.terminate()
+        codes = [p.wait(10) for p in made]
+    assert codes == [0] * 5
 
 
 def test_port_in_use_is_said_and_fatal(build, tmp_path):

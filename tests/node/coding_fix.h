@@ -65,6 +65,8 @@ static void drop_msg(struct xmsg *m)
         free(m->dial);
     else if (m->type == X_REQUEST || m->type == X_ANSWER)
         free(m->exchange);
+    else if (m->type == X_SELF)
+        free(m->self);
     else if (m->type == X_RESOLVE)
         free(m->name);
     else if (m->type == X_FRAMES_HOME)

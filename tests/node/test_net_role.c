@@ -3,6 +3,7 @@
 
 #include "drivers/mempair.h"
 #include "eal_testing.h"
+#include "libp2p/peer_record.h"
 #include "node/net_role.h"
 
 #define STEP_NS 20000ull
@@ -26,6 +27,8 @@ static struct fix {
     struct end end[2];
     uint64_t now;
     unsigned peer_frames;
+    unsigned told, told_addrs; /* what the peer heard by identify, and how often */
+    uint64_t told_seq;
 } f;
 
 static void config(struct net_config *c, unsigned i)
@@ -90,6 +93,15 @@ static int teardown(void **state)
     return 0;
 }
 
+static void heard(const struct net_identity *id)
+{
+    struct peer_record rec;
+
+    f.told++;
+    f.told_addrs = id->naddrs;
+    f.told_seq = id->record && peer_record_open(slice_of(id->record->data, id->record->len), &rec) == 0 ? rec.seq : 0;
+}
+
 static void turn(void)
 {
     struct net_event ev;
@@ -101,6 +113,8 @@ static void turn(void)
         f.peer_frames += ev.type == NET_EV_RPC;
         if (ev.type == NET_EV_RPC)
             buf_unref(ev.frame);
+        if (ev.identity)
+            heard(ev.identity);
         net_identity_free(ev.identity);
     }
 }
@@ -279,6 +293,41 @@ static void test_net_role_fills_its_part_of_a_snapshot(void **state)
     free(s);
 }
 
+/* What we announce changes while we run: who is connected hears it by identify push, with the new record. */
+static void test_net_role_pushes_what_it_announces_anew(void **state)
+{
+    (void)state;
+    connected();
+    for (int i = 0; i < TURNS && !f.told; i++)
+        turn();
+    assert_int_equal(f.told, 1);
+    assert_int_equal(f.told_addrs, 0);
+    for (unsigned round = 1; round <= 3; round++) {
+        struct xself *x = calloc(1, sizeof(*x));
+        struct xmsg m = {.type = X_SELF, .self = x}, ev;
+        struct session_local l;
+
+        assert_non_null(x);
+        for (; x->naddrs < round; x->naddrs++)
+            multiaddr_of_tcp(&x->addrs[x->naddrs], (uint8_t[]){203, 0, 113, (uint8_t)x->naddrs}, 4, 7070, NULL);
+        l = (struct session_local){.addrs = x->addrs, .naddrs = x->naddrs};
+        assert_int_equal(self_record_make(&l, &f.end[0].key, 1000 + round, x->record), 0);
+        x->record_len = (uint32_t)l.record.len;
+        command(&m);
+        for (int i = 0; i < TURNS && f.told == round; i++) {
+            turn();
+            while (xring_pop_sc(&f.to_coding, &ev))
+                if (ev.type == X_EVENT) {
+                    net_identity_free(ev.event->identity);
+                    free(ev.event);
+                }
+        }
+        assert_int_equal(f.told, round + 1);
+        assert_int_equal(f.told_addrs, round);
+        assert_int_equal(f.told_seq, 1000 + round);
+    }
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -289,6 +338,7 @@ int main(void)
         TEST(test_net_role_answers_a_dial_that_cannot_begin),
         TEST(test_net_role_gives_back_what_it_was_lent),
         TEST(test_net_role_fills_its_part_of_a_snapshot),
+        TEST(test_net_role_pushes_what_it_announces_anew),
     };
 
     return cmocka_run_group_tests(tests, eal_for_tests, NULL);
