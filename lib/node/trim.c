@@ -27,10 +27,12 @@ static int compare(const void *x, const void *y)
 
 unsigned trim_choose(struct trim_peer *p, unsigned n, unsigned keep)
 {
-    unsigned chosen = 0;
+    unsigned chosen = 0, settled = 0;
 
+    for (unsigned i = 0; i < n; i++)
+        settled += !p[i].is_young;
     qsort(p, n, sizeof(*p), compare);
-    while (chosen < n && n - chosen > keep && may_go(&p[chosen]))
+    while (chosen < settled && settled - chosen > keep && may_go(&p[chosen]))
         chosen++;
     return chosen;
 }

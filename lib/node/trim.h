@@ -19,8 +19,9 @@ struct trim_peer {
     uint64_t connected_ns;
 };
 
-/* Sorts p so that the first are to be closed; returns how many, so that at most `keep` of n remain, as far as the
- * protected and the young let it. */
+/* Sorts p so that the first are to be closed; returns how many, so that at most `keep` of those that are not young remain,
+ * as far as the protected let it. The young are not counted: a crowd of newcomers must not drive out who has proved useful,
+ * only to be found of less use itself once it is settled. */
 unsigned trim_choose(struct trim_peer *p, unsigned n, unsigned keep);
 
 #endif
