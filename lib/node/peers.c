@@ -21,6 +21,7 @@ void peers_fini(struct peers *p)
             LIST_EACH (it, &p->slots[i]->conns)
                 free(CONTAINER_OF(it, struct peer_conn, node));
             peers_drop_held(p, p->slots[i]);
+            buf_unref(p->slots[i]->record);
             free(p->slots[i]);
         }
     map_fini(&p->by_id);

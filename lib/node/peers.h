@@ -61,7 +61,7 @@ struct peers {
 };
 
 void peers_init(struct peers *p, const uint8_t seed[16]);
-/* Releases held frames. */
+/* Releases held frames and records. */
 void peers_fini(struct peers *p);
 /* NULL: a limit is reached or there is no memory. */
 struct peer_conn *peers_add(struct peers *p, const struct peer_id *id, net_conn_id conn, uint64_t now);

@@ -122,6 +122,21 @@ static void test_peers_bound_what_all_hold(void **state)
     peers_fini(&p);
 }
 
+/* What a peer that is still connected at the end holds goes with it. */
+static void test_peers_release_records_and_frames_at_the_end(void **state)
+{
+    struct peer_id id = id_of(1);
+    struct peers p;
+
+    released = 0;
+    peers_init(&p, seed);
+    assert_non_null(peers_add(&p, &id, 1, 0));
+    peers_at(&p, 1)->record = frame(10);
+    assert_true(peers_hold(&p, peers_at(&p, 1), frame(20)));
+    peers_fini(&p);
+    assert_int_equal(released, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_peers_bound_their_number),
         cmocka_unit_test(test_peers_bound_what_they_hold),
         cmocka_unit_test(test_peers_bound_what_all_hold),
+        cmocka_unit_test(test_peers_release_records_and_frames_at_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
