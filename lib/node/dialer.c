@@ -52,9 +52,27 @@ static unsigned dialing(const struct dialer *d)
     return n;
 }
 
+/* Is there a dial to spare for such a peer? */
+static bool has_dial(const struct dialer *d, bool is_kept)
+{
+    unsigned same = 0;
+
+    for (unsigned i = 0; i < DIALER_DIALS; i++)
+        same += d->dials[i].token && d->dials[i].is_kept == is_kept;
+    return same < DIALER_DIALS - DIALER_KEPT && dialing(d) < DIALER_DIALS;
+}
+
 static bool is_due(const struct stored_peer *p, uint64_t now)
 {
     return p && p->conns == 0 && !p->is_dialing && peerstore_due_ns(p, now) <= now;
+}
+
+/* When one is dialed because more peers are needed: not soon if its score was bad, but scores fade. */
+static uint64_t needed_ns(const struct stored_peer *p, uint64_t now)
+{
+    uint64_t at = peerstore_due_ns(p, now), forgiven = p->seen_ns + DIALER_FORGIVE_NS;
+
+    return p->score < 0 && !stored_peer_is_kept(p) && at < forgiven ? forgiven : at;
 }
 
 static struct stored_peer *due_wish(struct dialer *d, uint64_t now)
@@ -62,7 +80,7 @@ static struct stored_peer *due_wish(struct dialer *d, uint64_t now)
     for (unsigned i = 0; i < DIALER_WANTED; i++) {
         struct dialer_wish *w = &d->wishes[i];
         struct stored_peer *p = w->until_ns > now ? peerstore_find(d->store, &w->peer) : NULL;
-        if (is_due(p, now)) {
+        if (is_due(p, now) && has_dial(d, stored_peer_is_kept(p))) {
             w->until_ns = 0;
             return p;
         }
@@ -75,13 +93,19 @@ static bool has_enough(const struct dialer *d)
     return d->connected + dialing(d) >= d->low;
 }
 
+/* One that was here goes before hearsay that nobody has tried: strangers can make up any amount of that. */
+static unsigned failures_of(const struct stored_peer *p)
+{
+    return p->seen_ns && p->failures <= DIALER_TRUST ? 0 : p->failures;
+}
+
 /* Is a the better one to know? */
 static bool is_better(const struct stored_peer *a, const struct stored_peer *b)
 {
     if (stored_peer_is_kept(a) != stored_peer_is_kept(b))
         return stored_peer_is_kept(a);
-    if (a->failures != b->failures)
-        return a->failures < b->failures;
+    if (failures_of(a) != failures_of(b))
+        return failures_of(a) < failures_of(b);
     return a->score > b->score || (a->score == b->score && a->seen_ns > b->seen_ns);
 }
 
@@ -89,11 +113,12 @@ static bool is_better(const struct stored_peer *a, const struct stored_peer *b)
 static struct stored_peer *due_known(struct dialer *d, uint64_t now)
 {
     struct stored_peer *best = NULL;
-    bool has_all = has_enough(d);
+    bool for_others = !has_enough(d) && has_dial(d, false), for_kept = has_dial(d, true);
 
     for (unsigned i = 0; i < d->store->count; i++) {
         struct stored_peer *p = d->store->all[i];
-        if ((stored_peer_is_kept(p) || (!has_all && p->score >= 0)) && is_due(p, now) && (!best || is_better(p, best)))
+        if ((stored_peer_is_kept(p) ? for_kept : for_others && needed_ns(p, now) <= now) && is_due(p, now) &&
+            (!best || is_better(p, best)))
             best = p;
     }
     return best;
@@ -136,8 +161,8 @@ bool dialer_take(struct dialer *d, struct dialer_order *out, uint64_t now)
     if (!a)
         return false;
     p->is_dialing = true;
-    *dial = (struct dialer_dial){.token = d->next_token++, .peer = p->id, .ip_len = a->ip_len, .port = a->port,
-                                 .until_ns = now + DIALER_TIMEOUT_NS};
+    *dial = (struct dialer_dial){.token = d->next_token++, .peer = p->id, .is_kept = stored_peer_is_kept(p),
+                                 .ip_len = a->ip_len, .port = a->port, .until_ns = now + DIALER_TIMEOUT_NS};
     memcpy(dial->ip, a->ip, sizeof(dial->ip));
     *out = (struct dialer_order){.peer = p->id, .token = dial->token};
     peerstore_format_addr(a, &p->id, &out->addr);
@@ -238,22 +263,22 @@ bool dialer_is_dialing(const struct dialer *d, const struct peer_id *peer)
 
 static uint64_t look(const struct dialer *d, uint64_t now)
 {
-    bool has_all = has_enough(d), is_full = dialing(d) == DIALER_DIALS;
+    bool for_kept = has_dial(d, true), for_others = has_dial(d, false), has_all = has_enough(d);
     uint64_t at = TIMER_NEVER;
 
     for (unsigned i = 0; i < DIALER_DIALS; i++)
         if (d->dials[i].token && d->dials[i].until_ns < at)
             at = d->dials[i].until_ns;
-    for (unsigned i = 0; !is_full && i < d->store->count; i++) {
+    for (unsigned i = 0; i < d->store->count; i++) {
         const struct stored_peer *p = d->store->all[i];
-        if (p->conns || p->is_dialing || !(stored_peer_is_kept(p) || (!has_all && p->score >= 0)))
+        if (p->conns || p->is_dialing || !(stored_peer_is_kept(p) ? for_kept : for_others && !has_all))
             continue;
-        if (peerstore_due_ns(p, now) < at)
-            at = peerstore_due_ns(p, now);
+        if (needed_ns(p, now) < at)
+            at = needed_ns(p, now);
     }
-    for (unsigned i = 0; !is_full && i < DIALER_WANTED; i++) {
+    for (unsigned i = 0; i < DIALER_WANTED; i++) {
         const struct stored_peer *p = d->wishes[i].until_ns > now ? peerstore_find(d->store, &d->wishes[i].peer) : NULL;
-        if (p && !p->conns && !p->is_dialing && peerstore_due_ns(p, now) < at)
+        if (p && (stored_peer_is_kept(p) ? for_kept : for_others) && !p->conns && !p->is_dialing && peerstore_due_ns(p, now) < at)
             at = peerstore_due_ns(p, now);
     }
     return at;

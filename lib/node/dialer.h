@@ -4,7 +4,8 @@
  *          `low` peers are connected, anyone we know of
  * Owner:   coding role 0
  * Units:   ns monotonic
- * Limits:  DIALER_DIALS under way, one a peer; DIALER_WANTED wishes. Back-off for each address and each peer: doubled, with
+ * Limits:  DIALER_DIALS under way, one a peer, DIALER_KEPT of them for peers that the operator named alone and as many for
+ *          the others alone: neither can hold up the other. DIALER_WANTED wishes. Back-off for each address and each peer: doubled, with
  *          a quarter of jitter so that nodes started together do not dial in step
  */
 #ifndef NODE_DIALER_H
@@ -13,6 +14,7 @@
 #include "node/peerstore.h"
 
 #define DIALER_DIALS      16
+#define DIALER_KEPT       4
 #define DIALER_WANTED     64
 #define DIALER_FIRST_NS   250000000ull    /* back-off after the first failure, doubled each time */
 #define DIALER_MAX_NS     5000000000ull   /* of a bootstrap peer, no longer: a node that returns is found within it */
@@ -20,11 +22,14 @@
 #define DIALER_ENOUGH_NS  60000000000ull  /* this */
 #define DIALER_TIMEOUT_NS 15000000000ull  /* a dial of whose end nobody told */
 #define DIALER_WANT_NS    30000000000ull  /* a wish is forgotten */
+#define DIALER_FORGIVE_NS 600000000000ull /* for so long one whose score was bad at the last sight is not dialed for need */
+#define DIALER_TRUST      3               /* failures in a row of one that was seen before that count as none */
 #define DIALER_SOON_NS    10000000000ull  /* a connection that ends sooner counts as a failure of the peer */
 
 struct dialer_dial {
     uint64_t token; /* 0: free */
     struct peer_id peer;
+    bool is_kept; /* of a peer that the operator named */
     uint8_t ip[16], ip_len;
     uint16_t port;
     uint64_t until_ns;

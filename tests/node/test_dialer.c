@@ -233,10 +233,68 @@ static void test_dialer_bounds_its_dials(void **state)
         bootstrap(i);
     while (dialer_take(&d, &o, 0))
         n++;
-    assert_int_equal(n, DIALER_DIALS);
+    assert_int_equal(n, DIALER_DIALS - DIALER_KEPT); /* the rest is for others */
     assert_non_null(dialer_failed(&d, 1, 0));
     assert_true(dialer_take(&d, &o, 0));
     assert_null(dialer_failed(&d, 12345, 0));
+}
+
+/* Strangers name addresses where nobody answers, more of them than there are dials: a bootstrap peer does not wait. */
+static void test_dialer_wishes_leave_dials_to_the_bootstrap(void **state)
+{
+    struct dialer_order o;
+    unsigned n = 0;
+
+    for (unsigned i = 1; i <= 40; i++) {
+        struct peer_id id = id_of(i);
+        hear_of(i, 7070, 0);
+        assert_true(dialer_want(&d, &id, 0));
+    }
+    while (dialer_take(&d, &o, 0))
+        n++;
+    assert_int_equal(n, DIALER_DIALS - DIALER_KEPT);
+    bootstrap(100);
+    assert_true(dialer_take(&d, &o, SEC));
+    assert_true(is_to(&o, 100));
+    assert_false(dialer_take(&d, &o, SEC));
+    assert_true(dialer_next_deadline(&d, SEC) > SEC); /* and nobody is asked to look again at once */
+}
+
+/* A peer that was here and has gone is tried before what strangers told of, however much that is. */
+static void test_dialer_prefers_whom_it_saw_to_hearsay(void **state)
+{
+    struct dialer_order o;
+
+    hear_of(50, 7070, 0);
+    assert_true(dialer_take(&d, &o, 0));
+    up(50, o.token, 0);
+    for (unsigned i = 1; i <= 40; i++)
+        hear_of(i, 7070, 0);
+    for (unsigned i = 1; i < LOW; i++)
+        up(i, 0, 0); /* enough: nobody is dialed */
+    assert_false(dialer_take(&d, &o, 99 * SEC));
+    down(50, 100 * SEC);
+    bool is_first = dialer_take(&d, &o, 101 * SEC) && is_to(&o, 50);
+    assert_true(is_first);
+}
+
+/* A bad score is not for ever: two nodes may have nobody else left. */
+static void test_dialer_forgives_a_bad_score_in_time(void **state)
+{
+    struct peer_id one = id_of(1);
+    struct dialer_order o;
+
+    hear_of(1, 7070, 0);
+    assert_true(dialer_take(&d, &o, 0));
+    up(1, o.token, 0);
+    peerstore_find(&store, &one)->score = -5;
+    down(1, 100 * SEC);
+    assert_false(dialer_take(&d, &o, 200 * SEC));
+    uint64_t at = dialer_next_deadline(&d, 200 * SEC);
+    assert_true(at >= 100 * SEC + DIALER_FORGIVE_NS);
+    assert_true(at != TIMER_NEVER);
+    assert_true(dialer_take(&d, &o, at));
+    assert_true(is_to(&o, 1));
 }
 
 static void test_seen_payloads_by_topic_for_two_minutes(void **state)
@@ -273,6 +331,9 @@ int main(void)
         TEST(test_dialer_tries_again_when_nobody_answers),
         TEST(test_dialer_dials_whom_it_knows_until_there_are_enough),
         TEST(test_dialer_bounds_its_dials),
+        TEST(test_dialer_wishes_leave_dials_to_the_bootstrap),
+        TEST(test_dialer_prefers_whom_it_saw_to_hearsay),
+        TEST(test_dialer_forgives_a_bad_score_in_time),
         cmocka_unit_test(test_seen_payloads_by_topic_for_two_minutes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
