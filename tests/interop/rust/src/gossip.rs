@@ -46,11 +46,7 @@ fn config(o: &Options) -> ConfigBuilder {
 
 /// Scoring is on, with js-libp2p's thresholds and none of what honest peers differ in; stock is no scoring.
 fn scoring(o: &Options) -> (PeerScoreParams, PeerScoreThresholds) {
-    let params = PeerScoreParams {
-        ip_colocation_factor_weight: 0.0,
-        behaviour_penalty_decay: 0.99,
-        ..Default::default()
-    };
+    let params = PeerScoreParams { ip_colocation_factor_weight: 0.0, behaviour_penalty_decay: 0.99, ..Default::default() };
     let thresholds = PeerScoreThresholds {
         gossip_threshold: -10.0,
         publish_threshold: -50.0,

@@ -14,7 +14,16 @@ use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber, di
 use crate::events::out;
 
 pub const SHOWS: [&str; 10] = [
-    "graft.in", "graft.out", "prune.in", "prune.out", "ihave.in", "ihave.out", "iwant.in", "iwant.out", "idontwant.in", "idontwant.out",
+    "graft.in",
+    "graft.out",
+    "prune.in",
+    "prune.out",
+    "ihave.in",
+    "ihave.out",
+    "iwant.in",
+    "iwant.out",
+    "idontwant.in",
+    "idontwant.out",
 ];
 
 const ENTRIES: [(&str, &str); 5] = [

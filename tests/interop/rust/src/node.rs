@@ -221,11 +221,8 @@ impl Node {
 
     fn scores(&self) {
         let gossip = &self.swarm.behaviour().gossip;
-        let scores: serde_json::Map<_, _> = self
-            .swarm
-            .connected_peers()
-            .filter_map(|p| gossip.peer_score(p).map(|s| (p.to_base58(), s.into())))
-            .collect();
+        let scores: serde_json::Map<_, _> =
+            self.swarm.connected_peers().filter_map(|p| gossip.peer_score(p).map(|s| (p.to_base58(), s.into()))).collect();
         out("scores", json!({"scores": scores}));
     }
 
@@ -264,7 +261,9 @@ impl Node {
         match e {
             SwarmEvent::Behaviour(PeerEvent::Gossip(e)) => gossip::on_event(e),
             SwarmEvent::Behaviour(PeerEvent::Ping(e)) => self.pinged(e),
-            SwarmEvent::Behaviour(PeerEvent::Identify(identify::Event::Received { peer_id, info, .. })) => identified(peer_id, info),
+            SwarmEvent::Behaviour(PeerEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
+                identified(peer_id, info)
+            }
             SwarmEvent::Behaviour(PeerEvent::Identify(identify::Event::Error { peer_id, error, .. })) => {
                 failed("identify", format!("{peer_id}: {error}"));
             }
@@ -278,7 +277,9 @@ impl Node {
                 out("connected", fields);
                 self.dialed(connection_id, None);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => self.dialed(connection_id, Some(error.to_string())),
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                self.dialed(connection_id, Some(error.to_string()))
+            }
             SwarmEvent::ConnectionClosed { peer_id, endpoint, .. } => self.closed(peer_id, endpoint),
             _ => {}
         }
