@@ -46,6 +46,8 @@ static const struct setting table[] = {
     MODE_VARIABLES("GOSSIPSUB", gossip, "6060"),
     CHOICE("GOSSIPSUB_SIGNING", signing, "strict", signing_names, "messages carry author and signature, or none may"),
     CHOICE("GOSSIPSUB_MSG_ID", id_rule, "spec", id_names, "message ids: author and number, or the payload's SHA-256"),
+    BOOL("REPLAY_GUARD", has_replay_guard, "false",
+         "drop plain signed messages whose author sent them over two minutes ago; for networks where every author's seqnos grow"),
     BOOL("GOSSIPSUB_V13", has_v13, "false", "offer /meshsub/1.3.0, with its Extensions message"),
     BOOL("FLOOD_PUBLISH", is_flood_publish, "false", "our own plain messages go to all subscribers, not to the mesh alone"),
     BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),

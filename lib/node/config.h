@@ -36,7 +36,7 @@ struct node_config {
     uint16_t sidecar_port, api_port;
     struct node_mode_config optimum, gossip;
     const struct node_mode_config *active; /* of the two */
-    bool is_flood_publish, has_px, has_v13;
+    bool is_flood_publish, has_px, has_v13, has_replay_guard;
     int signing, id_rule;   /* enum pubsub_signing, enum pubsub_id_rule; mode gossipsub */
     uint32_t score_ip_threshold;
     uint32_t shard_factor;

@@ -95,6 +95,9 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
                   (double)p->peer_rows_bytes_max);
     metrics_gauge(m, "codecast_peer_rows_bytes_limit", "Most that is charged to one peer", (double)p->peer_rows_bytes_limit);
     metrics_gauge(m, "codecast_kept_bytes", "Bytes of messages kept for late peers", (double)p->kept_bytes);
+    counter(m, "codecast_", "replayed_total", "Messages of long ago that came again and were not passed on (REPLAY_GUARD)", p->replayed);
+    metrics_gauge(m, "codecast_replay_authors", "Authors whose largest seqno is known", p->authors_now);
+    counter(m, "codecast_", "replay_authors_evicted_total", "Authors that made way for others, or found no memory", p->authors_evicted);
     counter(m, "codecast_", "seen_evicted_total", "Message ids forgotten early because the cache was full", p->seen_evicted);
     counter(m, "codecast_", "kept_evicted_total", "Kept messages let go early because of the bound in bytes", p->mcache_evicted);
     metrics_gauge(m, "codecast_seen_messages", "Message ids remembered", (double)p->seen_now);

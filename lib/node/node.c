@@ -166,6 +166,7 @@ static void choose_rules(struct node *n, struct pubsub_config *pc, bool is_optim
     pc->thresholds = &n->thresholds;
     pc->has_px = c->has_px;
     pc->is_flood_publish = c->is_flood_publish;
+    pc->has_replay_guard = c->has_replay_guard;
     if (is_optimum)
         return;
     pc->signing = (enum pubsub_signing)c->signing;

@@ -16,6 +16,7 @@
 #include "pubsub/outq.h"
 #include "pubsub/pending.h"
 #include "pubsub/promise.h"
+#include "pubsub/replay.h"
 #include "pubsub/rpc.h"
 #include "pubsub/score.h"
 #include "pubsub/seen.h"
@@ -100,6 +101,7 @@ struct pubsub {
     struct message_ids ids;
     struct message_scratch scratch;
     struct seqno seqno;
+    struct replay replay; /* has_replay_guard and StrictSign: else not asked */
     struct list dirty; /* peers with output */
     struct events events;
     struct coded *coded; /* NULL in gossip mode */

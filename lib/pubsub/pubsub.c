@@ -13,6 +13,7 @@
 #define MSG_BYTES     (1u << 20)
 #define BACKOFFS_MAX  65536
 #define SCORES_MAX    16384
+#define AUTHORS_MAX   16384
 #define FIRST_BEAT_NS (SECOND_NS / 10) /* go's HeartbeatInitialDelay */
 
 const char *const pubsub_proto_ids[PUBSUB_PROTO_COUNT] = {
@@ -110,6 +111,7 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     ps->pending.max_bytes = ps->cfg.keep_bytes;
     ps->ids = (struct message_ids){cfg->id_rule, cfg->message_id, cfg->message_id_ctx};
     events_init(&ps->events);
+    replay_init(&ps->replay, AUTHORS_MAX, SEEN_TTL_NS, (const uint8_t *)&ps->seed);
     seqno_init(&ps->seqno, unix_ns, now);
     ps->mesh = mesh_params_of(cfg->mesh_target, cfg->mesh_min, cfg->mesh_max, cfg->mesh_out);
     if (cfg->gossip_factor > 0)
@@ -152,6 +154,7 @@ void pubsub_free(struct pubsub *ps)
     scores_fini(&ps->scores);
     promises_fini(&ps->promises);
     wants_fini(&ps->wants);
+    replay_fini(&ps->replay);
     seen_fini(&ps->seen);
     seen_fini(&ps->published);
     message_scratch_fini(&ps->scratch);
@@ -437,6 +440,8 @@ void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
     out->kept_bytes += ps->mcache.bytes;
     out->seen_now = ps->seen.count;
     out->validations_now = ps->pending.count;
+    out->authors_now = ps->replay.by_author.count;
+    out->authors_evicted = ps->replay.evicted + ps->replay.unguarded;
     out->seen_evicted = ps->seen.evicted;
     out->mcache_evicted = ps->mcache.evicted;
     out->traces_dropped = ps->events.traces_dropped;

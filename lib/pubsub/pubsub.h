@@ -77,6 +77,7 @@ struct pubsub_config {
     bool is_flood_publish;           /* our own messages go to every subscriber, not to the mesh alone */
     bool has_test_extension;         /* tell v1.3 peers that we know the test extension, and use it */
     bool has_px;                     /* our PRUNEs name other peers */
+    bool has_replay_guard;           /* StrictSign: seqnos that their author has used up long ago are not passed on (replay.h) */
     bool has_validation;             /* plain messages wait for pubsub_validated */
     uint32_t validation_max;         /* that wait at a time, and no more bytes than keep_bytes; 0: 4096. More are dropped,
                                       * and may come again */
@@ -235,6 +236,7 @@ struct pubsub_counters {
     uint64_t px_in, px_out, px_ignored, px_bad_records, px_dials;
     uint64_t opportunistic_grafts, slow_pruned;
     uint64_t validation_rejected, validation_ignored, validation_throttled, validation_expired, validations_now;
+    uint64_t replayed, authors_now, authors_evicted; /* of the replay guard; evicted: forgotten for others, or no memory */
     uint64_t seen_evicted, mcache_evicted, traces_dropped, no_memory;
 };
 void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out);

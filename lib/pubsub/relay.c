@@ -263,6 +263,27 @@ void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_ver
     pending_release(pm);
 }
 
+/* True: an author's message from long ago. Nobody is blamed, for whoever brings it may have got it as we did; remembered, so
+ * that the next copies cost no signature check. */
+static bool is_replay(struct pubsub *ps, struct peer *p, const struct incoming *in)
+{
+    struct rd r = rd_of(in->f.seqno);
+    uint64_t seqno = rd_be64(&r);
+
+    if (!ps->cfg.has_replay_guard || ps->cfg.signing != PUBSUB_STRICT_SIGN)
+        return false;
+    if (!replay_is_old(&ps->replay, &in->from, seqno, ps->now)) {
+        replay_note(&ps->replay, &in->from, seqno, ps->now);
+        return false;
+    }
+    ps->c.replayed++;
+    seen_add(&ps->seen, in->key, ps->now);
+    promises_kept(&ps->promises, in->key);
+    want_met(&ps->wants, in->key);
+    trace_message(ps, TRACE_REJECT_MESSAGE, p, in->f.topic, in->ids, "replayed", in->f.data.len);
+    return true;
+}
+
 void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, struct buf *frame)
 {
     struct incoming in;
@@ -275,7 +296,7 @@ void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, s
         rc = message_verify(&in.f, &in.from, &ps->scratch);
     if (rc < 0 && rc != -MESSAGE_EMEM)
         reject(ps, p, &in.f, rc);
-    if (rc > 0)
+    if (rc > 0 || (!rc && is_replay(ps, p, &in)))
         return;
     m = rc ? NULL : message_new_received(ps->pool, &in.f, &in.from, in.ids, it->whole, frame);
     if (m)

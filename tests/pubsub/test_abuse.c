@@ -254,6 +254,53 @@ static void test_replayed_messages_are_not_passed_on(void **state)
     raw_free(seat);
 }
 
+/* After two minutes nobody has seen the message; a copy of it goes no further all the same, and its bringer is not blamed. */
+static void test_replays_that_the_seen_cache_has_forgotten(void **state)
+{
+    struct buf *first = raw_field(netsim_key(s, 1), TOPIC, 1000, SLICE_LIT("bought"), false);
+    struct buf *second = raw_field(netsim_key(s, 1), TOPIC, 999, SLICE_LIT("overtaken"), false);
+
+    for (unsigned guard = 0; guard < 2; guard++) {
+        struct pubsub_config cfg = netsim_config(PUBSUB_GOSSIP);
+        struct raw *r;
+
+        close_sim(state);
+        cfg.has_replay_guard = guard;
+        s = netsim_new(1, NULL);
+        for (unsigned i = 0; i < 3; i++)
+            netsim_add(s, &cfg);
+        netsim_connect_all(s, V12);
+        for (unsigned i = 0; i < 3; i++)
+            netsim_subscribe(s, i, TOPIC);
+        netsim_run(s, 2 * NETSIM_S);
+        r = raw_new(s, 0, V12, true);
+        raw_graft(r, 0, TOPIC);
+        netsim_send(s, r->node, 0, buf_slice(first));
+        netsim_run(s, NETSIM_S);
+        netsim_send(s, r->node, 0, buf_slice(second));
+        netsim_run(s, NETSIM_S);
+        assert_int_equal(netsim_count(s, 2, TOPIC, SLICE_LIT("bought")), 1);
+        assert_int_equal(netsim_count(s, 2, TOPIC, SLICE_LIT("overtaken")), 1);
+        netsim_run(s, 125 * NETSIM_S);
+        for (int i = 0; i < 10; i++) {
+            netsim_send(s, r->node, 0, buf_slice(first));
+            netsim_send(s, r->node, 0, buf_slice(second));
+        }
+        netsim_run(s, NETSIM_S);
+        assert_int_equal(netsim_count(s, 2, TOPIC, SLICE_LIT("bought")), guard ? 1 : 2);
+        assert_int_equal(netsim_count(s, 2, TOPIC, SLICE_LIT("overtaken")), guard ? 1 : 2);
+        assert_int_equal(counters().replayed, guard ? 2 : 0);
+        if (guard) {
+            assert_true(score(r) >= 0);
+            assert_int_equal(counters().authors_now, 1);
+            expect_service(7);
+        }
+        raw_free(r);
+    }
+    buf_unref(first);
+    buf_unref(second);
+}
+
 static void test_topic_flood_is_bounded_and_forgotten(void **state)
 {
     struct raw *r = raw_new(s, 0, V12, true);
@@ -482,6 +529,7 @@ int main(void)
         TEST(test_frame_of_forgeries_is_not_worked_off),
         TEST(test_mesh_and_subscription_flapping_is_bounded),
         TEST(test_replayed_messages_are_not_passed_on),
+        TEST(test_replays_that_the_seen_cache_has_forgotten),
         TEST(test_topic_flood_is_bounded_and_forgotten),
         TEST(test_topic_flood_leaves_room_for_ours),
         TEST(test_rpcs_of_a_closing_peer_are_counted),
