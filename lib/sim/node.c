@@ -261,6 +261,12 @@ static void note_delivery(struct sim *s, uint32_t i, const struct pubsub_output 
     buf_unref(out->payload);
 }
 
+static void first_cut(struct sim_node *n, uint32_t published)
+{
+    if (!n->first_cut_message)
+        n->first_cut_message = published ? published : 1;
+}
+
 static void cut(struct sim *s, uint32_t i, uint32_t end)
 {
     struct sim_end *e = &s->nodes[i].ends[end];
@@ -269,7 +275,7 @@ static void cut(struct sim *s, uint32_t i, uint32_t end)
     if (sim_node_is_honest(&s->nodes[i]) && sim_node_is_honest(&s->nodes[e->peer]))
         s->honest_cut++;
     if (sim_node_is_honest(&s->nodes[i]) && !sim_node_is_honest(&s->nodes[e->peer]))
-        s->cut_last_message = s->published;
+        first_cut(&s->nodes[e->peer], s->published);
     link_down(s, i, end);
 }
 

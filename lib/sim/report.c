@@ -61,9 +61,9 @@ void sim_report_json(FILE *f, const struct sim_scenario *sc, const struct sim_re
             ratio(st->sent_bytes, st->ideal_bytes));
     fprintf(f, "  \"useless_shards_share\": %.4f, \"duplicates_per_delivery\": %.4f,\n",
             ratio(useless_shards(&r->sum), (double)r->sum.shards_in), ratio((double)r->sum.duplicates, (double)st->delivered));
-    fprintf(f, "  \"adversaries\": %" PRIu64 ", \"adversaries_cut\": %" PRIu64 ", \"lie_links\": %" PRIu64 ", \"lie_links_cut\": %" PRIu64 ", \"last_cut_after_messages\": %" PRIu64
+    fprintf(f, "  \"adversaries\": %" PRIu64 ", \"adversaries_cut\": %" PRIu64 ", \"lie_links\": %" PRIu64 ", \"lie_links_cut\": %" PRIu64 ", \"cut_after_messages\": %" PRIu64
                ", \"honest_cut\": %" PRIu64 ",\n",
-            r->liars, r->liars_cut, r->lie_links, r->lie_links_cut, r->cut_last_message, r->honest_cut);
+            r->liars, r->liars_cut, r->lie_links, r->lie_links_cut, r->cut_after_messages, r->honest_cut);
     fprintf(f, "  \"virtual_s\": %.3f, \"events\": %" PRIu64 ", \"lost_frames\": %" PRIu64 ",\n",
             (double)(r->end_ns - r->first_ns) / 1e9, r->events, r->lost_frames);
     counters(f, &r->sum);
@@ -143,7 +143,7 @@ void sim_report_text(FILE *f, const struct sim_result *r, const struct sim_stats
     else
         fprintf(f, "copies    %.2f duplicates for each delivery\n", ratio((double)r->sum.duplicates, (double)st->delivered));
     if (r->liars)
-        fprintf(f, "liars     %" PRIu64 ", cut off: %" PRIu64 ", on %" PRIu64 " of %" PRIu64 " links they lied on, the last after %" PRIu64
+        fprintf(f, "liars     %" PRIu64 ", cut off: %" PRIu64 ", on %" PRIu64 " of %" PRIu64 " links they lied on, the last of them first after %" PRIu64
                    " messages; honest ones cut: %" PRIu64 "\n",
-                r->liars, r->liars_cut, r->lie_links_cut, r->lie_links, r->cut_last_message, r->honest_cut);
+                r->liars, r->liars_cut, r->lie_links_cut, r->lie_links, r->cut_after_messages, r->honest_cut);
 }

@@ -317,6 +317,8 @@ static void count_lies(const struct sim *s, const struct sim_node *n, struct sim
     }
     r->liars++;
     r->liars_cut += r->lie_links_cut > before;
+    if (n->first_cut_message > r->cut_after_messages)
+        r->cut_after_messages = n->first_cut_message;
 }
 
 static void node_result(const struct sim *s, const struct sim_node *n, struct sim_node_result *r)
@@ -334,7 +336,7 @@ struct sim_result sim_result(const struct sim *s)
 {
     struct sim_result r = {
         .cfg = s->cfg, .messages = s->messages, .latency_us = s->latency_us, .nodes = s->results, .sum = s->gone,
-        .wrong = s->wrong, .honest_cut = s->honest_cut, .cut_last_message = s->cut_last_message, .events = s->events,
+        .wrong = s->wrong, .honest_cut = s->honest_cut, .events = s->events,
         .lost_frames = s->lost_frames, .end_ns = s->now, .first_ns = s->first_ns,
     };
 

@@ -77,7 +77,7 @@ struct sim_result {
     uint64_t liars, liars_cut;  /* adversaries; of those, cut off by some honest node */
     uint64_t lie_links, lie_links_cut; /* connections on which a wrong payload went to an honest node; those cut for it (what comes
                                         * after a message is decoded is thrown away unseen, and nobody is cut for it) */
-    uint64_t cut_last_message;  /* messages published until the last adversary was cut off by somebody */
+    uint64_t cut_after_messages; /* messages published when the last of those was cut off for the first time */
     uint64_t honest_cut;        /* times that an honest node cut off an honest one */
     uint64_t events, lost_frames;
     uint64_t end_ns, first_ns;

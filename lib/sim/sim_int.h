@@ -52,6 +52,7 @@ struct sim_node {
     enum sim_behaviour behaviour;
     bool is_up, was_away; /* was_away: counts for no message from then on until it is back */
     bool is_publisher_gone;
+    uint32_t first_cut_message; /* messages published when an honest node first cut it off; 0: none did */
     uint64_t up_since_ns;
     struct sim_end *ends;
     uint32_t nends, cap;
@@ -85,7 +86,6 @@ struct sim {
     struct pubsub_counters gone; /* of honest cores that are no more */
     uint64_t reference_in, reference_useless;
     uint64_t wanted, delivered, wrong, honest_cut;
-    uint32_t cut_last_message;
     bool is_counting;        /* since the first publish */
 };
 

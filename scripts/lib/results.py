@@ -152,7 +152,7 @@ def hops():
 
 def liars():
     r = Runs('liars')
-    r.row('adversaries', 'delivered', 'p95 ms', 'bytes / ideal', 'cut off', 'after messages', 'honest ones cut off')
+    r.row('adversaries', 'delivered', 'p95 ms', 'bytes / ideal', 'cut off', 'all of them after messages', 'of links lied on, cut', 'honest ones cut off')
     kinds = (('none', {}), ('17 % forgers', dict(forgers_percent=17)), ('17 % silent', dict(silent_percent=17)),
              ('17 % withholders', dict(withholders_percent=17)),
              ('10 % of each, 5 % loss', dict(forgers_percent=10, silent_percent=10, withholders_percent=10, loss_percent=5)))
@@ -161,8 +161,8 @@ def liars():
                   interval_s=12, **options)
         forgers = 'forgers_percent' in options
         r.row(name, percent(j['delivered_share']) + ' %', ms(j['latency_ms']['p95']), f"{j['sent_over_ideal']:.2f}",
-              f"{j['adversaries_cut']} of {j['adversaries']}" if forgers else '-', j['last_cut_after_messages'] if forgers else '-',
-              j['honest_cut'])
+              f"{j['adversaries_cut']} of {j['adversaries']}" if forgers else '-', j['cut_after_messages'] if forgers else '-',
+              f"{j['lie_links_cut']} of {j['lie_links']}" if forgers else '-', j['honest_cut'])
     r.done()
 
 
