@@ -128,7 +128,7 @@ def sweep():
     todo = [dict(base, k=k) for k in (2, 4, 8, 16, 32, 64, 128)] + [dict(base, mult=m) for m in (0.5, 1, 2, 3)] + \
            [dict(base, threshold=t) for t in (0.25, 1)] + [dict(base, d=d) for d in (4, 8, 12)]
     for o in todo:
-        j = r.run('k{k}-m{mult}-t{threshold}-d{d}'.format(**o), nodes=300, messages=6 if ARGS.quick else 20, interval_s=12, **o)
+        j = r.run('k{k}-m{mult}-t{threshold}-d{d}'.format(**o), nodes=200, messages=5 if ARGS.quick else 10, interval_s=12, **o)
         r.row(o['k'], o['mult'], o['threshold'], o['d'], ms(j['latency_ms']['p50']), ms(j['latency_ms']['p95']),
               ms(j['time_to_all_ms']['max']), f"{j['sent_over_ideal']:.2f}", useless(j))
     r.done()
