@@ -26,8 +26,8 @@ def enter_namespace(name):
 
 
 class Bench:
-    """One data path: three nodes (in the matrix: for the cells, for the links at rest, a hub). Lives in a process of its own, for
-    its namespace."""
+    """One data path: four nodes (in the matrix: for the cells, for the links at rest, a hub, and one with a
+    Secp256k1 identity). Lives in a process of its own, for its namespace."""
 
     def __init__(self, driver, tag='ci'):
         self.driver, self.refs, self.bad, self.has_failed = driver, [], [], False
@@ -35,8 +35,9 @@ class Bench:
         self.work = tempfile.mkdtemp(prefix='codecast-interop-')
         pid = os.getpid()  # two matrices at once do not meet
         loopback = f'127.{100 + pid // 250 % 100}.{1 + pid % 250}'
-        self.net = Network(nodes=3, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'{tag}{pid % 100000}',
-                           loopback=loopback, workdir=self.work)
+        self.net = Network(nodes=4, gateways=0, mode='gossipsub', driver=driver, build=BUILD, tag=f'{tag}{pid % 100000}',
+                           loopback=loopback, workdir=self.work,
+                           key_types=('ed25519', 'ed25519', 'ed25519', 'secp256k1'))
         self.ref_ip = '172.28.0.1' if self.net.has_namespaces else f'{loopback}.1'
 
     def __enter__(self):
@@ -46,7 +47,7 @@ class Bench:
                 enter_namespace(self.net.lan)
             protos = clients.load_protos()
             self.nodes = [NodePeer(self.net, m, protos) for m in self.net.nodes]
-            self.node, self.idler, self.hub = self.nodes
+            self.node, self.idler, self.hub, self.other = self.nodes
         except BaseException:
             self.net.stop()
             raise

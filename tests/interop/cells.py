@@ -6,7 +6,8 @@ The reference peers of a seat, all of one library:
     loner    keeps no mesh: what it gets and gives goes by IHAVE and IWANT alone
     far      connected to second alone (and to keeper)
     keeper   has a full mesh of two on topic px and prunes further ones with PX; where we dial
-Topics: t traffic, m mesh changes, r and q recovery, w and v IDONTWANT, v13 gossipsub 1.3, px and hub peer exchange.
+Topics: t traffic, m mesh changes, r and q recovery, w and v IDONTWANT, v13 gossipsub 1.3, key-* other
+keys, px and hub peer exchange.
 """
 import signal
 import statistics
@@ -312,6 +313,28 @@ def version_13(s):
         assert hub.stop() == 0
 
 
+def other_keys(s):
+    """A node of ours with a Secp256k1 identity, and peers with identities that are not Ed25519: each accepts the other's messages."""
+    other = s.bench.other
+    refs = {kind: s.ref(f'key-{kind}', '--key-type', kind, '--subscribe', f'key-{kind}') for kind in s.library.key_types}
+    if not refs:
+        raise Skip(f'the {s.library.name} peer has Ed25519 alone')
+    other.start([p.address() for p in refs.values()] if s.we_dial else [])
+    try:
+        for kind, p in refs.items():
+            other.subscribe(f'key-{kind}')
+            if not s.we_dial:
+                p.dial(other.address())
+        for kind, p in refs.items():
+            p.wait('identified', 10, peer=other.peer)
+            wait_mesh(other, p, f'key-{kind}', 15)
+            one_each_way(other, p, f'key-{kind}')
+            clean(other, p)
+    finally:
+        assert other.stop() == 0
+        s.bench.drop(list(refs.values()))
+
+
 def held(s):
     """Nobody holds anything against anybody."""
     for p in (s.main, s.second, s.loner):
@@ -363,6 +386,7 @@ CELLS = {
     'GRAFT, PRUNE out': mesh_out, 'GRAFT, PRUNE in': mesh_in,
     'IHAVE out, IWANT in': recovery_out, 'IHAVE in, IWANT out': recovery_in,
     'IDONTWANT out': idontwant_out, 'IDONTWANT in': idontwant_in,
-    'late subscriber': late, 'version 1.3': version_13, 'nothing held against': held, 'PX followed': px,
+    'late subscriber': late, 'version 1.3': version_13, 'other keys': other_keys,
+    'nothing held against': held, 'PX followed': px,
     'they restart': they_restart, 'we restart': we_restart,
 }

@@ -67,13 +67,28 @@ def wait_meshes(members, topic, seconds):
         time.sleep(0.3)
 
 
+def lost(members, topic):
+    """Of the messages that somebody misses: who published them, to whom, and what the others did with them."""
+    text = []
+    for m in members:
+        away = [sha for sha in m.published if not all(o is m or sha in o.got(topic) for o in members)]
+        if away:
+            to = collections.Counter(len(e.get('recipients', [])) for e in m.ref.all('published') if e['sha256'] in away) if isinstance(m, Theirs) else {}
+            text.append(f'{len(away)} of {m.name}, sent to {dict(to)}')
+        text.append(f'{m.name} ({m.peer}): mesh {m.mesh(topic)}')
+        if isinstance(m, Theirs):
+            m.ref.say(cmd='scores')
+            text.append(f'{m.name}: scores {m.ref.wait("scores", 20)["scores"]}, rejected {m.ref.all("rejected")}, errors {m.ref.all("error")}')
+    return '; '.join(text)
+
+
 def mixed(bench, libraries, seed=None):
     """3 of ours and 2 of each library, each connected to the next and the third next; random publishers of random sizes."""
     seed = seed or random.randrange(1 << 32)
     rng, topic = random.Random(seed), 'mixed'
     refs = [(lib, bench.ref_apart(lib, f'mixed{i}', '--subscribe', topic)) for i in range(2) for lib in libraries]
     members = [Theirs(ref, f'{lib.name}{i // len(libraries) + 1}') for i, (lib, ref) in enumerate(refs)]
-    for i, node in enumerate(bench.nodes):  # spread over the ring
+    for i, node in enumerate(bench.nodes[:3]):  # spread over the ring
         members.insert(i * len(members) // 3 + i, Ours(node))
     n = len(members)
     links = {(i, j) for i in range(n) for j in ((i + 1) % n, (i + 3) % n)}
@@ -99,7 +114,7 @@ def mixed(bench, libraries, seed=None):
     total = set().union(*all_sent.values())
     assert len(total) == MESSAGES, f'{len(total)} of {MESSAGES} were published; seed {seed}'
     while missing := {m.name: len(total - all_sent[m.peer] - set(m.got(topic))) for m in members if total - all_sent[m.peer] - set(m.got(topic))}:
-        assert time.monotonic() < end, f'missing {missing} of {MESSAGES}; seed {seed}'
+        assert time.monotonic() < end, f'missing {missing} of {MESSAGES}; seed {seed}; {lost(members, topic)}'
         time.sleep(0.1)
     ms = (time.monotonic() - t0) * 1000
     for m in members:

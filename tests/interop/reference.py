@@ -63,6 +63,7 @@ class Library:
     has_scores = True
     keeps_unsent = True   # a message published to nobody is kept, and told of
     reads_records = True  # signed peer records as the specs have them
+    key_types = ()        # beside Ed25519, of --key-type
     no_px = None  # why peers in our PRUNE, or in its own, cannot lead to a connection
 
     def prepare(self):
@@ -108,6 +109,7 @@ class _Locked:
 
 class Js(Library):
     name, agent = 'js', 'js-libp2p/'
+    key_types = ('secp256k1', 'rsa')  # its ECDSA keys make no peer id
     folder = HERE / 'js'
 
     def prepare(self):
@@ -133,6 +135,7 @@ class Js(Library):
 class Go(Library):
     name, agent = 'go', 'go-libp2p/'
     has_forger = has_v13 = True
+    key_types = ('secp256k1', 'rsa', 'ecdsa')
     folder = HERE / 'go'
 
     def prepare(self):

@@ -26,6 +26,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 type options struct {
 	listen, subscribe list
 	seed, mesh, flood string
+	keyType           string
 	doPX, silent      bool
 	forge             bool
 	pxThreshold       float64
@@ -36,6 +37,7 @@ func parse() options {
 	flag.Var(&o.listen, "listen", "multiaddr to listen on, repeatable")
 	flag.Var(&o.subscribe, "subscribe", "topic, repeatable")
 	flag.StringVar(&o.seed, "key-seed", "", "64 hex digits, or text whose SHA-256 is the seed")
+	flag.StringVar(&o.keyType, "key-type", "", "a random key: secp256k1, rsa or ecdsa")
 	flag.StringVar(&o.mesh, "mesh", "", "D,LO,HI,OUT")
 	flag.StringVar(&o.flood, "flood", "", "on or off")
 	flag.BoolVar(&o.doPX, "do-px", false, "send peers in PRUNE")
@@ -46,7 +48,12 @@ func parse() options {
 	return o
 }
 
-func key(seed string) (crypto.PrivKey, error) {
+func key(seed, kind string) (crypto.PrivKey, error) {
+	if kind != "" {
+		kinds := map[string]int{"secp256k1": crypto.Secp256k1, "rsa": crypto.RSA, "ecdsa": crypto.ECDSA}
+		k, _, err := crypto.GenerateKeyPairWithReader(kinds[kind], 2048, rand.Reader)
+		return k, err
+	}
 	if seed == "" {
 		k, _, err := crypto.GenerateEd25519Key(rand.Reader)
 		return k, err

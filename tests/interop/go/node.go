@@ -35,7 +35,7 @@ func quiet() *yamux.Transport {
 }
 
 func newNode(o options) (*node, error) {
-	k, err := key(o.seed)
+	k, err := key(o.seed, o.keyType)
 	if err != nil {
 		return nil, err
 	}
