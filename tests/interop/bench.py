@@ -103,6 +103,7 @@ def clean(node, ref):
     ours = node.wait_peer(ref.peer, 5)
     assert ours['score'] >= 0 and ours['connections'] == 1, ours
     assert ref.count('error') == 0, ref.all('error')
+    assert ref.count('rejected', via=node.peer) == 0, ref.all('rejected', via=node.peer)
     assert ref.count('disconnected', peer=node.peer) == 0, f'{ref.library.name} lost the connection meanwhile'
 
 

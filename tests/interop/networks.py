@@ -123,6 +123,8 @@ def mixed(bench, libraries, seed=None):
         assert set(m.got(topic)) <= total, f'{m.name} got what nobody published; seed {seed}'
         if isinstance(m, Theirs):
             assert m.ref.count('error') == 0, m.ref.all('error')
+            for node in bench.nodes[:3]:
+                assert m.ref.count('rejected', via=node.peer) == 0, m.ref.all('rejected', via=node.peer)
     return ms
 
 

@@ -58,9 +58,9 @@ func scoring(o options) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 		}
 }
 
+// Rejected messages are told as events, not scored: js-libp2p sends small messages back to their author, which counts as one.
 func topicScoring() *pubsub.TopicScoreParams {
-	return &pubsub.TopicScoreParams{SkipAtomicValidation: true, TopicWeight: 1, TimeInMeshQuantum: time.Second,
-		InvalidMessageDeliveriesWeight: -10, InvalidMessageDeliveriesDecay: 0.99}
+	return &pubsub.TopicScoreParams{SkipAtomicValidation: true, TopicWeight: 1, TimeInMeshQuantum: time.Second}
 }
 
 func newGossip(ctx context.Context, n *node, o options) (*gossip, error) {

@@ -57,6 +57,7 @@ fn scoring(o: &Options) -> (PeerScoreParams, PeerScoreThresholds) {
     (params, thresholds)
 }
 
+/// Refused messages are told as events, not scored: js-libp2p sends small messages back to their author, which counts as one.
 fn topic_scoring() -> TopicScoreParams {
     TopicScoreParams {
         topic_weight: 1.0,
@@ -64,7 +65,7 @@ fn topic_scoring() -> TopicScoreParams {
         first_message_deliveries_weight: 0.0,
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
-        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_weight: 0.0,
         invalid_message_deliveries_decay: 0.99,
         ..Default::default()
     }
