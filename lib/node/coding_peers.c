@@ -7,6 +7,10 @@
 
 static void open_stream(struct coding_role *r, struct peer *p)
 {
+    if (!p->stream && !p->opening && p->moving) { /* the one that is being opened anyway */
+        p->opening = p->moving;
+        p->moving = 0;
+    }
     struct peer_conn *c = p->stream || p->opening || r->is_leaving ? NULL : peers_other_conn(p);
     struct xmsg m = {.type = X_PUBSUB_OPEN};
 

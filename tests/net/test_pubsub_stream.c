@@ -267,6 +267,45 @@ static void test_stream_a_deaf_peer_is_let_go(void **state)
     drop(s);
 }
 
+/* From one connection to another of the same peer, in the middle of traffic: every frame arrives, and the old connection
+ * goes only once nothing is on it. */
+static void test_stream_moves_to_another_connection_without_loss(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct wconn *a1, *b1, *a2, *b2;
+    unsigned i, j;
+
+    world_init(w, false, 2, NULL, NULL);
+    world_connect(w, 0, 1, &i, &j);
+    world_connect(w, 0, 1, NULL, NULL);
+    a1 = &w->nodes[0].conns[0];
+    a2 = &w->nodes[0].conns[1];
+    b1 = &w->nodes[1].conns[0];
+    b2 = &w->nodes[1].conns[1];
+    WORLD_WAIT(w, a2->is_identified && b2->is_identified);
+    world_open_stream(w, 0, 0);
+    for (i = 0; i < 20; i++)
+        assert_int_equal(world_send(w, 0, a1, i, 100000), 0);
+    assert_int_equal(net_pubsub_finish(w->nodes[0].net, a1->id, w->now), 0);
+    net_conn_close_idle(w->nodes[0].net, a1->id, w->now); /* much is still queued: it stays */
+    assert_int_equal(world_send(w, 0, a1, 0, 10), -NET_ENOCONN);
+    world_open_stream(w, 0, 1);
+    assert_int_equal(world_send(w, 0, a2, 99, 1000), 0);
+    WORLD_WAIT(w, b1->frames + b2->frames == 21);
+    assert_false(a1->is_down || a1->is_closed_stream);
+    for (i = 0; i < 100000 && !a1->is_down; i++) { /* asked again until it is idle on both sides, as the node does */
+        net_conn_close_idle(w->nodes[0].net, a1->id, w->now);
+        world_step(w);
+    }
+    WORLD_WAIT(w, a1->is_down && b1->is_down);
+    assert_string_equal(b1->reason, "closed by the peer");
+    net_conn_close_idle(w->nodes[0].net, a2->id, w->now); /* a stream is on it */
+    world_run(w, NULL, NULL, 50);
+    assert_false(a2->is_down);
+    world_fini(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_stream_half_frames_are_bounded_together),
         cmocka_unit_test(test_stream_a_deaf_peer_is_let_go),
         cmocka_unit_test(test_stream_oversize_length_ends_the_peer),
+        cmocka_unit_test(test_stream_moves_to_another_connection_without_loss),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
