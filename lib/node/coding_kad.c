@@ -168,23 +168,29 @@ void coding_kad_identified(struct coding_role *r, const struct peer *p, const st
 
 void coding_kad_drain(struct coding_role *r, uint64_t now)
 {
+    bool has_room = true;
     struct kad_output o;
 
-    while (r->kad && !r->is_leaving && coding_has_room(r) && kad_next_output(r->kad, &o)) {
+    while (r->kad && !r->is_leaving && (has_room = coding_has_room(r)) && kad_next_output(r->kad, &o)) {
         if (o.type == KAD_ASK)
             ask(r, &o, now);
         for (unsigned i = 0; i < o.naddrs; i++)
             peerstore_add_addr(&r->store, &o.peer, o.addrs[i], PEERSTORE_DHT, now);
     }
+    r->has_more_kad = !has_room;
 }
 
 void coding_kad_poll(struct coding_role *r, uint64_t now)
 {
     r->now_ns = now;
-    if (!r->kad || r->is_leaving || now < kad_next_deadline(r->kad))
+    if (!r->kad || r->is_leaving)
         return;
-    expire_asks(r, now);
-    kad_on_deadline(r->kad, now);
+    if (now >= kad_next_deadline(r->kad)) {
+        expire_asks(r, now);
+        kad_on_deadline(r->kad, now);
+    } else if (!r->has_more_kad) {
+        return;
+    }
     coding_kad_drain(r, now);
 }
 

@@ -5,6 +5,10 @@
 #include "base/log.h"
 #include "node/coding_int.h"
 
+#define CONNS_USUAL       2 /* of one peer: both sides may dial at once */
+#define IDENTIFY_EVERY_NS 1000000000ull
+#define IDENTIFY_BURST    16
+
 static void open_stream(struct coding_role *r, struct peer *p)
 {
     if (!p->stream && !p->opening && p->moving) { /* the one that is being opened anyway */
@@ -21,12 +25,15 @@ static void open_stream(struct coding_role *r, struct peer *p)
     xout_send(&r->to_net, &m);
 }
 
-/* A newcomer beyond max_peers is turned away, unless the operator named it. */
+/* A newcomer beyond max_peers is turned away, unless the operator named it. So is a further connection of one that has two,
+ * once there are many: net takes twice max_peers, and a few identities must not use them up between them. */
 static bool has_place(struct coding_role *r, const struct peer_id *id)
 {
     const struct stored_peer *s = peerstore_find(&r->store, id);
+    const struct peer *p = peers_find(&r->peers, id);
+    bool has = p ? p->nconns < CONNS_USUAL || r->peers.by_conn.count < r->cfg.max_peers / 2 : r->peers.count < r->cfg.max_peers;
 
-    if (r->peers.count < r->cfg.max_peers || peers_find(&r->peers, id) || (s && stored_peer_is_kept(s)))
+    if (has || (s && stored_peer_is_kept(s)))
         return true;
     r->refused_full++;
     return false;
@@ -201,6 +208,19 @@ static void stream_closed(struct coding_role *r, const struct net_event *ev, uin
     stream_failed(r, c->peer);
 }
 
+/* A peer may push what it says of itself as often as it likes; records in it cost us signature checks. */
+static bool may_identify(struct peer *p, uint64_t now)
+{
+    uint64_t least = now > IDENTIFY_BURST * IDENTIFY_EVERY_NS ? now - IDENTIFY_BURST * IDENTIFY_EVERY_NS : 0;
+
+    if (p->identified_ns < least)
+        p->identified_ns = least;
+    if (p->identified_ns + IDENTIFY_EVERY_NS > now)
+        return false;
+    p->identified_ns += IDENTIFY_EVERY_NS;
+    return true;
+}
+
 static void identified(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
@@ -209,6 +229,10 @@ static void identified(struct coding_role *r, const struct net_event *ev, uint64
 
     if (!c || !id)
         return;
+    if (!may_identify(c->peer, now)) {
+        r->identities_dropped++;
+        return;
+    }
     snprintf(c->peer->agent, sizeof(c->peer->agent), "%s", id->agent);
     coding_trust_record(r, c->peer, id->record, now);
     c->peer->is_codecast = strncmp(id->agent, "codecast/", 9) == 0;

@@ -78,9 +78,10 @@ struct coding_role {
     bool is_leaving, has_left, has_closed;
     bool has_traces;      /* what the core was last told */
     bool has_more_output; /* a ring was too full for all that the core has to say */
+    bool has_more_kad;    /* the same of the DHT's core: until somebody is asked it waits for nothing else */
     uint64_t leave_by_ns, upkeep_at_ns, scores_at_ns, waits_since_ns, now_ns;
     uint64_t frames_dropped, traces_dropped, notes_dropped;
-    uint64_t trimmed, idle_closed, refused_full, px_dials;
+    uint64_t trimmed, idle_closed, refused_full, px_dials, identities_dropped;
 };
 
 /* Rings are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */

@@ -57,6 +57,7 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->peers_trimmed = r->trimmed;
     s->peers_idle_closed = r->idle_closed;
     s->peers_turned_away = r->refused_full;
+    s->identities_dropped = r->identities_dropped;
     s->peers_unkept = r->store.refused;
     s->dials = r->dialer.dialed;
     s->frames_dropped = r->frames_dropped;

@@ -164,7 +164,9 @@ static void peer_families(struct metrics *m, const struct snapshot *s)
     metrics_gauge(m, "codecast_peers_known", "Peers in the peer store, connected or not", s->peers_known);
     counter(m, "codecast_", "peers_trimmed_total", "Peers let go because there were more than CONN_HIGH", s->peers_trimmed);
     counter(m, "codecast_", "peers_idle_closed_total", "Peers let go because they were of no use", s->peers_idle_closed);
-    counter(m, "codecast_", "peers_turned_away_total", "Newcomers turned away because there were MAX_PEERS", s->peers_turned_away);
+    counter(m, "codecast_", "peers_turned_away_total", "Connections turned away because there were MAX_PEERS, or too many", s->peers_turned_away);
+    counter(m, "codecast_", "identities_dropped_total", "Identify messages of peers that sent more than one a second",
+            s->identities_dropped);
     counter(m, "codecast_", "peers_not_allowed_total", "Connections refused because the peer is not on the allow-list",
             s->net.refused_peer);
     counter(m, "codecast_", "peers_unkept_total", "Peers heard of for whom the peer store had no place", s->peers_unkept);

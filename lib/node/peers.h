@@ -36,6 +36,7 @@ struct peer {
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
     uint64_t used_ns; /* it last asked something or was asked */
+    uint64_t identified_ns; /* up to when what it said of itself is paid for */
     struct buf *record; /* its signed peer record, as identify brought it; NULL: none */
     struct buf *held; /* oldest first, linked by buf.next */
     struct buf *held_last;

@@ -241,6 +241,40 @@ static void test_coding_closes_a_peer_that_is_of_no_use(void **state)
     assert_true(f.r.idle_closed > 0);
 }
 
+/* Two identities open all that one peer may; others still find a place, each with two. */
+static void test_coding_bounds_the_connections_that_a_few_identities_use_up(void **state)
+{
+    struct xmsg m = {0};
+
+    for (unsigned i = 0; i < 2 * PEERS_CONNS_EACH; i++)
+        conn_up(1 + i, 1 + i % 2, false, 0);
+    run(1, X_CLOSE, NULL);
+    assert_int_equal(f.r.peers.by_conn.count, 24); /* half of max_peers */
+    conn_up(100, 3, false, 0);
+    conn_up(101, 3, false, 0);
+    assert_int_equal(run(1, X_CLOSE, NULL), 0);
+    conn_up(102, 3, false, 0);
+    assert_int_equal(run(1, X_CLOSE, &m), 1);
+    assert_int_equal(m.conn, 102);
+    for (unsigned i = 0; i < 3; i++)
+        conn_up(200 + i, BOOT, false, 0); /* whom the operator named */
+    assert_int_equal(run(1, X_CLOSE, NULL), 0);
+}
+
+/* Identify pushed without end: a few are taken at once, then one a second. */
+static void test_coding_bounds_how_often_a_peer_says_who_it_is(void **state)
+{
+    conn_up(1, 1, false, 0);
+    for (unsigned i = 0; i < 100; i++)
+        identified(1, "a", "/x/1");
+    f.now += 100 * SEC;
+    run(1, X_CLOSE, NULL);
+    assert_in_range(f.r.identities_dropped, 82, 84);
+    identified(1, "b", "/x/1");
+    run(2, X_CLOSE, NULL);
+    assert_string_equal(f.r.peers.slots[0]->agent, "b");
+}
+
 static void answer(net_conn_id conn, uint64_t token, enum net_event_type type, struct slice bytes)
 {
     struct net_event *ev = calloc(1, sizeof(*ev));
@@ -287,6 +321,28 @@ static void test_coding_finds_peers_by_the_dht(void **state)
     assert_true(is_dialed);
     assert_true(asked > 0);
     assert_int_equal(f.r.peers.count, 2);
+}
+
+/* The walk came due while there was no room to ask anybody: it goes on when there is. */
+static void test_coding_asks_the_dht_when_there_is_room_again(void **state)
+{
+    struct xmsg m = {.type = X_QUEUE};
+
+    conn_up(1, 1, false, 0);
+    identified(1, "codecast/0.1.0", KAD);
+    poll_some();
+    while (xring_room(&f.to_net) > 4)
+        assert_true(xring_push_sp(&f.to_net, &m));
+    for (unsigned i = 0; i < 5; i++) {
+        f.now += SEC;
+        poll_some();
+    }
+    assert_true(f.r.has_more_kad);
+    while (xring_pop_sc(&f.to_net, &m)) {
+        assert_int_not_equal(m.type, X_REQUEST);
+        drop_msg(&m);
+    }
+    assert_true(run(2, X_REQUEST, NULL) > 0);
 }
 
 static void test_coding_answers_the_dht(void **state)
@@ -440,6 +496,9 @@ int main(void)
         TEST(test_coding_closes_a_peer_that_is_of_no_use),
         TEST(test_coding_finds_peers_by_the_dht),
         TEST(test_coding_answers_the_dht),
+        TEST(test_coding_asks_the_dht_when_there_is_room_again),
+        TEST(test_coding_bounds_the_connections_that_a_few_identities_use_up),
+        TEST(test_coding_bounds_how_often_a_peer_says_who_it_is),
         TEST(test_coding_dials_whom_peer_exchange_names),
         TEST(test_coding_says_once_what_it_waits_for),
         cmocka_unit_test_setup_teardown(test_coding_resolves_a_named_bootstrap_and_dials_it, setup_named, teardown),
