@@ -129,8 +129,8 @@ static void on_header(struct coded *c, struct coded_peer *peer, struct slice con
 static void name_liars(struct coded *c, struct generation *g)
 {
     struct buf *scratch = g->dropped_count ? buf_new(g->shape.shard_bytes) : NULL;
-    pubsub_peer liars[RLNC_K_MAX], passers[RLNC_K_MAX];
-    unsigned nliars = 0, npassers = 0;
+    pubsub_peer liars[RLNC_K_MAX];
+    unsigned nliars = 0;
 
     for (unsigned i = 0; scratch && i < g->dropped_count; i++) {
         const struct generation_row *r = &g->dropped[i];
@@ -138,17 +138,11 @@ static void name_liars(struct coded *c, struct generation *g)
         if (generation_dropped_is_genuine(g, i, scratch->data))
             continue;
         c->host.counters->shards_forged++;
-        if (!r->from)
-            continue;
-        if (r->is_second_hand)
-            passers[npassers++] = r->from;
-        else
+        if (r->from && !r->is_second_hand) /* who passes on what it was asked for cannot know, and vouches for nothing */
             liars[nliars++] = r->from;
     }
     buf_unref(scratch);
     generation_release_dropped(g);
-    for (unsigned i = 0; i < npassers; i++)
-        c->host.penalize(c->host.core, passers[i], 0.5, "coded: passed on a forged shard");
     for (unsigned i = 0; i < nliars; i++)
         forgery(c, liars[i], g->topic, "coded: forged coded shard");
 }
@@ -327,8 +321,9 @@ static bool is_refused(struct coded *c, const struct generation *g, const struct
     struct coded_peer *payer = coded_peer_find(c, g->charged);
     bool is_over = payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2;
     bool is_doubtful = s->coefs.len > 1 && g->failures && (!l || l->is_suspect || g->failures > 2);
+    bool is_unbidden = s->flags & CODED_SHARD_SECOND_HAND && (!l || !l->is_row_asked);
 
-    if (!is_over && !is_doubtful && coded_make_room(c, s->payload.len, g, now))
+    if (!is_over && !is_doubtful && !is_unbidden && coded_make_room(c, s->payload.len, g, now))
         return false;
     c->host.counters->shards_refused++;
     return true;

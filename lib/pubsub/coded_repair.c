@@ -154,6 +154,7 @@ static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need
             continue;
         l->asked_ns = now;
         l->is_answering = false;
+        l->is_row_asked = true;
         coded_pull_send(c, l, &w, g->shape.k);
         asked = true;
     }

@@ -296,6 +296,21 @@ static void test_message_without_end_costs_little(void **state)
     close_circle();
 }
 
+/* It would be a way to forge without being named. */
+static void test_second_hand_rows_that_nobody_asked_for_are_refused(void **state)
+{
+    static const uint8_t coefs[4] = {1, 2, 3, 4}, bytes[2000];
+
+    open_circle(4, 1);
+    maker_message(&stranger, 4, 8000);
+    net_inject(&net, 0, 1, maker_header(&stranger));
+    net_inject(&net, 0, 1, maker_shard(&stranger, slice_of(coefs, 4), slice_of(bytes, 2000), 3, CODED_SHARD_SECOND_HAND));
+    assert_int_equal(net.nodes[1].n.shards_refused, 1);
+    assert_int_equal(net.nodes[1].n.shards_new, 0);
+    assert_int_equal(net.nodes[1].penalties, 0);
+    close_circle();
+}
+
 /* ---- no source shard comes by itself ---- */
 
 static bool is_losing;
@@ -374,6 +389,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_withheld_shards_do_not_matter),
         cmocka_unit_test(test_messages_without_end_do_not_matter),
         cmocka_unit_test(test_message_without_end_costs_little),
+        cmocka_unit_test(test_second_hand_rows_that_nobody_asked_for_are_refused),
         cmocka_unit_test(test_without_pushed_source_shards_it_is_decided_in_two_round_trips),
     };
 
