@@ -13,7 +13,7 @@
 
 #define CODED_ID_BYTES    16
 #define CODED_HASH_BYTES  32
-#define CODED_SIG_MAX     72 /* Ed25519 makes 64 */
+#define CODED_SIG_MAX     72 /* Ed25519 makes 64, Secp256k1 up to 72 */
 #define CODED_TAG_BYTES   4
 #define CODED_K_MIN       2  /* k = 1 is the plain message */
 #define CODED_SENT_MAX    32 /* tags in a shard's "sent to" list */

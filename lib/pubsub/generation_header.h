@@ -27,7 +27,7 @@ struct buf *generation_header_of(const struct key_pair *key, const struct peer_i
 
 void generation_header_id(const struct coded_header *h, uint8_t id[CODED_ID_BYTES]);
 
-/* Is it signed by the publisher that it names? One Ed25519 verification. */
+/* Is it signed by the publisher that it names? One verification; an id that is a hash holds no key (-CODED_E_FROM). */
 int generation_header_verify(const struct coded_header *h);
 
 #endif
