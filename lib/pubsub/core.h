@@ -73,6 +73,7 @@ struct peer {
     struct buf *record;  /* its signed peer record, checked; NULL: we have none */
     uint64_t record_seq;
     double doubt;        /* promises broken lately */
+    bool has_promised;   /* since the last heartbeat, by an offer that was taken up late */
     unsigned npending;   /* its messages that wait for the application */
 };
 

@@ -8,6 +8,7 @@ static void renew_budgets(struct pubsub *ps)
         struct peer *p = CONTAINER_OF(it, struct peer, node);
         limits_renew(&p->limits);
         p->doubt *= DOUBT_DECAY;
+        p->has_promised = false;
         unwanted_expire(&p->unwanted, ps->tick);
     }
 }
@@ -70,6 +71,11 @@ static void ask_again(struct pubsub *ps)
             continue;
         }
         peer_take(ps, p, LIMIT_IHAVE_IDS, 1);
+        /* One in doubt, whose offer is fresh: its word counts like anybody's, or it could lie on for nothing. */
+        if (w->asked == 1 && !w->rounds && !p->has_promised) {
+            p->has_promised = true;
+            promises_add(&ps->promises, handle, w->key, ps->now);
+        }
         peer_send_ids(ps, p, CONTROL_F_IWANT, (struct slice){0}, &id, 1);
         ps->c.iwant_out++;
     }
