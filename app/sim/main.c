@@ -21,7 +21,7 @@ static void help(void)
     printf("codecast-sim: a network of simulated nodes on a virtual clock\n\n"
            "Usage: codecast-sim [--scenario FILE] [--OPTION VALUE]... [--out PREFIX] [--quiet]\n\n"
            "  --scenario FILE   lines \"option = value\"; # begins a comment. What comes later on the command line wins\n"
-           "  --out PREFIX      writes PREFIX.json, .messages.csv, .nodes.csv, .cdf.csv; without it: JSON to stdout\n"
+           "  --out PREFIX      writes PREFIX.json, .messages.csv, .nodes.csv, .cdf.csv (scripts/sim-plots draws them); without it: JSON to stdout\n"
            "  --quiet           no progress and no summary on stderr\n\n"
            "Options (--bytes 1M, --bytes=1M and a line \"bytes = 1M\" are the same):\n");
     sim_scenario_help(stdout);
