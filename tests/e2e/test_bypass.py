@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-import clients
 import network
-from test_members import publisher, receiver
+from listen import publisher, receiver
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='namespaces need root')
 
@@ -53,10 +52,8 @@ def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_pa
 
 def test_relays_pass_on_coded_shards(bypass, protos):
     net = bypass
-    watcher = clients.SidecarReceiver('traces', net.nodes[3].control_ip, network.SIDECAR_PORT, 't', protos, has_traces=True)
-    watcher.start()
+    watcher = receiver(net.nodes[3], protos, has_traces=True)
     others = [receiver(n, protos) for n in net.nodes[:3]]
-    assert watcher.ready.wait(10)
     time.sleep(1.5)
     pub = publisher(net.nodes[0], protos)
     for _ in range(40):

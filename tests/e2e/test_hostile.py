@@ -13,7 +13,7 @@ import pytest
 
 import clients
 import network
-from test_members import publisher, receiver
+from listen import publisher, receiver
 
 
 def ports(net):

@@ -4,20 +4,9 @@ import os
 import signal
 import time
 
-import clients
-import network
 import pytest
 
-
-def receiver(m, protos, topic='t'):
-    r = clients.SidecarReceiver(m.name, m.control_ip, network.SIDECAR_PORT, topic, protos)
-    r.start()
-    assert r.ready.wait(10)
-    return r
-
-
-def publisher(m, protos):
-    return clients.SidecarPublisher(m.control_ip, network.SIDECAR_PORT, protos)
+from listen import publisher, receiver
 
 
 def wait_for_peers(net, m, count, end):

@@ -5,22 +5,11 @@ import socket
 import threading
 import time
 
-import clients
-import network
 import pytest
 
+from listen import publisher, receiver
+
 MESH_MIN = 4
-
-
-def receiver(m, protos, topic='t'):
-    r = clients.SidecarReceiver(m.name, m.control_ip, network.SIDECAR_PORT, topic, protos)
-    r.start()
-    assert r.ready.wait(20)
-    return r
-
-
-def publisher(m, protos):
-    return clients.SidecarPublisher(m.control_ip, network.SIDECAR_PORT, protos)
 
 
 def connected(net, m):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from test_members import publisher, receiver
+from listen import publisher, receiver
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'protocol'))
 from peer import Peer  # noqa: E402
