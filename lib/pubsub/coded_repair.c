@@ -279,7 +279,8 @@ static void give_up_on(struct generation *g, struct generation_link *l, uint64_t
 
 static void take_promise(const struct generation *g, struct generation_link *l, struct coded_bits sending, uint64_t now)
 {
-    sending = coded_bits_minus(sending, g->have);
+    /* What was promised once and did not come is not waited for again. */
+    sending = coded_bits_minus(coded_bits_minus(sending, g->have), l->lost);
     if (l->is_failing || coded_bits_is_empty(&sending))
         return;
     if (coded_bits_is_empty(&l->promised))

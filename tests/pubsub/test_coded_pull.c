@@ -193,6 +193,26 @@ static void test_a_peer_that_keeps_no_promise_holds_up_nothing_again(void **stat
     close_net();
 }
 
+/* Nor one that kept a promise once: of each shard it can be waited for only once. */
+static void test_a_shard_is_waited_for_once(void **state)
+{
+    open_net(3, 8);
+    net_inject(&net, 1, 0, maker_header(&m));
+    say_have(1, 0x01, 0, 0x01);
+    say_shard(1, 0, 2);
+    say_have(1, 0x09, 0, 0x08);
+    say_have(2, 0x08, 0, 0);
+    assert_int_equal(wants[1] + wants[2], 0);
+    net_run(&net, net.now + 3000 * MS);
+    assert_true(wants[1] + wants[2] > 0);
+    memset(asked, 0, sizeof(asked));
+    net_run(&net, net.now + 10000 * MS);
+    say_have(1, 0x09, 0, 0x08);
+    say_have(2, 0x08, 0, 0);
+    assert_true(coded_bits_has(&asked[1], 3) || coded_bits_has(&asked[2], 3));
+    close_net();
+}
+
 static void test_pushed_shards_are_passed_on_and_answers_are_not(void **state)
 {
     open_net(3, 8);
@@ -236,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_a_broken_promise_shows_by_the_next_shard),
         cmocka_unit_test(test_a_broken_promise_is_overdue_after_a_while),
         cmocka_unit_test(test_a_peer_that_keeps_no_promise_holds_up_nothing_again),
+        cmocka_unit_test(test_a_shard_is_waited_for_once),
         cmocka_unit_test(test_pushed_shards_are_passed_on_and_answers_are_not),
         cmocka_unit_test(test_pushing_stops_where_it_does_not_pay),
     };
