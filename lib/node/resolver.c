@@ -217,19 +217,25 @@ static bool take_asked(struct resolver *r)
     return !is_stopping;
 }
 
+/* What c-ares waits for on its i-th socket. Its own macros shift a one into the sign bit of an int. */
+static short wanted(unsigned bits, unsigned i)
+{
+    return (short)((bits >> i & 1 ? POLLIN : 0) | (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
+}
+
 static void wait_for_answers(struct resolver *r)
 {
     ares_socket_t socks[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(r->channel, socks, ARES_GETSOCK_MAXNUM), timeout = -1;
+    unsigned bits = (unsigned)ares_getsock(r->channel, socks, ARES_GETSOCK_MAXNUM);
+    int timeout = -1;
     struct pollfd pfd[ARES_GETSOCK_MAXNUM + 1] = {{.fd = r->bell, .events = POLLIN}};
     struct timeval tv, *next;
     unsigned n = 1;
     uint64_t rung;
 
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++)
-        if (ARES_GETSOCK_READABLE(bits, i) || ARES_GETSOCK_WRITABLE(bits, i))
-            pfd[n++] = (struct pollfd){.fd = socks[i], .events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                                                                        (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0))};
+    for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++)
+        if (wanted(bits, i))
+            pfd[n++] = (struct pollfd){.fd = socks[i], .events = wanted(bits, i)};
     next = ares_timeout(r->channel, NULL, &tv);
     if (next)
         timeout = (int)(next->tv_sec * 1000 + next->tv_usec / 1000 + 1);
