@@ -15,7 +15,8 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-_UNLIMITED = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1)]
+# Connections of our own: shared ones would go on backing off from a network that had the same addresses and is gone.
+CHANNEL_OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1), ('grpc.use_local_subchannel_pool', 1)]
 
 
 def load_protos():
@@ -110,7 +111,7 @@ class GatewayReceiver(Receiver):
         import grpc
         import queue
         out = queue.Queue()
-        channel = grpc.insecure_channel(self.target, options=_UNLIMITED)
+        channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
         call = channel.stream_stream('/proto.ProxyStream/ClientStream', request_serializer=lambda m: m.SerializeToString(),
                                      response_deserializer=self.pb.ProxyMessage.FromString)(iter(out.get, None))
         out.put(self.pb.ProxyMessage(client_id=self.client_id, type='subscribe', topic=self.topic))
@@ -138,7 +139,7 @@ class SidecarReceiver(Receiver):
     def listen(self):
         import grpc
         out = self.out
-        channel = grpc.insecure_channel(self.target, options=_UNLIMITED)
+        channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
         call = channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda m: m.SerializeToString(),
                                      response_deserializer=self.pb.Response.FromString)(iter(out.get, None))
         out.put(self.pb.Request(command=2, topic=self.topic))
@@ -159,7 +160,7 @@ class SidecarPublisher:
         import grpc
         import queue
         self.pb, self.out = protos['sidecar'], queue.Queue()
-        self.channel = grpc.insecure_channel(f'{host}:{port}', options=_UNLIMITED)
+        self.channel = grpc.insecure_channel(f'{host}:{port}', options=CHANNEL_OPTIONS)
         self.call = self.channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda r: r.SerializeToString(),
                                                response_deserializer=self.pb.Response.FromString)(iter(self.out.get, None))
 

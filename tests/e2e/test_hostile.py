@@ -87,7 +87,7 @@ def test_oversize_publish_is_refused_aloud(served, protos):
     status, answer = clients.publish_http(net.gateways[0].control_ip, network.HTTP_PORT, 't', big)
     assert status == 413 and '1048576' in answer['error']
     pb = protos['gateway']
-    channel = grpc.insecure_channel(f'{net.gateways[0].control_ip}:{network.GRPC_PORT}', options=clients._UNLIMITED)
+    channel = grpc.insecure_channel(f'{net.gateways[0].control_ip}:{network.GRPC_PORT}', options=clients.CHANNEL_OPTIONS)
     publish = channel.unary_unary('/proto.ProxyStream/Publish', request_serializer=lambda m: m.SerializeToString(),
                                   response_deserializer=pb.PublishResponse.FromString)
     with pytest.raises(grpc.RpcError) as e:
@@ -95,7 +95,7 @@ def test_oversize_publish_is_refused_aloud(served, protos):
     assert e.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and e.value.details()
     pb = protos['sidecar']
     out = queue.Queue()
-    channel = grpc.insecure_channel(f'{net.nodes[0].control_ip}:{network.SIDECAR_PORT}', options=clients._UNLIMITED)
+    channel = grpc.insecure_channel(f'{net.nodes[0].control_ip}:{network.SIDECAR_PORT}', options=clients.CHANNEL_OPTIONS)
     call = channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda m: m.SerializeToString(),
                                  response_deserializer=pb.Response.FromString)(iter(out.get, None))
     out.put(pb.Request(command=1, topic='t', data=big))
