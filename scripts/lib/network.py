@@ -72,7 +72,7 @@ class Network:
         self.is_own_lan = not lan
         self.late = self.nodes[nodes - late:]
         self.known = known
-        self.made_namespaces, self.has_bridge = [], False
+        self.made_namespaces, self.ports, self.has_bridge = [], [], False
 
     def _member(self, kind, i, last):
         name = f'{kind}{i + 1}'
@@ -89,6 +89,14 @@ class Network:
         sh('ip', 'netns', 'add', name)
         sh('ip', '-n', name, 'link', 'set', 'lo', 'up')
 
+    def _cable(self, ns, ip):
+        """From the bridge to eth0 of a new namespace."""
+        port = f'p{ip.split(".")[-1]}'
+        self._namespace(ns)
+        self.ports.append(port)
+        sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns)
+        sh('ip', '-n', self.lan, 'link', 'set', port, 'master', 'br0', 'up')
+
     def _wires(self):
         if self.is_own_lan:
             self._namespace(self.lan)
@@ -97,10 +105,7 @@ class Network:
         sh('ip', '-n', self.lan, 'addr', 'add', '172.28.0.1/16', 'dev', 'br0')
         sh('ip', '-n', self.lan, 'link', 'set', 'br0', 'up')
         for m in self.gateways + self.nodes:
-            self._namespace(m.ns)
-            port = f'p{m.ip.split(".")[-1]}'
-            sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', m.ns)
-            sh('ip', '-n', self.lan, 'link', 'set', port, 'master', 'br0', 'up')
+            self._cable(m.ns, m.ip)
             inner = 'eth0'
             if self.driver == 'tap' and m.kind == 'node':
                 sh('ip', '-n', m.ns, 'link', 'add', 'br0', 'type', 'bridge')
@@ -111,10 +116,8 @@ class Network:
 
     def plug(self, name, ip):
         """A namespace on the bridge for a program that is none of ours; its name."""
-        ns, port = f'{self.tag}-{name}', f'p{ip.split(".")[-1]}'
-        self._namespace(ns)
-        sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns)
-        sh('ip', '-n', self.lan, 'link', 'set', port, 'master', 'br0', 'up')
+        ns = f'{self.tag}-{name}'
+        self._cable(ns, ip)
         sh('ip', '-n', ns, 'addr', 'add', f'{ip}/16', 'dev', 'eth0')
         sh('ip', '-n', ns, 'link', 'set', 'eth0', 'up')
         return ns
@@ -288,9 +291,12 @@ class Network:
                 code = self.kill(m)
                 if code != 0:
                     bad.append(f'{m.name} ended with {"a kill, it did not stop in time" if code is None else f"code {code}"}')
+        # The kernel takes a namespace apart some time after it is deleted: the cables first, so that the next network may have their names.
+        for port in self.ports:
+            sh('ip', '-n', self.lan, 'link', 'del', port, check=False)
         for ns in reversed(self.made_namespaces):
             sh('ip', 'netns', 'del', ns, check=False)
-        self.made_namespaces = []
+        self.ports, self.made_namespaces = [], []
         if self.has_bridge and not self.is_own_lan:
             sh('ip', '-n', self.lan, 'link', 'del', 'br0', check=False)
         if self.own_workdir and not bad:
