@@ -109,7 +109,6 @@ class GatewayReceiver(Receiver):
 
     def listen(self):
         import grpc
-        import queue
         out = queue.Queue()
         channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
         call = channel.stream_stream('/proto.ProxyStream/ClientStream', request_serializer=lambda m: m.SerializeToString(),
@@ -158,7 +157,6 @@ class SidecarPublisher:
 
     def __init__(self, host, port, protos):
         import grpc
-        import queue
         self.pb, self.out = protos['sidecar'], queue.Queue()
         self.channel = grpc.insecure_channel(f'{host}:{port}', options=CHANNEL_OPTIONS)
         self.call = self.channel.stream_stream('/proto.CommandStream/ListenCommands', request_serializer=lambda r: r.SerializeToString(),

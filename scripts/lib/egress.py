@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from network import Failure, Network
+from network import API_PORT, Failure, Network
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -14,7 +14,7 @@ def sent(net):
     """Bytes out on all peer connections of all nodes."""
     total = 0
     for n in net.nodes:
-        status, text = net.http(n, 9090, '/metrics')
+        status, text = net.http(n, API_PORT, '/metrics')
         if status != 200:
             raise Failure(f'{n.name} has no metrics: {text}')
         total += sum(float(v) for v in re.findall(r'^optimum_bandwidth_total_bytes\{[^}]*direction="out"[^}]*\} (\S+)$', text, re.M))

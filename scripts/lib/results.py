@@ -36,7 +36,7 @@ class Runs:
         return json.load(open(prefix.with_name(label + '.json')))
 
     def cdf(self, label):
-        lines = prefix = (self.dir / (label + '.cdf.csv')).read_text().splitlines()[1:]
+        lines = (self.dir / (label + '.cdf.csv')).read_text().splitlines()[1:]
         return [(float(ms), float(share)) for share, ms in (line.split(',') for line in lines)]
 
     def row(self, *cells):
@@ -197,7 +197,7 @@ def main():
              'hops': hops, 'liars': liars, 'scale': scale, 'egress': egress}
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='+', choices=[*names, 'all'], metavar='NAME')
-    p.add_argument('--quick', action='store_true', help='fewer messages; in a folder of its own it is not: use --again after it')
+    p.add_argument('--quick', action='store_true', help='fewer messages, into the same folder: run with --again after it')
     p.add_argument('--again', action='store_true', help='do not take results that are there')
     ARGS = p.parse_args()
     if not SIM.exists():
