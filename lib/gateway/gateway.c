@@ -85,11 +85,20 @@ struct arrival {
     uint64_t published_ns; /* here; 0: elsewhere */
 };
 
-/* A node that cannot be reached and has not shown the message does not count: nobody should wait for it. The share never
- * sinks, so that each client is served once. */
+/* Of which a threshold is a share. With THRESHOLD_NODES=reachable nobody waits for a node that is gone. */
+static uint64_t counted_nodes(struct gateway *gw)
+{
+    unsigned n = gw->cfg.n_nodes;
+
+    if (gw->cfg.threshold_nodes == GW_OF_ALL && n)
+        return ~0ull >> (64 - n);
+    return gw->up->ops->reachable(gw->up);
+}
+
+/* The share never sinks, so that each client is served once. */
 static struct arrival record(struct gateway *gw, unsigned node, const struct gw_delivery *d, uint64_t now)
 {
-    uint64_t reachable = gw->up->ops->reachable(gw->up);
+    uint64_t counted = counted_nodes(gw);
     struct arrival a = {true, 1, 0, 1, 0};
     struct gw_seen_entry *e;
 
@@ -102,7 +111,7 @@ static struct arrival record(struct gateway *gw, unsigned node, const struct gw_
         a.seen = (unsigned)__builtin_popcountll(e->nodes);
         a.published_ns = e->published_ns;
         a.before = e->share;
-        a.share = (double)a.seen / __builtin_popcountll(reachable | e->nodes);
+        a.share = (double)a.seen / __builtin_popcountll(counted | e->nodes);
         e->share = a.share = a.share > a.before ? a.share : a.before;
     } /* no memory: better twice than never */
     pthread_mutex_unlock(&gw->publishes.lock);

@@ -7,6 +7,8 @@
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const policies[] = {"drop-oldest", "drop-newest", "disconnect", NULL};
 
+static const char *const threshold_nodes[] = {"all", "reachable", NULL};
+
 #define AT(field) offsetof(struct gw_config, field)
 
 static const struct setting table[] = {
@@ -20,6 +22,8 @@ static const struct setting table[] = {
     {"API_PORT", SETTING_LISTEN, AT(api), ":8081", 0, 0, false, NULL, NULL, "HTTP for monitoring"},
     {"SUBSCRIBER_THRESHOLD", SETTING_REAL, AT(threshold), "0.1", 0, 1, true, NULL, NULL,
      "share of the nodes that must have a message before subscribers get it"},
+    {"THRESHOLD_NODES", SETTING_CHOICE, AT(threshold_nodes), "all", 0, 0, false, threshold_nodes, NULL,
+     "the nodes that a threshold is a share of: all of P2P_NODES, or those that can be reached"},
     {"OPTIMUM_MAX_MSG_SIZE", SETTING_U32, AT(max_message_bytes), "0", 0, 1u << 30, false, NULL, NULL,
      "largest payload in bytes; 0: learned from the nodes"},
     {"LOG_LEVEL", SETTING_CHOICE, AT(log_level), "info", 0, 0, false, log_levels, NULL, "what is logged"},
@@ -41,6 +45,8 @@ static const struct setting table[] = {
      NULL, "what may wait for one client that reads slowly"},
     {"CLIENT_POLICY", SETTING_CHOICE, AT(client_policy), "drop-oldest", 0, 0, false, policies, NULL,
      "what happens to a client whose queue is full"},
+    {"NODE_QUEUE_BYTES", SETTING_U32, AT(node_queue_bytes), "268435456", 65536, 4294967295.0, false, NULL,
+     NULL, "what may be published to one node and not confirmed; past it another node gets it, or 503 is answered"},
     {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL,
      "client ids remembered at once"},
     {"MAX_CONNECTIONS", SETTING_U32, AT(max_connections), "20000", 1, 1000000, false, NULL, NULL,
@@ -199,6 +205,7 @@ void gw_config_print(FILE *f, const struct gw_config *c)
             c->cors_origins);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
+    fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);
     fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients,
             c->max_connections, c->request_timeout_s, c->drain_ms);
 }

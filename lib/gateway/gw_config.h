@@ -11,17 +11,21 @@
 #include "gateway/gw_upstream.h"
 #include "http/ws_conn.h"
 
+/* The nodes that a threshold is a share of. */
+enum { GW_OF_ALL, GW_OF_REACHABLE };
+
 struct gw_config {
     const char *cluster_id;
     struct setting_listen proxy, grpc, api;
     const char *p2p_nodes;
     double threshold;
+    int threshold_nodes; /* GW_OF_ALL, GW_OF_REACHABLE */
     int log_level;
     bool enable_auth;
     const char *auth0_domain, *auth0_audience, *cors_origins, *country, *country_iso;
     uint32_t max_message_bytes; /* 0: learned from the nodes */
     uint32_t http_threads, grpc_threads;
-    uint32_t client_queue_bytes;
+    uint32_t client_queue_bytes, node_queue_bytes;
     int client_policy; /* enum ws_policy */
     uint32_t max_clients, max_connections;
     uint32_t request_timeout_s, drain_ms;

@@ -10,11 +10,11 @@
 #include "gateway/gw_pool_impl.h"
 
 #define REOPEN_NS        300000000ull
-#define HEALTH_NS        5000000000ull
+#define HEALTH_NS        2000000000ull
 #define KNOWN_NS         10000000000ull
 #define KNOWN_MAX        100000
-#define STREAM_BYTES_MAX (256ull << 20)
-#define STREAM_MSGS_MAX  100000
+#define COMMANDS_BYTES   (64ull << 20) /* room for subscriptions behind a full queue of publishes */
+#define STREAM_MSGS_MAX  300000
 
 enum { COMMAND_SUBSCRIBE = 2, COMMAND_UNSUBSCRIBE = 3 };
 enum { RESPONSE_UNKNOWN = 0, RESPONSE_MESSAGE = 1 };
@@ -33,8 +33,10 @@ static void send_command(struct gw_node *n, int command, struct slice topic)
 {
     struct rpc_msg *m = gw_pool_request(command, topic);
 
-    if (!m || rpc_call_send(n->stream, m, RPC_MUST) < 0)
-        log_warn("\"node did not take a subscription\" node=%s command=%d", n->info.target, command);
+    if (!m || rpc_call_send(n->stream, m, RPC_MUST) < 0) {
+        log_warn("\"node did not take a subscription, its stream begins anew\" node=%s command=%d", n->info.target, command);
+        rpc_call_abort(n->stream, RPC_CODE_CANCELLED, "a subscription found no room");
+    }
     rpc_msg_unref(m);
 }
 
@@ -105,7 +107,7 @@ static bool open_stream(struct gw_node *n, uint64_t now)
     struct rpc_call_options opt = {.headers = headers,
                                    .header_count = 2,
                                    .queue = {.max_messages = STREAM_MSGS_MAX,
-                                             .max_bytes = STREAM_BYTES_MAX,
+                                             .max_bytes = n->pool->queue_bytes + COMMANDS_BYTES,
                                              .policy = RPC_REFUSE}};
     struct slice topic;
     size_t it = 0;
@@ -169,6 +171,8 @@ static unsigned nodes(struct gw_upstream *u, struct gw_node_info *out, unsigned 
     for (unsigned i = 0; i < n; i++) {
         out[i] = pool->nodes[i].info;
         out[i].is_healthy = gw_node_is_up(&pool->nodes[i]);
+        out[i].answer_ns = pool->nodes[i].load.answer_ns;
+        out[i].queued_bytes = pool->nodes[i].inflight_bytes;
     }
     pthread_mutex_unlock(&pool->lock);
     return n;
@@ -299,6 +303,7 @@ struct gw_upstream *gw_pool_new(struct gateway *gw, const struct gw_config *cfg)
     gw_random(gw, seed, sizeof(seed));
     pool->up.ops = &pool_ops;
     pool->gw = gw;
+    pool->queue_bytes = cfg->node_queue_bytes;
     pthread_mutex_init(&pool->lock, NULL);
     map_init(&pool->by_key, 0, seed);
     map_init(&pool->wanted, 0, seed);

@@ -30,6 +30,8 @@ static void on_health(const struct rpc_status *st, struct rpc_msg *reply, void *
     pthread_mutex_lock(&n->pool->lock);
     n->asking_health = false;
     if (h) {
+        gw_load_answered(&n->load, 0, gw_now_ns() - n->health_ns);
+        n->load.cpu = percent(h->cpuused);
         copy_text(n->info.country, sizeof(n->info.country), h->country);
         copy_text(n->info.country_iso, sizeof(n->info.country_iso), h->country_iso);
         copy_text(n->info.p2p_address, sizeof(n->info.p2p_address), h->p2paddress);

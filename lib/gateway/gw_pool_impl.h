@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "gateway/gw_balance.h"
 #include "gateway/gw_pool.h"
 #include "rpc/rpc_client.h"
 
@@ -23,10 +24,11 @@ struct gw_node {
     uint64_t retry_ns;
     struct list inflight; /* struct gw_publish in the order they were sent */
     uint64_t inflight_bytes;
+    struct gw_load load;
     bool is_mute;      /* its health says it is not one of ours, and it never answered a publish */
     bool has_answered; /* a publish */
     bool asking_health;
-    uint64_t health_ns;
+    uint64_t health_ns; /* asked */
     struct gw_node_info info;
 };
 
@@ -41,7 +43,9 @@ struct gw_pool {
     struct map known;  /* topics that nodes named lately */
     uint64_t known_ns;
     struct list waiting; /* publishes that lost their node and found no other */
-    unsigned next;       /* round robin among equals */
+    uint64_t queue_bytes; /* published to one node and not confirmed: at most so many */
+    uint64_t clock;       /* of the shares: gw_balance.h */
+    unsigned next;        /* round robin among equals */
     bool stopping;
     struct gw_node nodes[GW_NODES_MAX];
 };

@@ -45,17 +45,30 @@ static struct rpc_msg *build_request(const struct gw_publish *p)
     return m;
 }
 
-/* Under the lock, as all that follow up to resend. */
-static struct gw_node *choose(struct gw_pool *pool, uint64_t tried)
+/* A queue that is empty takes any message. */
+static bool has_room(const struct gw_node *n, uint64_t bytes)
 {
+    uint64_t max = n->pool->queue_bytes;
+
+    return n->inflight_bytes == 0 || (n->inflight_bytes < max && bytes <= max - n->inflight_bytes);
+}
+
+/* Under the lock, as all that follow up to resend. */
+static struct gw_node *choose(struct gw_pool *pool, uint64_t tried, uint64_t bytes)
+{
+    uint64_t least = 0, price;
     struct gw_node *best = NULL;
 
     for (unsigned k = 0; k < pool->n_nodes; k++) {
         struct gw_node *n = &pool->nodes[(pool->next + k) % pool->n_nodes];
 
-        if (gw_node_is_up(n) && !(tried >> n->index & 1) &&
-            (!best || n->inflight_bytes < best->inflight_bytes))
+        if (!gw_node_is_up(n) || (tried >> n->index & 1))
+            continue;
+        price = gw_load_price(&n->load, bytes, pool->clock);
+        if (!best || price < least) {
             best = n;
+            least = price;
+        }
     }
     if (best)
         pool->next = (best->index + 1) % pool->n_nodes;
@@ -68,9 +81,9 @@ static enum sent try_send(struct gw_pool *pool, struct gw_publish *p, uint64_t n
     enum sent rc = NO_NODE;
     struct gw_node *n;
 
-    while ((n = choose(pool, p->tried))) {
+    while ((n = choose(pool, p->tried, size_of(p)))) {
         p->tried |= 1ull << n->index;
-        if (rpc_call_send(n->stream, p->request, RPC_MUST) < 0) {
+        if (!has_room(n, size_of(p)) || rpc_call_send(n->stream, p->request, RPC_MUST) < 0) {
             rc = ALL_BUSY;
             continue;
         }
@@ -79,6 +92,7 @@ static enum sent try_send(struct gw_pool *pool, struct gw_publish *p, uint64_t n
         map_put(&pool->by_key, key_of(buf, p->topic, p->id), p);
         list_push_back(&n->inflight, &p->link);
         n->inflight_bytes += size_of(p);
+        gw_load_sent(&n->load, size_of(p), &pool->clock);
         n->info.published++;
         return SENT;
     }
@@ -90,6 +104,7 @@ static void take_one(struct gw_pool *pool, struct gw_publish *p)
     uint8_t buf[GW_ID_BYTES + GW_NAME_MAX];
 
     pool->nodes[p->node].inflight_bytes -= size_of(p);
+    gw_load_taken(&pool->nodes[p->node].load, size_of(p));
     list_del(&p->link);
     map_del(&pool->by_key, key_of(buf, p->topic, p->id));
 }
@@ -202,6 +217,8 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
             if (now - p->sent_ns < limit)
                 continue;
             n->info.unconfirmed++;
+            if (!n->is_mute)
+                gw_load_answered(&n->load, size_of(p), now - p->sent_ns);
             take_one(pool, p);
             list_push_back(n->is_mute ? &mute : &late, w);
         }
@@ -291,6 +308,7 @@ void gw_pool_answer(struct gw_node *n, struct slice data)
     struct gw_pool *pool = n->pool;
     uint8_t buf[GW_ID_BYTES + GW_NAME_MAX];
     struct gw_publish *p = NULL;
+    uint64_t now = gw_now_ns();
     struct node_answer a;
     bool again = false;
 
@@ -306,10 +324,12 @@ void gw_pool_answer(struct gw_node *n, struct slice data)
     n->has_answered = true;
     n->is_mute = false;
     p = map_get(&pool->by_key, key_of(buf, slice_of(a.topic, a.topic_len), a.id));
+    if (p && p->node == n->index) /* else it was passed on, and the first node answers late */
+        gw_load_answered(&n->load, size_of(p), now - p->sent_ns);
     if (p)
         take_one(pool, p);
     if (p && is_worth_another(&a))
-        again = try_send(pool, p, gw_now_ns()) == SENT;
+        again = try_send(pool, p, now) == SENT;
     pthread_mutex_unlock(&pool->lock);
     if (p && !again)
         gw_publish_done(p, &a.outcome);

@@ -50,6 +50,7 @@ class Node:
         self.delivers = True
         self.refusal = None       # (code, text) for every publish
         self.swallows = False     # takes publishes and forgets them
+        self.delay_s = 0          # before each answer to a publish
         self.topics = []          # what ListTopics adds
         self.commands = []        # (command, topic, length of data)
         self.streams = {}
@@ -107,6 +108,8 @@ class Node:
             return
         else:
             self.network.publish(self, topic, data)
+        if self.delay_s:
+            time.sleep(self.delay_s)
         if self.confirms:
             q.put(Response(command=0, data=json.dumps(answer).encode()))
 

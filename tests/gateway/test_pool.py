@@ -46,6 +46,39 @@ class Pool(unittest.TestCase):
             self.assertEqual(sum(took), 60)
             self.assertGreaterEqual(min(took), 10)
 
+    def test_a_slow_node_gets_less(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway()
+            cluster.nodes[0].delay_s = 0.2
+            for i in range(60):
+                gw.publish("slow", str(i))
+            slow, quick = (len([c for c in n.commands if c[0] == 1]) for n in cluster.nodes)
+            self.assertTrue(1 <= slow <= 15, (slow, quick))
+            self.assertEqual(slow + quick, 60)
+            self.assertGreater(gw.metric("codecast_gateway_node_answer_seconds", node=cluster.nodes[0].target),
+                               gw.metric("codecast_gateway_node_answer_seconds", node=cluster.nodes[1].target))
+
+    def test_what_a_node_may_owe_is_bounded_in_bytes(self):
+        with Cluster(nodes=2) as cluster:
+            gw = cluster.gateway(NODE_QUEUE_BYTES=300000)
+            for n in cluster.nodes:
+                n.swallows = True
+            answers = []
+            post = lambda i: answers.append(gw.call("POST", "/publish?topic=t", b"%d " % i + b"x" * 100000,
+                                                    {"Content-Type": "application/octet-stream"})[:2])
+            threads = [threading.Thread(target=post, args=(i,)) for i in range(8)]
+            for t in threads:
+                t.start()
+            gw.until(lambda: len(answers) == 4)  # two at each node; the rest is refused at once
+            self.assertEqual([a[0] for a in answers], [503] * 4)
+            self.assertIn("busy", answers[0][1]["error"])
+            self.assertEqual([gw.metric("codecast_gateway_node_queue_bytes", node=n.target) for n in cluster.nodes], [200004.0] * 2)
+            for n in cluster.nodes:
+                n.swallows = False
+            for t in threads:
+                t.join()  # asked again elsewhere, in time
+            self.assertEqual(sorted(a[0] for a in answers), [200] * 4 + [503] * 4)
+
     def test_a_node_that_dies_and_returns(self):
         with Cluster(nodes=2) as cluster:
             gw = cluster.gateway()
@@ -100,15 +133,18 @@ class Pool(unittest.TestCase):
                 gw.subscribe("c", "t")
                 gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
                 gw.until(lambda: gw.metric("codecast_gateway_node_up") == 2)
-                gw.publish("t", "warm")
-                ws.recv()
+                for i in range(20):  # each node has confirmed once, so that neither is taken for one that never does
+                    gw.publish("t", "warm %d" % i)
+                    ws.recv()
+                before = len(cluster.network.carried)
+                self.assertEqual(len({c[2] for c in cluster.network.carried}), 2)
                 time.sleep(0.3)
                 cluster.nodes[0].confirms = cluster.nodes[1].confirms = False
                 t = time.monotonic()
                 first = threading.Thread(target=lambda: gw.call("POST", "/publish?topic=t", b"twice", {"Content-Type": "application/octet-stream"}))
                 first.start()
                 self.assertEqual(text_of(ws.recv()), "twice")
-                gw.until(lambda: len([c for c in cluster.network.carried if c[0] == "t"]) == 3)
+                gw.until(lambda: len(cluster.network.carried) == before + 2)
                 self.assertGreater(time.monotonic() - t, 2)
                 cluster.nodes[0].confirms = cluster.nodes[1].confirms = True
                 first.join()

@@ -172,9 +172,30 @@ class Load(unittest.TestCase):
                 self.assertEqual(text_of(every.recv()), "three of four")
                 self.assertEqual(text_of(half.recv()), "three of four")
 
-    def test_nobody_waits_for_a_node_that_is_gone(self):
+    def test_a_threshold_is_a_share_of_all_nodes(self):
+        """One that is gone has not seen the message; when it comes back and shows it, the client gets it."""
         with Cluster(nodes=3) as cluster:
             gw = cluster.gateway()
+            with WebSocket(gw, "/ws?client_id=every") as every, WebSocket(gw, "/ws?client_id=most") as most:
+                gw.subscribe("every", "th", threshold=1)
+                gw.subscribe("most", "th", threshold=0.6)
+                gw.until(lambda: all("th" in n.subscribed() for n in cluster.nodes))
+                cluster.nodes[2].stop()
+                gw.until(lambda: gw.get("/health")[1]["status"] == "degraded")
+                gw.publish("th", "two have it")
+                self.assertEqual(text_of(most.recv()), "two have it")
+                with self.assertRaises(TimeoutError):
+                    every.recv(timeout=0.4)
+                cluster.nodes[2].start()
+                gw.until(lambda: "th" in cluster.nodes[2].subscribed())
+                cluster.network.publish(cluster.nodes[2], "th", b"two have it")
+                self.assertEqual(text_of(every.recv()), "two have it")
+                with self.assertRaises(TimeoutError):
+                    most.recv(timeout=0.2)
+
+    def test_nobody_waits_for_a_node_that_is_gone_where_only_reachable_ones_count(self):
+        with Cluster(nodes=3) as cluster:
+            gw = cluster.gateway(THRESHOLD_NODES="reachable")
             with WebSocket(gw, "/ws?client_id=every") as every, WebSocket(gw, "/ws?client_id=half") as half:
                 gw.subscribe("every", "th", threshold=1)
                 gw.subscribe("half", "th", threshold=0.5)
