@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -83,6 +84,15 @@ def run_line(line):
     return r.stdout
 
 
+def await_subscription(line):
+    """Connected is not yet subscribed: what is published before that is not for this client."""
+    enter, host = re.search(r'\| (ip netns exec \S+ )?.*ws://([^/]+)/', line).groups()
+    end = time.monotonic() + 20
+    while '"count":1' not in run_line(f"{enter or ''}curl -s 'http://{host}/api/v1/topics?client_id=you'"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_kept_demo_prints_lines_that_run_as_they_are(driver):
     demo = Kept('--driver', driver, '--count', '1', '--topic', "it's a \"topic\"")
     socket = None
@@ -97,6 +107,7 @@ def test_kept_demo_prints_lines_that_run_as_they_are(driver):
                                           start_new_session=True)
                 while 'Connected' not in socket.stdout.readline():
                     assert socket.poll() is None
+                await_subscription(line)
             elif 'grpcurl' not in line or shutil.which('grpcurl'):
                 said = run_line(line)
                 if line.endswith('/metrics'):
