@@ -35,7 +35,7 @@ static uint32_t ceiling(const struct gateway *gw)
 
 uint64_t gw_max_message_bytes(struct gateway *gw)
 {
-    uint64_t learned = gw->up->ops->max_message_bytes(gw->up);
+    uint64_t learned = gw_pool_max_message_bytes(gw->pool);
 
     return learned && learned < ceiling(gw) ? learned : ceiling(gw);
 }
@@ -88,11 +88,7 @@ struct arrival {
 /* Of which a threshold is a share. With THRESHOLD_NODES=reachable nobody waits for a node that is gone. */
 static uint64_t counted_nodes(struct gateway *gw)
 {
-    unsigned n = gw->cfg.n_nodes;
-
-    if (gw->cfg.threshold_nodes == GW_OF_ALL && n)
-        return ~0ull >> (64 - n);
-    return gw->up->ops->reachable(gw->up);
+    return gw->cfg.threshold_nodes == GW_OF_ALL ? gw_pool_all(gw->pool) : gw_pool_reachable(gw->pool);
 }
 
 /* The share never sinks, so that each client is served once. */
@@ -173,7 +169,7 @@ static void *ticker_main(void *arg)
             break;
         pthread_mutex_unlock(&gw->lock);
         now = gw_now_ns();
-        gw->up->ops->tick(gw->up, now);
+        gw_pool_tick(gw->pool, now);
         if (++ticks % EXPIRE_TICKS == 0)
             gw_registry_expire(&gw->registry, now);
         pthread_mutex_lock(&gw->lock);
@@ -188,7 +184,7 @@ static void on_topic(void *user, struct slice topic, bool wanted)
 {
     struct gateway *gw = user;
 
-    gw->up->ops->want_topic(gw->up, topic, wanted);
+    gw_pool_want_topic(gw->pool, topic, wanted);
     log_info("\"topic %s\" topic=%.*s", wanted ? "subscribed" : "left", (int)topic.len,
              (const char *)topic.p);
 }
@@ -280,10 +276,10 @@ static int start_grpc(struct gateway *gw, char err[256])
     return rc < 0 ? -1 : 0;
 }
 
-static int start_all(struct gateway *gw, struct gw_upstream *up, char err[256])
+static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
 {
-    gw->up = up ? up : gw_pool_new(gw, &gw->cfg);
-    if (!gw->up || make_routes(gw) < 0) {
+    gw->pool = gw_pool_new(gw, &gw->cfg, local);
+    if (!gw->pool || make_routes(gw) < 0) {
         snprintf(err, 256, "out of memory");
         return -1;
     }
@@ -295,20 +291,21 @@ static int start_all(struct gateway *gw, struct gw_upstream *up, char err[256])
     return gw->has_ticker ? 0 : -1;
 }
 
-struct gateway *gateway_start(const struct gw_config *cfg, struct gw_upstream *up, char err[256])
+struct gateway *gateway_start(const struct gw_config *cfg, struct gw_link *local, char err[256])
 {
     struct gateway *gw = calloc(1, sizeof(*gw));
 
-    if (!gw) {
-        if (up)
-            up->ops->free(up);
+    if (gw)
+        gw->cfg = *cfg;
+    if (!gw || make_core(gw) < 0) {
         snprintf(err, 256, "out of memory");
-        return NULL;
-    }
-    gw->cfg = *cfg;
-    if (make_core(gw) == 0 && start_all(gw, up, err) == 0)
+        if (local)
+            local->ops->free(local);
+    } else if (start_all(gw, local, err) == 0) {
         return gw;
-    gateway_stop(gw);
+    }
+    if (gw)
+        gateway_stop(gw);
     gateway_free(gw);
     return NULL;
 }
@@ -330,8 +327,8 @@ void gateway_stop(struct gateway *gw)
         http_server_stop(gw->api);
     if (gw->grpc)
         rpc_server_stop(gw->grpc, gw->cfg.drain_ms < 500 ? gw->cfg.drain_ms : 500);
-    if (gw->up)
-        gw->up->ops->stop(gw->up);
+    if (gw->pool)
+        gw_pool_stop(gw->pool);
 }
 
 void gateway_free(struct gateway *gw)
@@ -342,8 +339,7 @@ void gateway_free(struct gateway *gw)
     http_server_free(gw->http);
     http_server_free(gw->api);
     gw_registry_fini(&gw->registry);
-    if (gw->up)
-        gw->up->ops->free(gw->up);
+    gw_pool_free(gw->pool);
     gw_publishes_fini(&gw->publishes);
     gw_seen_fini(&gw->seen);
     gw_tracer_fini(&gw->tracer);

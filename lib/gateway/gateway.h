@@ -1,5 +1,5 @@
 /* gateway.h: the clients' side of the network: HTTP, WebSocket and gRPC in front, nodes behind
- * Shape:   a checked configuration and an upstream -> running servers
+ * Shape:   a checked configuration, maybe a node's own link -> running servers
  * Owner:   the program's main thread starts, stops and frees it
  * Errors:  gateway_start: NULL and a sentence in err that names the setting
  */
@@ -10,8 +10,9 @@
 
 struct gateway;
 
-/* up: taken, also when it fails; NULL: a gRPC pool over cfg's nodes. cfg is copied, its texts are not. */
-struct gateway *gateway_start(const struct gw_config *cfg, struct gw_upstream *up, char err[256]);
+/* local: the link to the node that this gateway lives in, before cfg's nodes; taken, also when it fails; NULL: cfg's nodes
+ * alone. cfg is copied, its texts are not. */
+struct gateway *gateway_start(const struct gw_config *cfg, struct gw_link *local, char err[256]);
 /* Says goodbye to clients, lets what is under way end within drain_ms, stops all threads. */
 void gateway_stop(struct gateway *gw);
 void gateway_free(struct gateway *gw); /* NULL is allowed */

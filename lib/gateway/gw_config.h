@@ -8,7 +8,7 @@
 #include <sched.h>
 
 #include "base/settings.h"
-#include "gateway/gw_upstream.h"
+#include "gateway/gw_link.h"
 #include "http/ws_conn.h"
 
 /* The nodes that a threshold is a share of. */

@@ -10,6 +10,7 @@
 #include "base/machine.h"
 #include "base/rng.h"
 #include "gateway/gateway.h"
+#include "gateway/gw_pool.h"
 #include "gateway/gw_publish.h"
 #include "gateway/gw_registry.h"
 #include "gateway/gw_seen.h"
@@ -27,7 +28,7 @@ struct gw_counters {
 
 struct gateway {
     struct gw_config cfg;
-    struct gw_upstream *up;
+    struct gw_pool *pool;
     struct gw_registry registry;
     struct gw_publishes publishes;
     struct gw_seen seen; /* under publishes.lock */
@@ -56,6 +57,8 @@ uint64_t gw_max_message_bytes(struct gateway *gw);
 size_t gw_text_ceiling(const struct gateway *gw);
 /* "message too large: N bytes, at most M" and the like: the sentence for a client. */
 void gw_result_text(struct gateway *gw, const struct gw_result *r, char *out, size_t cap);
+/* Node `node` had this message. d is read, and its forms may be built. */
+void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d);
 /* Machine figures, read at most once a second. */
 void gw_machine(struct gateway *gw, struct machine *out);
 /* n random bytes. */

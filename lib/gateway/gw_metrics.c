@@ -193,7 +193,7 @@ void gw_metrics_handler(struct http_req *q, void *user)
         return;
     }
     nodes = calloc(GW_NODES_MAX, sizeof(*nodes));
-    n = nodes ? gw->up->ops->nodes(gw->up, nodes, GW_NODES_MAX) : 0;
+    n = nodes ? gw_pool_nodes(gw->pool, nodes, GW_NODES_MAX) : 0;
     constant[1].value = protocol_of(nodes, n);
     metrics_init(&m, constant, 2);
     write_nodes(gw, &m, nodes, n);

@@ -145,7 +145,7 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
         pthread_mutex_unlock(&gw->publishes.lock);
     }
     if (v == START) {
-        gw->up->ops->publish(gw->up, p);
+        gw_pool_publish(gw->pool, p);
     } else if (v != JOINED) {
         free(w);
         answer(gw, fn, user, topic, id_hex, &outcomes[v], 0);

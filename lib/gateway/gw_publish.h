@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
-#include "gateway/gw_upstream.h"
+#include "gateway/gw_link.h"
 
 #define GW_PUBLISH_MAX       65536
 #define GW_PUBLISH_BYTES_MAX (512ull << 20)
@@ -44,5 +44,7 @@ void gw_publishes_fini(struct gw_publishes *p); /* none may be under way */
 /* payload: a reference is taken. */
 void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *payload, gw_publish_fn *fn,
                       void *user);
+/* For the pool: what p came to. Frees it. */
+void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o);
 
 #endif

@@ -108,7 +108,7 @@ static void publish(struct gateway *gw, struct http_req *q, struct gw_order *o)
     if (is_assigned)
         on_topic_known(p, true);
     else
-        gw->up->ops->ask_topic(gw->up, gw_name_slice(&p->topic), on_topic_known, p);
+        gw_pool_ask_topic(gw->pool, gw_name_slice(&p->topic), on_topic_known, p);
 }
 
 /* The short form {"topic","data"} names no client; the full one must. */

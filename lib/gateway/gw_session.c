@@ -16,7 +16,7 @@
 void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes,
                        unsigned *n)
 {
-    unsigned total = gw->up->ops->nodes(gw->up, nodes, GW_NODES_MAX), kept = 0;
+    unsigned total = gw_pool_nodes(gw->pool, nodes, GW_NODES_MAX), kept = 0;
     uint8_t random[17];
 
     gw_random(gw, random, sizeof(random));

@@ -9,7 +9,7 @@
 static unsigned get_nodes(struct gateway *gw, struct gw_node_info **out)
 {
     *out = calloc(GW_NODES_MAX, sizeof(**out));
-    return *out ? gw->up->ops->nodes(gw->up, *out, GW_NODES_MAX) : 0;
+    return *out ? gw_pool_nodes(gw->pool, *out, GW_NODES_MAX) : 0;
 }
 
 static unsigned count_healthy(const struct gw_node_info *nodes, unsigned n)

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/text.h"
-#include "gateway/gw_upstream.h"
+#include "gateway/gw_pool.h"
 
 #define INDEX_SIZE 8192
 
