@@ -17,11 +17,13 @@ MAY = {
     'net': ['drivers', 'tcp', 'libp2p', 'crypto', 'base'],
     'rpc': ['base', 'proto'],
     'http': ['base'],
-    'gateway': ['rpc', 'http', 'crypto', 'base', 'proto'],
+    'auth': ['base'],
+    'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.
-SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf', 'sim']
+SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf', 'sim', 'auth']
+NOT_SANS_IO = ['lib/auth/auth_issuer.c', 'lib/auth/auth_guard.c']  # the thread that asks, and the lock around it all
 FORBIDDEN = re.compile(r'#include <(sys/socket|sys/time|sys/random|netinet/.*|pthread|poll|sys/epoll|unistd|time|rte_.*|threads)\.?h?>')
 DPDK_ROOMS = ['drivers', 'node']
 
@@ -48,7 +50,7 @@ def main():
                     bad.append(f'{f}:{n}: {room} may not include {whole}')
             if re.match(r'#include "\.', line):
                 bad.append(f'{f}:{n}: {line.strip()}: rooms are named from lib/, not by way of the parent folder')
-            if room in SANS_IO and FORBIDDEN.match(line):
+            if room in SANS_IO and str(f) not in NOT_SANS_IO and FORBIDDEN.match(line):
                 bad.append(f'{f}:{n}: {line.strip()} has no place in a sans-IO room')
             if room not in DPDK_ROOMS and line.startswith('#include <rte_'):
                 bad.append(f'{f}:{n}: DPDK has no place in {room}')
