@@ -1,14 +1,9 @@
 /* avx2.c: kernels for AVX2
  * Note:    a product is two lookups by nibble; both tables of a coefficient stand ready in gf_nibbles
  */
-#include <immintrin.h>
-#include <string.h>
+#include "gf/vec256.h"
 
-#include "gf/kernels.h"
-
-#define VEC_T __m256i
-
-enum { VEC = 32, GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4 };
+enum { GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4, KEEP = 2 };
 
 struct operand {
     __m256i low, high;
@@ -17,49 +12,6 @@ struct operand {
 struct factor {
     __m256i low, high;
 };
-
-#define OP static inline __attribute__((always_inline))
-
-OP __m256i vec_zero(void)
-{
-    return _mm256_setzero_si256();
-}
-
-OP __m256i vec_load(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-
-OP void vec_store(uint8_t *p, __m256i v)
-{
-    _mm256_storeu_si256((__m256i *)(void *)p, v);
-}
-
-OP __m256i vec_load_part(const uint8_t *p, size_t len)
-{
-    uint8_t pad[VEC] = {0};
-
-    memcpy(pad, p, len);
-    return vec_load(pad);
-}
-
-OP void vec_store_part(uint8_t *p, __m256i v, size_t len)
-{
-    uint8_t pad[VEC];
-
-    vec_store(pad, v);
-    memcpy(p, pad, len);
-}
-
-OP __m256i vec_add(__m256i a, __m256i b)
-{
-    return _mm256_xor_si256(a, b);
-}
-
-OP __m256i vec_add3(__m256i a, __m256i b, __m256i c)
-{
-    return vec_add(vec_add(a, b), c);
-}
 
 OP struct operand operand_of(__m256i v)
 {

@@ -7,7 +7,7 @@
 
 #define VEC_T __m512i
 
-enum { VEC = 64, GROUP = 6, COLS = 3, PAIRS = 1, COLS_ONE = 8 };
+enum { VEC = 64, GROUP = 6, COLS = 3, PAIRS = 1, COLS_ONE = 8, KEEP = 8 };
 
 struct operand {
     __m512i v;

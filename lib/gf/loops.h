@@ -1,8 +1,9 @@
 /* loops.h: the loops that all vector kernels share (private to the room)
  * Shape:   an instruction set's file defines the names below, then includes this once: the loops are written once and exist
  *          once per instruction set. At its end the file has dot, mad and spread for its struct gf_kernels
- * Needs:   VEC_T; enum VEC (bytes of one), GROUP (up to 8 destinations that fit the registers), COLS (vectors of each), COLS_ONE (the
- *          same with one destination), PAIRS (1: sources are taken two at a time); struct operand (a source vector made ready), struct factor (a coefficient made ready);
+ * Needs:   VEC_T; enum VEC (bytes of one), GROUP (2 to 8 destinations that fit the registers), COLS (vectors of each), COLS_ONE (the
+ *          same with one destination, a power of two), KEEP (up to 8 sources whose coefficients stay in registers then), PAIRS (1: sources
+ *          are taken two at a time); struct operand (a source vector made ready), struct factor (a coefficient made ready);
  *          vec_load, vec_store, vec_load_part, vec_store_part, vec_zero, vec_add, vec_add3, operand_of, factor_of, product
  * Note:    a source byte is loaded once for GROUP products. More destinations than that: the range is walked in strips whose
  *          sources stay in L1 for every group; when all is more than the caches hold, each group asks for what comes next. Nothing is
@@ -17,6 +18,8 @@
 
 enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_STRIP = 4096, SPREAD_COLS = 4, LINE = 64 };
 
+#include "gf/one.h"
+
 struct job {
     uint8_t *const *dst;
     const uint8_t *const *src;
@@ -26,9 +29,9 @@ struct job {
 };
 
 /* acc += the products of one source. */
-GF_INLINE void take_one(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS_ONE])
+GF_INLINE void take_one(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS])
 {
-    struct operand in[COLS_ONE];
+    struct operand in[COLS];
 
 #pragma GCC unroll 8
     for (unsigned v = 0; v < cols; v++)
@@ -43,10 +46,10 @@ GF_INLINE void take_one(const struct job *b, unsigned n, unsigned cols, size_t x
 }
 
 /* Two sources at once: where the CPU adds three vectors in one step, that is half of the additions. */
-GF_INLINE void take_two(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS_ONE])
+GF_INLINE void take_two(const struct job *b, unsigned n, unsigned cols, size_t x, unsigned j, VEC_T acc[GROUP][COLS])
 {
     const uint8_t *s = b->src[j] + x, *t = b->src[j + 1] + x;
-    struct operand in[COLS_ONE], on[COLS_ONE];
+    struct operand in[COLS], on[COLS];
 
 #pragma GCC unroll 8
     for (unsigned v = 0; v < cols; v++) {
@@ -65,7 +68,7 @@ GF_INLINE void take_two(const struct job *b, unsigned n, unsigned cols, size_t x
 /* n destinations, cols vectors at x. Both are constants at every call, so acc lives in registers. */
 GF_INLINE void block(const struct job *b, unsigned n, unsigned cols, size_t x)
 {
-    VEC_T acc[GROUP][COLS_ONE];
+    VEC_T acc[GROUP][COLS];
     unsigned j = 0;
 
 #pragma GCC unroll 8
@@ -106,19 +109,10 @@ GF_INLINE void block_part(const struct job *b, unsigned n, size_t x, size_t len)
 /* The last vector is done again where it overlaps: sources never overlap destinations, so that changes nothing. */
 GF_INLINE void group_of(const struct job *b, unsigned n, size_t from, size_t to)
 {
-    const unsigned cols = n == 1 ? COLS_ONE : COLS;
     size_t x = from;
 
-    for (; to - x >= cols * VEC; x += cols * VEC)
-        block(b, n, cols, x);
-    if (n == 1 && to - x >= 4 * VEC) { /* coefficient vectors are rows of this kind */
-        block(b, n, 4, x);
-        x += 4 * VEC;
-    }
-    if (n == 1 && to - x >= 2 * VEC) {
-        block(b, n, 2, x);
-        x += 2 * VEC;
-    }
+    for (; to - x >= COLS * VEC; x += COLS * VEC)
+        block(b, n, COLS, x);
     for (; to - x >= VEC; x += VEC)
         block(b, n, 1, x);
     if (x == to)
@@ -137,7 +131,6 @@ GF_INLINE void group_of(const struct job *b, unsigned n, size_t from, size_t to)
 static void group(const struct job *b, unsigned n, size_t from, size_t to)
 {
     switch (n) {
-        GROUP_CASE(1);
         GROUP_CASE(2);
         GROUP_CASE(3);
         GROUP_CASE(4);
@@ -215,7 +208,9 @@ static void dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsi
 {
     struct job b = {dst, src, coef, stride, k};
 
-    if (n <= GROUP)
+    if (n == 1)
+        one(dst[0], src, k, coef, from, to);
+    else if (n <= GROUP)
         group(&b, n, from, to);
     else
         dot_in_strips(&b, n, from, to);

@@ -8,7 +8,7 @@
 
 #define VEC_T __m128i
 
-enum { VEC = 16, GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4 };
+enum { VEC = 16, GROUP = 4, COLS = 2, PAIRS = 0, COLS_ONE = 4, KEEP = 2 };
 
 struct operand {
     __m128i low, high;
