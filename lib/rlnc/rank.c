@@ -175,16 +175,3 @@ bool rlnc_rank_add_source(struct rlnc_rank *r, unsigned index)
     take(r, j);
     return true;
 }
-
-unsigned rlnc_rank_gap(const struct rlnc_rank *r, uint8_t *share)
-{
-    uint8_t pivot[RLNC_K_MAX];
-    unsigned gap = 0, n = stored(r, pivot);
-
-    while (has(r->pivot, gap))
-        gap++;
-    memset(share, 0, r->k);
-    for (unsigned i = 0; i < n; i++)
-        share[pivot[i]] = row_of(r, pivot[i])[gap];
-    return gap;
-}
