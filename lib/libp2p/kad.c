@@ -196,6 +196,21 @@ static void ask_failed(struct kad *k, struct kad_ask *a, uint64_t now)
     end_finished(k, now);
 }
 
+void kad_unasked(struct kad *k, uint64_t token, uint64_t now)
+{
+    struct kad_ask *a = find_ask(k, token);
+    struct kad_run *run = a ? run_of(k, a) : NULL;
+
+    if (!a)
+        return;
+    k->now_ns = now;
+    k->counters.unasked++;
+    if (run)
+        kad_query_failed(&run->query, &a->peer);
+    a->token = 0;
+    end_finished(k, now);
+}
+
 void kad_failed(struct kad *k, uint64_t token, uint64_t now)
 {
     struct kad_ask *a = find_ask(k, token);

@@ -44,11 +44,13 @@ ssize_t kad_serve(struct kad *k, const struct peer_id *from, struct slice reques
 /* What became of a KAD_ASK; any other token is ignored. */
 void kad_answer(struct kad *k, uint64_t token, struct slice answer, uint64_t now);
 void kad_failed(struct kad *k, uint64_t token, uint64_t now);
+/* It could not be put, for reasons of our own (memory, a limit): this lookup goes on without it, and nothing is held against the peer. */
+void kad_unasked(struct kad *k, uint64_t token, uint64_t now);
 /* Looks a key up now. False: KAD_QUERIES are under way, or nobody is known to ask. */
 bool kad_lookup(struct kad *k, struct slice key, uint64_t now);
 
 enum kad_output_type {
-    KAD_ASK,   /* peer, token, request: send it, dial first if need be; then kad_answer or kad_failed */
+    KAD_ASK,   /* peer, token, request: send it, dial first if need be; then kad_answer, kad_failed or kad_unasked */
     KAD_FOUND, /* peer, addrs: somebody said so; nothing of it is proven */
 };
 struct kad_output {
@@ -66,7 +68,7 @@ void kad_on_deadline(struct kad *k, uint64_t now);
 
 struct kad_counters {
     uint64_t served, refused; /* requests answered, reset */
-    uint64_t asked, answers, failures, answers_bad;
+    uint64_t asked, answers, failures, unasked, answers_bad;
     uint64_t walks, found; /* lookups finished; peers heard of with addresses */
     unsigned table_now, queries_now;
 };

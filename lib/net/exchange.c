@@ -102,6 +102,8 @@ static bool on_message(struct netconn *c, struct exchange *x, struct buf *messag
 {
     if (x->is_ours && !x->is_answered) {
         x->is_answered = true; /* it stays until the stream has ended in peace, or its time is up */
+        session_stream_close(c->session, x->stream);
+        netconn_mark_dirty(c);
         c->net->counters.answers_in++;
         tell(c, NET_EV_ANSWER, x, message, NULL);
         return true;
@@ -153,7 +155,7 @@ static void on_eof(struct netconn *c, struct exchange *x)
 {
     x->is_eof = true;
     if (x->is_ours)
-        fail(c, x, x->is_answered, "ended without an answer"); /* answered: with our own end before, the stream is gone */
+        fail(c, x, x->is_answered, "ended without an answer"); /* answered: our end is closed too, the stream is gone */
     else
         close_when_done(c, x);
 }
@@ -211,7 +213,8 @@ int exchange_request(struct netconn *c, unsigned service, struct slice message, 
         drop(c, x);
         return -NET_EMEM;
     }
-    session_stream_close(c->session, x->stream); /* nothing more to ask on it */
+    /* Our end is closed by the answer, not now: js (libp2p 3.3) resets a stream of which the protocol's name, a message and the end
+     * come before it has read the name. */
     c->net->counters.requests_out++;
     netconn_rearm(c);
     return 0;

@@ -102,6 +102,7 @@ struct net_event {
     struct multiaddr addr;         /* the remote's transport address */
     bool is_dialer;
     bool is_link_up;
+    bool is_unsent;                /* REQUEST_FAILED: it never left, for a limit or memory of our own */
     unsigned protocol;             /* index in net_config.protocols */
     struct net_identity *identity;
     struct buf *frame;

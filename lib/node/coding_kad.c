@@ -56,7 +56,10 @@ static bool send_ask(struct coding_role *r, const struct peer *p, uint64_t token
     struct xmsg m = {.type = X_REQUEST, .conn = CONTAINER_OF(p->conns.next, struct peer_conn, node)->id};
 
     m.exchange = new_exchange(token, request);
-    return m.exchange && xout_send(&r->to_net, &m);
+    if (m.exchange && xout_send(&r->to_net, &m))
+        return true;
+    free(m.exchange);
+    return false;
 }
 
 /* Sends it now, or keeps it until the peer's dial has ended. */
@@ -68,11 +71,11 @@ static void ask(struct coding_role *r, const struct kad_output *o, uint64_t now)
     if (p) {
         p->used_ns = now;
         if (!send_ask(r, p, o->token, o->request))
-            kad_failed(r->kad, o->token, now);
+            kad_unasked(r->kad, o->token, now);
         return;
     }
     if (!a || o->request.len > sizeof(a->request) || !(dialer_is_dialing(&r->dialer, &o->peer) || dialer_want(&r->dialer, &o->peer, now))) {
-        kad_failed(r->kad, o->token, now);
+        kad_unasked(r->kad, o->token, now);
         return;
     }
     *a = (struct coding_ask){.token = o->token, .peer = o->peer, .until_ns = now + ASK_NS, .len = (uint16_t)o->request.len};
@@ -89,7 +92,7 @@ void coding_kad_conn_up(struct coding_role *r, struct peer *p, uint64_t now)
         a->token = 0;
         p->used_ns = now;
         if (!send_ask(r, p, token, slice_of(a->request, a->len)))
-            kad_failed(r->kad, token, now);
+            kad_unasked(r->kad, token, now);
     }
 }
 
@@ -145,6 +148,8 @@ void coding_kad_event(struct coding_role *r, const struct net_event *ev, uint64_
         serve(r, ev, now);
     else if (r->kad && ev->type == NET_EV_ANSWER)
         kad_answer(r->kad, ev->token, buf_slice(ev->frame), now);
+    else if (r->kad && ev->is_unsent)
+        kad_unasked(r->kad, ev->token, now);
     else if (r->kad)
         kad_failed(r->kad, ev->token, now);
     coding_kad_drain(r, now);

@@ -179,6 +179,7 @@ static void peer_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "dht_found_total", "Peers with addresses that the DHT named", s->kad.found);
     counter(m, "codecast_", "dht_asked_total", "Questions to other DHT servers", s->kad.asked);
     counter(m, "codecast_", "dht_failed_total", "Of them, without a good answer", s->kad.failures);
+    counter(m, "codecast_", "dht_unasked_total", "Of them, not put: a limit or memory of our own", s->kad.unasked);
     counter(m, "codecast_", "dht_served_total", "DHT requests of others that were answered", s->kad.served);
     counter(m, "codecast_", "dht_refused_total", "DHT requests of others that were reset", s->kad.refused);
     counter(m, "codecast_", "requests_refused_total", "Request streams of peers past a limit", s->net.requests_refused);

@@ -202,7 +202,8 @@ static void request(struct net_role *r, net_conn_id conn, struct xexchange *x, u
     int err = net_request(r->net, conn, 0, slice_of(x->bytes, x->len), x->token, now);
 
     if (err)
-        answer(r, &(struct net_event){.type = NET_EV_REQUEST_FAILED, .conn = conn, .token = x->token, .reason = net_err_name(err)});
+        answer(r, &(struct net_event){.type = NET_EV_REQUEST_FAILED, .conn = conn, .token = x->token, .is_unsent = true,
+                                      .reason = net_err_name(err)});
     free(x);
 }
 

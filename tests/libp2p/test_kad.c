@@ -466,6 +466,31 @@ static void test_kad_gives_up_on_a_silent_peer(void **state)
     drop();
 }
 
+static void test_kad_holds_against_a_peer_only_what_it_did(void **state)
+{
+    struct kad_counters c;
+    struct kad_output o;
+
+    make(2);
+    connect(0, 1);
+    for (unsigned i = 1; i <= 10; i++) {
+        assert_true(kad_lookup(net->kad[0], SLICE_LIT("x"), net->now)); /* false: it has left the table */
+        assert_true(kad_next_output(net->kad[0], &o));
+        kad_unasked(net->kad[0], o.token, net->now);
+        kad_unasked(net->kad[0], o.token, net->now); /* again: nothing */
+        kad_counters_get(net->kad[0], &c);
+        assert_int_equal(c.unasked, i);
+    }
+    assert_int_equal(c.failures, 0);
+    for (unsigned i = 0; kad_lookup(net->kad[0], SLICE_LIT("x"), net->now); i++) {
+        assert_true(i < 10 && kad_next_output(net->kad[0], &o));
+        kad_failed(net->kad[0], o.token, net->now);
+    }
+    kad_counters_get(net->kad[0], &c);
+    assert_true(c.failures > 1);
+    drop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_kad_client_answers_nobody),
         cmocka_unit_test(test_kad_ignores_answers_that_nobody_waits_for),
         cmocka_unit_test(test_kad_gives_up_on_a_silent_peer),
+        cmocka_unit_test(test_kad_holds_against_a_peer_only_what_it_did),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
