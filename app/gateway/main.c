@@ -79,6 +79,16 @@ static int wait_for_end(const sigset_t *set)
     return sig;
 }
 
+/* False: the process must end. */
+static bool become_user(const struct gw_config *cfg, char err[256])
+{
+    int rc = *cfg->run_as ? rights_give_up(&cfg->run_as_user, err) : RIGHTS_NOT_ROOT;
+
+    if (*cfg->run_as)
+        rights_log(rc, &cfg->run_as_user);
+    return rc >= 0;
+}
+
 static int run(void)
 {
     struct gw_config cfg;
@@ -90,9 +100,16 @@ static int run(void)
     if (!load(&cfg))
         return EXIT_USAGE;
     block_signals(&set);
+    rights_seal();
     gw = gateway_start(&cfg, NULL, err);
     if (!gw) {
         log_error("\"fatal: %s\"", err);
+        return EXIT_RUNTIME;
+    }
+    if (!become_user(&cfg, err)) {
+        log_error("\"fatal: RUN_AS_USER=%s: %s\"", cfg.run_as, err);
+        gateway_stop(gw);
+        gateway_free(gw);
         return EXIT_RUNTIME;
     }
     log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host,

@@ -200,6 +200,19 @@ static int open_identity(const struct node_config *cfg, struct key_pair *key)
     return 0;
 }
 
+/* Ports and key are open, and no peer has been heard yet. */
+static int become_user(void *user, char err[256])
+{
+    const struct node_config *cfg = user;
+    int rc;
+
+    if (!*cfg->run_as)
+        return 0;
+    rc = rights_give_up(&cfg->run_as_user, err);
+    rights_log(rc, &cfg->run_as_user);
+    return rc < 0 ? -1 : 0;
+}
+
 static int run(int argc, char **argv)
 {
     static struct node_config cfg;
@@ -227,6 +240,9 @@ static int run(int argc, char **argv)
     sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
+    rights_seal();
+    opt.on_open = become_user;
+    opt.user = &cfg;
     node = node_start(&cfg, &key, &opt, err);
     if (!node) {
         log_error("\"fatal: %s\"", err);

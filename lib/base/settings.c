@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rights.h"
+
 const char *settings_env(void *ctx, const char *name)
 {
     return getenv(name);
@@ -199,6 +201,14 @@ unsigned settings_load(const struct setting *table, size_t count, void *out, set
         }
     }
     return rep->fatal - before;
+}
+
+void settings_check_user(struct rights_user *u, const char *name, const char *value, struct settings_report *rep)
+{
+    char err[256];
+
+    if (*value && rights_find(u, value, err))
+        settings_fatal(rep, name, value, "%s", err);
 }
 
 void settings_print_help(FILE *f, const struct setting *table, size_t count)

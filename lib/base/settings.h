@@ -63,6 +63,10 @@ void settings_fatal(struct settings_report *rep, const char *name, const char *v
 void settings_warn(struct settings_report *rep, const char *name, const char *value, const char *rule, ...)
     __attribute__((format(printf, 4, 5)));
 
+struct rights_user;
+/* The user that a variable names; nothing to do when it is "". */
+void settings_check_user(struct rights_user *u, const char *name, const char *value, struct settings_report *rep);
+
 /* The table as help text: name, default, meaning and rule, a line each. */
 void settings_print_help(FILE *f, const struct setting *table, size_t count);
 

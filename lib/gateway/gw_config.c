@@ -55,6 +55,8 @@ static const struct setting table[] = {
      "seconds for a request to arrive whole"},
     {"DRAIN_MS", SETTING_U32, AT(drain_ms), "2000", 0, 60000, false, NULL, NULL,
      "milliseconds for answers to finish at the end"},
+    {"RUN_AS_USER", SETTING_TEXT, AT(run_as), "", 0, 0, false, NULL, NULL,
+     "user to become, when started as root, once the ports are open: NAME, UID or UID:GID"},
 };
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -183,6 +185,7 @@ unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, str
     split_nodes(c, rep);
     check_ports(c, rep);
     check_auth(c, rep);
+    settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
     return rep->fatal - before;
 }
 

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 
+#include "base/rights.h"
 #include "base/settings.h"
 #include "gateway/gw_link.h"
 #include "http/ws_conn.h"
@@ -29,6 +30,8 @@ struct gw_config {
     int client_policy; /* enum ws_policy */
     uint32_t max_clients, max_connections;
     uint32_t request_timeout_s, drain_ms;
+    const char *run_as; /* "": stays who it is */
+    struct rights_user run_as_user;
 
     /* derived */
     char nodes[GW_NODES_MAX][128];

@@ -67,6 +67,7 @@ static const struct setting table[] = {
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     TEXT("PROXY_PORT", proxy_port, "", NULL, "a gateway inside the node (not in this version)"),
+    TEXT("RUN_AS_USER", run_as, "", NULL, "user to become, when started as root, once ports and key are open: NAME, UID or UID:GID"),
     CHOICE("LOG_LEVEL", log_level, "info", level_names, "what is logged"),
 };
 #define COUNT (sizeof(table) / sizeof(table[0]))
@@ -292,6 +293,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     check_ports(c, rep);
     check_addresses(c, rep);
     check_peers(c, rep);
+    settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
     if (c->shard_mult < 1.0) {
         snprintf(value, sizeof(value), "%g", c->shard_mult);
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "

@@ -7,6 +7,7 @@
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
+#include "base/rights.h"
 #include "base/settings.h"
 #include "libp2p/multiaddr.h"
 
@@ -27,6 +28,8 @@ struct node_config {
     const char *net_iface, *net_addr, *net_gateway;
     const char *sidecar_bind, *api_bind;
     const char *proxy_port; /* a gateway inside: not in this version, warned about */
+    const char *run_as;     /* "": stays who it is */
+    struct rights_user run_as_user;
     const char *chain_id, *allow_path, *dns_servers; /* allow_path "": anyone; dns_servers "": the system's */
     int dht;                /* enum node_dht */
     uint32_t max_peers, conn_low, conn_high;

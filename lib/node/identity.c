@@ -81,6 +81,15 @@ static int make_dirs(const char *dir)
     return mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
 }
 
+/* Root, as in a container, makes the file for the folder's owner, who is to read and keep it. */
+static void give_to_owner(int fd, const char *dir)
+{
+    struct stat st;
+
+    if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0)
+        (void)!fchown(fd, st.st_uid, st.st_gid); /* a file system without owners: as it is */
+}
+
 /* Written beside and renamed, so that a half-written key never bears the name. */
 static int write_file(const char *dir, const uint8_t *bytes, size_t len, char err[512])
 {
@@ -95,6 +104,8 @@ static int write_file(const char *dir, const uint8_t *bytes, size_t len, char er
         return -1;
     }
     fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        give_to_owner(fd, dir);
     is_ok = fd >= 0 && write(fd, bytes, len) == (ssize_t)len && fsync(fd) == 0;
     if (fd >= 0 && close(fd))
         is_ok = false;

@@ -57,7 +57,7 @@ struct node {
     struct resolver *resolver; /* NULL: no names to resolve */
     struct sidecar *sidecar;
     struct api *api;
-    bool has_net, has_coding, is_running;
+    bool has_net, has_coding, is_running, is_up;
 };
 
 _Static_assert(NODE_MAX_ANNOUNCE + 1 + OBSERVED_ADDRS <= XSELF_ADDRS, "all that may be announced fits");
@@ -309,6 +309,16 @@ static int start_control(struct node *n, char err[512])
     return n->api ? 0 : -1;
 }
 
+static int say_open(const struct node_options *opt, char err[512])
+{
+    char reason[256] = "";
+
+    if (!opt->on_open || opt->on_open(opt->user, reason) == 0)
+        return 0;
+    snprintf(err, 512, "%s", reason);
+    return -1;
+}
+
 static void say_started(struct node *n)
 {
     char id[PEER_ID_TEXT_MAX], addr[MULTIADDR_TEXT_MAX] = "";
@@ -353,8 +363,9 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     now = clock_now_ns();
     say_of_us(n);
     if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) || start_resolver(n, err) ||
-        launch(n, opt, err) || start_control(n, err))
+        start_control(n, err) || say_open(opt, err) || launch(n, opt, err))
         goto fail;
+    n->is_up = true;
     say_started(n);
     return n;
 fail:
@@ -411,7 +422,7 @@ void node_stop(struct node *n)
     if (!n)
         return;
     if (n->is_running && n->hub)
-        hub_leave(n->hub, n->api ? LEAVE_MS : 0);
+        hub_leave(n->hub, n->is_up ? LEAVE_MS : 0);
     api_stop(n->api);
     sidecar_stop(n->sidecar);
     if (n->is_running)

@@ -14,6 +14,10 @@ struct node;
 struct node_options {
     bool is_spin;    /* never sleep: dedicated servers */
     unsigned lcores; /* 0: by CPUs; 1: net and coding together; 2: split */
+    /* Called when every port is open and before the first peer is heard; not 0 ends the start, with a sentence in err.
+     * NULL: nothing to do. */
+    int (*on_open)(void *user, char err[256]);
+    void *user;
 };
 
 struct node *node_start(const struct node_config *cfg, const struct key_pair *key, const struct node_options *opt,

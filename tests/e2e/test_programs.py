@@ -37,6 +37,7 @@ def test_help_and_version(build, program):
     ('OPTIMUM_PORT', '99999', '1 to 65535'),
     ('BOOTSTRAP_PEERS', '/ip4/10.0.0.1/tcp/7070/p2p/', 'peer id after /p2p/ is empty'),
     ('NET_DRIVER', 'warp', 'af_packet'),
+    ('RUN_AS_USER', 'no-such-user', 'UID:GID'),
 ])
 def test_broken_configuration_is_one_fatal_line(build, tmp_path, name, value, rule):
     env = {'CLUSTER_ID': 'x', 'IDENTITY_DIR': str(tmp_path), name: value}
@@ -119,6 +120,40 @@ def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     p.send_signal(signal.SIGTERM)
     assert p.wait(8) == 0
     assert time.monotonic() - t0 < 5
+
+
+def threads_say(pid, field):
+    said = set()
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/status') as f:
+            said |= {' '.join(line.split()[1:]) for line in f if line.startswith(field + ':')}
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='root alone can give up being root')
+def test_root_is_given_up_once_ports_and_key_are_open(build, tmp_path):
+    os.chown(tmp_path, 4242, 17)
+    node = {'CLUSTER_ID': 'r', 'IDENTITY_DIR': str(tmp_path), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.77.9.2', 'SIDECAR_BIND': '127.77.9.2',
+            'API_BIND': '127.77.9.2'}
+    gateway = {'CLUSTER_ID': 'g', 'P2P_NODES': '127.77.9.2:33212', 'PROXY_PORT': '127.77.9.2:8080', 'PROXY_GRPC_PORT': '127.77.9.2:50051',
+               'API_PORT': '127.77.9.2:8081'}
+    for program, env, done in (('p2pnode', node, '"node started"'), ('gateway', gateway, '"gateway is up"')):
+        p = subprocess.Popen([build / 'app' / program / program], env={**os.environ, **env, 'RUN_AS_USER': '4243:18'}, stderr=subprocess.PIPE, text=True)
+        try:
+            said = ''
+            while done not in said:
+                line = p.stderr.readline()
+                assert line, said
+                said += line
+            assert '"root is given up"' in said
+            assert threads_say(p.pid, 'Uid') == {'4243 4243 4243 4243'} and threads_say(p.pid, 'Gid') == {'18 18 18 18'}
+            assert threads_say(p.pid, 'CapPrm') == threads_say(p.pid, 'CapEff') == {'0' * 16} and threads_say(p.pid, 'Groups') == {''}
+        finally:
+            p.terminate()
+        assert p.wait(20) == 0
+        p.stderr.close()
+    made = os.stat(tmp_path / 'p2p.key')
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (4242, 17, 0o600)
 
 
 def test_node_learns_its_address_from_its_peers(build, tmp_path):
