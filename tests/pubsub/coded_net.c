@@ -229,8 +229,28 @@ static void node_open(struct net *n, unsigned i, const struct net_config *cfg)
     me->heartbeat_at = n->now + rng_below(&n->rng, 1000000000);
 }
 
+static void net_link(struct net *n, unsigned a, unsigned b)
+{
+    coded_peer_up(n->nodes[a].c, b + 1, n->now);
+    coded_peer_up(n->nodes[b].c, a + 1, n->now);
+    n->linked[a][b] = n->linked[b][a] = true;
+}
+
+static void wire_star(struct net *n, unsigned mesh)
+{
+    for (unsigned i = 1; i < n->count; i++) {
+        net_link(n, 0, i);
+        if (i <= mesh)
+            net_graft(n, 0, i);
+    }
+}
+
 static void wire(struct net *n, const struct net_config *cfg)
 {
+    if (cfg->star) {
+        wire_star(n, cfg->star);
+        return;
+    }
     for (unsigned a = 0; a < n->count; a++)
         for (unsigned b = 0; b < n->count; b++)
             if (a != b)

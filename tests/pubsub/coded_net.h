@@ -8,7 +8,7 @@
 #include "libp2p/keys.h"
 #include "pubsub/coded.h"
 
-enum { NET_NODES_MAX = 64, NET_MESSAGES_MAX = 64 };
+enum { NET_NODES_MAX = 200, NET_MESSAGES_MAX = 64 };
 
 struct net_node {
     struct net *net;
@@ -58,6 +58,7 @@ struct net {
 
 struct net_config {
     unsigned nodes, degree; /* degree 0: everyone meshed with everyone */
+    unsigned star; /* not 0: all but node 0 know only node 0, and so many of them are in its mesh */
     unsigned k;
     double mult, threshold, loss;
     uint64_t latency_ns, seed;

@@ -396,6 +396,30 @@ static void test_publish_with_foreign_hashes_is_still_right(void **state)
     net_close(&net);
 }
 
+/* A hub and leaves that know only it, most of them outside its mesh: they hear of a message by its gossip alone, and it hears by
+ * theirs of what such a leaf publishes. */
+static void test_star_delivers_beyond_the_mesh(void **state)
+{
+    static const unsigned publishers[] = {0, 1, 199};
+    struct net_config cfg = plain(200, 0, 16);
+
+    cfg.star = 12;
+    for (unsigned i = 0; i < 3 * seeds; i++) {
+        unsigned reached = 0;
+
+        cfg.seed = i + 1;
+        net_open(&net, &cfg);
+        net_publish(&net, publishers[i % 3], 65536);
+        net_run_delivered(&net, net.now + 30 * S); /* as long as it is kept */
+        for (unsigned n = 0; n < net.count; n++)
+            reached += net.nodes[n].delivered_at[0] != 0;
+        print("star", &cfg);
+        assert_int_equal(reached, net.count);
+        assert_int_equal(blamed(), 0);
+        net_close(&net);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +429,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_network_takes_every_size_and_k),
         cmocka_unit_test(test_dense_network_sends_little_more_than_needed),
         cmocka_unit_test(test_wide_network_delivers),
+        cmocka_unit_test(test_star_delivers_beyond_the_mesh),
         cmocka_unit_test(test_message_survives_its_publisher),
         cmocka_unit_test(test_rank_held_together_is_enough),
         cmocka_unit_test(test_first_message_waits_for_the_first_peer),
