@@ -83,6 +83,8 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
     counter(m, "codecast_", "decode_failed_total", "Decodings whose result was forged and were repaired", p->decode_failed);
     counter(m, "codecast_", "repairs_asked_total", "Repair requests sent", p->repairs_asked);
     counter(m, "codecast_", "repairs_served_total", "Repair requests answered", p->repairs_served);
+    counter(m, "codecast_", "gossip_sent_bytes_total", "Bytes of gossip about coded messages", p->gossip_out_bytes);
+    counter(m, "codecast_", "gossip_deferred_total", "Turns of that gossip put off to the next heartbeat by its bound", p->gossip_deferred);
     counter(m, "codecast_", "generations_expired_total", "Generations given up undecoded", p->generations_expired);
     counter(m, "codecast_", "generations_refused_total", "Generations refused by a limit", p->generations_refused);
     metrics_gauge(m, "codecast_generations", "Generations known", (double)p->generations_now);

@@ -255,76 +255,12 @@ void coded_grafted(struct coded *c, pubsub_peer p, struct slice topic, uint64_t 
     offer_all(c, &c->kept, p, topic);
 }
 
-unsigned coded_audience(struct coded *c, struct slice topic, pubsub_peer out[CODED_AUDIENCE_MAX], unsigned *all)
-{
-    pubsub_peer known[CODED_MESH_MAX];
-    unsigned n = c->host.mesh(c->host.core, topic, out, CODED_MESH_MAX), nknown, start;
-
-    nknown = c->host.subscribers(c->host.core, topic, known, CODED_MESH_MAX);
-    start = nknown ? (unsigned)rng_below(c->host.rng, nknown) : 0;
-    *all = n;
-    for (unsigned i = 0; i < nknown; i++) {
-        pubsub_peer p = known[(start + i) % nknown];
-        unsigned j = 0;
-
-        while (j < n && out[j] != p)
-            j++;
-        if (j == n)
-            out[(*all)++] = p;
-    }
-    return n;
-}
-
-/* (generation, rank) to the mesh's silent ones, and while it is young to a few others: what repairs lost messages and bridges
- * meshes. True: somebody was told. */
-static bool gossip(struct coded *c, struct generation *g, bool is_young)
-{
-    pubsub_peer peers[CODED_AUDIENCE_MAX];
-    unsigned all, n;
-    bool is_told = false;
-
-    if (is_young)
-        n = coded_audience(c, g->topic, peers, &all);
-    else
-        n = all = c->host.mesh(c->host.core, g->topic, peers, CODED_MESH_MAX);
-    for (unsigned i = 0; i < all && i < n + CODED_GOSSIP_PEERS; i++) {
-        struct generation_link *l = generation_link(g, peers[i], i < n);
-        struct generation_link stranger = {.peer = peers[i], .has_header = true};
-        struct coded_body b;
-
-        if (l && l->is_done)
-            continue;
-        coded_body_init(&b);
-        coded_body_have(&b, g, l ? l : &stranger);
-        coded_body_send(c, &b, peers[i]);
-        c->host.counters->ihave_out++;
-        is_told = true;
-    }
-    return is_told;
-}
-
-/* A mesh peer that has not said that it has the message hears of it as long as it is kept: what told it before may be lost. */
-static void gossip_all(struct coded *c, struct list *l, uint64_t since_ns)
-{
-    unsigned left = CODED_GOSSIP_MAX, look = CODED_GOSSIP_LOOK;
-
-    for (struct list *it = l->prev; it != l && left && look; it = it->prev, look--) {
-        struct generation *g = CONTAINER_OF(it, struct generation, order);
-
-        if (generation_rank(g))
-            left -= gossip(c, g, !generation_is_decoded(g) || g->decoded_ns >= since_ns);
-    }
-}
-
 void coded_heartbeat(struct coded *c, uint64_t now)
 {
-    uint64_t beat = c->cfg.heartbeat_ns ? c->cfg.heartbeat_ns : 1000 * CODED_MS, span = CODED_GOSSIP_BEATS * beat;
-
     coded_expire(c, now);
     coded_push_beat(c);
     coded_near_tell(c);
-    gossip_all(c, &c->undecoded, 0);
-    gossip_all(c, &c->kept, now > span ? now - span : 0);
+    coded_gossip_beat(c);
 }
 
 uint64_t coded_next_deadline(const struct coded *c)

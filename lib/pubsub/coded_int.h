@@ -24,11 +24,9 @@ enum {
     CODED_ASKS_PER_SECOND = 64,       /* headers we ask one peer for */
     CODED_NEAR_TOPICS = 8,            /* neighbour lists kept per peer, and topics we tell ours for times 8 */
     CODED_OFFER_MAX = 256,            /* generations offered on GRAFT */
-    CODED_GOSSIP_MAX = 64,            /* generations gossiped per heartbeat */
-    CODED_GOSSIP_LOOK = 1024,         /* and looked at for that */
-    CODED_GOSSIP_PEERS = 3,           /* peers outside the mesh that hear of each */
-    CODED_GOSSIP_BEATS = 5,           /* heartbeats during which those outside hear of a decoded generation */
-    CODED_AUDIENCE_MAX = 2 * CODED_MESH_MAX,
+    CODED_GOSSIP_LOOK = 1024,         /* generations of each kind looked at per heartbeat, to tell of them */
+    CODED_GOSSIP_TOLD = 8192,         /* words about them per heartbeat */
+    CODED_GOSSIP_BEATS = 5,           /* heartbeats in which all outside the mesh have heard of each */
     CODED_ASK_WIDTH = 3,              /* peers with the whole message that share one repair */
     CODED_PROBE_WIDTH = 16,           /* peers asked what they have */
     CODED_HOPS = 16,                  /* hops that are told apart in the statistics of pushes */
@@ -120,8 +118,12 @@ void coded_expire(struct coded *c, uint64_t now);
 void coded_reschedule(struct coded *c, struct generation *g);
 struct buf *coded_alloc(struct coded *c, uint32_t len);
 
-/* coded.c: the mesh (so many are returned), then from a random start the others that subscribe: *all together. */
-unsigned coded_audience(struct coded *c, struct slice topic, pubsub_peer out[CODED_AUDIENCE_MAX], unsigned *all);
+/* coded_gossip.c: (generation, rank) to those who may not have heard */
+void coded_gossip_beat(struct coded *c);
+/* To the first of those outside the mesh: when there is no mesh that could spread it. */
+void coded_gossip_now(struct coded *c, struct generation *g);
+/* Up to cap peers that subscribe, at random: of the mesh first, and some others. Returns how many. */
+unsigned coded_some_peers(struct coded *c, struct slice topic, pubsub_peer *out, unsigned cap);
 
 /* coded_input.c */
 struct coded_peer *coded_peer_find(const struct coded *c, pubsub_peer p);

@@ -247,4 +247,6 @@ void coded_push_done(struct coded *c, struct generation *g)
         coded_body_have(&b, g, l);
         coded_body_send(c, &b, l->peer);
     }
+    if (n == 0)
+        coded_gossip_now(c, g);
 }

@@ -164,12 +164,11 @@ static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need
 /* "What do you have?" to mesh and other subscribers. */
 static void probe(struct coded *c, struct generation *g)
 {
-    pubsub_peer peers[CODED_AUDIENCE_MAX];
-    unsigned all;
+    pubsub_peer peers[CODED_PROBE_WIDTH];
+    unsigned n = coded_some_peers(c, g->topic, peers, CODED_PROBE_WIDTH);
     struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank};
 
-    coded_audience(c, g->topic, peers, &all);
-    for (unsigned i = 0; i < all && i < CODED_PROBE_WIDTH; i++) {
+    for (unsigned i = 0; i < n; i++) {
         struct generation_link *l = generation_link(g, peers[i], true);
 
         if (l)
@@ -312,7 +311,7 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
         return;
     l->has_header = true;
     if (generation_is_decoded(g)) {
-        if (!l->is_done && l->told_rank < g->shape.k)
+        if (l->told_rank < g->shape.k) /* also one that has it: it need not tell us again */
             tell(c, g, l);
         return;
     }

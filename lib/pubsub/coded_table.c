@@ -154,7 +154,6 @@ void coded_decoded(struct coded *c, struct generation *g, uint64_t now)
     list_push_back(&c->kept, &g->order);
     c->kept_count++;
     c->kept_bytes += kept_cost(g);
-    g->decoded_ns = now;
     g->hint_at_ns = g->repair_at_ns = TIMER_NEVER;
     g->expire_at_ns = now + c->cfg.keep_ns;
     coded_reschedule(c, g);

@@ -308,17 +308,39 @@ void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coe
     rlnc_recode(&g->work, rows, nrows, rng, coefs, out, n);
 }
 
+/* While we collect, those that have the message are whom we ask. */
+static struct generation_link *link_given_up(struct generation *g)
+{
+    for (unsigned i = 0; i < g->link_count && g->payload; i++) {
+        struct generation_link *l = &g->links[(g->link_turn + i) % g->link_count];
+
+        if (l->is_done) {
+            g->link_turn = (uint16_t)(g->link_turn + i + 1);
+            return l;
+        }
+    }
+    return NULL;
+}
+
 struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make)
 {
+    struct generation_link *l;
+
     for (unsigned i = 0; i < g->link_count; i++)
         if (g->links[i].peer == p)
             return &g->links[i];
-    if (!make || p == 0 || g->link_count == GENERATION_LINKS_MAX)
+    if (!make || p == 0)
         return NULL;
+    if (g->link_count == GENERATION_LINKS_MAX) {
+        l = link_given_up(g);
+        if (l)
+            *l = (struct generation_link){.peer = p};
+        return l;
+    }
     if (g->link_count == g->link_cap) {
         unsigned cap = g->link_cap ? g->link_cap * 2u : LINKS_FIRST;
-        struct generation_link *l = realloc(g->links, cap * sizeof(*l));
 
+        l = realloc(g->links, cap * sizeof(*l));
         if (!l)
             return NULL;
         g->links = l;

@@ -14,7 +14,7 @@
 #include "pubsub/coded_wire.h"
 #include "pubsub/pubsub.h"
 
-#define GENERATION_LINKS_MAX 256 /* peers whose state we keep per generation; beyond them we only answer */
+#define GENERATION_LINKS_MAX 256 /* peers whose state we keep per generation; those that have the message give way */
 
 /* What a peer is known to hold of this generation, and what passed between us. */
 struct generation_link {
@@ -80,7 +80,7 @@ struct generation {
     struct generation_row *source, *coded, *dropped; /* k each */
     uint16_t coded_count, dropped_count;
     struct generation_link *links;
-    uint16_t link_count, link_cap;
+    uint16_t link_count, link_cap, link_turn;
     uint32_t bytes;       /* all that this generation holds, as charged */
     uint32_t block_bytes; /* of which its own block */
     pubsub_peer charged;  /* who brought the header; 0: nobody, or gone */
@@ -88,7 +88,8 @@ struct generation {
     uint8_t failures;      /* decodings that did not verify */
     uint8_t round;         /* repair rounds without progress */
     bool is_gate_open;     /* recoding is allowed: rank reached the threshold */
-    uint64_t born_ns, progress_ns, decoded_ns;
+    pubsub_peer gossip_after; /* the last one outside the mesh that had its turn to hear of it */
+    uint64_t born_ns, progress_ns;
     uint64_t hint_at_ns, repair_at_ns, expire_at_ns;
 };
 
@@ -123,7 +124,8 @@ struct pubsub_piece generation_source_piece(const struct generation *g, unsigned
 /* n coded shards of what is verified (at least one row), coefficients into coefs (n x k), payloads into out. */
 void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coefs, uint8_t *const *out, unsigned n);
 
-/* The link to p, made when make is set; NULL: none, or no room. Links move when another is made. */
+/* The link to p, made when make is set; NULL: none, or no room. Links move when another is made. Once the message is decoded, a peer
+ * that has it too gives its place to one that may need it. */
 struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make);
 /* Forgets p everywhere. */
 void generation_peer_gone(struct generation *g, pubsub_peer p);

@@ -217,6 +217,7 @@ static void node_open(struct net *n, unsigned i, const struct net_config *cfg)
     me->is_subscribed = true;
     seed[0] = (uint8_t)i;
     seed[1] = 1;
+    seed[2] = (uint8_t)(i >> 8);
     key_pair_from_seed(&me->key, seed);
     key_pair_peer_id(&me->key, &me->id);
     rng_init_seeded(&me->rng, cfg->seed * 1000 + i + 1);
@@ -236,19 +237,22 @@ static void net_link(struct net *n, unsigned a, unsigned b)
     n->linked[a][b] = n->linked[b][a] = true;
 }
 
-static void wire_star(struct net *n, unsigned mesh)
+/* Hubs in a line, each leaf at one of them; who is in whose mesh is another matter. */
+static void wire_stars(struct net *n, const struct net_config *cfg)
 {
     for (unsigned i = 1; i < n->count; i++) {
-        net_link(n, 0, i);
-        if (i <= mesh)
-            net_graft(n, 0, i);
+        unsigned hub = i < cfg->hubs ? i - 1 : i % cfg->hubs;
+
+        net_link(n, hub, i);
+        if (i >= cfg->hubs && i / cfg->hubs <= cfg->hub_mesh)
+            net_graft(n, hub, i);
     }
 }
 
 static void wire(struct net *n, const struct net_config *cfg)
 {
-    if (cfg->star) {
-        wire_star(n, cfg->star);
+    if (cfg->hubs) {
+        wire_stars(n, cfg);
         return;
     }
     for (unsigned a = 0; a < n->count; a++)

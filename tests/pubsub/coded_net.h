@@ -8,7 +8,7 @@
 #include "libp2p/keys.h"
 #include "pubsub/coded.h"
 
-enum { NET_NODES_MAX = 200, NET_MESSAGES_MAX = 64 };
+enum { NET_NODES_MAX = 300, NET_MESSAGES_MAX = 64 };
 
 struct net_node {
     struct net *net;
@@ -58,7 +58,8 @@ struct net {
 
 struct net_config {
     unsigned nodes, degree; /* degree 0: everyone meshed with everyone */
-    unsigned star; /* not 0: all but node 0 know only node 0, and so many of them are in its mesh */
+    unsigned hubs, hub_mesh; /* not 0: so many nodes in a line, no mesh between them; all others know one of them only, and are in
+                              * the mesh of it if they are among its first hub_mesh */
     unsigned k;
     double mult, threshold, loss;
     uint64_t latency_ns, seed;

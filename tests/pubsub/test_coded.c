@@ -396,27 +396,53 @@ static void test_publish_with_foreign_hashes_is_still_right(void **state)
     net_close(&net);
 }
 
+/* All have it, one gossip span a hub after the publisher's word reached the first hub. */
+static void stars_deliver(const struct net_config *cfg, unsigned publisher, uint64_t within_ns)
+{
+    unsigned reached = 0;
+
+    net_open(&net, cfg);
+    net_publish(&net, publisher, 65536);
+    net_run_delivered(&net, net.now + within_ns);
+    for (unsigned n = 0; n < net.count; n++)
+        reached += net.nodes[n].delivered_at[0] != 0;
+    print("stars", cfg);
+    if (reached != net.count)
+        fail_msg("%u hubs, %u in the mesh of each, published at %u: only %u of %u have it", cfg->hubs, cfg->hub_mesh, publisher,
+                 reached, net.count);
+    assert_int_equal(blamed(), 0);
+    net_close(&net);
+}
+
 /* A hub and leaves that know only it, most of them outside its mesh: they hear of a message by its gossip alone, and it hears by
- * theirs of what such a leaf publishes. */
+ * theirs of what such a leaf publishes. The largest has more leaves than a generation remembers peers. */
 static void test_star_delivers_beyond_the_mesh(void **state)
 {
-    static const unsigned publishers[] = {0, 1, 199};
-    struct net_config cfg = plain(200, 0, 16);
+    static const struct {
+        unsigned nodes, hub_mesh, publisher;
+    } stars[] = {{200, 12, 0}, {200, 12, 199}, {300, 0, 299}};
 
-    cfg.star = 12;
-    for (unsigned i = 0; i < 3 * seeds; i++) {
-        unsigned reached = 0;
+    for (unsigned i = 0; i < sizeof(stars) / sizeof(stars[0]) * seeds; i++) {
+        struct net_config cfg = plain(stars[i % 3].nodes, 0, 16);
 
         cfg.seed = i + 1;
-        net_open(&net, &cfg);
-        net_publish(&net, publishers[i % 3], 65536);
-        net_run_delivered(&net, net.now + 30 * S); /* as long as it is kept */
-        for (unsigned n = 0; n < net.count; n++)
-            reached += net.nodes[n].delivered_at[0] != 0;
-        print("star", &cfg);
-        assert_int_equal(reached, net.count);
-        assert_int_equal(blamed(), 0);
-        net_close(&net);
+        cfg.hubs = 1;
+        cfg.hub_mesh = stars[i % 3].hub_mesh;
+        stars_deliver(&cfg, stars[i % 3].publisher, 7 * S);
+    }
+}
+
+/* Nobody is in anybody's mesh but a few leaves: each hop waits for gossip. Also when words and shards get lost. */
+static void test_chain_of_stars_delivers(void **state)
+{
+    for (unsigned i = 0; i < 2 * seeds; i++) {
+        struct net_config cfg = plain(63, 0, 4);
+
+        cfg.seed = i + 1;
+        cfg.hubs = 3;
+        cfg.hub_mesh = i % 2 * 4;
+        cfg.loss = i % 4 == 1 || i % 4 == 2 ? 0.05 : 0;
+        stars_deliver(&cfg, 60 + i % 3, cfg.loss > 0 ? 40 * S : 20 * S);
     }
 }
 
@@ -430,6 +456,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dense_network_sends_little_more_than_needed),
         cmocka_unit_test(test_wide_network_delivers),
         cmocka_unit_test(test_star_delivers_beyond_the_mesh),
+        cmocka_unit_test(test_chain_of_stars_delivers),
         cmocka_unit_test(test_message_survives_its_publisher),
         cmocka_unit_test(test_rank_held_together_is_enough),
         cmocka_unit_test(test_first_message_waits_for_the_first_peer),

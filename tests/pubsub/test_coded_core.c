@@ -235,6 +235,28 @@ static void test_forged_shard_cuts_its_sender_off(void **state)
     netsim_free(s);
 }
 
+/* Forty leaves that know only the hub, whose mesh takes twelve: who publishes outside it, and who is outside it, have gossip. */
+static void test_star_delivers_beyond_the_mesh(void **state)
+{
+    static uint8_t bytes[50000];
+    struct netsim *s = make(12, 41, &lan);
+    struct rng rng;
+
+    rng_init_seeded(&rng, 12);
+    subscribe_all(s);
+    for (unsigned i = 1; i < 41; i++)
+        netsim_connect(s, i, 0, PUBSUB_CODED_1);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned i = 0; i < 41; i += 8) {
+        struct slice p = payload(&rng, bytes, sizeof(bytes));
+
+        assert_int_equal(netsim_publish(s, i, "demo", p), 0);
+        netsim_run(s, 8 * NETSIM_S);
+        all_have(s, p);
+    }
+    netsim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_lossy_network_delivers),
         cmocka_unit_test(test_publisher_without_subscription_is_heard),
         cmocka_unit_test(test_forged_shard_cuts_its_sender_off),
+        cmocka_unit_test(test_star_delivers_beyond_the_mesh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,25 @@ static void test_links_are_bounded_and_forgotten(void **state)
     generation_free(g);
 }
 
+/* What others have is what we ask for while we collect; once we have it ourselves, who has it too needs no memory of ours. */
+static void test_links_of_the_done_give_way_once_decoded(void **state)
+{
+    struct generation *g = make(4, 400);
+
+    for (pubsub_peer p = 1; p <= GENERATION_LINKS_MAX; p++)
+        generation_link(g, p, true)->is_done = p == 7 || p == 9;
+    assert_null(generation_link(g, 1000, true));
+    g->payload = buf_ref(m.payload);
+    assert_int_equal(generation_link(g, 1000, true)->peer, 1000);
+    assert_int_equal(generation_link(g, 1001, true)->peer, 1001);
+    assert_false(generation_link(g, 1001, true)->is_done);
+    assert_null(generation_link(g, 1002, true));
+    assert_null(generation_link(g, 7, false));
+    assert_null(generation_link(g, 9, false));
+    assert_non_null(generation_link(g, 8, false));
+    generation_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_generation_survives_a_forged_row_and_names_it),
         cmocka_unit_test(test_generation_does_not_pin_large_frames),
         cmocka_unit_test(test_links_are_bounded_and_forgotten),
+        cmocka_unit_test(test_links_of_the_done_give_way_once_decoded),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
