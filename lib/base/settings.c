@@ -1,5 +1,6 @@
 #include "base/settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -7,6 +8,8 @@
 #include <string.h>
 
 #include "base/rights.h"
+
+const char *const setting_log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 const char *settings_env(void *ctx, const char *name)
 {
@@ -55,6 +58,22 @@ void settings_warn(struct settings_report *rep, const char *name, const char *va
     va_start(ap, rule);
     add_line(rep, false, name, value, rule, ap);
     va_end(ap);
+}
+
+void settings_check_name(struct settings_report *rep, const char *name, const char *value)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    if (value && (strspn(value, allowed) != strlen(value) || strlen(value) > 100))
+        settings_fatal(rep, name, value, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
+}
+
+unsigned settings_ip_bits(const char *s)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    return inet_pton(AF_INET, s, &v4) == 1 ? 32 : inet_pton(AF_INET6, s, &v6) == 1 ? 128 : 0;
 }
 
 static bool parse_u64(const char *s, uint64_t *v)

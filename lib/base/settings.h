@@ -39,6 +39,16 @@ struct setting {
     const char *help;
 };
 
+/* Rows that every program has, for a table: at is the field's offset. */
+extern const char *const setting_log_levels[]; /* order of enum log_level */
+#define SETTING_CLUSTER_ID(at)                                                                                                 \
+    {"CLUSTER_ID", SETTING_TEXT, at, NULL, 0, 0, false, NULL, "must be set: a name of letters, digits, '-', '_' and '.'",       \
+     "name of this program's place, in every log line and metric"}
+#define SETTING_LOG_LEVEL(at) {"LOG_LEVEL", SETTING_CHOICE, at, "info", 0, 0, false, setting_log_levels, NULL, "what is logged"}
+#define SETTING_RUN_AS_USER(at)                                                                                                \
+    {"RUN_AS_USER", SETTING_TEXT, at, "", 0, 0, false, NULL, NULL,                                                             \
+     "user to become, when started as root, once ports and files are open: NAME, UID or UID:GID"}
+
 #define SETTINGS_MAX_LINES 48
 
 struct settings_report {
@@ -66,6 +76,10 @@ void settings_warn(struct settings_report *rep, const char *name, const char *va
 struct rights_user;
 /* The user that a variable names; nothing to do when it is "". */
 void settings_check_user(struct rights_user *u, const char *name, const char *value, struct settings_report *rep);
+/* A name: letters, digits, '-', '_' and '.', at most 100. NULL: said already. */
+void settings_check_name(struct settings_report *rep, const char *name, const char *value);
+/* 32 or 128: an IP address of so many bits; 0: none. */
+unsigned settings_ip_bits(const char *s);
 
 /* The table as help text: name, default, meaning and rule, a line each. */
 void settings_print_help(FILE *f, const struct setting *table, size_t count);

@@ -242,6 +242,8 @@ static int start_http(struct gateway *gw, char err[256])
                  strerror(errno));
         return -1;
     }
+    if (gw->cfg.is_inside)
+        return 0;
     api.bind = gw->cfg.api.host;
     api.port = gw->cfg.api.port;
     api.threads = 1;
@@ -354,5 +356,5 @@ void gateway_ports(const struct gateway *gw, uint16_t *proxy, uint16_t *grpc, ui
 {
     *proxy = http_server_port(gw->http);
     *grpc = (uint16_t)rpc_server_port(gw->grpc);
-    *api = http_server_port(gw->api);
+    *api = gw->api ? http_server_port(gw->api) : 0;
 }

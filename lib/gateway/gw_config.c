@@ -1,32 +1,43 @@
 /* gw_config.c: the gateway's settings, from the environment */
 #include "gateway/gw_config.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
-static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const policies[] = {"drop-oldest", "drop-newest", "disconnect", NULL};
 
 static const char *const threshold_nodes[] = {"all", "reachable", NULL};
 
 #define AT(field) offsetof(struct gw_config, field)
 
-static const struct setting table[] = {
-    {"CLUSTER_ID", SETTING_TEXT, AT(cluster_id), NULL, 0, 0, false, NULL,
-     "must be set: letters, digits, - _ .", "the cluster's name, in every log line and metric"},
+/* Of the program alone: inside a node these are the node's. */
+static const struct setting program_rows[] = {
+    SETTING_CLUSTER_ID(AT(cluster_id)),
+    SETTING_LOG_LEVEL(AT(log_level)),
+    SETTING_RUN_AS_USER(AT(run_as)),
     {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), NULL, 0, 0, false, NULL,
      "must be set: a comma list of HOST:PORT", "the nodes' sidecars"},
     {"PROXY_PORT", SETTING_LISTEN, AT(proxy), ":8080", 0, 0, false, NULL, NULL,
      "HTTP and WebSocket for clients"},
-    {"PROXY_GRPC_PORT", SETTING_LISTEN, AT(grpc), ":50051", 0, 0, false, NULL, NULL, "gRPC for clients"},
     {"API_PORT", SETTING_LISTEN, AT(api), ":8081", 0, 0, false, NULL, NULL, "HTTP for monitoring"},
+    {"OPTIMUM_MAX_MSG_SIZE", SETTING_U32, AT(max_message_bytes), "0", 0, 1u << 30, false, NULL, NULL,
+     "largest payload in bytes; 0: learned from the nodes"},
+};
+
+/* Of a gateway inside a node. */
+static const struct setting inside_rows[] = {
+    {"PROXY_PORT", SETTING_LISTEN, AT(proxy), "", 0, 0, false, NULL, NULL,
+     "HTTP and WebSocket for clients: when set, a gateway runs inside the node"},
+    {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), "", 0, 0, false, NULL, "a comma list of HOST:PORT",
+     "sidecars of further nodes for that gateway; this node is its first anyway"},
+};
+
+/* Of both. */
+static const struct setting rows[] = {
+    {"PROXY_GRPC_PORT", SETTING_LISTEN, AT(grpc), ":50051", 0, 0, false, NULL, NULL, "gRPC for clients"},
     {"SUBSCRIBER_THRESHOLD", SETTING_REAL, AT(threshold), "0.1", 0, 1, true, NULL, NULL,
      "share of the nodes that must have a message before subscribers get it"},
     {"THRESHOLD_NODES", SETTING_CHOICE, AT(threshold_nodes), "all", 0, 0, false, threshold_nodes, NULL,
-     "the nodes that a threshold is a share of: all of P2P_NODES, or those that can be reached"},
-    {"OPTIMUM_MAX_MSG_SIZE", SETTING_U32, AT(max_message_bytes), "0", 0, 1u << 30, false, NULL, NULL,
-     "largest payload in bytes; 0: learned from the nodes"},
-    {"LOG_LEVEL", SETTING_CHOICE, AT(log_level), "info", 0, 0, false, log_levels, NULL, "what is logged"},
+     "the nodes that a threshold is a share of: all that are named, or those that can be reached"},
     {"ENABLE_AUTH", SETTING_BOOL, AT(enable_auth), "false", 0, 0, false, NULL, NULL,
      "whether clients need a token"},
     {"AUTH0_DOMAIN", SETTING_TEXT, AT(auth0_domain), "", 0, 0, false, NULL, NULL,
@@ -55,21 +66,9 @@ static const struct setting table[] = {
      "seconds for a request to arrive whole"},
     {"DRAIN_MS", SETTING_U32, AT(drain_ms), "2000", 0, 60000, false, NULL, NULL,
      "milliseconds for answers to finish at the end"},
-    {"RUN_AS_USER", SETTING_TEXT, AT(run_as), "", 0, 0, false, NULL, NULL,
-     "user to become, when started as root, once the ports are open: NAME, UID or UID:GID"},
 };
 
-#define ROWS (sizeof(table) / sizeof(table[0]))
-
-static void check_cluster_id(const struct gw_config *c, struct settings_report *rep)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
-
-    if (c->cluster_id && strspn(c->cluster_id, allowed) != strlen(c->cluster_id))
-        settings_fatal(rep, "CLUSTER_ID", c->cluster_id, "may hold only letters, digits, - _ and .");
-    else if (c->cluster_id && strlen(c->cluster_id) > 100)
-        settings_fatal(rep, "CLUSTER_ID", c->cluster_id, "must be at most 100 characters");
-}
+#define COUNT(table) (sizeof(table) / sizeof(table[0]))
 
 static bool is_host_port(const char *s)
 {
@@ -98,6 +97,7 @@ static bool has_node(const struct gw_config *c, const char *target)
 
 static void add_node(struct gw_config *c, const char *item, size_t len, struct settings_report *rep)
 {
+    unsigned most = GW_NODES_MAX - (c->is_inside ? 1 : 0);
     char target[128];
 
     while (len && (*item == ' ' || *item == '\t')) {
@@ -115,8 +115,8 @@ static void add_node(struct gw_config *c, const char *item, size_t len, struct s
                        target);
     else if (has_node(c, target))
         settings_warn(rep, "P2P_NODES", c->p2p_nodes, "%s is named twice", target);
-    else if (c->n_nodes == GW_NODES_MAX)
-        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "must name at most %d nodes", GW_NODES_MAX);
+    else if (c->n_nodes == most)
+        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "must name at most %u nodes", most);
     else
         strcpy(c->nodes[c->n_nodes++], target);
 }
@@ -149,13 +149,10 @@ static void check_ports(const struct gw_config *c, struct settings_report *rep)
 {
     const struct setting_listen *a[] = {&c->proxy, &c->grpc, &c->api};
     static const char *const names[] = {"PROXY_PORT", "PROXY_GRPC_PORT", "API_PORT"};
-    struct in6_addr v6;
-    struct in_addr v4;
     char text[80];
 
     for (unsigned i = 0; i < 3; i++) {
-        if (a[i]->host[0] && inet_pton(AF_INET, a[i]->host, &v4) != 1 &&
-            inet_pton(AF_INET6, a[i]->host, &v6) != 1)
+        if (a[i]->host[0] && !settings_ip_bits(a[i]->host))
             settings_fatal(rep, names[i], listen_text(a[i], text),
                            "the host to listen on must be an IP address");
         for (unsigned j = 0; j < i; j++)
@@ -175,37 +172,63 @@ static void check_auth(const struct gw_config *c, struct settings_report *rep)
     settings_fatal(rep, "ENABLE_AUTH", "true", "this build cannot check tokens yet, and does not pretend to");
 }
 
+static void load_rows(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
+{
+    settings_load(rows, COUNT(rows), c, get, ctx, rep);
+    split_nodes(c, rep);
+    check_ports(c, rep);
+    check_auth(c, rep);
+}
+
 unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
 {
     unsigned before = rep->fatal;
 
     memset(c, 0, sizeof(*c));
-    settings_load(table, ROWS, c, get, ctx, rep);
-    check_cluster_id(c, rep);
-    split_nodes(c, rep);
-    check_ports(c, rep);
-    check_auth(c, rep);
+    settings_load(program_rows, COUNT(program_rows), c, get, ctx, rep);
+    settings_check_name(rep, "CLUSTER_ID", c->cluster_id);
     settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
+    load_rows(c, get, ctx, rep);
     return rep->fatal - before;
+}
+
+bool gw_config_load_inside(struct gw_config *c, const char *cluster_id, settings_lookup get, void *ctx,
+                           struct settings_report *rep)
+{
+    memset(c, 0, sizeof(*c));
+    if (!settings_is_set(get, ctx, inside_rows[0].name))
+        return false;
+    c->is_inside = true;
+    c->cluster_id = cluster_id;
+    settings_load(inside_rows, COUNT(inside_rows), c, get, ctx, rep);
+    load_rows(c, get, ctx, rep);
+    return true;
 }
 
 void gw_config_print_help(FILE *f)
 {
-    settings_print_help(f, table, ROWS);
+    settings_print_help(f, program_rows, COUNT(program_rows));
+    settings_print_help(f, rows, COUNT(rows));
+}
+
+void gw_config_print_help_inside(FILE *f)
+{
+    settings_print_help(f, inside_rows, COUNT(inside_rows));
+    settings_print_help(f, rows, COUNT(rows));
 }
 
 void gw_config_print(FILE *f, const struct gw_config *c)
 {
-    fprintf(
-        f,
-        "CLUSTER_ID=%s\nPROXY_PORT=%s:%u\nPROXY_GRPC_PORT=%s:%u\nAPI_PORT=%s:%u\nSUBSCRIBER_THRESHOLD=%g\n",
-        c->cluster_id, c->proxy.host, c->proxy.port, c->grpc.host, c->grpc.port, c->api.host, c->api.port,
-        c->threshold);
+    if (!c->is_inside)
+        fprintf(f, "CLUSTER_ID=%s\nLOG_LEVEL=%s\nOPTIMUM_MAX_MSG_SIZE=%u\n", c->cluster_id,
+                setting_log_levels[c->log_level], c->max_message_bytes);
+    fprintf(f, "PROXY_PORT=%s:%u\nPROXY_GRPC_PORT=%s:%u\n", c->proxy.host, c->proxy.port, c->grpc.host, c->grpc.port);
+    if (!c->is_inside)
+        fprintf(f, "API_PORT=%s:%u\n", c->api.host, c->api.port);
+    fprintf(f, "SUBSCRIBER_THRESHOLD=%g\n", c->threshold);
     for (unsigned i = 0; i < c->n_nodes; i++)
         fprintf(f, "%s%s%s", i ? "," : "P2P_NODES=", c->nodes[i], i + 1 == c->n_nodes ? "\n" : "");
-    fprintf(f, "OPTIMUM_MAX_MSG_SIZE=%u\nLOG_LEVEL=%s\nENABLE_AUTH=%s\nCORS_ORIGINS=%s\n",
-            c->max_message_bytes, log_levels[c->log_level], c->enable_auth ? "true" : "false",
-            c->cors_origins);
+    fprintf(f, "ENABLE_AUTH=%s\nCORS_ORIGINS=%s\n", c->enable_auth ? "true" : "false", c->cors_origins);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
     fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);

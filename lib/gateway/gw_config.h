@@ -37,6 +37,7 @@ struct gw_config {
     char nodes[GW_NODES_MAX][128];
     unsigned n_nodes;
     const cpu_set_t *cpus; /* set by the program; NULL: any */
+    bool is_inside;        /* a node, which has the name, the log and the port for monitoring */
 };
 
 /* What a payload may have while neither the setting nor a node says less. */
@@ -44,7 +45,11 @@ struct gw_config {
 
 /* Returns the number of fatal lines. */
 unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep);
+/* The settings of a gateway inside a node, beside the node's own. False: PROXY_PORT is not set, none is wanted. */
+bool gw_config_load_inside(struct gw_config *c, const char *cluster_id, settings_lookup get, void *ctx,
+                           struct settings_report *rep);
 void gw_config_print_help(FILE *f);
+void gw_config_print_help_inside(FILE *f);
 /* "name=value" lines; secrets are not among the settings. */
 void gw_config_print(FILE *f, const struct gw_config *c);
 

@@ -1,6 +1,5 @@
 #include "node/config.h"
 
-#include <arpa/inet.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -12,7 +11,6 @@ const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
 const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "af_xdp", "vfio", "memif", NULL};
 static const char *const signing_names[] = {"strict", "none", NULL}; /* order of enum pubsub_signing */
 static const char *const id_names[] = {"spec", "sha256", NULL};      /* order of enum pubsub_id_rule */
-static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
 static const char *const dht_names[] = {"private", "public", "off", NULL};
 
 #define FIELD(f) offsetof(struct node_config, f)
@@ -31,8 +29,7 @@ static const char *const dht_names[] = {"private", "public", "off", NULL};
         U32(prefix "_MESH_MAX", field.mesh_max, "12", 1, 1024, "above this, some are pruned")
 
 static const struct setting table[] = {
-    TEXT("CLUSTER_ID", cluster_id, NULL, "must be set: a name for this node, of letters, digits, '-', '_' and '.'",
-         "name of this node in logs and metrics"),
+    SETTING_CLUSTER_ID(FIELD(cluster_id)),
     CHOICE("NODE_MODE", mode, "optimum", node_mode_names, "coded shards, or plain gossipsub"),
     PORT("SIDECAR_PORT", sidecar_port, "33212", "gRPC port for clients and gateways"),
     TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
@@ -66,19 +63,10 @@ static const struct setting table[] = {
     TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
-    TEXT("PROXY_PORT", proxy_port, "", NULL, "a gateway inside the node (not in this version)"),
-    TEXT("RUN_AS_USER", run_as, "", NULL, "user to become, when started as root, once ports and key are open: NAME, UID or UID:GID"),
-    CHOICE("LOG_LEVEL", log_level, "info", level_names, "what is logged"),
+    SETTING_RUN_AS_USER(FIELD(run_as)),
+    SETTING_LOG_LEVEL(FIELD(log_level)),
 };
 #define COUNT (sizeof(table) / sizeof(table[0]))
-
-static void check_name(const char *name, const char *id, struct settings_report *rep)
-{
-    static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-
-    if (id && (strspn(id, ok) != strlen(id) || strlen(id) > 100))
-        settings_fatal(rep, name, id, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
-}
 
 /* GOSSIPSUB_* that are not set take their OPTIMUM_* twins, so that operators switch NODE_MODE alone. */
 static void take_twins(struct node_config *c, settings_lookup get, void *ctx)
@@ -182,7 +170,7 @@ static void check_peers(const struct node_config *c, struct settings_report *rep
     struct allowlist *allow = NULL;
     char value[32], err[256];
 
-    check_name("CHAIN_ID", c->chain_id, rep);
+    settings_check_name(rep, "CHAIN_ID", c->chain_id);
     if (c->chain_id && strlen(c->chain_id) > 40)
         settings_fatal(rep, "CHAIN_ID", c->chain_id, "may have at most 40 characters");
     if (*c->allow_path && !(allow = allowlist_load(c->allow_path, err)))
@@ -233,44 +221,34 @@ static void check_ports(const struct node_config *c, struct settings_report *rep
         settings_fatal(rep, "API_PORT", value, "is also the mesh's port: ports must differ");
 }
 
-static bool is_ip(const char *s, unsigned *bits)
-{
-    struct in6_addr v6;
-    struct in_addr v4;
-
-    *bits = inet_pton(AF_INET, s, &v4) == 1 ? 32 : inet_pton(AF_INET6, s, &v6) == 1 ? 128 : 0;
-    return *bits != 0;
-}
-
 /* An address, or one with the length of its network behind a slash (*has_len). */
 static bool is_network(const char *s, bool *has_len)
 {
     const char *slash = strchr(s, '/');
-    unsigned bits, len = 0;
+    unsigned len = 0;
     char ip[64];
 
     *has_len = slash != NULL;
     if (!slash)
-        return is_ip(s, &bits);
+        return settings_ip_bits(s) != 0;
     if ((size_t)(slash - s) >= sizeof(ip) || strlen(slash + 1) > 3 || !slash[1] || slash[1 + strspn(slash + 1, "0123456789")])
         return false;
     memcpy(ip, s, (size_t)(slash - s));
     ip[slash - s] = 0;
     for (const char *p = slash + 1; *p; p++)
         len = len * 10 + (unsigned)(*p - '0');
-    return is_ip(ip, &bits) && len <= bits;
+    return len <= settings_ip_bits(ip) && settings_ip_bits(ip);
 }
 
 static void check_addresses(const struct node_config *c, struct settings_report *rep)
 {
     bool has_len = false;
-    unsigned bits;
 
-    if (!is_ip(c->sidecar_bind, &bits))
+    if (!settings_ip_bits(c->sidecar_bind))
         settings_fatal(rep, "SIDECAR_BIND", c->sidecar_bind, "must be an IP address");
-    if (!is_ip(c->api_bind, &bits))
+    if (!settings_ip_bits(c->api_bind))
         settings_fatal(rep, "API_BIND", c->api_bind, "must be an IP address");
-    if (*c->net_gateway && !is_ip(c->net_gateway, &bits))
+    if (*c->net_gateway && !settings_ip_bits(c->net_gateway))
         settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
     if (*c->net_addr && !is_network(c->net_addr, &has_len))
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
@@ -288,7 +266,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     settings_load(table, COUNT, c, get, ctx, rep);
     take_twins(c, get, ctx);
     c->active = c->mode == NODE_GOSSIPSUB ? &c->gossip : &c->optimum;
-    check_name("CLUSTER_ID", c->cluster_id, rep);
+    settings_check_name(rep, "CLUSTER_ID", c->cluster_id);
     check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);
     check_ports(c, rep);
     check_addresses(c, rep);
@@ -302,8 +280,6 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     if (c->mode != NODE_GOSSIPSUB && (c->signing || c->id_rule))
         settings_warn(rep, c->signing ? "GOSSIPSUB_SIGNING" : "GOSSIPSUB_MSG_ID",
                       c->signing ? signing_names[c->signing] : id_names[c->id_rule], "has no effect in mode optimum");
-    if (*c->proxy_port)
-        settings_warn(rep, "PROXY_PORT", c->proxy_port, "a gateway inside the node is not in this version: run the gateway program");
     c->nbootstrap = parse_addrs("BOOTSTRAP_PEERS", c->bootstrap_text, c->bootstrap, NODE_MAX_BOOTSTRAP, true, rep);
     parse_direct(c, rep);
     c->nannounce = parse_addrs("ANNOUNCE_ADDRS", c->announce_text, c->announce, NODE_MAX_ANNOUNCE, false, rep);
@@ -344,7 +320,7 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "peer_exchange", json_boolean(c->has_px));
     json_object_set_new(j, "score_ip_threshold", json_integer(c->score_ip_threshold));
     json_object_set_new(j, "net_driver", json_string(node_driver_names[c->net_driver]));
-    json_object_set_new(j, "log_level", json_string(level_names[c->log_level]));
+    json_object_set_new(j, "log_level", json_string(setting_log_levels[c->log_level]));
     for (unsigned i = 0; i < c->nbootstrap; i++) {
         char text_addr[MULTIADDR_TEXT_MAX];
         if (multiaddr_format(multiaddr_slice(&c->bootstrap[i]), text_addr, sizeof(text_addr)) > 0)

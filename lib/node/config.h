@@ -27,7 +27,6 @@ struct node_config {
     const char *cluster_id, *identity_dir, *bootstrap_text, *announce_text;
     const char *net_iface, *net_addr, *net_gateway;
     const char *sidecar_bind, *api_bind;
-    const char *proxy_port; /* a gateway inside: not in this version, warned about */
     const char *run_as;     /* "": stays who it is */
     struct rights_user run_as_user;
     const char *chain_id, *allow_path, *dns_servers; /* allow_path "": anyone; dns_servers "": the system's */

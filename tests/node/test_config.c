@@ -133,7 +133,7 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
     const char *none[] = {NULL};
     struct settings_report rep;
     assert_int_equal(load(none, &rep), 1);
-    assert_string_equal(rep.lines[0], "CLUSTER_ID is not set: must be set: a name for this node, of letters, digits, '-', '_' and '.'");
+    assert_string_equal(rep.lines[0], "CLUSTER_ID is not set: must be set: a name of letters, digits, '-', '_' and '.'");
 }
 
 static void test_config_warns_without_failing(void **state)
