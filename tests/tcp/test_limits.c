@@ -4,23 +4,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "puppet.h"
-
-static struct puppet p;
-
-static int setup(void **state)
-{
-    (void)state;
-    puppet_init(&p);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    puppet_fini(&p);
-    return 0;
-}
+#include "fixture.h"
 
 static const struct tcp_counters *count(void)
 {
@@ -420,8 +404,6 @@ static void test_initial_numbers_and_ports_do_not_follow_a_line(void **state)
     }
     assert_true(near <= 1 && next <= 1);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -4,28 +4,12 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "puppet.h"
+#include "fixture.h"
 #include "tcp/arp.h"
 #include "tcp/eth.h"
 #include "tcp/neigh.h"
 #include "tcp/slab.h"
 #include "tcp/table.h"
-
-static struct puppet p;
-
-static int setup(void **state)
-{
-    (void)state;
-    puppet_init(&p);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    puppet_fini(&p);
-    return 0;
-}
 
 /* ---- containers ---- */
 
@@ -344,8 +328,6 @@ static void test_config_without_sense_is_refused(void **state)
     }
     assert_string_equal(tcp_err_name(err), "config");
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -4,31 +4,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "puppet.h"
-
-static struct puppet p;
-
-static int setup(void **state)
-{
-    (void)state;
-    puppet_init(&p);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    puppet_fini(&p);
-    return 0;
-}
-
-static enum tcp_state state_now(void)
-{
-    struct tcp_conn_info i;
-
-    tcp_conn_info(p.conn, &i);
-    return i.state;
-}
+#include "fixture.h"
 
 static void expect_closed(enum tcp_reason reason)
 {
@@ -111,13 +87,13 @@ static void test_syn_sent_believes_only_its_own_numbers(void **state)
     puppet_send(&p, TCP_RST | TCP_ACK, 0, 2, 0); /* a guessed reset */
     puppet_send(&p, TCP_RST, 0, 0, 0);           /* one without ACK */
     puppet_send(&p, TCP_ACK, 0, 1, 0);           /* ACK without SYN */
-    assert_int_equal(state_now(), TCP_ST_SYN_SENT);
+    assert_int_equal(info().state, TCP_ST_SYN_SENT);
     puppet_expect_nothing(&p);
     puppet_send(&p, TCP_SYN | TCP_ACK, 0, 7, 0); /* acknowledges what was never sent: reset, RFC 9293 3.5.1 */
     puppet_expect(&p, TCP_RST, 7, 0, 0);
     puppet_send(&p, TCP_SYN | TCP_ACK, 0, 1, 0);
     puppet_expect(&p, TCP_ACK, 1, 1, 0);
-    assert_int_equal(state_now(), TCP_ST_ESTABLISHED);
+    assert_int_equal(info().state, TCP_ST_ESTABLISHED);
 }
 
 static void test_refused_syn_is_told(void **state)
@@ -144,11 +120,11 @@ static void test_both_open_at_once(void **state)
     p.our_port = p.in.src_port;
     puppet_send(&p, TCP_SYN, 0, 0, 0);
     puppet_expect(&p, TCP_SYN | TCP_ACK, 0, 1, 0);
-    assert_int_equal(state_now(), TCP_ST_SYN_RECEIVED);
+    assert_int_equal(info().state, TCP_ST_SYN_RECEIVED);
     puppet_no_event(&p);
     puppet_send(&p, TCP_SYN | TCP_ACK, 0, 1, 0); /* theirs crosses ours */
     puppet_event(&p, TCP_EV_CONNECTED, NULL);
-    assert_int_equal(state_now(), TCP_ST_ESTABLISHED);
+    assert_int_equal(info().state, TCP_ST_ESTABLISHED);
     puppet_send(&p, TCP_ACK, 1, 1, 100);
     puppet_event(&p, TCP_EV_READABLE, NULL);
     assert_int_equal(puppet_read(&p), 100);
@@ -265,9 +241,9 @@ static void test_we_close_first(void **state)
     assert_int_equal(tcp_send_room(p.conn), 0);
     assert_int_equal(puppet_write(&p, 1), -TCP_ECLOSED);
     puppet_expect(&p, TCP_ACK | TCP_FIN, 1, 1, 10); /* FIN rides on the last data */
-    assert_int_equal(state_now(), TCP_ST_FIN_WAIT_1);
+    assert_int_equal(info().state, TCP_ST_FIN_WAIT_1);
     puppet_send(&p, TCP_ACK, 1, 12, 0);
-    assert_int_equal(state_now(), TCP_ST_FIN_WAIT_2);
+    assert_int_equal(info().state, TCP_ST_FIN_WAIT_2);
     puppet_send(&p, TCP_ACK, 1, 12, 30); /* the other half is still open */
     puppet_event(&p, TCP_EV_READABLE, NULL);
     assert_int_equal(puppet_read(&p), 30);
@@ -297,14 +273,14 @@ static void test_peer_closes_first(void **state)
     puppet_event(&p, TCP_EV_READABLE, NULL);
     puppet_event(&p, TCP_EV_PEER_CLOSED, NULL);
     puppet_expect(&p, TCP_ACK, 1, 7, 0);
-    assert_int_equal(state_now(), TCP_ST_CLOSE_WAIT);
+    assert_int_equal(info().state, TCP_ST_CLOSE_WAIT);
     puppet_write(&p, 20); /* our half is open as long as we like */
     puppet_expect(&p, TCP_ACK, 1, 7, 20);
     puppet_send(&p, TCP_ACK, 7, 21, 0);
     assert_int_equal(puppet_read(&p), 5);
     tcp_close(p.conn);
     puppet_expect(&p, TCP_ACK | TCP_FIN, 21, 7, 0);
-    assert_int_equal(state_now(), TCP_ST_LAST_ACK);
+    assert_int_equal(info().state, TCP_ST_LAST_ACK);
     puppet_send(&p, TCP_ACK, 7, 22, 0);
     expect_closed(TCP_CLOSED_DONE);
     puppet_expect_nothing(&p);
@@ -318,7 +294,7 @@ static void test_both_close_at_once(void **state)
     tcp_close(p.conn);
     puppet_expect(&p, TCP_ACK | TCP_FIN, 1, 1, 0);
     puppet_send(&p, TCP_ACK | TCP_FIN, 1, 1, 0);
-    assert_int_equal(state_now(), TCP_ST_CLOSING);
+    assert_int_equal(info().state, TCP_ST_CLOSING);
     puppet_expect(&p, TCP_ACK, 2, 2, 0);
     puppet_event(&p, TCP_EV_PEER_CLOSED, NULL);
     puppet_no_event(&p);
@@ -439,7 +415,7 @@ static void test_reset_must_hit_the_exact_number(void **state)
     puppet_send(&p, TCP_RST, 5000000, 0, 0); /* outside: silence */
     puppet_send(&p, TCP_RST, 0xffffff00u, 0, 0);
     puppet_expect_nothing(&p);
-    assert_int_equal(state_now(), TCP_ST_ESTABLISHED);
+    assert_int_equal(info().state, TCP_ST_ESTABLISHED);
     assert_int_equal(tcp_stack_counters(p.s)->tx_challenge, 1);
     puppet_send(&p, TCP_RST, 1, 0, 0);
     expect_closed(TCP_CLOSED_RESET);
@@ -454,7 +430,7 @@ static void test_syn_inside_a_connection_is_challenged(void **state)
     puppet_expect(&p, TCP_ACK, 1, 1, 0);
     puppet_send(&p, TCP_SYN | TCP_ACK, 100, 1, 0);
     puppet_expect(&p, TCP_ACK, 1, 1, 0);
-    assert_int_equal(state_now(), TCP_ST_ESTABLISHED);
+    assert_int_equal(info().state, TCP_ST_ESTABLISHED);
 }
 
 static void test_challenges_are_few(void **state)
@@ -682,8 +658,6 @@ static void test_icmp_frag_needed_shrinks_packets(void **state)
     tcp_conn_info(p.conn, &i);
     assert_int_equal(i.mss_bytes, 576 - 52);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

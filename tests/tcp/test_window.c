@@ -4,47 +4,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "puppet.h"
-
-#define MSS 1448u /* 1460 less timestamps */
-
-static struct puppet p;
-
-static int setup(void **state)
-{
-    (void)state;
-    puppet_init(&p);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    puppet_fini(&p);
-    return 0;
-}
-
-static struct tcp_conn_info info(void)
-{
-    struct tcp_conn_info i;
-
-    tcp_conn_info(p.conn, &i);
-    return i;
-}
-
-static void acked(uint32_t ack)
-{
-    p.ts_val++;
-    puppet_send(&p, TCP_ACK, 1, ack, 0);
-}
-
-/* n full packets in flight from 1 on. */
-static void send_packets(uint32_t n)
-{
-    assert_int_equal(puppet_write(&p, n * MSS), (int)(n * MSS));
-    for (uint32_t i = 0; i < n; i++)
-        puppet_expect(&p, TCP_ACK, 1 + i * MSS, 1, MSS);
-}
+#include "fixture.h"
 
 /* ---- windows ---- */
 
@@ -390,8 +350,6 @@ static void test_window_without_scaling_is_not_told_at_every_read(void **state)
     puppet_expect(&p, TCP_ACK, 1, 1001, 0);
     assert_int_equal(p.in.wnd, 65535);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
