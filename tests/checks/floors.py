@@ -19,6 +19,7 @@ MAY = {
     'http': ['base'],
     'auth': ['base'],
     'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
+    'cli': ['rpc', 'crypto', 'base'],
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.
