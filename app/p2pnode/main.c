@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "inside/inside.h"
 #include "node/config.h"
 #include "node/identity.h"
 #include "node/node.h"
@@ -149,13 +150,21 @@ static int print_own_peer_id(void)
     return EXIT_OK;
 }
 
+/* True: with a gateway inside. */
+static bool load(struct node_config *cfg, struct gw_config *gw, struct settings_report *rep)
+{
+    node_config_load(cfg, settings_env, NULL, rep);
+    return inside_config_load(gw, cfg, settings_env, NULL, rep);
+}
+
 static int check_config(void)
 {
     static struct node_config cfg;
+    static struct gw_config gw;
     static struct settings_report rep;
+    bool has_gateway = load(&cfg, &gw, &rep);
     char *json;
 
-    node_config_load(&cfg, settings_env, NULL, &rep);
     for (unsigned i = 0; i < rep.count; i++)
         fprintf(stderr, "%s: %s\n", rep.is_fatal[i] ? "fatal" : "warning", rep.lines[i]);
     if (rep.fatal)
@@ -163,6 +172,8 @@ static int check_config(void)
     json = node_config_json(&cfg);
     printf("%s\n", json ? json : "");
     free(json);
+    if (has_gateway)
+        gw_config_print(stdout, &gw);
     return EXIT_OK;
 }
 
@@ -213,49 +224,73 @@ static int become_user(void *user, char err[256])
     return rc < 0 ? -1 : 0;
 }
 
-static int run(int argc, char **argv)
+/* Blocked before any thread starts, so that all inherit it and only sigwait sees the signal. */
+static void block_signals(sigset_t *set)
 {
-    static struct node_config cfg;
-    static struct settings_report rep;
-    struct node_options opt;
-    struct key_pair key;
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* in: the gateway inside, or NULL. */
+static int run_node(struct node_config *cfg, const struct key_pair *key, struct node_options *opt, struct inside *in)
+{
     struct node *node;
     sigset_t stop;
     char err[512] = "";
     int sig = 0;
 
-    if (parse_run_options(argc, argv, &opt))
-        return EXIT_USAGE;
-    node_config_load(&cfg, settings_env, NULL, &rep);
-    log_init((enum log_level)cfg.log_level, rep.fatal ? NULL : cfg.cluster_id);
-    print_report(&rep);
-    if (rep.fatal)
-        return EXIT_USAGE;
-    if (open_identity(&cfg, &key))
-        return EXIT_RUNTIME;
-    /* Blocked before any thread starts, so that all inherit it and only sigwait below sees the signal. */
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    block_signals(&stop);
     rights_seal();
-    opt.on_open = become_user;
-    opt.user = &cfg;
-    node = node_start(&cfg, &key, &opt, err);
+    opt->on_open = become_user;
+    opt->user = cfg;
+    if (in)
+        opt->guest = inside_guest(in);
+    node = node_start(cfg, key, opt, err);
     if (!node) {
         log_error("\"fatal: %s\"", err);
-        key_pair_fini(&key);
         return EXIT_RUNTIME;
     }
     while (sigwait(&stop, &sig) == 0 && sig == SIGHUP)
         node_reread(node);
     log_info("\"stopping\" signal=%s", sig == SIGTERM ? "TERM" : "INT");
     node_stop(node);
-    key_pair_fini(&key);
     log_info("\"stopped\"");
     return EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    static struct node_config cfg;
+    static struct gw_config gw;
+    static struct settings_report rep;
+    struct inside *in = NULL;
+    struct node_options opt;
+    struct key_pair key;
+    bool has_gateway;
+    int rc;
+
+    if (parse_run_options(argc, argv, &opt))
+        return EXIT_USAGE;
+    has_gateway = load(&cfg, &gw, &rep);
+    log_init((enum log_level)cfg.log_level, rep.fatal ? NULL : cfg.cluster_id);
+    print_report(&rep);
+    if (rep.fatal)
+        return EXIT_USAGE;
+    if (open_identity(&cfg, &key))
+        return EXIT_RUNTIME;
+    if (has_gateway && !(in = inside_new(&gw, &cfg))) {
+        log_error("\"fatal: no memory\"");
+        rc = EXIT_RUNTIME;
+    } else {
+        rc = run_node(&cfg, &key, &opt, in);
+    }
+    inside_free(in);
+    key_pair_fini(&key);
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -265,6 +300,8 @@ int main(int argc, char **argv)
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
         fputs(usage, stdout);
         node_config_help(stdout);
+        printf("\nWith PROXY_PORT set a gateway runs inside, for HTTP, WebSocket and gRPC clients of this node:\n");
+        gw_config_print_help_inside(stdout);
         return EXIT_OK;
     }
     if (strcmp(command, "--version") == 0) {

@@ -16,6 +16,9 @@ struct gateway *gateway_start(const struct gw_config *cfg, struct gw_link *local
 /* Says goodbye to clients, lets what is under way end within drain_ms, stops all threads. */
 void gateway_stop(struct gateway *gw);
 void gateway_free(struct gateway *gw); /* NULL is allowed */
+/* Adds the families of everything the gateway counts, but those that a node has under the same name. */
+struct metrics;
+void gateway_metrics(struct gateway *gw, struct metrics *m);
 /* The ports in use, when 0 was asked for by a test. */
 void gateway_ports(const struct gateway *gw, uint16_t *proxy, uint16_t *grpc, uint16_t *api);
 

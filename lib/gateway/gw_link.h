@@ -95,7 +95,7 @@ void gw_node_retry(struct gw_node *n, uint64_t now);
 void gw_node_down(struct gw_node *n);
 /* The answer to one publish. */
 void gw_node_answered(struct gw_node *n, struct slice topic, const uint8_t id[GW_ID_BYTES], const struct gw_outcome *o);
-/* h NULL: no answer. */
+/* The answer to ask_health, or told unasked. h NULL: no answer. */
 void gw_node_health(struct gw_node *n, const struct gw_node_health *h);
 /* This node had this message. d is read, and its forms may be built. */
 void gw_node_incoming(struct gw_node *n, struct gw_delivery *d);

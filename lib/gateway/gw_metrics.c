@@ -87,23 +87,33 @@ static const char *protocol_of(const struct gw_node_info *nodes, unsigned n)
     return "optimum";
 }
 
-static void write_messages(struct gateway *gw, struct metrics *m)
+/* Names that a node has too. Where its gateway's metrics are shown beside its own, the node's figures stand: they are of all
+ * its clients, the gateway's among them. */
+static void write_shared(struct gateway *gw, struct metrics *m, unsigned topics)
 {
-    uint64_t errors = 0, evicted;
     struct gw_counters *c = &gw->count;
 
     metrics_counter(m, "optimum_p2p_messages_published_total", "Messages published through this gateway.",
                     gw_read(&c->published));
     metrics_counter(m, "optimum_p2p_messages_received_total",
                     "Messages received from nodes, copies not counted.", gw_read(&c->incoming));
-    for (unsigned i = 0; i < GW_E_COUNT; i++)
-        errors += gw_read(&c->publish_errors[i]);
-    metrics_counter(m, "publish_error_total", "Publishes that failed.", errors);
     metrics_family(m, "optimum_p2p_publish_errors_total", "counter", "Publishes that failed, by reason.");
     for (unsigned i = 1; i < GW_E_COUNT; i++)
         if (gw_read(&c->publish_errors[i]))
             metrics_u64(m, (struct metrics_label[]){{"reason", gw_err_text((int)i)}}, 1,
                         gw_read(&c->publish_errors[i]));
+    metrics_gauge(m, "optimum_p2p_active_topics", "Topics with a subscriber here.", topics);
+    metrics_process(m);
+}
+
+static void write_messages(struct gateway *gw, struct metrics *m)
+{
+    uint64_t errors = 0, evicted;
+    struct gw_counters *c = &gw->count;
+
+    for (unsigned i = 0; i < GW_E_COUNT; i++)
+        errors += gw_read(&c->publish_errors[i]);
+    metrics_counter(m, "publish_error_total", "Publishes that failed.", errors);
     metrics_family(m, "message_size_bytes", "histogram", "Payload sizes of messages received from nodes.");
     metrics_hist_write(m, NULL, 0, &gw->sizes);
     metrics_gauge(m, "message_first_seen_timestamp",
@@ -136,23 +146,20 @@ static void write_messages(struct gateway *gw, struct metrics *m)
     metrics_hist_write(m, NULL, 0, &gw->delays);
 }
 
-static void write_clients(struct gateway *gw, struct metrics *m)
+static void write_clients(struct gateway *gw, struct metrics *m, const struct gw_registry_counts *counts)
 {
     struct writer topics = {m, TOPICS_SHOWN}, clients = {m, CLIENTS_SHOWN};
-    struct gw_registry_counts counts;
     struct http_server_stats http;
     struct rpc_server_stats grpc;
 
-    gw_registry_counts(&gw->registry, &counts);
     http_server_stats(gw->http, &http);
     rpc_server_get_stats(gw->grpc, &grpc);
     metrics_gauge(m, "optimum_proxy_ws_clients_active", "WebSocket clients connected.",
                   (double)http.ws_conns);
-    metrics_gauge(m, "codecast_gateway_clients", "Client ids known.", counts.clients);
-    metrics_gauge(m, "codecast_gateway_subscriptions", "Subscriptions of all clients.", counts.subs);
-    metrics_gauge(m, "optimum_p2p_active_topics", "Topics with a subscriber here.", counts.topics);
+    metrics_gauge(m, "codecast_gateway_clients", "Client ids known.", counts->clients);
+    metrics_gauge(m, "codecast_gateway_subscriptions", "Subscriptions of all clients.", counts->subs);
     metrics_counter(m, "codecast_gateway_deliveries_total", "Messages handed to clients' queues.",
-                    counts.deliveries);
+                    counts->deliveries);
     metrics_counter(m, "codecast_gateway_ws_clients_total", "WebSocket clients that connected.",
                     gw_read(&gw->count.ws_clients));
     metrics_counter(m, "codecast_gateway_ws_dropped_total",
@@ -180,6 +187,27 @@ static void write_clients(struct gateway *gw, struct metrics *m)
     gw_registry_each_client(&gw->registry, write_client, &clients);
 }
 
+static void write_all(struct gateway *gw, struct metrics *m, const struct gw_node_info *nodes, unsigned n, bool is_alone)
+{
+    struct gw_registry_counts counts;
+
+    gw_registry_counts(&gw->registry, &counts);
+    if (is_alone)
+        write_shared(gw, m, counts.topics);
+    write_nodes(gw, m, nodes, n);
+    write_messages(gw, m);
+    write_clients(gw, m, &counts);
+}
+
+void gateway_metrics(struct gateway *gw, struct metrics *m)
+{
+    struct gw_node_info *nodes = calloc(GW_NODES_MAX, sizeof(*nodes));
+
+    if (nodes)
+        write_all(gw, m, nodes, gw_pool_nodes(gw->pool, nodes, GW_NODES_MAX), false);
+    free(nodes);
+}
+
 void gw_metrics_handler(struct http_req *q, void *user)
 {
     struct gateway *gw = user;
@@ -196,10 +224,7 @@ void gw_metrics_handler(struct http_req *q, void *user)
     n = nodes ? gw_pool_nodes(gw->pool, nodes, GW_NODES_MAX) : 0;
     constant[1].value = protocol_of(nodes, n);
     metrics_init(&m, constant, 2);
-    write_nodes(gw, &m, nodes, n);
-    write_messages(gw, &m);
-    write_clients(gw, &m);
-    metrics_process(&m);
+    write_all(gw, &m, nodes, n, true);
     http_req_reply(q, metrics_reply(&m));
     free(nodes);
 }

@@ -13,9 +13,10 @@ static void copy_text(char *out, size_t cap, const char *s)
 void gw_node_health(struct gw_node *n, const struct gw_node_health *h)
 {
     pthread_mutex_lock(&n->pool->lock);
+    if (h && n->asking_health)
+        gw_load_answered(&n->load, 0, gw_now_ns() - n->health_ns);
     n->asking_health = false;
     if (h) {
-        gw_load_answered(&n->load, 0, gw_now_ns() - n->health_ns);
         n->load.cpu = h->cpu_used;
         copy_text(n->info.country, sizeof(n->info.country), h->country);
         copy_text(n->info.country_iso, sizeof(n->info.country_iso), h->country_iso);

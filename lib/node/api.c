@@ -13,6 +13,7 @@ struct api {
     const struct node_config *cfg;
     struct hub *hub;
     struct sidecar *sidecar;
+    const struct node_guest *guest;
     struct http_routes routes;
     struct http_server *server;
 };
@@ -104,6 +105,8 @@ static void get_metrics(struct http_req *q, void *user)
     metrics_init(&m, constant, 2);
     hub_metrics(a->hub, &m);
     sidecar_metrics(a->sidecar, &m);
+    if (a->guest->metrics)
+        a->guest->metrics(a->guest->user, &m);
     metrics_process(&m);
     http_req_reply(q, metrics_reply(&m));
 }
@@ -125,8 +128,8 @@ static int add_routes(struct api *a)
     return err;
 }
 
-struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const cpu_set_t *cpus,
-                      char err[256])
+struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const struct node_guest *guest,
+                      const cpu_set_t *cpus, char err[256])
 {
     struct api *a = calloc(1, sizeof(*a));
     struct http_server_config sc = {.bind = cfg->api_bind, .port = cfg->api_port, .threads = 1, .cpus = cpus,
@@ -144,6 +147,7 @@ struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sid
     a->cfg = cfg;
     a->hub = hub;
     a->sidecar = sidecar;
+    a->guest = guest;
     sc.routes = &a->routes;
     rc = http_routes_init(&a->routes, seed);
     if (!rc)

@@ -10,12 +10,14 @@
 
 #include "node/config.h"
 #include "node/hub.h"
+#include "node/node.h"
 #include "node/sidecar.h"
 
 struct api;
 
-struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const cpu_set_t *cpus,
-                      char err[256]);
+/* guest: whose metrics are shown too, when it has any. */
+struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const struct node_guest *guest,
+                      const cpu_set_t *cpus, char err[256]);
 /* NULL is allowed. */
 void api_stop(struct api *a);
 

@@ -9,6 +9,7 @@
 #include "node/worker.h"
 
 #define SEEN_MAX     200000
+#define TOPICS_MAX   4096 /* of one subscriber, unless it wants more */
 #define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
 #define LATE_SUBSCRIBES 8192 /* with so much late, nothing new is subscribed to */
 #define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 1 MB */
@@ -93,10 +94,15 @@ static bool late_add(struct hub_late *l, const struct xmsg *m)
     return true;
 }
 
+static bool has_room(const struct hub *h)
+{
+    return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE;
+}
+
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
 {
     if (!is_must)
-        return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE && xring_push_sp(h->cfg.to_coding, m);
+        return has_room(h) && xring_push_sp(h->cfg.to_coding, m);
     if (h->late.count == 0 && xring_push_sp(h->cfg.to_coding, m))
         return true;
     if (late_add(&h->late, m)) {
@@ -240,6 +246,7 @@ static struct hub_source *source_new(struct slice payload, void (*release)(void 
     return s;
 }
 
+/* Before anything is hashed: who finds no room comes again each millisecond. */
 static int check_publish(struct hub *h, const char *topic, size_t size)
 {
     size_t n = topic ? strlen(topic) : 0;
@@ -252,6 +259,13 @@ static int check_publish(struct hub *h, const char *topic, size_t size)
         h->n.refused_size++;
         return -HUB_ESIZE;
     }
+    pthread_mutex_lock(&h->lock);
+    if (!h->is_stopping && !has_room(h)) {
+        pthread_mutex_unlock(&h->lock);
+        h->n.refused_full++;
+        return -HUB_EFULL;
+    }
+    pthread_mutex_unlock(&h->lock);
     return 0;
 }
 
@@ -343,14 +357,15 @@ int hub_publish(struct hub *h, const char *topic, struct slice payload, void (*r
 struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscriber_ops *ops, void *user)
 {
     struct hub_subscriber *s = calloc(1, sizeof(*s));
-    uint8_t seed[16] = {0}; /* a client that collides its own topics slows itself alone */
+    uint8_t seed[16];
 
     if (!s)
         return NULL;
     s->hub = h;
     s->ops = *ops;
     s->user = user;
-    map_init(&s->topics, 4096, seed);
+    memcpy(seed, h->topics.seed, sizeof(seed));
+    map_init(&s->topics, ops->max_topics ? ops->max_topics : TOPICS_MAX, seed);
     pthread_mutex_lock(&h->lock);
     list_push_back(&h->subscribers, &s->node);
     if (ops->on_trace)

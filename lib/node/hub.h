@@ -38,6 +38,7 @@ void hub_trace_unref(struct hub_trace *t);
 struct hub_subscriber_ops {
     void (*on_message)(void *user, struct hub_message *m);
     void (*on_trace)(void *user, struct hub_trace *t); /* NULL: no traces wanted */
+    unsigned max_topics;                               /* 0: 4096; one more is -HUB_EFULL */
 };
 struct hub_subscriber;
 

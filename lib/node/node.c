@@ -57,6 +57,8 @@ struct node {
     struct resolver *resolver; /* NULL: no names to resolve */
     struct sidecar *sidecar;
     struct api *api;
+    struct node_guest guest;
+    bool has_guest;
     bool has_net, has_coding, is_running, is_up;
 };
 
@@ -303,10 +305,22 @@ static int start_control(struct node *n, char err[512])
     }
     n->sidecar = sidecar_start(n->cfg, n->hub, &n->plan.control, reason);
     if (n->sidecar)
-        n->api = api_start(n->cfg, n->hub, n->sidecar, &n->plan.control, reason);
+        n->api = api_start(n->cfg, n->hub, n->sidecar, &n->guest, &n->plan.control, reason);
     if (!n->api)
         snprintf(err, 512, "%s", reason);
     return n->api ? 0 : -1;
+}
+
+static int start_guest(struct node *n, char err[512])
+{
+    char reason[256] = "";
+
+    if (!n->guest.start)
+        return 0;
+    n->has_guest = n->guest.start(n->guest.user, n->hub, &n->plan.control, reason) == 0;
+    if (!n->has_guest)
+        snprintf(err, 512, "%s", reason);
+    return n->has_guest ? 0 : -1;
 }
 
 static int say_open(const struct node_options *opt, char err[512])
@@ -345,6 +359,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     }
     n->cfg = cfg;
     n->key = key;
+    n->guest = opt->guest;
     n->hub_door.fd = n->workers[0].door.fd = n->workers[1].door.fd = -1; /* node_stop closes what there is */
     crypto_init();
     rng_init_system(&n->net_rng);
@@ -363,7 +378,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     now = clock_now_ns();
     say_of_us(n);
     if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) || start_resolver(n, err) ||
-        start_control(n, err) || say_open(opt, err) || launch(n, opt, err))
+        start_control(n, err) || start_guest(n, err) || say_open(opt, err) || launch(n, opt, err))
         goto fail;
     n->is_up = true;
     say_started(n);
@@ -421,6 +436,8 @@ void node_stop(struct node *n)
 {
     if (!n)
         return;
+    if (n->has_guest)
+        n->guest.stop(n->guest.user);
     if (n->is_running && n->hub)
         hub_leave(n->hub, n->is_up ? LEAVE_MS : 0);
     api_stop(n->api);

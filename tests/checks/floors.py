@@ -21,6 +21,7 @@ MAY = {
     'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
     'cli': ['rpc', 'crypto', 'base'],
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
+    'inside': ['gateway', 'node', 'rpc', 'http', 'base'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.
 SANS_IO = ['crypto', 'tcp', 'libp2p', 'pubsub', 'rlnc', 'gf', 'sim', 'auth']
