@@ -17,7 +17,7 @@ MAY = {
     'net': ['drivers', 'tcp', 'libp2p', 'crypto', 'base'],
     'rpc': ['base', 'proto'],
     'http': ['base'],
-    'auth': ['base'],
+    'auth': ['crypto', 'base'],
     'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
     'cli': ['rpc', 'crypto', 'base'],
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
