@@ -204,6 +204,8 @@ static int make_core(struct gateway *gw)
     pthread_condattr_destroy(&attr);
     gw_registry_init(&gw->registry, &rc, seed);
     gw_publishes_init(&gw->publishes, seed);
+    if (gw_auth_start(gw, seed) < 0)
+        return -1;
     gw_seen_init(&gw->seen, SEEN_MAX, SEEN_TTL_NS, seed);
     metrics_hist_init(&gw->sizes, size_bounds, sizeof(size_bounds) / sizeof(size_bounds[0]));
     metrics_hist_init(&gw->delays, delay_bounds, sizeof(delay_bounds) / sizeof(delay_bounds[0]));
@@ -233,6 +235,8 @@ static int start_http(struct gateway *gw, char err[256])
                                        .request_timeout_ms = gw->cfg.request_timeout_s * 1000,
                                        .drain_ms = gw->cfg.drain_ms ? gw->cfg.drain_ms : 1,
                                        .cors_origins = gw->cfg.cors_origins,
+                                       .gate = gw_auth_gate,
+                                       .gate_user = gw,
                                        .routes = &gw->routes};
     struct http_server_config api = proxy;
     int rc = http_server_start(&gw->http, &proxy);
@@ -345,6 +349,7 @@ void gateway_free(struct gateway *gw)
     gw_publishes_fini(&gw->publishes);
     gw_seen_fini(&gw->seen);
     gw_tracer_fini(&gw->tracer);
+    auth_guard_free(gw->guard);
     http_routes_fini(&gw->routes);
     http_routes_fini(&gw->api_routes);
     pthread_cond_destroy(&gw->wake);

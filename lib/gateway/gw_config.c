@@ -38,12 +38,6 @@ static const struct setting rows[] = {
      "share of the nodes that must have a message before subscribers get it"},
     {"THRESHOLD_NODES", SETTING_CHOICE, AT(threshold_nodes), "all", 0, 0, false, threshold_nodes, NULL,
      "the nodes that a threshold is a share of: all that are named, or those that can be reached"},
-    {"ENABLE_AUTH", SETTING_BOOL, AT(enable_auth), "false", 0, 0, false, NULL, NULL,
-     "whether clients need a token"},
-    {"AUTH0_DOMAIN", SETTING_TEXT, AT(auth0_domain), "", 0, 0, false, NULL, NULL,
-     "issuer of the tokens, with ENABLE_AUTH"},
-    {"AUTH0_AUDIENCE", SETTING_TEXT, AT(auth0_audience), "", 0, 0, false, NULL, NULL,
-     "audience of the tokens, with ENABLE_AUTH"},
     {"CORS_ORIGINS", SETTING_TEXT, AT(cors_origins), "", 0, 0, false, NULL, NULL,
      "* or a comma list of origins of web pages"},
     {"COUNTRY", SETTING_TEXT, AT(country), "", 0, 0, false, NULL, NULL, "shown by health"},
@@ -161,23 +155,12 @@ static void check_ports(const struct gw_config *c, struct settings_report *rep)
     }
 }
 
-static void check_auth(const struct gw_config *c, struct settings_report *rep)
-{
-    if (!c->enable_auth)
-        return;
-    if (!c->auth0_domain[0])
-        settings_fatal(rep, "AUTH0_DOMAIN", NULL, "must be set when ENABLE_AUTH is true");
-    if (!c->auth0_audience[0])
-        settings_fatal(rep, "AUTH0_AUDIENCE", NULL, "must be set when ENABLE_AUTH is true");
-    settings_fatal(rep, "ENABLE_AUTH", "true", "this build cannot check tokens yet, and does not pretend to");
-}
-
 static void load_rows(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
 {
     settings_load(rows, COUNT(rows), c, get, ctx, rep);
     split_nodes(c, rep);
     check_ports(c, rep);
-    check_auth(c, rep);
+    gw_config_auth_load(c, get, ctx, rep);
 }
 
 unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
@@ -209,12 +192,14 @@ void gw_config_print_help(FILE *f)
 {
     settings_print_help(f, program_rows, COUNT(program_rows));
     settings_print_help(f, rows, COUNT(rows));
+    gw_config_auth_print_help(f);
 }
 
 void gw_config_print_help_inside(FILE *f)
 {
     settings_print_help(f, inside_rows, COUNT(inside_rows));
     settings_print_help(f, rows, COUNT(rows));
+    gw_config_auth_print_help(f);
 }
 
 void gw_config_print(FILE *f, const struct gw_config *c)
@@ -228,10 +213,11 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "SUBSCRIBER_THRESHOLD=%g\n", c->threshold);
     for (unsigned i = 0; i < c->n_nodes; i++)
         fprintf(f, "%s%s%s", i ? "," : "P2P_NODES=", c->nodes[i], i + 1 == c->n_nodes ? "\n" : "");
-    fprintf(f, "ENABLE_AUTH=%s\nCORS_ORIGINS=%s\n", c->enable_auth ? "true" : "false", c->cors_origins);
+    fprintf(f, "CORS_ORIGINS=%s\n", c->cors_origins);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
     fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);
     fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients,
             c->max_connections, c->request_timeout_s, c->drain_ms);
+    gw_config_auth_print(f, c);
 }

@@ -22,8 +22,12 @@ struct gw_config {
     double threshold;
     int threshold_nodes; /* GW_OF_ALL, GW_OF_REACHABLE */
     int log_level;
-    bool enable_auth;
-    const char *auth0_domain, *auth0_audience, *cors_origins, *country, *country_iso;
+    const char *cors_origins, *country, *country_iso;
+    bool enable_auth, metrics_auth;
+    const char *auth0_domain, *auth0_audience, *auth_ca_file;
+    uint32_t auth_keys_refresh_s;
+    double limit_per_second, limit_per_hour, limit_message_bytes, limit_daily_bytes; /* 0: see gw_auth.c */
+    const char *tls_cert, *tls_key; /* files; "": no TLS */
     uint32_t max_message_bytes; /* 0: learned from the nodes */
     uint32_t http_threads, grpc_threads;
     uint32_t client_queue_bytes, node_queue_bytes;
@@ -52,5 +56,9 @@ void gw_config_print_help(FILE *f);
 void gw_config_print_help_inside(FILE *f);
 /* "name=value" lines; secrets are not among the settings. */
 void gw_config_print(FILE *f, const struct gw_config *c);
+/* gw_config_auth.c: the part about tokens, limits and TLS */
+void gw_config_auth_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep);
+void gw_config_auth_print_help(FILE *f);
+void gw_config_auth_print(FILE *f, const struct gw_config *c);
 
 #endif

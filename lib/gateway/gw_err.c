@@ -30,6 +30,10 @@ static const struct {
     [GW_E_FULL] = {"too many clients, topics or subscriptions", 503, RPC_CODE_RESOURCE_EXHAUSTED},
     [GW_E_STOPPING] = {"shutting down", 503, RPC_CODE_UNAVAILABLE},
     [GW_E_NOMEM] = {"out of memory", 500, RPC_CODE_INTERNAL},
+    [GW_E_LIMIT_SECOND] = {"rate limit exceeded", 429, RPC_CODE_RESOURCE_EXHAUSTED},
+    [GW_E_LIMIT_HOUR] = {"hourly limit exceeded", 429, RPC_CODE_RESOURCE_EXHAUSTED},
+    [GW_E_LIMIT_DAY] = {"daily quota exceeded", 429, RPC_CODE_RESOURCE_EXHAUSTED},
+    [GW_E_LIMIT_SIZE] = {"message too large for this client", 413, RPC_CODE_RESOURCE_EXHAUSTED},
     [GW_E_TYPE] = {"type must be subscribe, unsubscribe or publish", 400, RPC_CODE_INVALID_ARGUMENT},
 };
 

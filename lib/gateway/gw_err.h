@@ -30,6 +30,10 @@ enum gw_err {
     GW_E_STOPPING,
     GW_E_NOMEM,
     GW_E_TYPE, /* a frame of unknown type */
+    GW_E_LIMIT_SECOND,
+    GW_E_LIMIT_HOUR,
+    GW_E_LIMIT_DAY,
+    GW_E_LIMIT_SIZE,
     GW_E_COUNT
 };
 

@@ -17,6 +17,9 @@ void gw_grpc_error(struct gateway *gw, struct rpc_call *c, int err);
 /* The payload as a message of its own that shares the request's bytes. */
 struct rpc_msg *gw_grpc_payload(struct rpc_msg *m, struct slice part);
 
+/* gw_auth_grpc.c: who may call; the grant is the call's data, NULL without tokens */
+void gw_grpc_unary_open(struct rpc_call *c, void *user);
+void gw_grpc_unary_close(struct rpc_call *c, const struct rpc_status *st, void *user);
 /* gw_grpc_stream.c */
 extern const struct rpc_handlers gw_grpc_stream_handlers;
 /* gw_grpc_unary.c */

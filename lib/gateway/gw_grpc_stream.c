@@ -45,8 +45,9 @@ struct stream {
     struct gateway *gw;
     struct rpc_call *call;
     struct gw_sink sink;
-    struct gw_name client;
-    bool is_attached;
+    struct gw_name client; /* as the registry has it */
+    struct auth_grant *grant; /* NULL: tokens are not asked for */
+    bool is_attached, is_named;
     _Atomic uint64_t bytes_under_way;
     _Atomic uint32_t under_way;
     pthread_mutex_t lock; /* guards what follows; pause and resume keep their order by it */
@@ -60,13 +61,23 @@ static void stream_unref(struct stream *s)
         return;
     rpc_call_unref(s->call);
     pthread_mutex_destroy(&s->lock);
+    free(s->grant);
     free(s);
+}
+
+/* A token that ran out ends its stream with the next message, whichever way that goes. */
+static bool end_when_over(struct stream *s)
+{
+    if (!gw_auth_is_over(s->gw, s->grant))
+        return false;
+    rpc_call_abort(s->call, RPC_CODE_UNAUTHENTICATED, auth_err_name(AUTH_E_EXPIRED)); /* on_close comes on its own thread */
+    return true;
 }
 
 static void deliver(struct gw_sink *sink, struct gw_delivery *d)
 {
     struct stream *s = CONTAINER_OF(sink, struct stream, sink);
-    struct rpc_msg *m = gw_delivery_grpc(d);
+    struct rpc_msg *m = end_when_over(s) ? NULL : gw_delivery_grpc(d);
 
     if (m && rpc_call_send(s->call, m, RPC_MUST) == -RPC_EFULL && s->gw->cfg.client_policy == WS_DISCONNECT)
         rpc_call_abort(s->call, RPC_CODE_RESOURCE_EXHAUSTED, "client too slow"); /* on_close comes on its own thread */
@@ -74,13 +85,19 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
 
 static void stream_open(struct rpc_call *c, void *user)
 {
-    struct stream *s = calloc(1, sizeof(*s));
+    struct auth_grant *grant;
+    struct stream *s;
 
+    if (!gw_auth_call(user, c, &grant))
+        return;
+    s = calloc(1, sizeof(*s));
     if (!s) {
+        free(grant);
         rpc_call_finish(c, RPC_CODE_INTERNAL, "out of memory");
         return;
     }
     s->gw = user;
+    s->grant = grant;
     s->call = rpc_call_ref(c);
     s->sink.deliver = deliver;
     atomic_init(&s->refs, 1);
@@ -92,7 +109,7 @@ static void stream_open(struct rpc_call *c, void *user)
 /* An error that does not end the stream. */
 static void stream_error(struct stream *s, struct slice topic, const char *message_id, const char *why)
 {
-    const struct text_field f[] = {{F_CLIENT, gw_name_slice(&s->client)},
+    const struct text_field f[] = {{F_CLIENT, gw_auth_shown(gw_name_slice(&s->client))},
                                    {F_MESSAGE, slice_str(why)},
                                    {F_TOPIC, topic},
                                    {F_MESSAGE_ID, slice_str(message_id)},
@@ -166,9 +183,17 @@ static void on_stream_published(void *user, const struct gw_result *r)
 static int stream_publish(struct stream *s, struct rpc_msg *m, const struct proxy_message *pm,
                           const struct gw_name *topic)
 {
-    struct stream_publish *p = calloc(1, sizeof(*p));
-    struct rpc_msg *payload = p ? gw_grpc_payload(m, pm->message) : NULL;
+    struct slice client = s->is_named ? gw_name_slice(&s->client) : (struct slice){0};
+    struct stream_publish *p;
+    struct rpc_msg *payload;
+    struct gw_refusal r;
 
+    if (gw_auth_publish(s->gw, s->grant, client, rpc_call_peer(s->call), pm->message.len, &r) < 0) {
+        stream_error(s, gw_name_slice(topic), "", r.text);
+        return 0;
+    }
+    p = calloc(1, sizeof(*p));
+    payload = p ? gw_grpc_payload(m, pm->message) : NULL;
     if (!payload) {
         free(p);
         return -GW_E_NOMEM;
@@ -190,16 +215,20 @@ static int stream_attach(struct stream *s, struct slice client)
 {
     uint8_t random[8];
     char hex[17];
-    int rc = gw_name_set(&s->client, client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
+    struct gw_name given;
+    int rc = gw_name_set(&given, client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
+    if (!rc)
+        rc = gw_auth_name(s->grant, &given, &s->client);
     if (rc)
         return rc;
-    if (!client.len) {
+    s->is_named = s->client.len > 0;
+    if (!s->is_named) {
         gw_random(s->gw, random, sizeof(random));
         hex_encode(hex, slice_of(random, sizeof(random)));
         s->client.len = (size_t)snprintf(s->client.text, sizeof(s->client.text), "anonymous-%s", hex);
     }
-    rc = gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !client.len, gw_now_ns());
+    rc = gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns());
     s->is_attached = rc == 0;
     return rc;
 }
@@ -250,7 +279,7 @@ static void stream_message(struct rpc_call *c, struct rpc_msg *m, void *user)
     int rc = 0;
 
     (void)user;
-    if (!s)
+    if (!s || end_when_over(s))
         return;
     if (!read_proxy(m, &pm)) {
         rpc_call_finish(c, RPC_CODE_INVALID_ARGUMENT, "malformed message");

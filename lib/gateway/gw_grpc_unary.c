@@ -64,7 +64,9 @@ void gw_grpc_publish(struct rpc_call *c, struct rpc_msg *m, void *user)
 {
     struct gateway *gw = user;
     struct unary_publish *p = calloc(1, sizeof(*p));
-    struct gw_name topic = {.len = 0};
+    const struct auth_grant *g = rpc_call_data(c);
+    struct gw_name topic = {.len = 0}, key;
+    struct gw_refusal refused = {.err = 0};
     struct rpc_msg *payload = NULL;
     struct slice f[4];
     int rc = p ? 0 : -GW_E_NOMEM;
@@ -79,18 +81,23 @@ void gw_grpc_publish(struct rpc_call *c, struct rpc_msg *m, void *user)
         rc = -GW_E_TOPIC;
     if (!rc && !(payload = gw_grpc_payload(m, f[3])))
         rc = -GW_E_NOMEM;
+    if (!rc && gw_auth_publish(gw, g, gw_name_slice(&p->client), rpc_call_peer(c), f[3].len, &refused) < 0)
+        rc = refused.err;
     if (rc) {
         free(p);
         if (rc == -GW_E_JSON)
             rpc_call_finish(c, RPC_CODE_INVALID_ARGUMENT, "malformed message");
+        else if (rc == refused.err)
+            rpc_call_finish(c, (enum rpc_code)gw_err_rpc(rc), refused.text);
         else
             gw_grpc_error(gw, c, rc);
+        rpc_msg_unref(payload);
         return;
     }
     p->gw = gw;
     p->call = rpc_call_ref(c);
-    if (p->client.len)
-        gw_registry_published(&gw->registry, gw_name_slice(&p->client), gw_now_ns());
+    if (gw_auth_name(g, &p->client, &key) == 0 && key.len)
+        gw_registry_published(&gw->registry, gw_name_slice(&key), gw_now_ns());
     gw_publish_start(gw, gw_name_slice(&topic), payload, on_unary_published, p);
     rpc_msg_unref(payload);
 }
@@ -143,21 +150,25 @@ static int subscribe_topic(struct gateway *gw, const struct gw_name *client, str
                                  gw_now_ns());
 }
 
-static int subscribe_all(struct gateway *gw, const struct subscribe_request *req, struct gw_name *client)
+static int subscribe_all(struct gateway *gw, const struct auth_grant *g, const struct subscribe_request *req,
+                         struct gw_name *client)
 {
+    struct gw_name key = {.len = 0};
     double threshold = req->threshold != 0 ? (double)req->threshold : gw->cfg.threshold;
     int rc = gw_name_set(client, req->client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
     if (!rc && !client->len)
         rc = -GW_E_CLIENT;
+    if (!rc)
+        rc = gw_auth_name(g, client, &key);
     if (!rc && !(threshold > 0 && threshold <= 1))
         rc = -GW_E_THRESHOLD;
     if (!rc && !req->topic.len && !req->n_topics)
         rc = -GW_E_TOPIC;
     if (!rc && req->topic.len)
-        rc = subscribe_topic(gw, client, req->topic, threshold);
+        rc = subscribe_topic(gw, &key, req->topic, threshold);
     for (unsigned i = 0; !rc && i < req->n_topics; i++)
-        rc = subscribe_topic(gw, client, req->topics[i], threshold);
+        rc = subscribe_topic(gw, &key, req->topics[i], threshold);
     return rc;
 }
 
@@ -174,7 +185,7 @@ void gw_grpc_subscribe(struct rpc_call *c, struct rpc_msg *m, void *user)
     }
     if (!read_subscribe(m, req)) {
         rpc_call_finish(c, RPC_CODE_INVALID_ARGUMENT, "malformed message");
-    } else if ((rc = subscribe_all(gw, req, &client)) != 0) {
+    } else if ((rc = subscribe_all(gw, rpc_call_data(c), req, &client)) != 0) {
         gw_grpc_error(gw, c, rc);
     } else {
         const struct text_field f[] = {{1, SLICE_LIT("subscribed")},

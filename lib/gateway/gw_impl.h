@@ -10,6 +10,7 @@
 #include "base/machine.h"
 #include "base/rng.h"
 #include "gateway/gateway.h"
+#include "gateway/gw_auth.h"
 #include "gateway/gw_pool.h"
 #include "gateway/gw_publish.h"
 #include "gateway/gw_registry.h"
@@ -33,6 +34,8 @@ struct gateway {
     struct gw_publishes publishes;
     struct gw_seen seen; /* under publishes.lock */
     struct gw_tracer tracer;
+    struct auth_guard *guard;
+    struct auth_quota quota; /* of clients without a token */
     struct gw_counters count;
     struct metrics_hist sizes, delays;
     _Atomic uint64_t node_received[GW_NODES_MAX], last_first_seen_ms, last_seen_nodes;

@@ -197,6 +197,7 @@ static void write_all(struct gateway *gw, struct metrics *m, const struct gw_nod
     write_nodes(gw, m, nodes, n);
     write_messages(gw, m);
     write_clients(gw, m, &counts);
+    gw_auth_metrics(gw, m);
 }
 
 void gateway_metrics(struct gateway *gw, struct metrics *m)

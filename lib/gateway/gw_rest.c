@@ -87,10 +87,31 @@ static void on_topic_known(void *user, bool is_known)
         pending_end(p, error_reply(p->gw, GW_E_UNASSIGNED));
 }
 
+/* The client's limits: false when they have refused it. */
+static bool may_publish(struct gateway *gw, struct http_req *q, struct gw_order *o)
+{
+    struct http_reply *reply;
+    struct gw_refusal r;
+    char peer[64] = "", seconds[12];
+
+    if (!gw_auth_has_limits(gw))
+        return true;
+    http_req_peer(q, peer, sizeof(peer));
+    if (gw_auth_publish(gw, gw_auth_of(q), gw_name_slice(&o->client), peer, rpc_msg_len(o->payload), &r) == 0)
+        return true;
+    reply = http_reply_error(gw_err_http(r.err), "%s", r.text);
+    snprintf(seconds, sizeof(seconds), "%u", r.retry_s);
+    if (r.retry_s)
+        http_reply_header(reply, "retry-after", seconds);
+    http_req_reply(q, reply);
+    return false;
+}
+
 static void publish(struct gateway *gw, struct http_req *q, struct gw_order *o)
 {
     bool is_assigned = !o->client.len || gw_registry_has_topic(&gw->registry, gw_name_slice(&o->topic));
     struct pending *p = calloc(1, sizeof(*p));
+    struct gw_name client;
 
     if (p)
         p->later = http_req_defer(q);
@@ -103,8 +124,8 @@ static void publish(struct gateway *gw, struct http_req *q, struct gw_order *o)
     p->payload = o->payload;
     o->payload = NULL;
     p->topic = o->topic;
-    if (o->client.len)
-        gw_registry_published(&gw->registry, gw_name_slice(&o->client), gw_now_ns());
+    if (gw_auth_name(gw_auth_of(q), &o->client, &client) == 0 && client.len)
+        gw_registry_published(&gw->registry, gw_name_slice(&client), gw_now_ns());
     if (is_assigned)
         on_topic_known(p, true);
     else
@@ -182,7 +203,7 @@ static void post_publish(struct http_req *q, void *user)
     if (rc) {
         gw_count(&gw->count.publish_errors[-rc], 1);
         http_req_reply(q, order_error(gw, &o, rc));
-    } else {
+    } else if (may_publish(gw, q, &o)) {
         publish(gw, q, &o);
     }
     gw_order_fini(&o);
@@ -215,14 +236,17 @@ static void change_subscription(struct gateway *gw, struct http_req *q, const ch
                                 int (*one)(void *, struct slice))
 {
     struct subscription s = {.gw = gw, .threshold = gw->cfg.threshold};
+    struct gw_name client = {.len = 0};
     struct gw_order o;
     int rc = gw_order_read(&o, http_req_body(q));
 
     if (!rc && !o.client.len)
         rc = -GW_E_CLIENT;
     if (!rc)
+        rc = gw_auth_name(gw_auth_of(q), &o.client, &client);
+    if (!rc)
         rc = gw_order_threshold(&o, &s.threshold);
-    s.client = gw_name_slice(&o.client);
+    s.client = gw_name_slice(&client);
     if (!rc)
         rc = gw_order_topics(&o, one, &s);
     if (rc)
@@ -253,17 +277,19 @@ static void add_topic(void *user, struct slice topic)
 static void get_topics(struct http_req *q, void *user)
 {
     struct gateway *gw = user;
-    struct gw_name client;
+    struct gw_name client, key;
     json_t *topics;
     unsigned n;
     int rc = read_query_name(q, "client_id", &client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
 
+    if (!rc)
+        rc = gw_auth_name(gw_auth_of(q), &client, &key);
     if (rc || !client.len) {
         http_req_reply(q, error_reply(gw, rc ? rc : -GW_E_CLIENT));
         return;
     }
     topics = json_array();
-    n = gw_registry_client_topics(&gw->registry, gw_name_slice(&client), add_topic, topics);
+    n = gw_registry_client_topics(&gw->registry, gw_name_slice(&key), add_topic, topics);
     http_req_reply(q, http_reply_json(200, json_pack("{s:s%,s:o,s:i}", "client_id", client.text, client.len,
                                                      "topics", topics, "count", (int)n)));
 }

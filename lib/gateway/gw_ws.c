@@ -22,22 +22,41 @@ struct session {
     struct gw_sink sink;
     struct gw_name client;
     bool is_named; /* the client gave its id */
+    struct auth_grant *grant; /* NULL: tokens are not asked for */
+    char peer[64];
     _Atomic uint64_t bytes_under_way;
     _Atomic uint32_t under_way;
 };
+
+static void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    ws_conn_unref(s->conn);
+    free(s->grant);
+    free(s);
+}
 
 static void session_unref(struct session *s)
 {
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
-    ws_conn_unref(s->conn);
-    free(s);
+    session_free(s);
+}
+
+/* A token that ran out ends its socket with the next message, whichever way that goes. */
+static bool end_when_over(struct session *s)
+{
+    if (!gw_auth_is_over(s->gw, s->grant))
+        return false;
+    ws_conn_close(s->conn, 1008, auth_err_name(AUTH_E_EXPIRED));
+    return true;
 }
 
 static void deliver(struct gw_sink *sink, struct gw_delivery *d)
 {
     struct session *s = CONTAINER_OF(sink, struct session, sink);
-    struct ws_msg *m = gw_delivery_ws(d);
+    struct ws_msg *m = end_when_over(s) ? NULL : gw_delivery_ws(d);
 
     if (m)
         ws_conn_send(s->conn, WS_DELIVERY, m);
@@ -158,6 +177,7 @@ static void on_published(void *user, const struct gw_result *r)
 
 static int frame_publish(struct session *s, struct gw_order *o, const struct frame_id *id)
 {
+    struct gw_refusal r;
     struct frame *f;
     int rc;
 
@@ -166,6 +186,11 @@ static int frame_publish(struct session *s, struct gw_order *o, const struct fra
     rc = gw_order_payload(o, s->gw);
     if (rc)
         return rc;
+    if (gw_auth_publish(s->gw, s->grant, s->is_named ? gw_name_slice(&s->client) : (struct slice){0}, s->peer,
+                        rpc_msg_len(o->payload), &r) < 0) {
+        send_error(s, id, r.text);
+        return 0;
+    }
     f = calloc(1, sizeof(*f));
     if (!f)
         return -GW_E_NOMEM;
@@ -219,14 +244,17 @@ static int frame_subscription(struct session *s, struct gw_order *o, const struc
 /* A socket opened without client_id takes the first one that a frame names, and keeps what it subscribed to before. */
 static int take_name(struct session *s, const struct gw_order *o)
 {
+    struct gw_name client;
     int rc;
 
     if (s->is_named || !o->client.len)
         return 0;
-    rc = gw_registry_rename(&s->gw->registry, &s->sink, gw_name_slice(&o->client), gw_now_ns());
+    rc = gw_auth_name(s->grant, &o->client, &client);
+    if (!rc)
+        rc = gw_registry_rename(&s->gw->registry, &s->sink, gw_name_slice(&client), gw_now_ns());
     if (rc)
         return rc;
-    s->client = o->client;
+    s->client = client;
     s->is_named = true;
     return 0;
 }
@@ -276,6 +304,8 @@ static void on_message(struct ws_conn *c, void *user, enum ws_opcode op, struct 
 
     (void)op;
     (void)c;
+    if (end_when_over(s))
+        return;
     rc = gw_order_read(&o, msg);
     if (rc != -GW_E_JSON)
         read_id(&id, &o.v[O_ID]);
@@ -319,13 +349,18 @@ static void on_close(struct ws_conn *c, void *user, uint16_t code)
 
 static void name_session(struct session *s, struct http_req *q, int *err)
 {
+    const struct auth_grant *g = gw_auth_of(q);
+    struct gw_name given = {.len = 0};
     uint8_t random[8];
     char hex[17];
-    struct slice id;
+    struct slice id = {0};
 
     *err = 0;
-    if (http_req_query(q, "client_id", &id) && id.len) {
-        *err = gw_name_set(&s->client, id, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
+    if ((http_req_query(q, "client_id", &id) && id.len) || g) {
+        if (id.len)
+            *err = gw_name_set(&given, id, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
+        if (!*err)
+            *err = gw_auth_name(g, &given, &s->client);
         s->is_named = true;
         return;
     }
@@ -355,14 +390,17 @@ void gw_ws_handler(struct http_req *q, void *user)
         s->gw = gw;
         atomic_init(&s->refs, 1);
         s->sink.deliver = deliver;
-        name_session(s, q, &err);
+        http_req_peer(q, s->peer, sizeof(s->peer));
+        s->grant = gw_auth_keep(gw_auth_of(q));
+        if (s->grant || !gw_auth_of(q))
+            name_session(s, q, &err);
     }
     if (err) {
         http_req_reply(q, http_reply_error(gw_err_http(err), "%s", gw_err_text(err)));
-        free(s);
+        session_free(s);
         return;
     }
-    s->conn = ws_upgrade(q, &cfg, s, NULL);
+    s->conn = ws_upgrade(q, &cfg, s, gw_auth_offers_bearer(q) ? "bearer" : NULL);
     if (!s->conn)
-        free(s); /* refused, and answered */
+        session_free(s); /* refused, and answered */
 }

@@ -272,7 +272,8 @@ static void dispatch(struct http_req *q, const struct http_server *s)
 
     switch (http_routes_find(s->cfg.routes, http_req_method(q), http_req_path(q), &route, &allow)) {
     case HTTP_MATCH_OK:
-        route->handler(q, route->user);
+        if (!s->cfg.gate || s->cfg.gate(q, route, s->cfg.gate_user))
+            route->handler(q, route->user);
         assert(q->done); /* a handler answers, defers or upgrades */
         return;
     case HTTP_MATCH_NO_PATH: http_req_reply(q, http_reply_error(404, "no such path")); return;
@@ -336,6 +337,7 @@ static void add_common_headers(const struct http_server *s, h2o_req_t *h)
     if (!origin)
         return;
     add_header(h, "access-control-allow-origin", origin);
+    add_header(h, "access-control-expose-headers", "retry-after, www-authenticate");
     if (strcmp(origin, "*") != 0)
         add_header(h, "vary", "Origin");
 }

@@ -97,6 +97,7 @@ struct http_peer {
 struct http_req {
     h2o_req_t *h;
     struct http_thread *thread;
+    void *data; /* the gate's */
     bool done;
 };
 

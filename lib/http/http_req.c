@@ -53,6 +53,21 @@ bool http_req_query(struct http_req *q, const char *name, struct slice *out)
     return true;
 }
 
+void *http_req_alloc(struct http_req *q, size_t n)
+{
+    return h2o_mem_alloc_pool(&q->h->pool, n);
+}
+
+void http_req_set_data(struct http_req *q, void *data)
+{
+    q->data = data;
+}
+
+void *http_req_data(const struct http_req *q)
+{
+    return q->data;
+}
+
 void http_req_peer(const struct http_req *q, char *out, size_t cap)
 {
     struct sockaddr_storage sa = {0};

@@ -23,6 +23,11 @@ bool http_req_header(const struct http_req *q, const char *name, struct slice *o
 /* The decoded value of the first parameter of that name ("+" is a space); *out is NUL-terminated behind its length.
  * A value with broken percent-encoding counts as absent. */
 bool http_req_query(struct http_req *q, const char *name, struct slice *out);
+/* Memory that lives as long as the request does. */
+void *http_req_alloc(struct http_req *q, size_t n);
+/* The gate's word to the handler (http_server.h); NULL unless it was set. */
+void http_req_set_data(struct http_req *q, void *data);
+void *http_req_data(const struct http_req *q);
 /* "203.0.113.5:4711" or "[2001:db8::1]:4711" */
 void http_req_peer(const struct http_req *q, char *out, size_t cap);
 

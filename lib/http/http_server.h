@@ -32,6 +32,9 @@ struct http_server_config {
     const char *cors_origins;   /* "*" or a comma list of origins; NULL or "": no CORS headers */
     const char *server_name;    /* Server header; NULL: "codecast" */
     const struct http_routes *routes; /* borrowed until http_server_free */
+    /* Asked before every handler, on its thread. False: it has answered the request. NULL: all may pass. */
+    bool (*gate)(struct http_req *q, const struct http_route *r, void *user);
+    void *gate_user;
 };
 
 /* All counters only grow, except the gauges marked so. */

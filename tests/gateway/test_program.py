@@ -61,11 +61,26 @@ class Program(unittest.TestCase):
                     self.assertIn((value or "is not set")[:60], lines[0])
                     self.assertIn(rule, lines[0])
 
-    def test_auth_is_not_pretended(self):
-        out = run(**dict(GOOD, ENABLE_AUTH="true"))
-        self.assertEqual(out.returncode, 2)
-        for name in ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ENABLE_AUTH=true"):
-            self.assertIn(name, out.stderr)
+    def test_wrong_settings_of_tokens_and_tls(self):
+        auth = dict(GOOD, ENABLE_AUTH="true", AUTH0_DOMAIN="a.example", AUTH0_AUDIENCE="api")
+        for change, name, rule in (
+                ({"AUTH0_DOMAIN": None}, "AUTH0_DOMAIN", "must be set when ENABLE_AUTH is true"), ({"AUTH0_DOMAIN": "http://a"}, "AUTH0_DOMAIN", "host name"),
+                ({"AUTH0_DOMAIN": "https://"}, "AUTH0_DOMAIN", "host name"), ({"AUTH0_DOMAIN": "u@a"}, "AUTH0_DOMAIN", "host name"),
+                ({"AUTH0_DOMAIN": "a b"}, "AUTH0_DOMAIN", "host name"), ({"AUTH0_AUDIENCE": None}, "AUTH0_AUDIENCE", "must be set when ENABLE_AUTH is true"),
+                ({"AUTH_CA_FILE": "/nonexistent"}, "AUTH_CA_FILE", "can be read"), ({"AUTH_KEYS_REFRESH": "0"}, "AUTH_KEYS_REFRESH", "1 to 86400"),
+                ({"LIMIT_PUBLISH_PER_SEC": "-1"}, "LIMIT_PUBLISH_PER_SEC", "number"), ({"METRICS_AUTH": "some"}, "METRICS_AUTH", "true or false"),
+                ({"PROXY_TLS_CERT": "/c"}, "PROXY_TLS_KEY", "must be set when PROXY_TLS_CERT is"),
+                ({"PROXY_TLS_KEY": "/k"}, "PROXY_TLS_CERT", "must be set when PROXY_TLS_KEY is")):
+            with self.subTest(str(change)):
+                out = run("check-config", **dict(auth, **change))
+                lines = [l for l in out.stderr.splitlines() if "fatal" in l]
+                self.assertEqual((out.returncode, len(lines)), (2, 1), out.stderr)
+                self.assertIn(name, lines[0])
+                self.assertIn(rule, lines[0])
+        out = run("check-config", **auth)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertIn("in the clear", out.stderr)
+        self.assertIn("ENABLE_AUTH=true\nAUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE=api\n", out.stdout)
 
     def ports(self):
         return {"PROXY_PORT": "127.0.0.1:%d" % free_port(), "PROXY_GRPC_PORT": "127.0.0.1:%d" % free_port(),

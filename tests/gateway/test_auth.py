@@ -1,0 +1,335 @@
+"""test_auth.py: tokens, limits and TLS of the gateway, against an issuer on localhost; clients: curl, websockets, grpcio, urllib."""
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import grpc
+import websockets
+
+import wire
+from harness import Cluster
+from issuer import Authority, Issuer
+
+
+def setUpModule():
+    global folder, authority, issuer, cluster, gw
+    folder = tempfile.mkdtemp()
+    authority = Authority(folder)
+    issuer = Issuer(authority)
+    cluster = Cluster(2, ENABLE_AUTH="true", AUTH0_DOMAIN=issuer.domain, AUTH0_AUDIENCE="api", AUTH_CA_FILE=authority.file, LOG_LEVEL="error")
+    gw = cluster.gateway()
+    gw.until(lambda: gw.call("GET", "/topics?client_id=c", headers=bearer(issuer.token()))[0] == 200)
+
+
+def tearDownModule():
+    codes = cluster.close()
+    issuer.stop()
+    shutil.rmtree(folder)
+    assert not any(codes), codes
+
+
+def bearer(token):
+    return {"Authorization": "Bearer " + token}
+
+
+def publish(g, token, text, topic="t", **more):
+    return g.call("POST", "/publish", json.dumps(dict({"topic": topic, "data": text}, **more)).encode(), bearer(token) if token else {})
+
+
+def curl(g, path, *args):
+    """Status, headers and body as curl has them."""
+    out = subprocess.run(["curl", "-s", "-i", "--max-time", "20", *args, g.url(path)], capture_output=True)
+    assert out.returncode == 0, out
+    head, body = out.stdout.decode().split("\r\n\r\n", 1)
+    lines = head.split("\r\n")
+    return int(lines[0].split()[1]), {k.lower(): v for k, v in (l.split(": ", 1) for l in lines[1:])}, body
+
+
+def ws(g, what, query="", **options):
+    """Runs what(socket) over an open WebSocket of python3-websockets."""
+    async def run():
+        async with websockets.connect("%s://localhost:%d/ws%s" % ("wss" if options.get("ssl") else "ws", g.http, query), **options) as s:
+            return await asyncio.wait_for(what(s), 20)
+    return asyncio.run(run())
+
+
+class Tokens(unittest.TestCase):
+    def test_which_paths_are_open(self):
+        for prefix in ("", "/api", "/api/v1"):
+            for path, status in (("/health", 200), ("/version", 200), ("/metrics", 200), ("/topics?client_id=c", 401), ("/ws", 401), ("/node-state", 401),
+                                 ("/node-countries", 401), ("/tracer/stream", 401), ("/tracer/reset", 401), ("/nothing", 404)):
+                self.assertEqual(gw.get(prefix + path)[0], status, prefix + path)
+            for path in ("/publish", "/subscribe", "/unsubscribe", "/session"):
+                self.assertEqual(gw.call("POST", prefix + path, b"{}")[0], 401, prefix + path)
+        for path, status in (("/health", 200), ("/metrics", 200), ("/node-state", 401)):
+            self.assertEqual(gw.get(path, port=gw.api)[0], status, path)
+
+    def test_answers_of_curl(self):
+        status, head, body = curl(gw, "/publish", "-d", '{"topic":"t","data":"x"}')
+        self.assertEqual((status, body, head["www-authenticate"]), (401, '{"error":"missing token"}', 'Bearer realm="codecast"'))
+        status, head, body = curl(gw, "/publish", "-d", '{"topic":"t","data":"x"}', "-H", "Authorization: Bearer nonsense")
+        self.assertEqual((status, body), (401, '{"error":"malformed token"}'))
+        self.assertIn('error="invalid_token"', head["www-authenticate"])
+        status, _, body = curl(gw, "/publish", "-d", '{"topic":"t","data":"curl"}', "-H", "authorization: bearer " + issuer.token())
+        self.assertEqual((status, json.loads(body)["status"]), (200, "published"))
+
+    def test_tokens_that_are_no_good(self):
+        now = int(time.time())
+        for name, token, words in (
+                ("none", issuer.token(alg="none"), "RS256"), ("HS256 with the public key", issuer.token(alg="HS256"), "RS256"),
+                ("RS512", issuer.token(alg="RS512"), "RS256"), ("no kid", issuer.token(header={"kid": None}), "does not name its key"),
+                ("another key", issuer.token(key=issuer.stranger), "wrong signature"), ("crit", issuer.token(header={"crit": ["x"]}), "extensions"),
+                ("expired", issuer.token(exp=now - 60), "expired"), ("no exp", issuer.token(exp=None), "claims"),
+                ("not yet", issuer.token(nbf=now + 60), "not valid yet"), ("issuer", issuer.token(iss="https://other/"), "another issuer"),
+                ("audience", issuer.token(aud="apis"), "another audience"), ("nobody", issuer.token(sub=None), "names no client"),
+                ("a limit in words", issuer.token(daily_quota="much"), "claims"), ("tampered", issuer.token()[:-8] + "AAAAAAAA", "wrong signature"),
+                ("long", "a" * 9000, "too long"), ("empty", "", "missing")):
+            with self.subTest(name):
+                status, answer, _ = publish(gw, token or " ", name)
+                self.assertEqual(status, 401, answer)
+                self.assertIn(words, answer["error"])
+        for scheme in ("Basic ", "Bearer", ""):
+            self.assertEqual(gw.call("GET", "/topics?client_id=c", headers={"Authorization": scheme + issuer.token()})[0], 401, scheme)
+        self.assertEqual(gw.call("GET", "/topics?client_id=c&token=" + issuer.token())[0], 401)  # queries are for WebSockets
+        self.assertGreaterEqual(gw.metric("codecast_auth_tokens_refused_total", reason="algorithm"), 3)
+
+    def test_inactive_clients_are_forbidden(self):
+        for value in (False, "false", 0):
+            status, answer, _ = publish(gw, issuer.token(is_active=value), "x")
+            self.assertEqual((status, answer), (403, {"error": "client is not active"}))
+        self.assertEqual(publish(gw, issuer.token(is_active="true"), "active")[0], 200)
+        with self.assertRaises(grpc.RpcError) as e:
+            gw.unary("ProxyStream", "Publish", wire.PublishRequest(topic="t", message=b"x"), wire.PublishResponse,
+                     metadata=[("authorization", "Bearer " + issuer.token(is_active=False))])
+        self.assertEqual(e.exception.code(), grpc.StatusCode.PERMISSION_DENIED)
+
+    def test_a_good_token_is_remembered(self):
+        before, token = gw.metric("codecast_auth_tokens_remembered_total"), issuer.token(sub="again")
+        for _ in range(5):
+            self.assertEqual(gw.call("GET", "/topics?client_id=c", headers=bearer(token))[0], 200)
+        self.assertEqual(gw.metric("codecast_auth_tokens_remembered_total"), before + 4)
+
+
+class WebSockets(unittest.TestCase):
+    def test_every_way_to_bring_a_token(self):
+        token = issuer.token(sub="walter")
+
+        async def one(s):
+            await s.send(json.dumps({"type": "subscribe", "topic": "ways", "id": 1}))
+            answer = json.loads(await s.recv())
+            self.assertEqual(answer["status"], "subscribed")
+            return s.subprotocol
+        self.assertIsNone(ws(gw, one, "?client_id=w&token=" + token))
+        self.assertIsNone(ws(gw, one, "?client_id=w", extra_headers=bearer(token)))
+        self.assertEqual(ws(gw, one, subprotocols=["bearer", token]), "bearer")
+        for query, more in (("", {}), ("?token=x", {}), ("?client_id=w", {"subprotocols": ["bearer", "x"]}), ("", {"subprotocols": ["bearer"]}),
+                            ("?token=" + token, {"extra_headers": {"Authorization": "Bearer x"}})):
+            with self.assertRaises(websockets.InvalidStatusCode) as e:
+                ws(gw, one, query, **more)
+            self.assertEqual(e.exception.status_code, 401)
+
+    def test_names_belong_to_their_token(self):
+        """Two tokens use the same client id: each has its own subscriptions."""
+        mine, theirs = issuer.token(sub="mine"), issuer.token(sub="theirs")
+        answer = gw.call("POST", "/subscribe", b'{"client_id":"same","topic":"own"}', bearer(mine))[1]
+        self.assertEqual(answer, {"status": "subscribed", "client": "same"})
+        topics = [gw.call("GET", "/topics?client_id=same", headers=bearer(t))[1]["topics"] for t in (mine, theirs)]
+        self.assertEqual(topics, [["own"], []])
+        gw.call("POST", "/subscribe", b'{"client_id":"mine","topic":"own2"}', bearer(mine))
+
+        async def both(s):
+            async with websockets.connect("ws://localhost:%d/ws?client_id=same&token=%s" % (gw.http, theirs)) as other:
+                async with websockets.connect("ws://localhost:%d/ws?token=%s" % (gw.http, mine)) as unnamed:  # then the token's name
+                    await asyncio.get_running_loop().run_in_executor(None, publish, gw, mine, "to one", "own")
+                    await asyncio.get_running_loop().run_in_executor(None, publish, gw, mine, "to the other", "own2")
+                    got = [json.loads(await s.recv())["topic"], json.loads(await unnamed.recv())["topic"]]
+                    with self.assertRaises(asyncio.TimeoutError):
+                        await asyncio.wait_for(other.recv(), 0.2)
+                    return got
+        gw.until(lambda: "own2" in cluster.nodes[0].subscribed() and "own2" in cluster.nodes[1].subscribed())
+        self.assertEqual(ws(gw, both, "?client_id=same&token=" + mine), ["own", "own2"])
+
+    def test_a_token_that_runs_out_ends_its_socket(self):
+        """30 s of leeway are in it."""
+        token = issuer.token(sub="short", exp=int(time.time()) - 28)
+
+        async def until_closed(s):
+            while True:
+                await s.send('{"type":"ping","id":1}')
+                await s.recv()
+                await asyncio.sleep(0.1)
+        with self.assertRaises(websockets.ConnectionClosed) as e:
+            ws(gw, until_closed, "?token=" + token)
+        self.assertEqual((e.exception.code, e.exception.reason), (1008, "token expired"))
+
+
+class Grpc(unittest.TestCase):
+    def test_metadata(self):
+        request = wire.PublishRequest(client_id="g", topic="t", message=b"by gRPC")
+        for metadata, words in (([], "missing token"), ([("authorization", "Bearer x")], "malformed"),
+                                ([("authorization", "Bearer " + issuer.token(alg="none"))], "RS256")):
+            for method in ("Publish", "Subscribe", "ExposeNodes"):
+                with self.assertRaises(grpc.RpcError) as e:
+                    gw.unary("ProxyStream", method, request, wire.PublishResponse, metadata=metadata)
+                self.assertEqual(e.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+                self.assertIn(words, e.exception.details())
+        answer = gw.unary("ProxyStream", "Publish", request, wire.PublishResponse, metadata=[("authorization", "Bearer " + issuer.token())])
+        self.assertEqual((answer.status, answer.client_id), ("published", "g"))
+
+    def test_stream(self):
+        with self.assertRaises(grpc.RpcError) as e:
+            list(self.stream(gw, [], None))
+        self.assertEqual(e.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+        token, done = issuer.token(sub="streamer"), threading.Event()
+        got = self.stream(gw, [wire.ProxyMessage(client_id="s", type="subscribe", topic="st")], token, done)
+        gw.until(lambda: all("st" in n.subscribed() for n in cluster.nodes))
+        publish(gw, token, "to the stream", "st")
+        self.assertEqual(next(got).message, b"to the stream")
+        done.set()
+
+    def test_limits_on_a_stream(self):
+        token = issuer.token(sub="stream limits", max_publish_per_hour=1)
+        got = self.stream(gw, [wire.ProxyMessage(client_id="s", type="publish", topic="t", message=b"limit %d" % i) for i in range(2)], token)
+        answer = next(got)
+        self.assertEqual((answer.type, answer.client_id), ("error", "s"))
+        self.assertIn(b"at most 1 publishes per hour", answer.message)
+
+    @staticmethod
+    def stream(g, messages, token, done=None):
+        def requests():
+            yield from messages
+            if done:
+                done.wait(20)
+        call = g.channel().stream_stream("/proto.ProxyStream/ClientStream", request_serializer=wire.ProxyMessage.SerializeToString,
+                                         response_deserializer=wire.ProxyMessage.FromString)
+        return call(requests(), timeout=20, metadata=[("authorization", "Bearer " + token)] if token else [])
+
+
+class Limits(unittest.TestCase):
+    def test_per_hour_per_second_per_day_and_size(self):
+        for claims, sizes, want in (({"max_publish_per_hour": 2}, (1, 1, 1), (200, 200, 429)), ({"max_publish_per_sec": 0.01}, (1, 1), (200, 429)),
+                                    ({"max_publish_per_sec": "0"}, (1,), (429,)), ({"daily_quota": 100}, (60, 60, 40, 1), (200, 429, 200, 429)),
+                                    ({"daily_quota": 100}, (101,), (413,)), ({"max_message_size": 50}, (51, 50), (413, 200))):
+            token = issuer.token(sub="limits %s" % claims, **claims)
+            for i, (size, status) in enumerate(zip(sizes, want)):
+                got, head, body = curl(gw, "/publish", "-d", json.dumps({"topic": "t", "data": ("%s%d" % (claims, i)).ljust(200)[:size]}),
+                                       "-H", "Authorization: Bearer " + token)
+                self.assertEqual(got, status, (claims, i, body))
+                self.assertEqual(int(head.get("retry-after", 0)) > 0, status == 429, head)
+                if status != 200:
+                    self.assertIn("at most", json.loads(body)["error"])
+
+    def test_defaults_where_claims_are_absent(self):
+        token = issuer.token(sub="defaults", max_publish_per_sec=None, max_publish_per_hour=None)
+        self.assertEqual([publish(gw, token, "d%d" % i)[0] for i in range(3)], [200, 200, 429])
+        token = issuer.token(sub="defaults of size")
+        self.assertEqual(publish(gw, token, "x" * (2 << 20))[0], 200)
+        self.assertEqual(publish(gw, token, "x" * ((2 << 20) + 1))[0], 413)
+
+    def test_limits_are_the_tokens_client_and_not_the_requests(self):
+        token = issuer.token(sub="x", client_id="by claim", max_publish_per_hour=2)
+        other = issuer.token(sub="y", client_id="by claim", max_publish_per_hour=2)
+        statuses = [publish(gw, t, "q%d" % i, client_id="c%d" % i)[0] for i, t in enumerate((token, other, token))]
+        self.assertEqual(statuses, [400, 400, 429])  # 400: nobody subscribed to the topic; it counts all the same
+
+    def test_grpc_and_websocket(self):
+        token = issuer.token(sub="everywhere", max_publish_per_hour=1)
+        self.assertEqual(publish(gw, token, "first")[0], 200)
+        with self.assertRaises(grpc.RpcError) as e:
+            gw.unary("ProxyStream", "Publish", wire.PublishRequest(topic="t", message=b"second"), wire.PublishResponse,
+                     metadata=[("authorization", "Bearer " + token)])
+        self.assertEqual(e.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertIn("hourly limit exceeded", e.exception.details())
+
+        async def third(s):
+            await s.send('{"type":"publish","topic":"t","message":"third","id":3}')
+            return json.loads(await s.recv())
+        answer = ws(gw, third, "?token=" + token)
+        self.assertEqual((answer["type"], answer["id"]), ("error", 3))
+        self.assertIn("hourly limit exceeded", answer["error"])
+        self.assertGreaterEqual(gw.metric("codecast_auth_limited_total", limit="hour"), 2)
+
+    def test_limits_without_tokens(self):
+        """Of the client id, else of the address."""
+        g = cluster.gateway(ENABLE_AUTH="false", LIMIT_PUBLISH_PER_HOUR="2", LIMIT_MESSAGE_BYTES="100")
+        statuses = [publish(g, None, "w%d" % i)[0] for i in range(3)]
+        self.assertEqual(statuses, [200, 200, 429])
+        self.assertEqual(publish(g, None, "x" * 101)[0], 413)
+        g.subscribe("c", "t")
+        self.assertEqual([publish(g, None, "v%d" % i, client_id="c")[0] for i in range(3)], [200, 200, 429])
+        self.assertEqual(g.metric("codecast_auth_metered_clients"), 2)
+
+
+class Keys(unittest.TestCase):
+    def test_rotation_asks_once_and_not_for_every_name(self):
+        issuer.add("two")
+        token, hits = issuer.token(kid="two"), issuer.hits
+        statuses = []
+        gw.until(lambda: statuses.append(publish(gw, token, "rotated")[0]) or statuses[-1] == 200)
+        self.assertLessEqual(set(statuses), {200, 503})
+        self.assertEqual(issuer.hits, hits + 1)
+        self.assertEqual(publish(gw, issuer.token(), "the old key holds")[0], 200)
+        for i in range(20):
+            status, answer, _ = publish(gw, issuer.token(kid="made up %d" % i), "x")
+            self.assertEqual((status, answer["error"]), (401, "token is signed with a key that the issuer does not have"))
+        self.assertEqual(issuer.hits, hits + 1)
+        self.assertEqual(gw.metric("codecast_auth_keys"), 2)
+
+    def test_an_issuer_that_is_away_or_talks_nonsense(self):
+        own = Issuer(authority)
+        own.stop()
+        g = cluster.gateway(AUTH0_DOMAIN="https://%s/" % own.domain, AUTH_KEYS_REFRESH="1", METRICS_AUTH="true")
+        status, head, body = curl(g, "/topics?client_id=c", "-H", "Authorization: Bearer " + own.token())
+        self.assertEqual((status, int(head["retry-after"]) > 0), (503, True), body)
+        own.start()
+        asks = lambda: g.call("GET", "/topics?client_id=c", headers=bearer(own.token()))[0]
+        g.until(lambda: asks() == 200)
+
+        def failed():
+            status, text, _ = g.call("GET", "/metrics", headers=bearer(own.token()))
+            self.assertEqual(status, 200)
+            return [float(l.split()[-1]) for l in text.splitlines() if l.startswith("codecast_auth_fetches_failed_total{")][0]
+        self.assertEqual(g.get("/metrics")[0], 401)
+        before = failed()
+        for text in (b"not found", b'{"keys":[]}', b" " * 300000):
+            own.text = text
+            g.until(lambda: failed() > before)
+            before = failed()
+            self.assertEqual(asks(), 200)
+        own.stop()
+        g.until(lambda: failed() > before)
+        self.assertEqual(asks(), 200)  # the last good keys hold
+        own.text = None
+        own.keys = {}
+        own.add("three")
+        own.start()
+        g.until(lambda: g.call("GET", "/topics?client_id=c", headers=bearer(own.token(kid="three")))[0] == 200)
+        self.assertEqual(g.call("GET", "/topics?client_id=c", headers=bearer(own.token(key=own.stranger)))[0], 401)
+        own.stop()
+
+    def test_an_issuer_whom_nobody_vouches_for(self):
+        g = cluster.gateway(AUTH_CA_FILE="")
+        g.until(lambda: g.metric("codecast_auth_fetches_failed_total") > 0)
+        self.assertEqual(publish(g, issuer.token(), "x")[0], 503)
+
+
+class Cors(unittest.TestCase):
+    def test_a_page_of_a_named_origin(self):
+        g = cluster.gateway(CORS_ORIGINS="https://page.example, http://localhost:3000")
+        status, head, _ = curl(g, "/publish", "-X", "OPTIONS", "-H", "Origin: https://page.example", "-H", "Access-Control-Request-Method: POST")
+        self.assertEqual((status, head["access-control-allow-origin"]), (200, "https://page.example"))
+        self.assertIn("authorization", head["access-control-allow-headers"])
+        status, head, _ = curl(g, "/publish", "-d", "{}", "-H", "Origin: http://localhost:3000")
+        self.assertEqual((status, head["access-control-allow-origin"]), (401, "http://localhost:3000"))
+        self.assertIn("retry-after", head["access-control-expose-headers"])
+        self.assertNotIn("access-control-allow-origin", curl(g, "/health", "-H", "Origin: https://page.example.evil")[1])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
