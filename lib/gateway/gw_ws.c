@@ -327,7 +327,7 @@ static void on_open(struct ws_conn *c, void *user)
 {
     struct session *s = user;
 
-    (void)c;
+    s->conn = c;
     gw_count(&s->gw->count.ws_clients, 1);
     if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) <
         0)
@@ -400,7 +400,6 @@ void gw_ws_handler(struct http_req *q, void *user)
         session_free(s);
         return;
     }
-    s->conn = ws_upgrade(q, &cfg, s, gw_auth_offers_bearer(q) ? "bearer" : NULL);
-    if (!s->conn)
+    if (!ws_upgrade(q, &cfg, s, gw_auth_offers_bearer(q) ? "bearer" : NULL))
         session_free(s); /* refused, and answered */
 }

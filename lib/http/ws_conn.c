@@ -99,6 +99,8 @@ struct ws_conn *ws_upgrade(struct http_req *q, const struct ws_config *cfg, void
     }
     c->peer = http_peer_of(q->h);
     q->done = true;
+    if (cfg->on_open)
+        cfg->on_open(c, user);
     send_101(q->h, c, hs.key, protocol);
     return c;
 }

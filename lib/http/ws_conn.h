@@ -27,7 +27,9 @@ struct ws_config {
     enum ws_policy policy;
     uint32_t ping_ms; /* ping after so long without input; 0: 30 s */
     uint32_t idle_ms; /* 0: 90 s */
-    /* All on the server thread, on_close last and exactly once, also when on_open was never called. */
+    /* All on the server thread, on_close last and exactly once. */
+    /* In ws_upgrade, before the client hears that it is connected: what is sent from now on reaches it, and nothing that
+     * happens after its handshake comes too early for us. */
     void (*on_open)(struct ws_conn *c, void *user);
     void (*on_message)(struct ws_conn *c, void *user, enum ws_opcode op, struct slice msg);
     void (*on_close)(struct ws_conn *c, void *user, uint16_t code);

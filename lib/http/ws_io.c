@@ -358,8 +358,6 @@ void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize)
     h2o_buffer_consume(&sock->input, reqsize);
     c->rx_ms = c->ping_ms = c->peer->moved_at_ms = now_ms(c);
     c->state = WS_EXPECT_FRAMES;
-    if (c->cfg.on_open)
-        c->cfg.on_open(c, c->user);
     ws_io_run(c);
 }
 
