@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -13,8 +14,18 @@ import grpc
 
 import wire
 from fake_sidecar import Network, Node, free_port
+from inside import InsideNode
+
+# "alone": the gateway program over fake nodes. "inside": a gateway inside a node; a second one is inside a second node of the network.
+FORM = os.environ.get("FORM", "alone")
+alone_only = unittest.skipIf(FORM != "alone", "needs nodes that do as they are told")
 
 GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def sanitizer_options():
+    names = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
+    return {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", **{k: os.environ[k] for k in names if k in os.environ}}
 
 
 class Gateway:
@@ -24,15 +35,15 @@ class Gateway:
                     "PROXY_GRPC_PORT": "127.0.0.1:%d" % self.grpc, "API_PORT": "127.0.0.1:%d" % self.api, "LOG_LEVEL": "warn",
                     "PATH": os.environ.get("PATH", ""), "DRAIN_MS": "500"}
         self.env.update({k: str(v) for k, v in env.items()})
-        for k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
-            if k in os.environ:
-                self.env[k] = os.environ[k]
-        self.env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
-        self.proc = subprocess.Popen([os.environ["GATEWAY"]], env=self.env)
-        self.channels = []
-        self.until(lambda: self.get("/version")[0] == 200)
+        self.env.update(sanitizer_options())
+        self.begin(subprocess.Popen([os.environ["GATEWAY"]], env=self.env))
         if wait and targets:
             self.until(lambda: self.get("/health")[1]["healthy_nodes"] == len(targets))
+
+    def begin(self, proc):
+        self.proc = proc
+        self.channels = []
+        self.until(lambda: self.get("/version")[0] == 200)
 
     def until(self, what, seconds=15):
         end = time.monotonic() + seconds
@@ -119,6 +130,22 @@ class Gateway:
                 assert code == 0, "gateway ended with %d" % code
 
 
+class InsideGateway(Gateway):
+    """The same inside a node; with targets, over these further nodes too."""
+
+    def __init__(self, max_bytes=32 << 20, bootstrap=None, targets=(), **env):
+        self.node = InsideNode(max_bytes, bootstrap, P2P_NODES=",".join(targets), **env)
+        self.http, self.grpc, self.api = self.node.http, self.node.grpc, self.node.api
+        self.begin(self.node.start(sanitizer_options()))
+        self.until(lambda: self.get("/health")[1]["healthy_nodes"] == 1 + len(targets))
+
+    def stop(self):
+        try:
+            return super().stop()
+        finally:
+            self.node.close()
+
+
 class Stream:
     """A ClientStream whose requests are sent one by one."""
 
@@ -155,22 +182,53 @@ class Stream:
 
 
 class Cluster:
-    """Fake nodes and gateways that end with the block."""
+    """Fake nodes and gateways that end with the block; or nodes with gateways inside."""
 
-    def __init__(self, nodes=2, **env):
+    def __init__(self, nodes=2, max_bytes=32 << 20, **env):
+        self.max_bytes, self.env, self.gateways = max_bytes, env, []
         self.network = Network()
-        self.nodes = [Node(self.network) for _ in range(nodes)]
-        self.env = env
-        self.gateways = []
+        self.nodes = [Node(self.network, max_bytes=max_bytes) for _ in range(nodes)] if FORM == "alone" else []
 
     def gateway(self, **env):
-        gw = Gateway([n.target for n in self.nodes], **dict(self.env, **env))
+        env = dict(self.env, **env)
+        if FORM == "alone":
+            gw = Gateway([n.target for n in self.nodes], **env)
+        else:
+            gw = InsideGateway(self.max_bytes, self.nodes[0] if self.nodes else None, **env)
+            self.nodes.append(gw.node)
         self.gateways.append(gw)
         return gw
 
+    def carried(self, topic):
+        """Publishes of that topic which nodes took."""
+        carried = self.network.carried if FORM == "alone" else [c for n in self.nodes for c in n.carried()]
+        return [c for c in carried if c[0] == topic]
+
+    def know(self, topic):
+        """A node knows the topic from somebody else."""
+        if FORM == "alone":
+            self.nodes[-1].topics = [topic]
+        else:
+            self.nodes[-1].hold(topic)
+            self.gateways[-1].until(lambda: topic in self.nodes[-1].subscribed())
+
+    def country_iso(self):
+        return "IN" if FORM == "alone" else ""
+
+    def wait_for_health(self, gw):
+        """The gateway has heard what its nodes say of themselves."""
+        gw.until(lambda: FORM != "alone" or "India" in gw.get("/node-countries")[1]["countries"].values())
+
+    def wait_for_way(self, topic, source, sink):
+        """What is published at one gateway gets to the other, which is subscribed."""
+        if FORM == "alone":
+            sink.until(lambda: all(topic in n.subscribed() for n in self.nodes))
+        else:
+            source.until(lambda: source.node.hears_of(topic))
+
     def close(self):
         codes = [gw.stop()[0] for gw in self.gateways if gw.proc.poll() is None]
-        for n in self.nodes:
+        for n in self.nodes if FORM == "alone" else ():
             if n.server:
                 n.stop()
         return codes

@@ -8,7 +8,7 @@ import unittest
 
 import grpc
 
-from harness import Cluster, WebSocket
+from harness import Cluster, WebSocket, alone_only
 from wire import (ExposeNodesRequest, ExposeNodesResponse, ProxyMessage, PublishRequest, PublishResponse, Response, SessionRequest, SessionResponse,
                   SubscribeRequest, SubscribeResponse)
 
@@ -112,6 +112,7 @@ class Calls(unittest.TestCase):
         self.assertEqual(b.recv().message, b"three")
         b.cancel()
 
+    @alone_only
     def test_a_stream_that_half_closes_hears_what_became_of_its_publish(self):
         with Cluster(nodes=1) as cluster:
             gw = cluster.gateway()
@@ -169,7 +170,7 @@ class Calls(unittest.TestCase):
         s.cancel()
 
     def test_expose_nodes_and_session(self):
-        self.gw.until(lambda: "India" in self.gw.get("/node-countries")[1]["countries"].values())
+        self.cluster.wait_for_health(self.gw)
         a = self.gw.unary("ProxyStream", "ExposeNodes", ExposeNodesRequest(client_id="c", expose_amount=1), ExposeNodesResponse)
         self.assertEqual((len(a.nodes), len(a.nodesOptP2P)), (1, 1))
         a = self.gw.unary("ProxyStream", "ExposeNodes", ExposeNodesRequest(), ExposeNodesResponse)

@@ -9,7 +9,7 @@ import unittest
 
 import websockets
 
-from harness import Cluster, WebSocket
+from harness import Cluster, WebSocket, alone_only
 
 
 def sha(data):
@@ -155,6 +155,7 @@ class Frames(unittest.TestCase):
 
 
 class Load(unittest.TestCase):
+    @alone_only
     def test_thresholds(self):
         with Cluster(nodes=4) as cluster:
             gw = cluster.gateway()
@@ -172,6 +173,7 @@ class Load(unittest.TestCase):
                 self.assertEqual(text_of(every.recv()), "three of four")
                 self.assertEqual(text_of(half.recv()), "three of four")
 
+    @alone_only
     def test_a_threshold_is_a_share_of_all_nodes(self):
         """One that is gone has not seen the message; when it comes back and shows it, the client gets it."""
         with Cluster(nodes=3) as cluster:
@@ -193,6 +195,7 @@ class Load(unittest.TestCase):
                 with self.assertRaises(TimeoutError):
                     most.recv(timeout=0.2)
 
+    @alone_only
     def test_nobody_waits_for_a_node_that_is_gone_where_only_reachable_ones_count(self):
         with Cluster(nodes=3) as cluster:
             gw = cluster.gateway(THRESHOLD_NODES="reachable")
@@ -218,7 +221,7 @@ class Load(unittest.TestCase):
             a, b = cluster.gateway(), cluster.gateway()
             with WebSocket(a, "/ws?client_id=sender") as out, WebSocket(b, "/ws?client_id=receiver") as back:
                 b.subscribe("receiver", "burst")
-                b.until(lambda: all("burst" in n.subscribed() for n in cluster.nodes))
+                cluster.wait_for_way("burst", a, b)
                 sent = {"%d %s" % (i, "x" * 1000) for i in range(2000)}
                 for m in sent:
                     out.send({"type": "publish", "topic": "burst", "data": m})
