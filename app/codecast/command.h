@@ -39,7 +39,7 @@ struct command {
 
 #define OPTIONS_MAX 512 /* bytes of a command's options */
 
-extern const struct command command_publish, command_subscribe, command_peers, command_topics, command_health,
+extern const struct command command_publish, command_subscribe, command_peers, command_topics, command_health, command_watch,
     command_bench;
 
 #define OPTS(table) {table, sizeof(table) / sizeof((table)[0])}

@@ -8,7 +8,7 @@
 #include "command.h"
 
 static const struct command *const commands[] = {&command_publish, &command_subscribe, &command_peers, &command_topics,
-                                                 &command_health,  &command_bench};
+                                                 &command_health,  &command_watch,     &command_bench};
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const struct cli_opt common_opts[] = {

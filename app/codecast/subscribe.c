@@ -29,14 +29,13 @@ static const struct cli_opt opts[] = {
     {"count", 'n', CLI_COUNT, offsetof(struct options, count), "N", "end after N messages", 1, 1e15, NULL},
     {"timeout", 't', CLI_DURATION, offsetof(struct options, timeout_ns), "TIME", "end after TIME; with --count exit 4 when fewer came", 0, 0, NULL},
     {"threshold", 0, CLI_SHARE, offsetof(struct options, threshold), "SHARE", "once this share of the nodes has a message: 0.1 to 1 [the gateway's]", 0, 0, NULL},
-    {"client-id", 0, CLI_TEXT, offsetof(struct options, client_id), "ID", "the name the gateway knows us by [one made up]", 0, 0, NULL},
+    {"client-id", 0, CLI_TEXT, offsetof(struct options, client_id), "ID", "a name whose subscriptions the gateway keeps [they go with the connection]", 0, 0, NULL},
 };
 
 struct subscriber {
     struct invocation *inv;
     const struct options *opt;
     struct cli_subscription sub;
-    char client_id[CLI_CLIENT_ID_MAX];
     struct sink sink;
     struct cli_inbox inbox;
     struct cli_link *link;
@@ -59,13 +58,14 @@ static int take(struct subscriber *s, struct cli_event *e)
     } else if (e->kind == CLI_LOST) {
         s->lost += e->lost;
         say(s->inv, "the server dropped %llu messages: we read too slowly", (unsigned long long)e->lost);
+    } else if (e->kind == CLI_DOWN && e->err != CLI_EREACH) {
+        rc = cli_fail(&s->inv->fault, (enum cli_err)e->err, "%s", e->text);
     } else if (e->kind == CLI_DOWN) {
         say(s->inv, "%s; trying again", e->text);
         cli_link_free(s->link);
         s->link = NULL;
         s->breaks++;
         s->pause_ns = PAUSE_NS;
-        rc = e->err == CLI_EDENIED ? cli_fail(&s->inv->fault, CLI_EDENIED, "%s", e->text) : 0;
     }
     cli_event_free(e);
     return rc;
@@ -132,13 +132,13 @@ static void summary(const struct subscriber *s)
 {
     char bytes[CLI_UNIT_TEXT], took[CLI_UNIT_TEXT];
 
+    char more[96] = "";
+
     if (s->lost || s->breaks)
-        say(s->inv, "%llu messages, %s in %s; %llu dropped, connection lost %llu times", (unsigned long long)s->got,
-            cli_bytes_text(bytes, (double)s->bytes), cli_duration_text(took, cli_now_ns() - s->begun_ns),
-            (unsigned long long)s->lost, (unsigned long long)s->breaks);
-    else
-        say(s->inv, "%llu messages, %s in %s", (unsigned long long)s->got, cli_bytes_text(bytes, (double)s->bytes),
-            cli_duration_text(took, cli_now_ns() - s->begun_ns));
+        snprintf(more, sizeof(more), "; %llu dropped, connection lost %llu times", (unsigned long long)s->lost,
+                 (unsigned long long)s->breaks);
+    say(s->inv, "%llu message%s, %s in %s%s", (unsigned long long)s->got, s->got == 1 ? "" : "s",
+        cli_bytes_text(bytes, (double)s->bytes), cli_duration_text(took, cli_now_ns() - s->begun_ns), more);
 }
 
 /* A signal ends a subscription without an end of its own well. */
@@ -181,8 +181,7 @@ static int run(struct invocation *inv)
                            .dir = opt->dir,
                            .has_topics = inv->n_args > 1,
                            .has_details = opt->is_verbose};
-    cli_client_id(s.client_id, opt->client_id); /* the same one after a break */
-    s.sub = (struct cli_subscription){.topics = inv->args, .n_topics = inv->n_args, .threshold = opt->threshold, .client_id = s.client_id};
+    s.sub = (struct cli_subscription){.topics = inv->args, .n_topics = inv->n_args, .threshold = opt->threshold, .client_id = opt->client_id};
     rc = sink_open(&s.sink, &inv->fault);
     if (!rc)
         rc = cli_inbox_init(&s.inbox, &inv->fault);

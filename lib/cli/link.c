@@ -93,3 +93,16 @@ struct cli_event *cli_event_of_json(struct slice text, uint64_t now_ns)
     json_decref(j);
     return e;
 }
+
+struct cli_event *cli_notice_of_json(struct slice text)
+{
+    json_t *j = json_loadb((const char *)text.p, text.len, JSON_ALLOW_NUL, NULL);
+    const char *what = json_string_value(json_object_get(j, "notice"));
+    json_int_t lost = what && strcmp(what, "dropped") == 0 ? json_integer_value(json_object_get(j, "messages")) : 0;
+    struct cli_event *e = lost > 0 ? cli_event_new(CLI_LOST, (struct slice){0}, 0) : NULL;
+
+    if (e)
+        e->lost = (uint64_t)lost;
+    json_decref(j);
+    return e;
+}

@@ -19,7 +19,7 @@ struct cli_subscription {
     const char *const *topics;
     unsigned n_topics;
     double threshold;      /* 0: the gateway's own */
-    const char *client_id; /* NULL: one is made up */
+    const char *client_id; /* the gateway keeps its subscriptions; NULL: they go with the connection */
 };
 
 /* Reaches out and looks whether somebody is there. t and b outlive the link. */
@@ -55,5 +55,7 @@ int cli_link_sidecar_open(struct cli_link **out, const struct cli_target *t, str
 void cli_client_id(char out[CLI_CLIENT_ID_MAX], const char *wanted);
 /* The JSON of a message as gateways and sidecars send it, as an event; NULL: it is none. */
 struct cli_event *cli_event_of_json(struct slice text, uint64_t now_ns);
+/* {"type":"notice","notice":"dropped","messages":N,..}, with which a gateway says that we read too slowly, as a CLI_LOST; NULL: it is none. */
+struct cli_event *cli_notice_of_json(struct slice text);
 
 #endif

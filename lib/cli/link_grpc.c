@@ -107,40 +107,61 @@ static int publish(struct cli_link *l, const char *topic, struct slice payload, 
 
 /* ---- subscribing ---- */
 
-/* A delivery, or a word of the gateway (type "error", "notice"). */
-static struct cli_event *read_delivery(struct slice s)
+struct delivery {
+    struct slice message, topic, id, type;
+};
+
+static struct delivery read_delivery(struct slice s)
 {
-    struct slice message = {0}, topic = {0}, id = {0}, type = {0};
+    struct delivery d = {0};
     struct rd r = rd_of(s);
     struct pb_field f;
-    struct cli_event *e;
 
     while (pb_next(&r, &f) > 0) {
         if (pb_is(&f, F_MESSAGE, PB_BYTES))
-            message = f.bytes;
+            d.message = f.bytes;
         else if (pb_is(&f, F_TOPIC, PB_BYTES))
-            topic = f.bytes;
+            d.topic = f.bytes;
         else if (pb_is(&f, F_MESSAGE_ID, PB_BYTES))
-            id = f.bytes;
+            d.id = f.bytes;
         else if (pb_is(&f, F_TYPE, PB_BYTES))
-            type = f.bytes;
+            d.type = f.bytes;
     }
-    if (slice_is_equal(type, SLICE_LIT("error")) || slice_is_equal(type, SLICE_LIT("notice")) || !topic.len)
-        return NULL;
-    e = cli_event_new(CLI_MESSAGE, topic, message.len);
-    if (!e)
-        return NULL;
-    if (message.len)
-        memcpy(cli_event_payload(e), message.p, message.len);
-    copy_text(e->id, sizeof(e->id), id);
-    e->at_ns = cli_now_ns();
+    return d;
+}
+
+/* NULL: there is nothing to say of it, or no memory. */
+static struct cli_event *event_of(const struct delivery *d)
+{
+    bool is_error = slice_is_equal(d->type, SLICE_LIT("error")), is_notice = slice_is_equal(d->type, SLICE_LIT("notice"));
+    struct cli_event *e = NULL;
+
+    if (is_error) {
+        e = cli_event_new(CLI_DOWN, d->topic, 0);
+        if (e) {
+            e->err = CLI_EFAILED;
+            snprintf(e->text, sizeof(e->text), "the gateway refused the subscription: %.*s", (int)(d->message.len < 180 ? d->message.len : 180),
+                     (const char *)d->message.p);
+        }
+    } else if (is_notice) {
+        e = cli_notice_of_json(d->message);
+    } else if (d->topic.len) {
+        e = cli_event_new(CLI_MESSAGE, d->topic, d->message.len);
+        if (e && d->message.len)
+            memcpy(cli_event_payload(e), d->message.p, d->message.len);
+        if (e)
+            copy_text(e->id, sizeof(e->id), d->id);
+    }
+    if (e)
+        e->at_ns = cli_now_ns();
     return e;
 }
 
 static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
 {
     struct grpc_link *g = user;
-    struct cli_event *e = read_delivery(rpc_msg_slice(m));
+    struct delivery d = read_delivery(rpc_msg_slice(m));
+    struct cli_event *e = event_of(&d);
 
     if (e && !cli_inbox_push(g->link.inbox, e))
         rpc_call_pause(c);
@@ -197,35 +218,56 @@ static struct rpc_msg *subscribe_message(const char *client, const struct cli_su
     return m;
 }
 
-static int open_stream(struct grpc_link *g, const char *client, struct cli_fault *f)
+static int say(struct grpc_link *g, const char *client, const char *type, const char *topic)
 {
-    static const struct rpc_handlers on = {.on_message = on_message, .on_close = on_close};
-    struct rpc_call_options opt = {.headers = g->channel.headers, .header_count = g->channel.header_count};
-    uint8_t text[CLI_CLIENT_ID_MAX + 16];
+    uint8_t text[1024];
     struct wr w = wr_of(text, sizeof(text));
-    struct rpc_msg *hello;
+    struct rpc_msg *m;
     int rc;
 
     pb_put_bytes(&w, F_CLIENT, slice_str(client));
-    hello = rpc_msg_copy(slice_of(text, w.len));
+    if (topic)
+        pb_put_bytes(&w, F_TOPIC, slice_str(topic));
+    if (type)
+        pb_put_bytes(&w, F_TYPE, slice_str(type));
+    m = w.bad ? NULL : rpc_msg_copy(slice_of(text, w.len));
+    rc = m ? rpc_call_send(g->stream, m, RPC_MUST) : -RPC_ETOOBIG;
+    rpc_msg_unref(m);
+    return rc;
+}
+
+static int open_stream(struct grpc_link *g, struct cli_fault *f)
+{
+    static const struct rpc_handlers on = {.on_message = on_message, .on_close = on_close};
+    struct rpc_call_options opt = {.headers = g->channel.headers, .header_count = g->channel.header_count};
+    int rc;
+
     g->link.inbox->on_room = on_room;
     g->link.inbox->room_user = g;
-    rc = hello ? rpc_client_open(g->channel.client, SERVICE "ClientStream", &on, g, &opt, &g->stream) : -RPC_ENOMEM;
-    if (!rc)
-        rc = rpc_call_send(g->stream, hello, RPC_MUST);
-    rpc_msg_unref(hello);
+    rc = rpc_client_open(g->channel.client, SERVICE "ClientStream", &on, g, &opt, &g->stream);
     return rc ? cli_fail(f, CLI_EFAILED, "the stream does not open: %s", rpc_err_name(rc)) : 0;
 }
 
+/* A name or a threshold takes the unary call, whose subscription stays with the name; else it goes with the stream. */
 static int subscribe(struct cli_link *l, const struct cli_subscription *s, struct cli_fault *f)
 {
     struct grpc_link *g = of(l);
-    char client[CLI_CLIENT_ID_MAX];
-    int rc;
+    bool has_name = s->client_id || s->threshold > 0;
+    char client[CLI_CLIENT_ID_MAX] = "";
+    int rc = 0, sent;
 
-    cli_client_id(client, s->client_id);
-    rc = cli_channel_call(&g->channel, SERVICE "Subscribe", subscribe_message(client, s), NULL, f);
-    return rc ? rc : open_stream(g, client, f);
+    if (has_name) {
+        cli_client_id(client, s->client_id);
+        rc = cli_channel_call(&g->channel, SERVICE "Subscribe", subscribe_message(client, s), NULL, f);
+    }
+    if (!rc)
+        rc = open_stream(g, f);
+    if (rc)
+        return rc;
+    sent = say(g, client, NULL, NULL);
+    for (unsigned i = 0; !sent && !has_name && i < s->n_topics; i++)
+        sent = say(g, client, "subscribe", s->topics[i]);
+    return sent ? cli_fail(f, CLI_EFAILED, "the subscription: %s", rpc_err_name(sent)) : 0;
 }
 
 /* ---- the link ---- */

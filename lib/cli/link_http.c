@@ -228,17 +228,14 @@ static void on_word(struct http_link *h, struct slice text)
     json_t *j = json_loadb((const char *)text.p, text.len, 0, NULL);
     const char *type = json_string_value(json_object_get(j, "type"));
     const char *why = json_string_value(json_object_get(j, "error"));
-    json_int_t lost = json_integer_value(json_object_get(j, "dropped"));
     struct cli_event *e;
 
     if (type && strcmp(type, "ack") == 0)
         h->acks++;
     else if (type && strcmp(type, "error") == 0)
         cli_fail(&h->refused, CLI_EFAILED, "the gateway refused the subscription: %s", why ? why : "no reason given");
-    else if (lost > 0 && (e = cli_event_new(CLI_LOST, (struct slice){0}, 0)) != NULL) {
-        e->lost = (uint64_t)lost;
+    else if ((e = cli_notice_of_json(text)) != NULL)
         list_push_back(&h->early, &e->node);
-    }
     json_decref(j);
 }
 
@@ -318,18 +315,24 @@ static int wait_for_acks(struct http_link *h, unsigned wanted, struct cli_fault 
     return rc;
 }
 
+/* Without a name the subscription goes with the socket. */
+static void ws_path(char *out, size_t cap, const char *client_id)
+{
+    CURL *c = client_id ? curl_easy_init() : NULL;
+    char *escaped = c ? curl_easy_escape(c, client_id, 0) : NULL;
+
+    snprintf(out, cap, "/api/v1/ws%s%s", escaped ? "?client_id=" : "", escaped ? escaped : "");
+    curl_free(escaped);
+    curl_easy_cleanup(c);
+}
+
 static int subscribe(struct cli_link *l, const struct cli_subscription *s, struct cli_fault *f)
 {
     struct http_link *h = of(l);
-    char id[CLI_CLIENT_ID_MAX], path[1024], *escaped;
-    CURL *c = curl_easy_init();
+    char path[1024];
     int rc;
 
-    cli_client_id(id, s->client_id);
-    escaped = c ? curl_easy_escape(c, id, 0) : NULL;
-    snprintf(path, sizeof(path), "/api/v1/ws?client_id=%s", escaped ? escaped : id);
-    curl_free(escaped);
-    curl_easy_cleanup(c);
+    ws_path(path, sizeof(path), s->client_id);
     h->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     rc = cli_ws_open(&h->ws, l->target, path, on_text, h, f);
     for (unsigned i = 0; !rc && i < s->n_topics; i++)
