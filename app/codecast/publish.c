@@ -233,8 +233,6 @@ static int run(struct invocation *inv)
                                 .size = opt->size};
     int rc;
 
-    if (!*p.topic || strlen(p.topic) > 256)
-        return cli_fail(&inv->fault, CLI_EUSAGE, "TOPIC has 1 to 256 bytes");
     rc = source_init(&p.source, &cfg, &inv->fault);
     if (rc)
         return rc;

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "base/text.h"
+#include "cli/words.h"
 
 int cli_link_open(struct cli_link **out, const struct cli_target *t, struct cli_inbox *b, struct cli_fault *f)
 {
@@ -24,13 +25,32 @@ void cli_link_free(struct cli_link *l)
         l->ops->free(l);
 }
 
+static int check_topic(const char *topic, struct cli_fault *f)
+{
+    struct slice s = slice_str(topic);
+
+    if (!s.len || s.len > CLI_TOPIC_MAX)
+        return cli_fail(f, CLI_EUSAGE, "a topic has 1 to %d bytes", CLI_TOPIC_MAX);
+    return cli_is_utf8(s) ? 0 : cli_fail(f, CLI_EUSAGE, "a topic is UTF-8 text");
+}
+
 int cli_link_subscribe(struct cli_link *l, const struct cli_subscription *s, struct cli_fault *f)
 {
+    for (unsigned i = 0; i < s->n_topics; i++) {
+        int rc = check_topic(s->topics[i], f);
+
+        if (rc)
+            return rc;
+    }
     return l->ops->subscribe(l, s, f);
 }
 
 int cli_link_publish(struct cli_link *l, const char *topic, struct slice payload, uint64_t tag, struct cli_fault *f)
 {
+    int rc = check_topic(topic, f);
+
+    if (rc)
+        return rc;
     if (payload.len > CLI_MESSAGE_MAX)
         return cli_fail(f, CLI_EFAILED, "the message has %zu bytes, more than any node takes", payload.len);
     return l->ops->publish(l, topic, payload, tag, f);

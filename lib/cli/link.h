@@ -12,6 +12,7 @@
 #include "cli/target.h"
 
 #define CLI_MESSAGE_MAX (64u << 20)
+#define CLI_TOPIC_MAX   256
 
 struct cli_link;
 

@@ -136,7 +136,7 @@ static struct cli_event *event_of(const struct delivery *d)
     bool is_error = slice_is_equal(d->type, SLICE_LIT("error")), is_notice = slice_is_equal(d->type, SLICE_LIT("notice"));
     struct cli_event *e = NULL;
 
-    if (is_error) {
+    if (is_error && d->topic.len) { /* one without a topic is about no subscription */
         e = cli_event_new(CLI_DOWN, d->topic, 0);
         if (e) {
             e->err = CLI_EFAILED;
@@ -145,7 +145,7 @@ static struct cli_event *event_of(const struct delivery *d)
         }
     } else if (is_notice) {
         e = cli_notice_of_json(d->message);
-    } else if (d->topic.len) {
+    } else if (!is_error && d->topic.len) {
         e = cli_event_new(CLI_MESSAGE, d->topic, d->message.len);
         if (e && d->message.len)
             memcpy(cli_event_payload(e), d->message.p, d->message.len);
@@ -265,6 +265,8 @@ static int subscribe(struct cli_link *l, const struct cli_subscription *s, struc
     if (rc)
         return rc;
     sent = say(g, client, NULL, NULL);
+    if (!sent)
+        sent = say(g, client, "notices", NULL);
     for (unsigned i = 0; !sent && !has_name && i < s->n_topics; i++)
         sent = say(g, client, "subscribe", s->topics[i]);
     return sent ? cli_fail(f, CLI_EFAILED, "the subscription: %s", rpc_err_name(sent)) : 0;

@@ -200,8 +200,6 @@ static int publish(struct cli_link *l, const char *topic, struct slice payload, 
     struct http_link *h = of(l);
     struct post *p;
 
-    if (strlen(topic) > 256)
-        return cli_fail(f, CLI_EUSAGE, "a topic has at most 256 bytes");
     p = calloc(1, sizeof(*p) + payload.len + 1);
     if (!p || start_poster(h) || !(p->topic = strdup(topic)) || !(p->curl = curl_easy_init())) {
         if (p)
@@ -321,7 +319,7 @@ static void ws_path(char *out, size_t cap, const char *client_id)
     CURL *c = client_id ? curl_easy_init() : NULL;
     char *escaped = c ? curl_easy_escape(c, client_id, 0) : NULL;
 
-    snprintf(out, cap, "/api/v1/ws%s%s", escaped ? "?client_id=" : "", escaped ? escaped : "");
+    snprintf(out, cap, "/api/v1/ws?notices=1%s%s", escaped ? "&client_id=" : "", escaped ? escaped : "");
     curl_free(escaped);
     curl_easy_cleanup(c);
 }
