@@ -123,21 +123,30 @@ static int run(void)
     return EXIT_OK;
 }
 
+/* Behind any command, too. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "run";
 
+    if (asks_for_help(argc, argv)) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
     if (argc > 2 || (strcmp(command, "run") && strcmp(command, "check-config") &&
-                     strcmp(command, "--version") && strcmp(command, "--help") && strcmp(command, "-h"))) {
+                     strcmp(command, "--version"))) {
         fprintf(stderr, "gateway: unknown argument '%s'; see gateway --help\n", argc > 2 ? argv[2] : command);
         return EXIT_USAGE;
     }
     if (strcmp(command, "--version") == 0) {
         printf("gateway %s\n", CODECAST_VERSION);
-        return EXIT_OK;
-    }
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
-        print_help(stdout);
         return EXIT_OK;
     }
     return strcmp(command, "check-config") == 0 ? check_config() : run();

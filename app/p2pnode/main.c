@@ -293,11 +293,20 @@ static int run(int argc, char **argv)
     return rc;
 }
 
+/* Behind any command, too. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return argc > 1 && strcmp(argv[1], "help") == 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "run";
 
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+    if (asks_for_help(argc, argv)) {
         fputs(usage, stdout);
         node_config_help(stdout);
         printf("\nWith PROXY_PORT set a gateway runs inside, for HTTP, WebSocket and gRPC clients of this node:\n");

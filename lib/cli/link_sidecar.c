@@ -1,5 +1,6 @@
 /* link_sidecar.c: a node's sidecar by gRPC: one CommandStream for publishing and subscribing
- * Note:    answers to publishes come in any order and name the payload's SHA-256: by that they find their tag
+ * Note:    answers to publishes come in any order and name the payload's SHA-256: by that they find their tag. A refusal may
+ *          come before the node has hashed it, and names nothing: then it is the largest one's, for size is the reason
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ enum { VERB_PUBLISH = 1, VERB_SUBSCRIBE = 2 }; /* Request.command */
 struct waiting {
     struct list node;
     uint64_t tag;
+    size_t bytes;
     char id[2 * SHA256_BYTES + 1];
 };
 
@@ -36,7 +38,7 @@ static struct sidecar_link *of(struct cli_link *l)
 
 /* ---- what the node says ---- */
 
-/* The oldest publish of this id, taken off; NULL: none waits for it. */
+/* The oldest publish of this id, or (NULL) the largest of all, taken off; NULL: none. */
 static struct waiting *take(struct sidecar_link *s, const char *id)
 {
     struct waiting *found = NULL;
@@ -46,11 +48,11 @@ static struct waiting *take(struct sidecar_link *s, const char *id)
     {
         struct waiting *w = CONTAINER_OF(n, struct waiting, node);
 
-        if (!found && (!id || strcmp(w->id, id) == 0)) {
+        if (id ? !found && strcmp(w->id, id) == 0 : !found || w->bytes > found->bytes)
             found = w;
-            list_del(n);
-        }
     }
+    if (found)
+        list_del(&found->node);
     pthread_mutex_unlock(&s->lock);
     return found;
 }
@@ -88,9 +90,11 @@ static void on_word(struct sidecar_link *s, struct slice text)
     const char *id = json_string_value(json_object_get(j, "message_id"));
     const char *status = json_string_value(json_object_get(j, "status"));
     json_int_t lost = json_integer_value(json_object_get(j, "messages"));
-    struct waiting *w = id ? take(s, id) : NULL;
+    struct waiting *w = id && *id ? take(s, id) : NULL;
     struct cli_event *e;
 
+    if (!w && status && strcmp(status, "error") == 0)
+        w = take(s, NULL);
     if (w) {
         push_answer(s, w, j);
     } else if (status && strcmp(status, "dropped") == 0 && (e = cli_event_new(CLI_LOST, (struct slice){0}, 0)) != NULL) {
@@ -226,6 +230,7 @@ static int publish(struct cli_link *l, const char *topic, struct slice payload, 
     sha256_of(payload, sum);
     hex_encode(w->id, slice_of(sum, sizeof(sum)));
     w->tag = tag;
+    w->bytes = payload.len;
     pthread_mutex_lock(&s->lock);
     list_push_back(&s->waiting, &w->node);
     pthread_mutex_unlock(&s->lock);

@@ -21,6 +21,9 @@ def run(build, program, *args, timeout=20, **env):
 def test_help_and_version(build, program):
     r = run(build, program, '--help')
     assert r.returncode == 0 and 'CLUSTER_ID' in r.stdout and 'Usage' in r.stdout
+    for args in (['run', '--help'], ['check-config', '-h']):
+        again = run(build, program, *args)
+        assert again.returncode == 0 and again.stdout == r.stdout
     r = run(build, program, '--version')
     assert r.returncode == 0 and re.match(rf'{program} \d+\.\d+\.\d+', r.stdout)
     r = run(build, program, 'nonsense')
