@@ -14,6 +14,7 @@
 #define SEEN_TTL_NS  120000000000ull
 #define SEEN_MAX     (1u << 20)
 #define EXPIRE_TICKS 50
+#define TLS_TICKS    5
 #define MACHINE_NS   1000000000ull
 
 static const double size_bounds[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};
@@ -170,6 +171,8 @@ static void *ticker_main(void *arg)
         pthread_mutex_unlock(&gw->lock);
         now = gw_now_ns();
         gw_pool_tick(gw->pool, now);
+        if (ticks % TLS_TICKS == 0)
+            gw_tls_tick(gw);
         if (++ticks % EXPIRE_TICKS == 0)
             gw_registry_expire(&gw->registry, now);
         pthread_mutex_lock(&gw->lock);
@@ -204,14 +207,12 @@ static int make_core(struct gateway *gw)
     pthread_condattr_destroy(&attr);
     gw_registry_init(&gw->registry, &rc, seed);
     gw_publishes_init(&gw->publishes, seed);
-    if (gw_auth_start(gw, seed) < 0)
-        return -1;
     gw_seen_init(&gw->seen, SEEN_MAX, SEEN_TTL_NS, seed);
     metrics_hist_init(&gw->sizes, size_bounds, sizeof(size_bounds) / sizeof(size_bounds[0]));
     metrics_hist_init(&gw->delays, delay_bounds, sizeof(delay_bounds) / sizeof(delay_bounds[0]));
     http_routes_init(&gw->routes, seed);
     http_routes_init(&gw->api_routes, seed);
-    return gw_tracer_init(&gw->tracer);
+    return gw_tracer_init(&gw->tracer) < 0 ? -1 : gw_auth_start(gw, seed);
 }
 
 static int make_routes(struct gateway *gw)
@@ -238,8 +239,11 @@ static int start_http(struct gateway *gw, char err[256])
                                        .gate = gw_auth_gate,
                                        .gate_user = gw,
                                        .routes = &gw->routes};
-    struct http_server_config api = proxy;
-    int rc = http_server_start(&gw->http, &proxy);
+    struct http_server_config api = proxy; /* for monitoring: plain whatever clients have */
+    int rc;
+
+    proxy.tls = gw->tls.http;
+    rc = http_server_start(&gw->http, &proxy);
 
     if (rc < 0) {
         snprintf(err, 256, "PROXY_PORT=%s:%u: %s: %s", proxy.bind, proxy.port, http_err_name(rc),
@@ -267,6 +271,8 @@ static int start_grpc(struct gateway *gw, char err[256])
     struct rpc_server_config cfg = {.bind = where,
                                     .threads = gw->cfg.grpc_threads,
                                     .cpus = gw->cfg.cpus,
+                                    .tls_cert = gw->tls.cert,
+                                    .tls_key = gw->tls.key,
                                     .max_recv_bytes = ceiling(gw) + (1u << 20)};
     int rc;
 
@@ -289,7 +295,7 @@ static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
         snprintf(err, 256, "out of memory");
         return -1;
     }
-    if (start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
+    if (gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
         return -1;
     gw->has_ticker = pthread_create(&gw->ticker, NULL, ticker_main, gw) == 0;
     if (!gw->has_ticker)
@@ -350,6 +356,7 @@ void gateway_free(struct gateway *gw)
     gw_seen_fini(&gw->seen);
     gw_tracer_fini(&gw->tracer);
     auth_guard_free(gw->guard);
+    gw_tls_fini(gw);
     http_routes_fini(&gw->routes);
     http_routes_fini(&gw->api_routes);
     pthread_cond_destroy(&gw->wake);

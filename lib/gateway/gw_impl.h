@@ -15,6 +15,7 @@
 #include "gateway/gw_publish.h"
 #include "gateway/gw_registry.h"
 #include "gateway/gw_seen.h"
+#include "gateway/gw_tls.h"
 #include "gateway/gw_tracer.h"
 #include "http/http_metrics.h"
 #include "http/http_req.h"
@@ -36,6 +37,7 @@ struct gateway {
     struct gw_tracer tracer;
     struct auth_guard *guard;
     struct auth_quota quota; /* of clients without a token */
+    struct gw_tls tls;
     struct gw_counters count;
     struct metrics_hist sizes, delays;
     _Atomic uint64_t node_received[GW_NODES_MAX], last_first_seen_ms, last_seen_nodes;

@@ -198,6 +198,7 @@ static void write_all(struct gateway *gw, struct metrics *m, const struct gw_nod
     write_messages(gw, m);
     write_clients(gw, m, &counts);
     gw_auth_metrics(gw, m);
+    gw_tls_metrics(gw, m);
 }
 
 void gateway_metrics(struct gateway *gw, struct metrics *m)

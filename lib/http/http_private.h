@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "http/http_req.h"
 #include "http/http_server.h"
+#include "http/http_tls.h"
 #include "http/ws_conn.h"
 
 #define HTTP_REPLY_HEADERS 8
@@ -52,6 +53,7 @@ struct http_thread {
     h2o_context_t ctx;
     h2o_evloop_t *loop;
     h2o_accept_ctx_t accept;
+    struct http_tls *tls; /* of connections accepted from now on; NULL: none */
     h2o_socket_t *listener;
     h2o_multithread_receiver_t inbox;
     pthread_mutex_t lock;     /* guards open */
@@ -66,6 +68,12 @@ struct http_thread {
     uint64_t stop_at_ms; /* h2o's clock */
     sem_t ready;
     struct http_counters count;
+};
+
+struct http_tls {
+    _Atomic uint32_t refs;
+    SSL_CTX *ctx;
+    int64_t expires_s;
 };
 
 struct http_server {

@@ -140,6 +140,8 @@ static struct http_server *server_new(const struct http_server_config *cfg)
         list_init(&th->peers);
         list_init(&th->laters);
         list_init(&th->ws);
+        if (cfg->tls)
+            th->tls = http_tls_ref(cfg->tls);
     }
     return s;
 }
@@ -206,6 +208,37 @@ fail:
     return rc;
 }
 
+struct tls_msg {
+    struct http_msg msg;
+    struct http_tls *tls;
+};
+
+static void run_set_tls(struct http_msg *m, struct http_thread *th)
+{
+    struct tls_msg *t = CONTAINER_OF(m, struct tls_msg, msg);
+
+    http_tls_unref(th->tls); /* open connections hold their context by themselves */
+    th->tls = t->tls;
+    th->accept.ssl_ctx = th->tls->ctx;
+    free(t);
+}
+
+void http_server_set_tls(struct http_server *s, struct http_tls *tls)
+{
+    for (unsigned i = 0; s->cfg.tls && i < s->n_threads; i++) {
+        struct tls_msg *m = calloc(1, sizeof(*m));
+
+        if (!m)
+            continue; /* this thread goes on with the old one */
+        m->msg.run = run_set_tls;
+        m->tls = http_tls_ref(tls);
+        if (!http_thread_post(&s->threads[i], &m->msg)) {
+            http_tls_unref(tls);
+            free(m);
+        }
+    }
+}
+
 struct stop_msg {
     struct http_msg msg;
 };
@@ -247,6 +280,7 @@ void http_server_free(struct http_server *s)
     for (unsigned i = 0; s->threads && i < s->n_threads; i++) {
         if (s->threads[i].fd >= 0)
             close(s->threads[i].fd);
+        http_tls_unref(s->threads[i].tls);
         pthread_mutex_destroy(&s->threads[i].lock);
         sem_destroy(&s->threads[i].ready);
     }

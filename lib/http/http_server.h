@@ -15,6 +15,7 @@
 #include "http/http_route.h"
 
 struct http_server;
+struct http_tls;
 
 struct http_server_config {
     const char *bind;          /* "127.0.0.1", "::1", "0.0.0.0"; NULL or "": every address, IPv4 and IPv6 */
@@ -35,6 +36,7 @@ struct http_server_config {
     /* Asked before every handler, on its thread. False: it has answered the request. NULL: all may pass. */
     bool (*gate)(struct http_req *q, const struct http_route *r, void *user);
     void *gate_user;
+    struct http_tls *tls; /* a reference is taken; NULL: plain */
 };
 
 /* All counters only grow, except the gauges marked so. */
@@ -53,6 +55,10 @@ int http_server_start(struct http_server **out, const struct http_server_config 
 uint16_t http_server_port(const struct http_server *s);
 unsigned http_server_threads(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
+
+/* For connections to come; those that are open stay as they are. tls: a reference is taken. Any thread, but for handlers of s;
+ * a server that began without TLS keeps to it. */
+void http_server_set_tls(struct http_server *s, struct http_tls *tls);
 
 /* Stops listening, closes WebSockets with 1001, lets answers finish for drain_ms, joins the threads. Blocks; not from a
  * handler. Afterwards answering deferred requests and sending to WebSockets is harmless and does nothing. */

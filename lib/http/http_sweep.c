@@ -34,16 +34,17 @@ static uint64_t ms_since(const struct timeval *t, uint64_t now_ms)
     return now_ms > at ? now_ms - at : 0;
 }
 
-/* Nothing of an answer is on its way yet, so these bytes cannot land inside one. */
-static void send_408(int fd)
+/* Nothing of an answer is on its way yet, so these bytes cannot land inside one. Over TLS they would have to be a record: there
+ * the connection just ends. */
+static void send_408(const struct http_peer *p)
 {
     static const char text[] =
         "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
         "Content-Length: 38\r\n\r\n{\"error\":\"request took too long here\"}";
-    ssize_t n = send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = p->sock->ssl ? 0 : send(p->fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     (void)n; /* a full socket buffer: then not */
-    shutdown(fd, SHUT_RDWR);
+    shutdown(p->fd, SHUT_RDWR);
 }
 
 static int sweep_one(h2o_req_t *h, void *arg)
@@ -61,7 +62,7 @@ static int sweep_one(h2o_req_t *h, void *arg)
     } else if (h->timestamps.request_begin_at.tv_sec && !h->processed_at.at.tv_sec &&
                ms_since(&h->timestamps.request_begin_at, now_ms) >= cfg->request_timeout_ms) {
         http_count(&th->count.answers[4]);
-        send_408(p->fd);
+        send_408(p);
     }
     return 0;
 }

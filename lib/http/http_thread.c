@@ -1,5 +1,6 @@
 /* http_thread.c: one server thread: its loop, its listener, its end */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -51,6 +52,15 @@ static void on_peer_close(void *arg)
     free(p);
 }
 
+/* h2o says goodbye by TLS before it closes a socket, and waits for that to be written: as long as the client likes. The kernel
+ * does not. */
+static void bound_goodbye(const struct http_thread *th, int fd)
+{
+    unsigned ms = th->server->cfg.answer_timeout_ms;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 static void peer_open(struct http_thread *th, h2o_socket_t *sock)
 {
     struct http_server *s = th->server;
@@ -68,6 +78,8 @@ static void peer_open(struct http_thread *th, h2o_socket_t *sock)
     p->thread = th;
     p->sock = sock;
     p->fd = h2o_socket_get_fd(sock);
+    if (th->tls)
+        bound_goodbye(th, p->fd);
     list_push_back(&th->peers, &p->link);
     sock->on_close.cb = on_peer_close;
     sock->on_close.data = p;
@@ -116,7 +128,7 @@ static void thread_open(struct http_thread *th)
 
     th->loop = h2o_evloop_create();
     h2o_context_init(&th->ctx, th->loop, &s->conf);
-    th->accept = (h2o_accept_ctx_t){.ctx = &th->ctx, .hosts = s->conf.hosts};
+    th->accept = (h2o_accept_ctx_t){.ctx = &th->ctx, .hosts = s->conf.hosts, .ssl_ctx = th->tls ? th->tls->ctx : NULL};
     th->tick.cb = on_tick;
     h2o_multithread_register_receiver(th->ctx.queue, &th->inbox, on_inbox);
     th->listener = h2o_evloop_socket_create(th->loop, th->fd, H2O_SOCKET_FLAG_DONT_READ);

@@ -15,6 +15,7 @@
 #include "rpc/rpc_server_impl.h"
 #include "rpc/rpc_slice.h"
 #include "rpc/rpc_thread.h"
+#include "rpc/rpc_tls.h"
 
 #define DEFAULT_THREADS       2
 #define MAX_THREADS           16
@@ -48,6 +49,7 @@ enum server_state { SERVER_NEW, SERVER_RUNNING, SERVER_STOPPING, SERVER_STOPPED 
 
 struct rpc_server {
     struct rpc_server_config cfg;
+    struct rpc_tls tls;
     cpu_set_t cpus;
     char bind[128];
     grpc_server *core;
@@ -152,6 +154,11 @@ int rpc_server_new(struct rpc_server **out, const struct rpc_server_config *cfg)
     if (s->cfg.threads > MAX_THREADS || normalize_bind(s->bind, sizeof(s->bind), cfg->bind) < 0) {
         free(s);
         return -RPC_EARG;
+    }
+    if (rpc_tls_init(&s->tls, cfg->tls_cert, cfg->tls_key) < 0) {
+        rpc_tls_fini(&s->tls);
+        free(s);
+        return -RPC_ENOMEM;
     }
     map_init(&s->routes, 0, no_seed);
     rpc_home_init(&s->home);
@@ -326,7 +333,7 @@ static int start_loops(struct rpc_server *s)
 
 static int listen_and_go(struct rpc_server *s)
 {
-    grpc_server_credentials *creds = grpc_insecure_server_credentials_create();
+    grpc_server_credentials *creds = rpc_tls_credentials(&s->tls);
 
     s->port = grpc_server_add_http2_port(s->core, s->bind, creds);
     grpc_server_credentials_release(creds);
@@ -365,6 +372,11 @@ int rpc_server_start(struct rpc_server *s)
 int rpc_server_port(const struct rpc_server *s)
 {
     return s->port;
+}
+
+int rpc_server_set_tls(struct rpc_server *s, const char *cert, const char *key)
+{
+    return s->tls.cert ? rpc_tls_set(&s->tls, cert, key) : -RPC_ESTATE;
 }
 
 void rpc_server_set_serving(struct rpc_server *s, const char *service, bool serving)
@@ -473,6 +485,7 @@ void rpc_server_free(struct rpc_server *s)
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     grpc_shutdown();
+    rpc_tls_fini(&s->tls);
     free(s);
 }
 

@@ -46,6 +46,7 @@ struct rpc_server_config {
     uint64_t memory_bytes;    /* what gRPC core may buffer for all connections before it sheds them; 0: 1 GiB */
     uint32_t keepalive_ms;    /* we ping a silent client; 0: 60000 */
     uint32_t keepalive_timeout_ms; /* 0: 20000 */
+    const char *tls_cert, *tls_key; /* PEM, copied: TLS; NULL: plain */
     struct slice descriptors; /* a FileDescriptorSet for reflection, static; {NULL,0}: that of proto/ */
 };
 
@@ -65,6 +66,10 @@ int rpc_server_add(struct rpc_server *s, const struct rpc_service *svc, void *us
 int rpc_server_start(struct rpc_server *s);
 /* The port in use, also when 0 was asked for; 0 before start. */
 int rpc_server_port(const struct rpc_server *s);
+
+/* For connections to come: another certificate (and chain) and its key, PEM, copied. 0, or -RPC_ENOMEM, -RPC_ESTATE: the
+ * server began without TLS. A pair that gRPC core cannot read is logged by it, and the old one stays. */
+int rpc_server_set_tls(struct rpc_server *s, const char *cert, const char *key);
 
 /* Health of one service; "" is the whole server. Everything serves from start until stop. */
 void rpc_server_set_serving(struct rpc_server *s, const char *service, bool serving);

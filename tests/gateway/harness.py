@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -29,7 +30,10 @@ def sanitizer_options():
 
 
 class Gateway:
-    def __init__(self, targets, wait=True, **env):
+    def __init__(self, targets, wait=True, ca=None, **env):
+        """ca: a PEM file; the gateway then has TLS, by a certificate of that authority."""
+        self.ca = ca
+        self.context = ssl.create_default_context(cafile=ca) if ca else None
         self.http, self.grpc, self.api = free_port(), free_port(), free_port()
         self.env = {"CLUSTER_ID": "test", "P2P_NODES": ",".join(targets), "PROXY_PORT": "127.0.0.1:%d" % self.http,
                     "PROXY_GRPC_PORT": "127.0.0.1:%d" % self.grpc, "API_PORT": "127.0.0.1:%d" % self.api, "LOG_LEVEL": "warn",
@@ -58,13 +62,13 @@ class Gateway:
             time.sleep(0.05)
 
     def url(self, path, port=None):
-        return "http://127.0.0.1:%d%s" % (port or self.http, path)
+        return "%s://127.0.0.1:%d%s" % ("https" if self.ca and port in (None, self.http) else "http", port or self.http, path)
 
     def call(self, method, path, body=None, headers=None, port=None):
         """Returns the status, the JSON (or text) and the raw body."""
         req = urllib.request.Request(self.url(path, port), data=body, method=method, headers=headers or {})
         try:
-            with urllib.request.urlopen(req, timeout=30) as r:
+            with urllib.request.urlopen(req, timeout=30, context=self.context) as r:
                 status, raw, kind = r.status, r.read(), r.headers.get("content-type", "")
         except urllib.error.HTTPError as e:
             status, raw, kind = e.code, e.read(), e.headers.get("content-type", "")
@@ -95,7 +99,12 @@ class Gateway:
         return total
 
     def channel(self):
-        c = grpc.insecure_channel("127.0.0.1:%d" % self.grpc, options=GRPC_OPTIONS + [("grpc.use_local_subchannel_pool", 1)])
+        options = GRPC_OPTIONS + [("grpc.use_local_subchannel_pool", 1)]
+        if self.ca:
+            with open(self.ca, "rb") as f:
+                c = grpc.secure_channel("localhost:%d" % self.grpc, grpc.ssl_channel_credentials(f.read()), options=options)
+        else:
+            c = grpc.insecure_channel("127.0.0.1:%d" % self.grpc, options=options)
         self.channels.append(c)
         return c
 

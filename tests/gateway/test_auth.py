@@ -1,8 +1,11 @@
 """test_auth.py: tokens, limits and TLS of the gateway, against an issuer on localhost; clients: curl, websockets, grpcio, urllib."""
 import asyncio
+import base64
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -13,6 +16,7 @@ import grpc
 import websockets
 
 import wire
+from fake_sidecar import free_port
 from harness import Cluster
 from issuer import Authority, Issuer
 
@@ -57,6 +61,14 @@ def ws(g, what, query="", **options):
         async with websockets.connect("%s://localhost:%d/ws%s" % ("wss" if options.get("ssl") else "ws", g.http, query), **options) as s:
             return await asyncio.wait_for(what(s), 20)
     return asyncio.run(run())
+
+
+def subject(port, alpn=None):
+    """The common name of the certificate that a new connection is shown."""
+    context = ssl.create_default_context(cafile=authority.file)
+    context.set_alpn_protocols(alpn or ["h2", "http/1.1"])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s, context.wrap_socket(s, server_hostname="localhost") as t:
+        return dict(part[0] for part in t.getpeercert()["subject"])["commonName"]
 
 
 class Tokens(unittest.TestCase):
@@ -329,6 +341,111 @@ class Cors(unittest.TestCase):
         self.assertEqual((status, head["access-control-allow-origin"]), (401, "http://localhost:3000"))
         self.assertIn("retry-after", head["access-control-expose-headers"])
         self.assertNotIn("access-control-allow-origin", curl(g, "/health", "-H", "Origin: https://page.example.evil")[1])
+
+
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cert, cls.key = authority.files("gateway", authority.pair("first"))
+        cls.gw = cluster.gateway(ca=authority.file, PROXY_TLS_CERT=cls.cert, PROXY_TLS_KEY=cls.key, LIMIT_PUBLISH_PER_SEC="2000",
+                                 LIMIT_PUBLISH_PER_HOUR="100000", LIMIT_MESSAGE_BYTES="1e7", LIMIT_DAILY_BYTES="1e9")
+        cls.ssl = ssl.create_default_context(cafile=authority.file)
+
+    def test_http_by_curl(self):
+        token = issuer.token(sub="tls", max_publish_per_sec=None, max_publish_per_hour=None)
+        for more in ([], ["--http2"], ["--tlsv1.3"], ["--tls-max", "1.2"]):
+            status, _, body = curl(self.gw, "/publish", "--cacert", authority.file, "-H", "Authorization: Bearer " + token, "-d",
+                                   json.dumps({"topic": "t", "data": "tls %s" % more}), *more)
+            self.assertEqual((status, json.loads(body)["status"]), (200, "published"))
+        self.assertEqual(curl(self.gw, "/health", "--cacert", authority.file)[0], 200)
+        self.assertNotEqual(subprocess.run(["curl", "-s", "--max-time", "10", self.gw.url("/health")]).returncode, 0)  # unknown authority
+        for scheme in ("http", "https"):  # plain words on the port of TLS; and TLS on the port for monitoring, which is plain
+            port = self.gw.http if scheme == "http" else self.gw.api
+            out = subprocess.run(["curl", "-sk", "--max-time", "10", "%s://127.0.0.1:%d/health" % (scheme, port)], capture_output=True)
+            self.assertNotEqual(out.returncode, 0)
+        self.assertEqual(self.gw.get("/health", port=self.gw.api)[0], 200)
+
+    def test_large_bodies(self):
+        token = issuer.token(sub="tls large", max_publish_per_sec=None, max_publish_per_hour=None, max_message_size=5 << 20)
+        self.assertEqual(publish(self.gw, token, "x" * (4 << 20))[0], 200)
+        self.assertEqual(publish(self.gw, token, "x" * (6 << 20))[0], 413)
+        status, answer, _ = publish(self.gw, token, "x" * (50 << 20))  # more than any message: refused before it is read
+        self.assertEqual(status, 413, answer)
+
+    def test_only_http11_is_offered(self):
+        self.assertEqual(subject(self.gw.http, ["http/1.1"])[:1] + subject(self.gw.grpc, ["h2"])[:1], subject(self.gw.http)[:1] * 2)
+        with self.assertRaises(ssl.SSLError):
+            subject(self.gw.http, ["h2"])
+
+    def test_websocket(self):
+        token = issuer.token(sub="tls ws", max_publish_per_sec=None, max_publish_per_hour=None, max_message_size=2 << 20)
+
+        async def talk(s):
+            await s.send('{"type":"subscribe","topic":"tls","id":1}')
+            self.assertEqual(json.loads(await s.recv())["status"], "subscribed")
+            await asyncio.get_running_loop().run_in_executor(None, self.wait_subscribed, "tls")
+            texts = ["%d " % i * (300000 if i % 5 == 0 else 10) for i in range(25)]
+            for text in texts:
+                await s.send(json.dumps({"type": "publish", "topic": "tls", "message": text}))
+            got = {base64.b64decode(json.loads(await s.recv())["message"]).decode() for _ in texts}
+            self.assertEqual(got, set(texts))
+            await (await s.ping())
+        ws(self.gw, talk, "?token=" + token, ssl=self.ssl, max_size=None)
+
+    def wait_subscribed(self, topic):
+        self.gw.until(lambda: all(topic in n.subscribed() for n in cluster.nodes))
+
+    def test_grpc(self):
+        metadata = [("authorization", "Bearer " + issuer.token(sub="tls grpc"))]
+        answer = self.gw.unary("ProxyStream", "Publish", wire.PublishRequest(topic="t", message=b"g" * (1 << 20)), wire.PublishResponse, metadata=metadata)
+        self.assertEqual(answer.status, "published")
+        with grpc.insecure_channel("127.0.0.1:%d" % self.gw.grpc) as c, self.assertRaises(grpc.RpcError):
+            c.unary_unary("/proto.ProxyStream/ExposeNodes")(b"", timeout=5, metadata=metadata)
+
+    def test_a_new_pair_is_taken_and_a_wrong_one_is_not(self):
+        token = issuer.token(sub="tls reload")
+
+        async def across(s):
+            await s.send('{"type":"subscribe","topic":"across","id":1}')
+            await s.recv()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, self.wait_subscribed, "across")
+            await loop.run_in_executor(None, self.reload)
+            self.assertEqual((await loop.run_in_executor(None, publish, self.gw, token, "still here", "across"))[0], 200)
+            self.assertEqual(json.loads(await s.recv())["topic"], "across")
+        got = Grpc.stream(self.gw, [wire.ProxyMessage(client_id="s", type="subscribe", topic="across")], token, threading.Event())
+        ws(self.gw, across, "?token=" + token, ssl=self.ssl)
+        self.assertEqual(next(got).message, b"still here")
+
+    def reload(self):
+        refused = self.gw.metric("codecast_tls_reloads_refused_total")
+        authority.files("gateway", authority.pair("second"))
+        self.gw.until(lambda: subject(self.gw.http) == subject(self.gw.grpc) == "second")
+        pair = authority.pair("third")
+        for wrong in ((pair[0], authority.pair("x")[1]), (b"nothing", pair[1]), (pair[0], b"")):
+            authority.files("gateway", wrong)
+            self.gw.until(lambda: self.gw.metric("codecast_tls_reloads_refused_total") > refused)
+            refused = self.gw.metric("codecast_tls_reloads_refused_total")
+            self.assertEqual((subject(self.gw.http), subject(self.gw.grpc)), ("second", "second"))
+        os.unlink(self.key)
+        self.gw.until(lambda: self.gw.metric("codecast_tls_reloads_refused_total") > refused)
+        authority.files("gateway", pair)
+        self.gw.until(lambda: subject(self.gw.http) == subject(self.gw.grpc) == "third")
+        self.assertGreater(self.gw.metric("codecast_tls_certificate_end_seconds"), time.time())
+
+    def test_wrong_files_at_the_start(self):
+        good = authority.files("good", authority.pair("good"))
+        other = authority.files("other", authority.pair("other"))
+        locked = os.path.join(folder, "locked.key")
+        subprocess.run(["openssl", "pkey", "-in", good[1], "-out", locked, "-aes128", "-passout", "pass:x"], check=True)
+        for cert, key, words in (("/nonexistent", good[1], "PROXY_TLS_CERT=/nonexistent: cannot be read"), (good[0], "/nonexistent", "PROXY_TLS_KEY=/nonexistent"),
+                                 (good[0], other[1], "the key is not that of the certificate"), (good[1], good[1], "no certificate in PEM"),
+                                 (good[0], good[0], "no private key in PEM"), (good[0], locked, "without a passphrase"), (folder, good[1], "cannot be read")):
+            env = dict(self.gw.env, PROXY_TLS_CERT=cert, PROXY_TLS_KEY=key, PROXY_PORT="127.0.0.1:%d" % free_port(),
+                       PROXY_GRPC_PORT="127.0.0.1:%d" % free_port(), API_PORT="127.0.0.1:%d" % free_port())
+            out = subprocess.run([os.environ["GATEWAY"]], env=env, capture_output=True, text=True, timeout=20)
+            self.assertEqual((out.returncode, out.stderr.count("fatal")), (1, 1), out.stderr)
+            self.assertIn(words, out.stderr)
 
 
 if __name__ == "__main__":
