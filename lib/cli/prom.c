@@ -62,9 +62,11 @@ bool cli_prom_next(const char **at, struct cli_prom_sample *s)
 
 bool cli_prom_label(const struct cli_prom_sample *s, const char *label, char *out, size_t cap)
 {
-    const char *p = (const char *)s->labels.p, *end = p + s->labels.len;
+    const char *p = (const char *)s->labels.p, *end = p ? p + s->labels.len : NULL;
     size_t want = strlen(label), len;
 
+    if (!p)
+        return false;
     while (p < end) {
         const char *name = p;
         bool is_it;
