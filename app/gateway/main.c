@@ -41,7 +41,7 @@ static bool load(struct gw_config *cfg)
     static struct settings_report rep; /* large */
 
     gw_config_load(cfg, settings_env, NULL, &rep);
-    log_init((enum log_level)cfg->log_level, rep.fatal ? NULL : cfg->cluster_id);
+    log_init((enum log_level)cfg->log_level, (enum log_format)cfg->log_format, rep.fatal ? NULL : cfg->cluster_id);
     return report(&rep);
 }
 
@@ -62,11 +62,13 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int wait_for_end(const sigset_t *set)
+static int wait_for_end(const sigset_t *set, enum log_level configured)
 {
     int sig = 0;
 
@@ -75,6 +77,8 @@ static int wait_for_end(const sigset_t *set)
             sig = 0;
         if (sig == SIGHUP)
             log_info("\"nothing to read again: settings come from the environment\"");
+        else
+            log_on_signal(sig, configured);
     } while (sig != SIGTERM && sig != SIGINT);
     return sig;
 }
@@ -115,7 +119,7 @@ static int run(void)
     log_info("\"gateway is up\" proxy=%s:%u grpc=%s:%u api=%s:%u nodes=%u version=%s", cfg.proxy.host,
              cfg.proxy.port, cfg.grpc.host, cfg.grpc.port, cfg.api.host, cfg.api.port, cfg.n_nodes,
              CODECAST_VERSION);
-    sig = wait_for_end(&set);
+    sig = wait_for_end(&set, (enum log_level)cfg.log_level);
     log_info("\"shutting down\" signal=%s", strsignal(sig));
     gateway_stop(gw);
     gateway_free(gw);

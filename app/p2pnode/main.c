@@ -231,6 +231,8 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -254,8 +256,11 @@ static int run_node(struct node_config *cfg, const struct key_pair *key, struct 
         log_error("\"fatal: %s\"", err);
         return EXIT_RUNTIME;
     }
-    while (sigwait(&stop, &sig) == 0 && sig == SIGHUP)
-        node_reread(node);
+    while (sigwait(&stop, &sig) == 0 && sig != SIGTERM && sig != SIGINT)
+        if (sig == SIGHUP)
+            node_reread(node);
+        else
+            log_on_signal(sig, (enum log_level)cfg->log_level);
     log_info("\"stopping\" signal=%s", sig == SIGTERM ? "TERM" : "INT");
     node_stop(node);
     log_info("\"stopped\"");
@@ -276,7 +281,7 @@ static int run(int argc, char **argv)
     if (parse_run_options(argc, argv, &opt))
         return EXIT_USAGE;
     has_gateway = load(&cfg, &gw, &rep);
-    log_init((enum log_level)cfg.log_level, rep.fatal ? NULL : cfg.cluster_id);
+    log_init((enum log_level)cfg.log_level, (enum log_format)cfg.log_format, rep.fatal ? NULL : cfg.cluster_id);
     print_report(&rep);
     if (rep.fatal)
         return EXIT_USAGE;

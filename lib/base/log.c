@@ -1,18 +1,25 @@
 #include "base/log.h"
 
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
 static enum log_level threshold = LOG_INFO_L;
+static enum log_format line_format = LOG_LOGFMT;
 static char cluster_name[128];
 
-void log_init(enum log_level level, const char *cluster)
+void log_init(enum log_level level, enum log_format format, const char *cluster)
 {
+    uint64_t secret = 0;
+
+    if (getrandom(&secret, sizeof(secret), 0) == sizeof(secret))
+        log_record_init(secret);
     threshold = level;
+    line_format = format;
     snprintf(cluster_name, sizeof(cluster_name), "%s", cluster ? cluster : "");
 }
 
@@ -21,9 +28,22 @@ void log_set_level(enum log_level level)
     __atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
 }
 
+enum log_level log_get_level(void)
+{
+    return __atomic_load_n(&threshold, __ATOMIC_RELAXED);
+}
+
 bool log_is_on(enum log_level level)
 {
-    return level >= __atomic_load_n(&threshold, __ATOMIC_RELAXED);
+    return level >= log_get_level();
+}
+
+void log_on_signal(int sig, enum log_level configured)
+{
+    if (sig != SIGUSR1 && sig != SIGUSR2)
+        return;
+    log_set_level(sig == SIGUSR1 ? LOG_DEBUG_L : configured);
+    log_line(log_get_level(), "\"log level changed\" level_now=%s", names[log_get_level()]);
 }
 
 int log_level_parse(const char *s)
@@ -34,37 +54,36 @@ int log_level_parse(const char *s)
     return -1;
 }
 
-/* A stranger's newline must not begin a line of our log, nor its escape reach a terminal. */
-static void tame(char *s, int n)
+const char *log_level_name(enum log_level level)
 {
-    for (int i = 0; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-            s[i] = '?';
+    return names[level];
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+void log_packed(enum log_level level, const char *record)
 {
-    char line[2048];
+    struct log_head head = {.level = names[level], .cluster = cluster_name};
+    char line[LOG_LINE_MAX];
     struct timespec ts;
-    struct tm tm;
-    va_list ap;
-    int n;
+    size_t len;
 
     if (!log_is_on(level))
         return;
     clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    n = snprintf(line, sizeof(line), "ts=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s%s%s msg=", tm.tm_year + 1900,
-                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000, names[level],
-                 cluster_name[0] ? " cluster=" : "", cluster_name);
-    va_start(ap, fmt);
-    int m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
-    va_end(ap);
-    if (m > (int)sizeof(line) - n - 2)
-        m = (int)sizeof(line) - n - 2;
-    n += m > 0 ? m : 0;
-    tame(line, n);
-    line[n++] = '\n';
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
+    head.when_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    len = log_render(line, line_format, &head, record);
+    if (write(STDERR_FILENO, line, len) < 0)
         return; /* nowhere left to say so */
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+    char record[LOG_RECORD_MAX];
+    va_list ap;
+
+    if (!log_is_on(level))
+        return;
+    va_start(ap, fmt);
+    log_pack(record, sizeof(record), fmt, ap);
+    va_end(ap);
+    log_packed(level, record);
 }

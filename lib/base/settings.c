@@ -10,6 +10,7 @@
 #include "base/rights.h"
 
 const char *const setting_log_levels[] = {"debug", "info", "warn", "error", NULL};
+const char *const setting_log_formats[] = {"logfmt", "json", NULL};
 
 const char *settings_env(void *ctx, const char *name)
 {

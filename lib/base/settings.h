@@ -44,7 +44,11 @@ extern const char *const setting_log_levels[]; /* order of enum log_level */
 #define SETTING_CLUSTER_ID(at)                                                                                                 \
     {"CLUSTER_ID", SETTING_TEXT, at, NULL, 0, 0, false, NULL, "must be set: a name of letters, digits, '-', '_' and '.'",       \
      "name of this program's place, in every log line and metric"}
-#define SETTING_LOG_LEVEL(at) {"LOG_LEVEL", SETTING_CHOICE, at, "info", 0, 0, false, setting_log_levels, NULL, "what is logged"}
+extern const char *const setting_log_formats[]; /* order of enum log_format */
+#define SETTING_LOG_LEVEL(at)                                                                                                  \
+    {"LOG_LEVEL", SETTING_CHOICE, at, "info", 0, 0, false, setting_log_levels, NULL, "what is logged; SIGUSR1: debug, SIGUSR2: this again"}
+#define SETTING_LOG_FORMAT(at)                                                                                                 \
+    {"LOG_FORMAT", SETTING_CHOICE, at, "logfmt", 0, 0, false, setting_log_formats, NULL, "how a log line is written"}
 #define SETTING_RUN_AS_USER(at)                                                                                                \
     {"RUN_AS_USER", SETTING_TEXT, at, "", 0, 0, false, NULL, NULL,                                                             \
      "user to become, when started as root, once ports and files are open: NAME, UID or UID:GID"}

@@ -13,6 +13,7 @@ static const char *const threshold_nodes[] = {"all", "reachable", NULL};
 static const struct setting program_rows[] = {
     SETTING_CLUSTER_ID(AT(cluster_id)),
     SETTING_LOG_LEVEL(AT(log_level)),
+    SETTING_LOG_FORMAT(AT(log_format)),
     SETTING_RUN_AS_USER(AT(run_as)),
     {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), NULL, 0, 0, false, NULL,
      "must be set: a comma list of HOST:PORT", "the nodes' sidecars"},
@@ -205,8 +206,8 @@ void gw_config_print_help_inside(FILE *f)
 void gw_config_print(FILE *f, const struct gw_config *c)
 {
     if (!c->is_inside)
-        fprintf(f, "CLUSTER_ID=%s\nLOG_LEVEL=%s\nOPTIMUM_MAX_MSG_SIZE=%u\n", c->cluster_id,
-                setting_log_levels[c->log_level], c->max_message_bytes);
+        fprintf(f, "CLUSTER_ID=%s\nLOG_LEVEL=%s\nLOG_FORMAT=%s\nOPTIMUM_MAX_MSG_SIZE=%u\n", c->cluster_id,
+                setting_log_levels[c->log_level], setting_log_formats[c->log_format], c->max_message_bytes);
     fprintf(f, "PROXY_PORT=%s:%u\nPROXY_GRPC_PORT=%s:%u\n", c->proxy.host, c->proxy.port, c->grpc.host, c->grpc.port);
     if (!c->is_inside)
         fprintf(f, "API_PORT=%s:%u\n", c->api.host, c->api.port);

@@ -22,6 +22,7 @@ struct gw_config {
     double threshold;
     int threshold_nodes; /* GW_OF_ALL, GW_OF_REACHABLE */
     int log_level;
+    int log_format;
     const char *cors_origins, *country, *country_iso;
     bool enable_auth, metrics_auth;
     const char *auth0_domain, *auth0_audience, *auth_ca_file;

@@ -9,7 +9,10 @@
 #include "node/coding_role.h"
 
 /* A line for control to log: writing to a terminal may block, so it is not done here. */
+/* A line for control to log: writing to a terminal may block, so it is not done on an lcore. */
 void coding_note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for what strangers can cause without end: beyond a rate lines are left out, counted, and the next one says how many. */
+void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Makes a buffer that another role lent ours until its last reference goes: then it goes home by `release`. */
 void coding_adopt(struct coding_role *r, struct buf *b, void (*release)(struct buf *));
 void coding_frame_release(struct buf *b);

@@ -64,7 +64,7 @@ static void conn_up(struct coding_role *r, const struct net_event *ev, uint64_t 
     peer_id_format(&ev->peer, id);
     if (multiaddr_format(multiaddr_slice(&ev->addr), addr, sizeof(addr)) < 0)
         addr[0] = 0;
-    coding_note(r, LOG_INFO_L, "\"connected\" peer=%s addr=%s direction=%s", id, addr, ev->is_dialer ? "out" : "in");
+    coding_peer_note(r, LOG_INFO_L, "\"connected\" peer=%s addr=%s direction=%s", id, addr, ev->is_dialer ? "out" : "in");
     open_stream(r, c->peer);
     coding_kad_conn_up(r, c->peer, now);
 }
@@ -107,7 +107,7 @@ static void conn_down(struct coding_role *r, const struct net_event *ev, uint64_
         return;
     struct peer *p = c->peer;
     peer_id_format(&p->id, id);
-    coding_note(r, LOG_INFO_L, "\"disconnected\" peer=%s reason=\"%s\"", id, ev->reason ? ev->reason : "");
+    coding_peer_note(r, LOG_INFO_L, "\"disconnected\" peer=%s reason=\"%s\"", id, ev->reason ? ev->reason : "");
     dialer_down(&r->dialer, &p->id, now);
     redial(r, &p->id, now);
     mute_conn_down(&p->mute, ev->conn, now);
@@ -246,8 +246,8 @@ static void identified(struct coding_role *r, const struct net_event *ev, uint64
         if (strcmp(id->protocols[i], r->cfg.other_protocol) == 0) {
             c->peer->is_warned = true;
             peer_id_format(&c->peer->id, peer);
-            coding_note(r, LOG_WARN_L, "\"peer runs in another NODE_MODE: no messages pass between us\" peer=%s ours=%s", peer,
-                 r->cfg.own_mode);
+            coding_peer_note(r, LOG_WARN_L, "\"peer runs in another NODE_MODE: no messages pass between us\" peer=%s ours=%s", peer,
+                             r->cfg.own_mode);
         }
 }
 
@@ -260,7 +260,7 @@ static void dial_failed(struct coding_role *r, const struct net_event *ev, uint6
         return;
     r->dial_reason = ev->reason ? ev->reason : "";
     peer_id_format(failed, id);
-    coding_note(r, LOG_DEBUG_L, "\"dial failed\" peer=%s reason=\"%s\"", id, r->dial_reason);
+    coding_peer_note(r, LOG_DEBUG_L, "\"dial failed\" peer=%s reason=\"%s\"", id, r->dial_reason);
     coding_kad_dial_failed(r, failed, now);
 }
 

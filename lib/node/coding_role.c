@@ -13,25 +13,58 @@
 #define PAYLOADS_MAX_BYTES (1ull << 30)
 #define PAYLOADS_KEEP_BYTES (32ull << 20)
 
-/* A line for control to log: writing to a terminal may block, so it is not done here. */
-void coding_note(struct coding_role *r, int level, const char *fmt, ...)
+/* What strangers can cause as often as they like: a start of so many lines, and one more each time. */
+#define PEER_NOTES_START    200
+#define PEER_NOTES_EVERY_NS 100000000ull
+
+static void note(struct coding_role *r, int level, const char *fmt, va_list ap)
 {
     struct xnote *n = log_is_on(level) && xring_room(r->to_control.ring) > 64 ? malloc(sizeof(*n)) : NULL;
     struct xmsg m = {.type = X_NOTE, .note = n};
-    va_list ap;
 
     if (!n) {
         r->notes_dropped += log_is_on(level);
         return;
     }
     n->level = level;
-    va_start(ap, fmt);
-    vsnprintf(n->text, sizeof(n->text), fmt, ap);
-    va_end(ap);
+    log_pack(n->record, sizeof(n->record), fmt, ap);
     if (!xout_send(&r->to_control, &m)) {
         r->notes_dropped++;
         free(n);
     }
+}
+
+void coding_note(struct coding_role *r, int level, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    note(r, level, fmt, ap);
+    va_end(ap);
+}
+
+void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...)
+{
+    const uint64_t start = PEER_NOTES_START * PEER_NOTES_EVERY_NS;
+    va_list ap;
+
+    if (!log_is_on(level))
+        return;
+    if (r->now_ns > start && r->peer_notes_ns < r->now_ns - start)
+        r->peer_notes_ns = r->now_ns - start;
+    if (r->peer_notes_ns > r->now_ns) {
+        r->peer_notes_left_out++;
+        return;
+    }
+    if (r->peer_notes_left_out > r->peer_notes_told) {
+        coding_note(r, LOG_WARN_L, "\"too many lines about peers, some were left out\" lines=%llu",
+                    (unsigned long long)(r->peer_notes_left_out - r->peer_notes_told));
+        r->peer_notes_told = r->peer_notes_left_out;
+    }
+    r->peer_notes_ns += PEER_NOTES_EVERY_NS;
+    va_start(ap, fmt);
+    note(r, level, fmt, ap);
+    va_end(ap);
 }
 
 void coding_frame_release(struct buf *b)
@@ -224,7 +257,7 @@ static void disconnect(struct coding_role *r, struct pubsub_output *o)
     if (!p)
         return;
     peer_id_format(&p->id, id);
-    coding_note(r, LOG_WARN_L, "\"peer cut off\" peer=%s rule=\"%s\"", id, o->reason ? o->reason : "");
+    coding_peer_note(r, LOG_WARN_L, "\"peer cut off\" peer=%s rule=\"%s\"", id, o->reason ? o->reason : "");
     LIST_EACH (it, &p->conns) {
         struct xmsg m = {.type = X_CLOSE, .conn = CONTAINER_OF(it, struct peer_conn, node)->id};
         xout_send(&r->to_net, &m);

@@ -81,6 +81,7 @@ struct coding_role {
     bool has_more_kad;    /* the same of the DHT's core: until somebody is asked it waits for nothing else */
     uint64_t leave_by_ns, upkeep_at_ns, scores_at_ns, waits_since_ns, now_ns;
     uint64_t frames_dropped, traces_dropped, notes_dropped;
+    uint64_t peer_notes_ns, peer_notes_left_out, peer_notes_told; /* coding_peer_note */
     uint64_t trimmed, idle_closed, refused_full, px_dials, identities_dropped;
 };
 

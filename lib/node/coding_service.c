@@ -63,6 +63,7 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->frames_dropped = r->frames_dropped;
     s->traces_dropped = r->traces_dropped;
     s->notes_dropped = r->notes_dropped;
+    s->notes_left_out = r->peer_notes_left_out;
     s->pool_refused = r->payloads.refused;
     snapshot_add_ring(s, "coding_to_net", r->to_net.ring);
     snapshot_add_ring(s, "coding_to_hub", r->to_control.ring);

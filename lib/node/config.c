@@ -65,6 +65,7 @@ static const struct setting table[] = {
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     SETTING_RUN_AS_USER(FIELD(run_as)),
     SETTING_LOG_LEVEL(FIELD(log_level)),
+    SETTING_LOG_FORMAT(FIELD(log_format)),
 };
 #define COUNT (sizeof(table) / sizeof(table[0]))
 
@@ -321,6 +322,7 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "score_ip_threshold", json_integer(c->score_ip_threshold));
     json_object_set_new(j, "net_driver", json_string(node_driver_names[c->net_driver]));
     json_object_set_new(j, "log_level", json_string(setting_log_levels[c->log_level]));
+    json_object_set_new(j, "log_format", json_string(setting_log_formats[c->log_format]));
     for (unsigned i = 0; i < c->nbootstrap; i++) {
         char text_addr[MULTIADDR_TEXT_MAX];
         if (multiaddr_format(multiaddr_slice(&c->bootstrap[i]), text_addr, sizeof(text_addr)) > 0)

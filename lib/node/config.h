@@ -34,6 +34,7 @@ struct node_config {
     uint32_t max_peers, conn_low, conn_high;
     int mode;               /* enum node_mode */
     int log_level;          /* enum log_level */
+    int log_format;
     int net_driver;         /* index in node_driver_names, same order as enum net_driver */
     uint16_t sidecar_port, api_port;
     struct node_mode_config optimum, gossip;

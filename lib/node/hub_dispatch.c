@@ -186,7 +186,7 @@ static void handle(struct hub *h, const struct xmsg *m)
             hub_source_done(m->homes.buf[i]);
         break;
     case X_NOTE:
-        log_line((enum log_level)m->note->level, "%s", m->note->text);
+        log_packed((enum log_level)m->note->level, m->note->record);
         free(m->note);
         break;
     case X_RESOLVE:

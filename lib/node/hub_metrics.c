@@ -64,6 +64,7 @@ static void client_families(struct hub *h, struct metrics *m, const struct snaps
     counter(m, "codecast_", "traces_total", "Trace events given to clients", h->n.traces);
     counter(m, "codecast_", "traces_dropped_total", "Trace events dropped because clients or rings were slow", s->traces_dropped);
     counter(m, "codecast_", "notes_dropped_total", "Log lines of the data path dropped because its ring was full", s->notes_dropped);
+    counter(m, "codecast_", "notes_left_out_total", "Log lines about peers left out because there were too many", s->notes_left_out);
     counter(m, "codecast_", "snapshots_late_total", "Snapshots that the data path did not answer in a second", h->n.snapshots_late);
     counter(m, "codecast_", "hub_late_total", "Messages to the data path that waited for room in its ring", h->n.late);
     counter(m, "codecast_", "hub_late_lost_total", "Messages to the data path lost for lack of memory", h->n.late_lost);

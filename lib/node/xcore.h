@@ -112,7 +112,7 @@ struct xdelivery { /* of the coding role's fixed stock; comes home as X_DELIVERY
 
 struct xnote {
     int level;
-    char text[400];
+    char record[640]; /* log_pack's */
 };
 
 struct snapshot; /* snapshot.h */

@@ -110,7 +110,7 @@ static int setup(void **state)
     int fd[3];
 
     (void)state;
-    log_init(LOG_ERROR_L, NULL);
+    log_init(LOG_ERROR_L, LOG_LOGFMT, NULL);
     key_pair_from_seed(&key, seed);
     if (node_config_load(&cfg, lookup, NULL, &rep))
         return -1;
