@@ -100,6 +100,8 @@ void log_pack(char *out, size_t cap, const char *fmt, va_list ap)
 
 /* ---- rendering ---- */
 
+enum kind { TEXT, NUMBER, MESSAGE }; /* a message has its quotes always: people look for it */
+
 struct line {
     char *p;
     size_t len, cap; /* cap leaves room for a last quote and what ends the line */
@@ -162,14 +164,14 @@ static bool is_bare(const char *s, size_t len)
 }
 
 /* A value may be cut; its key and its quotes are there whole, or none of it is. */
-static void put_field(struct line *l, const char *key, size_t key_len, bool is_number, const char *value, size_t len)
+static void put_field(struct line *l, const char *key, size_t key_len, enum kind kind, const char *value, size_t len)
 {
-    bool is_json = l->format == LOG_JSON, is_quoted = is_json ? !is_number : !is_bare(value, len);
+    bool is_json = l->format == LOG_JSON, is_quoted = kind == MESSAGE || (is_json ? kind != NUMBER : !is_bare(value, len));
     const char *before = is_json ? l->len > 1 ? ",\"" : "\"" : l->len ? " " : "", *after = is_json ? "\":" : "=";
     size_t start = l->len, room;
 
     if (!put(l, before, strlen(before)) || !put(l, key, key_len) || !put(l, after, strlen(after)) || (is_quoted && !put(l, "\"", 1))
-        || (is_json && is_number && l->len + len > l->cap)) {
+        || (is_json && kind == NUMBER && l->len + len > l->cap)) {
         l->len = start;
         return;
     }
@@ -184,7 +186,7 @@ static void put_field(struct line *l, const char *key, size_t key_len, bool is_n
 
 static void put_text(struct line *l, const char *key, const char *value)
 {
-    put_field(l, key, strlen(key), false, value, strlen(value));
+    put_field(l, key, strlen(key), TEXT, value, strlen(value));
 }
 
 static void put_time(struct line *l, uint64_t when_ns)
@@ -205,6 +207,7 @@ size_t log_render(char *out, enum log_format format, const struct log_head *head
     struct line l = {.p = out, .cap = LOG_LINE_MAX - 3, .format = format};
     const char *next = strstr(record, mark), *key;
     size_t len = next ? (size_t)(next - record) : strlen(record);
+    bool is_number;
 
     if (format == LOG_JSON)
         put(&l, "{", 1);
@@ -212,15 +215,16 @@ size_t log_render(char *out, enum log_format format, const struct log_head *head
     put_text(&l, "level", head->level);
     if (*head->cluster)
         put_text(&l, "cluster", head->cluster);
-    put_field(&l, "msg", 3, false, record, len);
+    put_field(&l, "msg", 3, MESSAGE, record, len);
     while (next) {
         key = next + MARK_LEN;
         next = strstr(key, mark);
         record = strchr(key, '=');
         if (!record || !record[1])
-            break; /* the record was cut here */
+            break; /* cut here, as a number's digits may be followed by a part of a mark */
         len = next ? (size_t)(next - record - 2) : strlen(record + 2);
-        put_field(&l, key, (size_t)(record - key), record[1] == 'n' && len > 0, record + 2, len);
+        is_number = record[1] == 'n' && len > 0 && strspn(record + 2, "-0123456789") >= len;
+        put_field(&l, key, (size_t)(record - key), is_number ? NUMBER : TEXT, record + 2, len);
     }
     if (format == LOG_JSON)
         l.p[l.len++] = '}';

@@ -187,7 +187,6 @@ void coding_kad_drain(struct coding_role *r, uint64_t now)
 
 void coding_kad_poll(struct coding_role *r, uint64_t now)
 {
-    r->now_ns = now;
     if (!r->kad || r->is_leaving)
         return;
     if (now >= kad_next_deadline(r->kad)) {

@@ -357,6 +357,7 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
 {
     unsigned work = 0;
 
+    r->now_ns = now;
     xout_flush(&r->to_net);
     xout_flush(&r->to_control);
     follow_traces(r);

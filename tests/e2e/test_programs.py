@@ -110,7 +110,7 @@ def test_damaged_key_file_is_fatal_and_prints_both_sums(build, tmp_path):
 
 def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
-           'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9'}
+           'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json'}
     p = subprocess.Popen([build / 'app/p2pnode/p2pnode'], env=env, stderr=subprocess.PIPE, text=True)
     for line in p.stderr:
         if 'node started' in line:
@@ -119,6 +119,12 @@ def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     for line in p.stderr:
         if 'nothing to read again' in line:
             break
+    for sig, level in ((signal.SIGUSR1, 'debug'), (signal.SIGUSR2, 'info')):
+        p.send_signal(sig)
+        for line in p.stderr:
+            if 'log level changed' in line:
+                assert json.loads(line)['level_now'] == level
+                break
     t0 = time.monotonic()
     p.send_signal(signal.SIGTERM)
     assert p.wait(8) == 0
