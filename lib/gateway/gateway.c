@@ -14,7 +14,7 @@
 #define SEEN_TTL_NS  120000000000ull
 #define SEEN_MAX     (1u << 20)
 #define EXPIRE_TICKS 50
-#define TLS_TICKS    5
+#define TLS_TICKS    2
 #define MACHINE_NS   1000000000ull
 
 static const double size_bounds[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};

@@ -34,7 +34,7 @@ struct gw_tls {
 
 /* Before the servers start. 0, or -1 and a sentence that names the setting. */
 int gw_tls_start(struct gateway *gw, char err[256]);
-/* About once a second. */
+/* Every TLS_TICKS of the ticker. */
 void gw_tls_tick(struct gateway *gw);
 void gw_tls_fini(struct gateway *gw);
 void gw_tls_metrics(struct gateway *gw, struct metrics *m);
