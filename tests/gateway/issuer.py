@@ -146,3 +146,17 @@ class Issuer:
             return body + "." + b64(hmac.new(pem, body.encode(), hashlib.sha256).digest())
         md = {"RS256": hashes.SHA256, "RS512": hashes.SHA512}[alg]()
         return body + "." + b64(key.sign(body.encode(), padding.PKCS1v15(), md))
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+    place = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="issuer-")
+    os.makedirs(place, exist_ok=True)
+    its = Issuer(Authority(place))
+    crt, private = its.authority.files("gateway", its.authority.pair("gateway"))
+    print("export ENABLE_AUTH=true AUTH0_DOMAIN=%s AUTH0_AUDIENCE=api AUTH_CA_FILE=%s" % (its.domain, its.authority.file))
+    print("export PROXY_TLS_CERT=%s PROXY_TLS_KEY=%s" % (crt, private))
+    print("export TOKEN=%s" % its.token(exp=int(time.time()) + 86400, max_publish_per_sec=2, max_publish_per_hour=100), flush=True)
+    while True:
+        time.sleep(3600)
