@@ -1,6 +1,6 @@
 /* pktio.h: one packet port queue: bursts of Ethernet frames in, bursts of segments out
  * Shape:   recv burst -> frames (borrowed, or kept by a reference); segments (inline headers + payload pieces) -> send burst
- * Backends: af_packet, ethdev (any DPDK port), mempair (tests)
+ * Backends: af_packet, af_xdp, ethdev (any DPDK port), mempair (tests)
  * Owner:   one net lcore; every call on that lcore
  * Memory:  see struct pktio_frame and pktio_send
  * Units:   bytes; frame lengths include the Ethernet header, never the FCS

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "drivers/af_packet.h"
+#include "drivers/af_xdp.h"
 #include "drivers/ethdev.h"
 #include "drivers/guard.h"
 #include "drivers/ifinfo.h"
@@ -67,7 +68,7 @@ static struct transport *on_port(const struct transport_tcp_config *tc, struct p
     return NULL;
 }
 
-/* ---- af_packet ---- */
+/* ---- af_packet and af_xdp ---- */
 
 /* Which interface and address: that of NET_ADDR, of NET_IFACE, or of the default route. */
 static int shared_interface(const struct net_config *cfg, struct ifinfo *info, char err[256])
@@ -96,10 +97,27 @@ static int shared_interface(const struct net_config *cfg, struct ifinfo *info, c
     return -1;
 }
 
-static struct transport *open_af_packet(const struct net_config *cfg, uint64_t now, char err[256])
+static struct pktio *port_af_packet(const struct transport_tcp_config *tc, const char *iface, char err[256])
+{
+    struct af_packet_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count};
+
+    memcpy(c.ip4, tc->ip4, 4);
+    return af_packet_open(&c, err);
+}
+
+static struct pktio *port_af_xdp(const struct transport_tcp_config *tc, const char *iface, char err[256])
+{
+    struct af_xdp_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count};
+
+    memcpy(c.ip4, tc->ip4, 4);
+    return af_xdp_open(&c, err);
+}
+
+/* A port beside the kernel: our TCP on its address, its sockets silent on our ports. */
+static struct transport *open_shared(const struct net_config *cfg, enum net_driver driver, uint64_t now, char err[256])
 {
     struct transport_tcp_config tc = tcp_config(cfg);
-    struct af_packet_config pc = {.listen_port = cfg->listen_port};
+    struct pktio *port;
     struct guard *guard;
     struct ifinfo info;
     struct rng usual; /* the ports of the last life, if they are free */
@@ -118,14 +136,13 @@ static struct transport *open_af_packet(const struct net_config *cfg, uint64_t n
         free(guard);
         return NULL;
     }
-    pc.iface = info.name;
-    memcpy(pc.ip4, info.ip4, 4);
     memcpy(tc.ip4, info.ip4, 4);
     memcpy(tc.gateway4, info.gateway4, 4);
     tc.prefix = info.ip4_prefix;
-    pc.dial_first = tc.dial_first = guard->dial_first;
-    pc.dial_count = tc.dial_count = guard->dial_count;
-    return on_port(&tc, af_packet_open(&pc, err), guard, now, err);
+    tc.dial_first = guard->dial_first;
+    tc.dial_count = guard->dial_count;
+    port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, info.name, err);
+    return on_port(&tc, port, guard, now, err);
 }
 
 static const char *why_not_af_packet(const struct net_config *cfg, char text[256])
@@ -169,7 +186,8 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
 {
     switch (driver) {
     case NET_KERNEL: return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
-    case NET_AF_PACKET: return open_af_packet(cfg, now, err);
+    case NET_AF_PACKET:
+    case NET_AF_XDP: return open_shared(cfg, driver, now, err);
     case NET_TAP: return open_tap(cfg, now, err);
     case NET_MEMPAIR: return open_mempair(cfg, now, err);
     default: snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver)); return NULL;
@@ -179,12 +197,12 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
 static struct transport *open_best(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
     char no_packet[256], failed[256];
-    struct driver_facts f = {.no_vfio = "not built in", .no_af_xdp = "not built in"};
+    struct driver_facts f = {.no_vfio = "not built in", .no_af_xdp = "only when asked for"};
     struct transport *t;
 
     f.no_af_packet = why_not_af_packet(cfg, no_packet);
     if (select_driver(&f, why) == NET_AF_PACKET) {
-        t = open_af_packet(cfg, now, failed);
+        t = open_shared(cfg, NET_AF_PACKET, now, failed);
         if (t)
             return t;
         f.no_af_packet = failed; /* what cannot be seen beforehand: the next best */

@@ -327,6 +327,24 @@ class Proof:
         self.up(NODE_MODE='gossipsub')
         self.deliver(self.listen('gossip'), 'gossip', 'gossipsub mode')
         self.compose.env['NODE_MODE'] = 'optimum'
+        self.saw.title('the overlay docker-compose.af_xdp.yml')
+        self.af_xdp()
+
+    def af_xdp(self):
+        engine = sh('docker', 'version', '-f', '{{.Server.Version}}').stdout
+        self.up('docker-compose.af_xdp.yml', **({'CODECAST_BPF_CAP': 'SYS_ADMIN'} if int(engine.split('.')[0]) < 23 else {}))
+        self.rights_in_network('af_xdp')
+        def packets():
+            texts = [get(self.address(f'NODE_{i}_API') + '/metrics')[1] for i in range(1, 5)]
+            return [int(re.search(r'^codecast_packets_total\{[^}]*direction="in"[^}]*\} (\d+)', t, re.M)[1]) for t in texts]
+
+        before = packets()
+        rx = self.listen('xdp')
+        self.deliver(rx, 'xdp', 'over AF_XDP')
+        grown = [b - a for a, b in zip(before, packets())]
+        self.saw.check(all(g > 0 for g in grown), 'packets that came by AF_XDP, node 1 to 4', grown)
+        r = self.compose('exec', '-T', 'gateway-1', 'nc', '-zv', 'p2pnode-1', '33212', check=False)
+        self.saw.check(r.returncode == 0, 'the kernel still serves the other ports of that interface', r.stderr.strip()[-60:])
 
     def everything(self):
         self.saw.title('images')

@@ -1,0 +1,309 @@
+/* af_xdp.c: an AF_XDP socket behind pktio.h (af_xdp.h) */
+#include "drivers/af_xdp.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "drivers/ifinfo.h"
+#include "drivers/packet_ring.h"
+#include "drivers/xdp_steer.h"
+#include "drivers/xsk.h"
+
+#define FRAMES     4096u
+#define HEADROOM   256u  /* XDP's own, in front of what is received */
+#define FRAME_BIG  4096u
+#define SIDE_SLOTS 64u
+#define SIDE_SLOT  2048u
+#define ETH_HEAD   14u
+#define IP4_HEAD   20u
+
+struct xdp_frame {
+    struct buf buf;
+    struct af_xdp *port;
+    uint32_t number;
+};
+
+struct af_xdp {
+    struct pktio io;
+    struct xsk xsk;
+    struct xdp_steer steer;
+    struct packet_ring side; /* ARP and ICMP errors */
+    int epfd;
+    char iface[IF_NAMESIZE];
+    struct xdp_frame *frames;
+    uint32_t kept, nlent;
+    struct xdp_frame *lent[PKTIO_BURST];
+    struct pktio_counters counters;
+};
+
+static struct af_xdp *self(struct pktio *io)
+{
+    return CONTAINER_OF(io, struct af_xdp, io);
+}
+
+/* ---- receiving ---- */
+
+static void give_back(struct buf *b)
+{
+    struct xdp_frame *f = CONTAINER_OF(b, struct xdp_frame, buf);
+
+    f->port->kept--;
+    xsk_free(&f->port->xsk, f->number);
+}
+
+/* A sender on this machine leaves the checksum to a device that never comes: the field then holds the sum of the pseudo-header
+ * alone. Any other frame is for the stack to verify. */
+static bool has_unfinished_csum(const uint8_t *p, uint32_t len)
+{
+    uint32_t sum = 6, at = ETH_HEAD + IP4_HEAD; /* the protocol; the program lets no IP options through */
+    uint16_t ip_len = (uint16_t)(p[16] << 8 | p[17]);
+
+    if (len < at + 20 || ip_len < IP4_HEAD)
+        return false;
+    for (uint32_t i = 26; i < 34; i += 2)
+        sum += (uint32_t)(p[i] << 8 | p[i + 1]);
+    sum += (uint32_t)(ip_len - IP4_HEAD);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == (uint32_t)(p[at + 16] << 8 | p[at + 17]);
+}
+
+static bool recv_one(struct af_xdp *a, struct pktio_frame *out)
+{
+    uint32_t number, len;
+    struct xdp_frame *f;
+    uint8_t *data;
+
+    if (!xsk_recv(&a->xsk, &number, &data, &len))
+        return false;
+    bool may_keep = a->kept < a->io.link.keep_max;
+    f = &a->frames[number];
+    f->buf = (struct buf){.data = data, .len = len, .cap = len, .refs = 1, .release = give_back};
+    a->kept++;
+    a->lent[a->nlent++] = f;
+    a->counters.rx_unkept += !may_keep;
+    *out = (struct pktio_frame){data, len, has_unfinished_csum(data, len), may_keep ? &f->buf : NULL};
+    return true;
+}
+
+static bool recv_side(struct af_xdp *a, struct pktio_frame *out)
+{
+    const struct tpacket2_hdr *h = packet_ring_peek(&a->side);
+
+    if (!h)
+        return false;
+    packet_ring_take(&a->side);
+    *out = (struct pktio_frame){(const uint8_t *)h + h->tp_mac, h->tp_snaplen, false, NULL};
+    return true;
+}
+
+static unsigned af_xdp_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
+{
+    struct af_xdp *a = self(io);
+    unsigned n = 0;
+
+    cap = cap < PKTIO_BURST ? cap : PKTIO_BURST;
+    while (n < cap && (recv_side(a, &frames[n]) || recv_one(a, &frames[n]))) {
+        a->counters.rx_frames++;
+        a->counters.rx_bytes += frames[n++].len;
+    }
+    return n;
+}
+
+static void af_xdp_recv_done(struct pktio *io)
+{
+    struct af_xdp *a = self(io);
+
+    packet_ring_give_back(&a->side);
+    while (a->nlent > 0)
+        buf_unref(&a->lent[--a->nlent]->buf);
+    xsk_fill(&a->xsk, a->xsk.nframes / 4); /* a quarter is for sending */
+}
+
+/* ---- sending ---- */
+
+/* Copies a segment; 0 when it cannot fit a frame. */
+static uint32_t copy_segment(uint8_t *to, uint32_t cap, const struct pktio_seg *seg)
+{
+    uint32_t len = seg->head_len;
+
+    memcpy(to, seg->head, len);
+    for (unsigned i = 0; i < seg->npieces; i++) {
+        if (seg->pieces[i].len > cap - len)
+            return 0;
+        memcpy(to + len, seg->pieces[i].data, seg->pieces[i].len);
+        len += seg->pieces[i].len;
+    }
+    return len;
+}
+
+static unsigned af_xdp_send(struct pktio *io, const struct pktio_seg *segs, unsigned count)
+{
+    struct af_xdp *a = self(io);
+    uint32_t number, len;
+    unsigned done = 0;
+    uint8_t *to;
+
+    for (; done < count && (to = xsk_send_room(&a->xsk, &number)); done++) {
+        len = copy_segment(to, a->xsk.frame_bytes, &segs[done]);
+        if (len == 0) {
+            xsk_free(&a->xsk, number);
+            a->counters.tx_dropped++;
+            continue;
+        }
+        xsk_send(&a->xsk, number, len);
+        a->counters.tx_segs++;
+        a->counters.tx_bytes += len;
+    }
+    xsk_kick(&a->xsk);
+    a->counters.tx_full += done < count;
+    return done;
+}
+
+/* ---- the rest ---- */
+
+static int af_xdp_wait_fd(struct pktio *io, bool wants_tx)
+{
+    return self(io)->epfd;
+}
+
+static void af_xdp_refresh(struct pktio *io)
+{
+    struct af_xdp *a = self(io);
+    struct ifinfo info;
+    char err[256];
+
+    a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
+    xsk_kick(&a->xsk); /* what the kernel refused for want of memory */
+}
+
+static void af_xdp_counters(struct pktio *io, struct pktio_counters *out)
+{
+    struct af_xdp *a = self(io);
+
+    a->counters.rx_dropped = xsk_drops(&a->xsk);
+    *out = a->counters;
+}
+
+static void af_xdp_close(struct pktio *io)
+{
+    struct af_xdp *a = self(io);
+
+    if (a->epfd >= 0)
+        close(a->epfd);
+    xdp_steer_close(&a->steer);
+    xsk_close(&a->xsk);
+    packet_ring_close(&a->side);
+    free(a->frames);
+    free(a);
+}
+
+static const struct pktio_ops af_xdp_ops = {af_xdp_recv,    af_xdp_recv_done, af_xdp_send, af_xdp_wait_fd,
+                                            af_xdp_refresh, af_xdp_counters,  af_xdp_close};
+
+static unsigned receive_queues(const char *iface)
+{
+    char path[64];
+    struct dirent *e;
+    unsigned n = 0;
+    DIR *d;
+
+    snprintf(path, sizeof(path), "/sys/class/net/%.15s/queues", iface);
+    d = opendir(path);
+    if (!d)
+        return 1; /* a /sys of another network namespace: nothing is known */
+    while ((e = readdir(d)))
+        n += strncmp(e->d_name, "rx-", 3) == 0;
+    closedir(d);
+    return n;
+}
+
+static int make_epoll(struct af_xdp *a)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    a->epfd = epoll_create1(EPOLL_CLOEXEC);
+    if (a->epfd < 0 || epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->xsk.fd, &ev) < 0)
+        return -1;
+    return epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->side.fd, &ev);
+}
+
+/* NULL, or the step that failed. The program goes on last: until then all is the kernel's, and silent by the guard. */
+static const char *set_up(struct af_xdp *a, const struct af_xdp_config *cfg, const struct ifinfo *info)
+{
+    struct xdp_steer_rule rule = {.listen_port = cfg->listen_port, .dial_first = cfg->dial_first, .dial_count = cfg->dial_count};
+    struct af_packet_filter filter = {.max_bytes = SIDE_SLOT - PACKET_RING_OVERHEAD}; /* no ports: no TCP */
+    uint32_t frame_bytes = info->mtu + ETH_HEAD + HEADROOM <= FRAME_BIG / 2 ? FRAME_BIG / 2 : FRAME_BIG;
+    const char *failed;
+
+    memcpy(rule.ip4, cfg->ip4, 4);
+    memcpy(filter.ip4, cfg->ip4, 4);
+    if ((failed = xdp_steer_open(&a->steer, &rule)) || (failed = packet_ring_open(&a->side, info->index, &filter, SIDE_SLOT, SIDE_SLOTS)) ||
+        (failed = xsk_open(&a->xsk, frame_bytes, cfg->frames ? cfg->frames : FRAMES, (cfg->frames ? cfg->frames : FRAMES) / 2)))
+        return failed;
+    a->frames = calloc(a->xsk.nframes, sizeof(*a->frames));
+    if (!a->frames)
+        return "memory";
+    for (uint32_t i = 0; i < a->xsk.nframes; i++)
+        a->frames[i] = (struct xdp_frame){.port = a, .number = i};
+    if (make_epoll(a) < 0)
+        return "epoll";
+    if ((failed = xsk_bind(&a->xsk, info->index)))
+        return failed;
+    xsk_fill(&a->xsk, a->xsk.nframes / 4);
+    return xdp_steer_attach(&a->steer, info->index, a->xsk.fd);
+}
+
+static bool is_fit(const struct ifinfo *info, char err[256])
+{
+    unsigned queues = receive_queues(info->name);
+
+    if (info->is_loopback || !info->has_mac)
+        snprintf(err, 256, "af_xdp: %s is not an Ethernet interface", info->name);
+    else if (queues > 1)
+        snprintf(err, 256, "af_xdp: %s has %u receive queues, this driver serves one: ethtool -L %s combined 1", info->name, queues, info->name);
+    else if (info->mtu + ETH_HEAD + HEADROOM > FRAME_BIG)
+        snprintf(err, 256, "af_xdp: %s has an MTU of %u; at most %u fits", info->name, info->mtu, FRAME_BIG - HEADROOM - ETH_HEAD);
+    else
+        return true;
+    return false;
+}
+
+struct pktio *af_xdp_open(const struct af_xdp_config *cfg, char err[256])
+{
+    struct af_xdp *a;
+    struct ifinfo info;
+    const char *failed;
+
+    if (ifinfo_get(cfg->iface, &info, err) < 0 || !is_fit(&info, err))
+        return NULL;
+    a = calloc(1, sizeof(*a));
+    if (!a) {
+        snprintf(err, 256, "af_xdp: no memory");
+        return NULL;
+    }
+    a->epfd = a->side.fd = a->xsk.fd = -1;
+    memcpy(a->iface, info.name, sizeof(a->iface));
+    a->io.ops = &af_xdp_ops;
+    failed = set_up(a, cfg, &info);
+    if (failed) {
+        snprintf(err, 256, "af_xdp on %s: %s: %s", info.name, failed, strerror(errno));
+        af_xdp_close(&a->io);
+        return NULL;
+    }
+    memcpy(a->io.link.mac, info.mac, 6);
+    a->io.link.is_up = info.is_up;
+    a->io.link.is_shared = a->io.link.has_rx_csum = true;
+    a->io.link.mtu = info.mtu;
+    a->io.link.keep_max = a->xsk.nframes / 4;
+    snprintf(a->io.text, sizeof(a->io.text), "af_xdp %s mtu %u %s %s", info.name, info.mtu, a->steer.is_generic ? "generic" : "native",
+             a->xsk.is_zero_copy ? "zero-copy" : "copy");
+    return &a->io;
+}
