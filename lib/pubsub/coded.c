@@ -19,17 +19,16 @@ static void apply_defaults(struct pubsub_config *cfg)
         cfg->rows_bytes = 256ull << 20;
     if (!cfg->queue_bytes)
         cfg->queue_bytes = (8ull << 20) + 4ull * cfg->max_msg_bytes;
-    if (!cfg->small_bytes) {
-        cfg->small_bytes = cfg->k * CODED_SMALL_PER_SHARD;
-        if (cfg->small_bytes > CODED_SMALL_MAX_BYTES)
-            cfg->small_bytes = CODED_SMALL_MAX_BYTES;
-    }
+    if (!cfg->small_bytes)
+        cfg->small_bytes = CODED_SIZE_SMALL;
 }
 
-/* cfg with its defaults. */
-static bool is_small(const struct pubsub_config *cfg, uint32_t size)
+/* cfg with its defaults. Below CODED_K_MIN: plain. */
+static unsigned shards_of(const struct pubsub_config *cfg, uint32_t size)
 {
-    return size <= cfg->small_bytes || size < CODED_K_MIN || generation_header_k(size, cfg->k) < CODED_K_MIN;
+    if (size <= cfg->small_bytes || size < CODED_K_MIN)
+        return 1;
+    return generation_header_k(size, coded_size_k(cfg->small_bytes, size, cfg->k));
 }
 
 size_t pubsub_hash_shards(const struct pubsub_config *cfg, struct slice payload, uint8_t out[PUBSUB_HASHES_MAX])
@@ -38,8 +37,8 @@ size_t pubsub_hash_shards(const struct pubsub_config *cfg, struct slice payload,
     struct rlnc_shape shape;
 
     apply_defaults(&own);
-    if (own.mode != PUBSUB_CODED || payload.len > UINT32_MAX || is_small(&own, (uint32_t)payload.len) ||
-        rlnc_shape_init(&shape, payload.len, generation_header_k((uint32_t)payload.len, own.k)))
+    if (own.mode != PUBSUB_CODED || payload.len > UINT32_MAX || shards_of(&own, (uint32_t)payload.len) < CODED_K_MIN ||
+        rlnc_shape_init(&shape, payload.len, shards_of(&own, (uint32_t)payload.len)))
         return 0;
     generation_hash_payload(&shape, payload.p, own.elide_bytes, out);
     return (size_t)shape.k * CODED_HASH_BYTES;
@@ -110,7 +109,7 @@ void coded_free(struct coded *c)
 
 bool coded_is_small(const struct coded *c, uint32_t size)
 {
-    return is_small(&c->cfg, size);
+    return shards_of(&c->cfg, size) < CODED_K_MIN;
 }
 
 /* hashes: of the source shards; made here when they are not as many as they should be. */
@@ -133,7 +132,7 @@ static struct generation *publish_make(struct coded *c, struct slice topic, cons
     struct rd r;
     struct pb_field f;
 
-    if (rlnc_shape_init(&shape, payload->len, generation_header_k(payload->len, c->cfg.k)))
+    if (rlnc_shape_init(&shape, payload->len, shards_of(&c->cfg, payload->len)))
         return NULL;
     field = publish_header(c, topic, payload, hashes, &shape);
     if (!field)

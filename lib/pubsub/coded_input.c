@@ -372,7 +372,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
     }
     if (generation_is_decoded(g)) {
         c->host.counters->shards_unnecessary++;
-        coded_push_note(c, s.hops, false);
+        coded_push_note(c, g->shape.size_bytes, s.hops, false);
         coded_trace(c, TRACE_UNNECESSARY_SHARD, g, p, s.coefs);
         return;
     }
@@ -382,7 +382,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
         return;
     v = add(c, g, &s, frame, p);
     count_verdict(c, g, v, p, s.coefs);
-    coded_push_note(c, s.hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
+    coded_push_note(c, g->shape.size_bytes, s.hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
     if (v == GENERATION_FORGED)
         forgery(c, p, g->topic, "coded: shard does not match its hash");
     else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)

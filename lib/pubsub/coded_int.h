@@ -8,14 +8,13 @@
 #include "base/map.h"
 #include "pubsub/coded.h"
 #include "pubsub/coded_pace.h"
+#include "pubsub/coded_size.h"
 #include "pubsub/generation.h"
 #include "pubsub/seen.h"
 
 #define CODED_MS 1000000ull
 
 enum {
-    CODED_SMALL_PER_SHARD = 1024,     /* default small-message rule: a source shard should carry at least this much ... */
-    CODED_SMALL_MAX_BYTES = 65536,    /* ... but payloads above this are always coded */
     CODED_UNDECODED_MAX = 4096,       /* undecoded generations in all */
     CODED_UNDECODED_PER_PEER = 512,   /* brought by one peer */
     CODED_SEEN_MAX = 1 << 17,         /* ids of finished generations, 120 s */
@@ -83,7 +82,7 @@ struct coded {
     struct timerq timers;
     struct coded_pace arrivals;          /* between useful shards that come unasked */
     struct coded_pace answers, gaps;     /* from asking to the first shard; between the shards of an answer */
-    uint32_t push_use[CODED_HOPS];       /* by hops: share of the pushed shards that were useful here, of 1 << 20 */
+    uint32_t push_use[CODED_SIZE_CLASSES][CODED_HOPS]; /* by hops: share of the pushed shards that were useful here, of 1 << 20 */
     struct coded_topic topics[CODED_NEAR_TOPICS * 8];
     unsigned topic_count;
     uint64_t near_at_ns;
@@ -151,8 +150,8 @@ void coded_push_published(struct coded *c, struct generation *g);
 /* Source shard index was verified just now; it came pushed from `from`, which told that `sent` have it too. */
 void coded_push_source(struct coded *c, struct generation *g, unsigned index, pubsub_peer from, unsigned hops, struct slice sent);
 void coded_push_init(struct coded *c);
-/* A shard came that had been pushed over so many hops: was it of use? */
-void coded_push_note(struct coded *c, unsigned hops, bool is_useful);
+/* A shard of such a payload came that had been pushed over so many hops: was it of use? */
+void coded_push_note(struct coded *c, uint32_t size_bytes, unsigned hops, bool is_useful);
 /* The heartbeat: what was learned fades. */
 void coded_push_beat(struct coded *c);
 void coded_push_hints(struct coded *c, struct generation *g);
@@ -195,6 +194,13 @@ bool coded_near_is_ours(const struct coded *c, const struct generation *g, unsig
 static inline uint32_t coded_tag_read(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline void coded_tag_write(uint8_t *p, uint32_t tag)
+{
+    p[0] = (uint8_t)(tag >> 24);
+    p[1] = (uint8_t)(tag >> 16);
+    p[2] = (uint8_t)(tag >> 8);
+    p[3] = (uint8_t)tag;
 }
 bool coded_tags_have(struct slice tags, uint32_t tag);
 

@@ -98,12 +98,8 @@ static unsigned own_tags(struct coded *c, struct slice topic, const pubsub_peer 
         tags[at] = peer->tag;
         count++;
     }
-    for (unsigned i = 0; i < count; i++) {
-        out[4 * i] = (uint8_t)(tags[i] >> 24);
-        out[4 * i + 1] = (uint8_t)(tags[i] >> 16);
-        out[4 * i + 2] = (uint8_t)(tags[i] >> 8);
-        out[4 * i + 3] = (uint8_t)tags[i];
-    }
+    for (unsigned i = 0; i < count; i++)
+        coded_tag_write(out + CODED_TAG_BYTES * i, tags[i]);
     return count;
 }
 

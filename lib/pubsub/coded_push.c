@@ -33,13 +33,12 @@ static bool needs(const struct generation *g, const struct generation_link *l)
     return !l->is_done && l->rank < k && coded_bits_count(&holds) < k;
 }
 
-static unsigned shards_to_publish(const struct coded *c, unsigned k, unsigned peers)
+/* shards >= 0, as a whole number of them, none below it. */
+static unsigned round_up(double shards, unsigned most)
 {
-    double want = (double)k * c->cfg.mult;
-    unsigned n = want > 1e6 ? 1000000 : (unsigned)want;
+    unsigned n = shards > most ? most : (unsigned)shards;
 
-    n += (double)n < want;
-    return n < k * peers ? n : k * peers;
+    return n + (n < most && (double)n < shards);
 }
 
 /* A word ahead of the shards, which take their time on the way: nobody else need be asked for them. */
@@ -55,44 +54,93 @@ static void promise(struct coded *c, struct generation *g, struct generation_lin
     coded_body_send(c, &b, l->peer);
 }
 
-void coded_push_published(struct coded *c, struct generation *g)
-{
+/* Who is sent which shards by their publisher: source shards in turn, round by round; in the next round each to another peer. */
+struct issue {
     pubsub_peer mesh[CODED_MESH_MAX];
-    struct coded_bits sending[CODED_MESH_MAX] = {{{0}}};
-    unsigned n = mesh_of(c, g, mesh), k = g->shape.k, total;
+    unsigned n, k, total, sources; /* shards: all; of those, source shards */
+};
 
-    rotate(c, mesh, n);
-    for (unsigned i = 0; i < n;) {
-        if (coded_is_slow(c, mesh[i]))
-            mesh[i] = mesh[--n];
+static unsigned place_of(const struct issue *s, unsigned shard)
+{
+    return (shard % s->k + shard / s->k) % s->n;
+}
+
+static struct issue issue_of(struct coded *c, const struct generation *g)
+{
+    struct issue s = {.k = g->shape.k};
+    double reach = coded_size_reach(c->cfg.small_bytes, g->shape.size_bytes);
+
+    s.n = mesh_of(c, g, s.mesh);
+    rotate(c, s.mesh, s.n);
+    for (unsigned i = 0; i < s.n;) {
+        if (coded_is_slow(c, s.mesh[i]))
+            s.mesh[i] = s.mesh[--s.n];
         else
             i++;
     }
-    total = shards_to_publish(c, k, n);
-    for (unsigned i = 0; i < total && i < k; i++)
-        coded_bits_put(&sending[i % n], i);
-    /* All of the mesh know who can be asked, also those that get no shard; and what comes to them. */
-    for (unsigned i = 0; i < n; i++)
-        promise(c, g, generation_link(g, mesh[i], true), sending[i]);
-    coded_push_done(c, g);
-    for (unsigned i = 0; i < total; i++) {
-        struct generation_link *l = generation_link(g, mesh[i % n], false);
+    s.total = round_up(s.k * c->cfg.mult * reach, s.k * s.n);
+    s.sources = round_up(s.k * reach, s.total);
+    return s;
+}
 
-        if (l && i < k)
-            coded_send_source(c, g, l, i, 1, (struct slice){0});
+/* All of the mesh know who can be asked, also those that get no shard; and what comes to them. */
+static void issue_promise(struct coded *c, struct generation *g, const struct issue *s, unsigned round)
+{
+    struct coded_bits sending[CODED_MESH_MAX] = {{{0}}};
+
+    for (unsigned i = round * s->k; i < s->sources && i < (round + 1) * s->k; i++)
+        coded_bits_put(&sending[place_of(s, i)], i % s->k);
+    for (unsigned i = 0; i < s->n; i++)
+        if (round == 0 || !coded_bits_is_empty(&sending[i]))
+            promise(c, g, generation_link(g, s->mesh[i], true), sending[i]);
+}
+
+/* Who else is sent source shard index. */
+static struct slice issue_tags(struct coded *c, const struct issue *s, unsigned index, uint8_t out[CODED_SENT_MAX * CODED_TAG_BYTES])
+{
+    unsigned count = 0;
+
+    for (unsigned i = index; i < s->sources && count < CODED_SENT_MAX; i += s->k) {
+        const struct coded_peer *u = coded_peer_find(c, s->mesh[place_of(s, i)]);
+
+        if (u)
+            coded_tag_write(out + CODED_TAG_BYTES * count++, u->tag);
+    }
+    return slice_of(out, count * CODED_TAG_BYTES);
+}
+
+void coded_push_published(struct coded *c, struct generation *g)
+{
+    uint8_t tags[CODED_SENT_MAX * CODED_TAG_BYTES];
+    struct issue s = issue_of(c, g);
+
+    for (unsigned round = 0; round == 0 || round * s.k < s.sources; round++)
+        issue_promise(c, g, &s, round);
+    coded_push_done(c, g);
+    for (unsigned i = 0; i < s.total; i++) {
+        struct generation_link *l = generation_link(g, s.mesh[place_of(&s, i)], false);
+
+        if (l && i < s.sources)
+            coded_send_source(c, g, l, i % s.k, 1, issue_tags(c, &s, i % s.k, tags));
         else if (l)
             coded_send_mixed(c, g, l, 1);
     }
 }
 
-/* Pushing pays while most nodes lack the shard. How many hops that is depends on the network, so it is learned: from what use the
+/* Pushing pays while enough nodes lack the shard. How many hops that is depends on the network, so it is learned: from what use the
  * shards were that came pushed over that many. */
-enum { USE_ALL = 1 << 20, USE_WORTH = USE_ALL / 4 * 3, USE_DOUBT = USE_ALL / 5 * 4, SURE_HOPS = 3, USE_GAIN = 16, USE_FADE = 2048 };
+enum { USE_ALL = 1 << 20, SURE_HOPS = 3, USE_GAIN = 16, USE_FADE = 2048 };
+#define USE_MARGIN (16.0 / 15)
 
+/* Beyond the hops that are sure to pay it is just enough to begin with, so that a fresh network learns soon. */
 void coded_push_init(struct coded *c)
 {
-    for (unsigned i = 0; i < CODED_HOPS; i++)
-        c->push_use[i] = i <= SURE_HOPS ? USE_ALL : USE_DOUBT;
+    for (unsigned i = 0; i < CODED_SIZE_CLASSES; i++) {
+        double doubt = USE_MARGIN * USE_ALL * coded_size_worth(c->cfg.small_bytes, coded_size_class_top(c->cfg.small_bytes, i));
+
+        for (unsigned hops = 0; hops < CODED_HOPS; hops++)
+            c->push_use[i][hops] = hops <= SURE_HOPS ? USE_ALL : (uint32_t)doubt;
+    }
 }
 
 static unsigned hops_class(unsigned hops)
@@ -100,9 +148,14 @@ static unsigned hops_class(unsigned hops)
     return hops < CODED_HOPS ? hops : CODED_HOPS - 1;
 }
 
-void coded_push_note(struct coded *c, unsigned hops, bool is_useful)
+static uint32_t *use_of(struct coded *c, uint32_t size_bytes)
 {
-    uint32_t *use = &c->push_use[hops_class(hops)];
+    return c->push_use[coded_size_class(c->cfg.small_bytes, size_bytes)];
+}
+
+void coded_push_note(struct coded *c, uint32_t size_bytes, unsigned hops, bool is_useful)
+{
+    uint32_t *use = use_of(c, size_bytes) + hops_class(hops);
 
     if (hops == 0)
         return; /* an answer */
@@ -114,15 +167,21 @@ void coded_push_note(struct coded *c, unsigned hops, bool is_useful)
 
 void coded_push_beat(struct coded *c)
 {
-    for (unsigned i = 0; i < CODED_HOPS; i++)
-        c->push_use[i] += (USE_ALL - c->push_use[i]) / USE_FADE;
+    for (unsigned i = 0; i < CODED_SIZE_CLASSES * CODED_HOPS; i++) {
+        uint32_t *use = &c->push_use[i / CODED_HOPS][i % CODED_HOPS];
+
+        *use += (USE_ALL - *use) / USE_FADE;
+    }
 }
 
 /* Nor when fewer hops do not pay: what comes after them is rarer still. */
-static bool is_worth(const struct coded *c, unsigned hops)
+static bool is_worth(struct coded *c, uint32_t size_bytes, unsigned hops)
 {
+    double worth = USE_ALL * coded_size_worth(c->cfg.small_bytes, size_bytes);
+    const uint32_t *use = use_of(c, size_bytes);
+
     for (unsigned i = 0; i <= hops_class(hops); i++)
-        if (c->push_use[i] < USE_WORTH)
+        if (use[i] < worth)
             return false;
     return true;
 }
@@ -139,15 +198,8 @@ struct spread {
 
 static void spread_tag(struct spread *s, uint32_t tag)
 {
-    uint8_t *t = s->tags + s->tag_count * CODED_TAG_BYTES;
-
-    if (s->tag_count == CODED_SENT_MAX)
-        return;
-    t[0] = (uint8_t)(tag >> 24);
-    t[1] = (uint8_t)(tag >> 16);
-    t[2] = (uint8_t)(tag >> 8);
-    t[3] = (uint8_t)tag;
-    s->tag_count++;
+    if (s->tag_count < CODED_SENT_MAX)
+        coded_tag_write(s->tags + CODED_TAG_BYTES * s->tag_count++, tag);
 }
 
 /* Does the shard go to u? Notes on the way who has it, or will have it from others. */
@@ -164,7 +216,7 @@ static bool spread_to(struct coded *c, struct spread *s, const struct coded_peer
     }
     if (!s->is_worth || !needs(s->g, l) || coded_is_slow(c, u->p))
         return false;
-    is_ours = s->is_first_hand || coded_near_is_ours(c, s->g, s->index, u, s->sent);
+    is_ours = coded_near_is_ours(c, s->g, s->index, u, s->sent);
     if (!is_ours)
         coded_bits_put(&l->sent, s->index); /* by the one whose it is */
     return is_ours && (s->is_first_hand || l->pushed < s->budget);
@@ -175,12 +227,11 @@ void coded_push_source(struct coded *c, struct generation *g, unsigned index, pu
     pubsub_peer mesh[CODED_MESH_MAX];
     unsigned n = mesh_of(c, g, mesh), k = g->shape.k;
     struct spread s = {.g = g, .index = index, .sent = sent};
-    double share = n > 1 ? (double)k * c->cfg.mult / (n - 1) : 0; /* of the mesh, all but who sent it */
+    double share = k * c->cfg.mult * coded_size_reach(c->cfg.small_bytes, g->shape.size_bytes);
 
     s.is_first_hand = coded_is_publisher(c, g, from);
-    s.is_worth = s.is_first_hand || is_worth(c, hops + 1);
-    s.budget = share < 1 ? 1 : share > 255 ? 255 : (unsigned)share;
-    s.budget += (double)s.budget < share && s.budget < 255;
+    s.is_worth = s.is_first_hand || is_worth(c, g->shape.size_bytes, hops + 1);
+    s.budget = n > 1 ? round_up(share / (n - 1), UINT8_MAX) : 1; /* of the mesh, all but who sent it */
     rotate(c, mesh, n);
     for (unsigned i = 0; i < n; i++) {
         struct coded_peer *u = coded_peer_find(c, mesh[i]);

@@ -68,7 +68,8 @@ struct pubsub_config {
     uint64_t heartbeat_ns;           /* 0: 1 s */
     uint32_t k;                      /* shard factor, 1..255 */
     double mult, threshold;
-    uint32_t small_bytes;            /* coded mode: payloads up to this go as plain messages; 0: the default */
+    uint32_t small_bytes;            /* coded mode: payloads up to this go plain, those above it up to 16 times it with
+                                      * more redundancy and fewer shards (docs/PROTOCOL.md 6); 0: 16384 */
     uint64_t keep_ns, keep_bytes;    /* messages kept for late mesh peers: 0: 30 s, 64 MiB */
     uint64_t rows_bytes;             /* bytes in rows of undecoded generations, all peers together; 0: 256 MiB */
     uint64_t queue_bytes;            /* past this many queued bytes a peer is slow: it gets control, no messages;
@@ -216,7 +217,7 @@ struct coded_generation_info;
 unsigned pubsub_generations(const struct pubsub *ps, struct coded_generation_info *out, unsigned cap);
 
 struct pubsub_counters {
-    uint64_t published, delivered, delivered_bytes, duplicates, rejected, invalid_rpc, oversize;
+    uint64_t published, delivered, delivered_bytes, delivered_shards /* k of each */, duplicates, rejected, invalid_rpc, oversize;
     uint64_t rpc_in, rpc_out, rpc_in_bytes, rpc_out_bytes, rpc_dropped;
     uint64_t graft_in, graft_out, prune_in, prune_out, ihave_in, ihave_out, iwant_in, iwant_out, idontwant_in,
         idontwant_out, iwant_served, control_ignored;

@@ -43,6 +43,7 @@ void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *
     }
     ps->c.delivered++;
     ps->c.delivered_bytes += payload->len;
+    ps->c.delivered_shards += k;
     ev->out.payload = payload;
     ev->out.from = *from;
     ev->out.k = k;

@@ -63,7 +63,7 @@ def test_far_node_decodes_what_only_python_recoded(pair, protos):
     async def run():
         peer = await joined(net, mixes_only=True, threshold=0.5)
         others_only(net)
-        await send_and_take(net, protos, receivers, peer, [K * 1024 + 1, 5000, 100001, 1000000])
+        await send_and_take(net, protos, receivers, peer, [16385, 24577, 50000, 100001, 1000000])
         assert peer.counts['source out'] == 0
         assert peer.counts['mixed out'] >= 4 * K and peer.counts['mixed before decoding'] > 0
         await peer.leave()
@@ -76,7 +76,7 @@ def test_python_relays_source_shards(pair, protos):
 
     async def run():
         peer = await joined(net)
-        await send_and_take(net, protos, receivers, peer, [5000, 300000])
+        await send_and_take(net, protos, receivers, peer, [30000, 300000])
         assert peer.counts['source out'] >= 2 * K
         await peer.leave()
 

@@ -349,13 +349,13 @@ static void test_payload_is_refused_when_it_should_not_be_coded(void **state)
     assert_false(coded_is_small(net.nodes[0].c, 1001));
     buf_unref(b);
     net_close(&net);
-    cfg.small_bytes = 0; /* the default: a kilobyte a shard */
+    cfg.small_bytes = 0; /* the default, whatever the shard factor */
     net_open(&net, &cfg);
-    assert_true(coded_is_small(net.nodes[0].c, 4096) && !coded_is_small(net.nodes[0].c, 4097));
+    assert_true(coded_is_small(net.nodes[0].c, 16384) && !coded_is_small(net.nodes[0].c, 16385));
     net_close(&net);
     cfg.k = 255;
     net_open(&net, &cfg);
-    assert_true(coded_is_small(net.nodes[0].c, 65536) && !coded_is_small(net.nodes[0].c, 65537));
+    assert_true(coded_is_small(net.nodes[0].c, 16384) && !coded_is_small(net.nodes[0].c, 16385));
     net_close(&net);
     cfg.k = 1; /* nothing to code */
     net_open(&net, &cfg);
@@ -369,9 +369,12 @@ static void test_shards_are_hashed_as_the_core_cuts_them(void **state)
     static uint8_t payload[100000];
     uint8_t out[PUBSUB_HASHES_MAX];
 
-    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 4096), out), 0); /* goes plain */
-    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 4097), out), 4 * 32);
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 16384), out), 0); /* goes plain */
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 16385), out), 3 * 32); /* shards of 8 KiB at least */
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, 32768), out), 4 * 32);
     cfg.k = 255;
+    assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 13 * 32);
+    cfg.small_bytes = 100;
     assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 255 * 32);
     cfg.k = 1;
     assert_int_equal(pubsub_hash_shards(&cfg, slice_of(payload, sizeof(payload)), out), 0);

@@ -230,7 +230,7 @@ static void test_pushing_stops_where_it_does_not_pay(void **state)
     open_net(3, 8);
     net_inject(&net, 1, 0, maker_header(&m));
     for (unsigned i = 0; i < 20; i++)
-        coded_push_note(net.nodes[0].c, 5, false);
+        coded_push_note(net.nodes[0].c, m.shape.size_bytes, 5, false);
     say_shard(1, 0, 3);
     assert_int_equal(pushed[2].w[0], 0x01);
     say_shard(1, 1, 4); /* would be the fifth hop */
@@ -240,9 +240,30 @@ static void test_pushing_stops_where_it_does_not_pay(void **state)
     net_run(&net, net.now + 10 * MS);
     assert_int_equal(promised[2].w[0], 0x01);
     for (unsigned i = 0; i < 40; i++)
-        coded_push_note(net.nodes[0].c, 5, true);
+        coded_push_note(net.nodes[0].c, m.shape.size_bytes, 5, true);
     say_shard(1, 3, 4);
     assert_true(coded_bits_has(&pushed[2], 3));
+    close_net();
+}
+
+/* What is of little use to large payloads pays for small ones; and they learn apart. */
+static void test_pushing_small_ones_needs_less_use(void **state)
+{
+    struct coded *c;
+
+    open_net(3, 2); /* 2000 bytes: 2 small sizes */
+    c = net.nodes[0].c;
+    net_inject(&net, 1, 0, maker_header(&m));
+    for (unsigned i = 0; i < 20; i++)
+        coded_push_note(c, 1 << 20, 5, false);
+    say_shard(1, 0, 4);
+    assert_int_equal(pushed[2].w[0], 0x01);
+    for (unsigned i = 0; i < 30; i++) { /* of use: a sixth */
+        coded_push_note(c, m.shape.size_bytes, 5, false);
+        coded_push_note(c, m.shape.size_bytes, 4, i % 6 == 0);
+    }
+    say_shard(1, 1, 3);
+    assert_int_equal(pushed[2].w[0], 0x03);
     close_net();
 }
 
@@ -259,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_a_shard_is_waited_for_once),
         cmocka_unit_test(test_pushed_shards_are_passed_on_and_answers_are_not),
         cmocka_unit_test(test_pushing_stops_where_it_does_not_pay),
+        cmocka_unit_test(test_pushing_small_ones_needs_less_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

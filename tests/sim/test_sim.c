@@ -194,6 +194,38 @@ static void test_sim_reference_stalls_where_ours_does_not(void **state)
     run_free(ours);
 }
 
+static struct run *run_middle(const char *size, const char *mode, unsigned k)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "nodes=40\nbytes=%s\nmessages=6\ninterval_s=3\nwarmup_s=3\nmode=%s\nk=%u\n", size, mode, k);
+    return run_of(text);
+}
+
+/* The size rule: with much redundancy and with little, coded is no slower than gossipsub with IDONTWANT, and never takes more bytes
+ * (docs/RESULTS.md 2 has the curve of larger networks). */
+static void test_sim_coded_is_no_worse_than_gossipsub(void **state)
+{
+    static const struct {
+        const char *size;
+        unsigned k;
+    } t[] = {{"20k", 4}, {"50k", 16}, {"100k", 4}};
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        struct run *ours = run_middle(t[i].size, "coded", t[i].k), *theirs = run_middle(t[i].size, "gossipsub", t[i].k);
+
+        print_message("%s k=%u: p50 %.0f of %.0f ms, p95 %.0f of %.0f, bytes %.2f of %.2f\n", t[i].size, t[i].k, ours->st.latency_ms.p50,
+                      theirs->st.latency_ms.p50, ours->st.latency_ms.p95, theirs->st.latency_ms.p95,
+                      ours->st.sent_bytes / ours->st.ideal_bytes, theirs->st.sent_bytes / theirs->st.ideal_bytes);
+        assert_int_equal(ours->st.delivered, ours->st.wanted);
+        assert_true(ours->st.latency_ms.p50 <= 1.05 * theirs->st.latency_ms.p50);
+        assert_true(ours->st.latency_ms.p95 <= 1.05 * theirs->st.latency_ms.p95);
+        assert_true(ours->st.sent_bytes <= theirs->st.sent_bytes);
+        run_free(ours);
+        run_free(theirs);
+    }
+}
+
 static void test_sim_refuses_what_cannot_be(void **state)
 {
     static struct sim_scenario sc;
@@ -241,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_sim_forgers_are_cut_off),
         cmocka_unit_test(test_sim_silent_ones_do_not_matter),
         cmocka_unit_test(test_sim_reference_stalls_where_ours_does_not),
+        cmocka_unit_test(test_sim_coded_is_no_worse_than_gossipsub),
         cmocka_unit_test(test_sim_refuses_what_cannot_be),
         cmocka_unit_test(test_sim_matrix_gives_delays),
     };
