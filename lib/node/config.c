@@ -38,6 +38,7 @@ static const struct setting table[] = {
     TEXT("IDENTITY_DIR", identity_dir, "/identity", NULL, "folder of p2p.key"),
     MODE_VARIABLES("OPTIMUM", optimum, "7070"),
     U32("OPTIMUM_SHARD_FACTOR", shard_factor, "4", 1, 255, "shards that a message is cut into (k)"),
+    U32("OPTIMUM_SMALL_MESSAGE", small_message, "16384", 1, 32 * MIB, "payloads up to so many bytes go plain, those little above with more redundancy"),
     REAL("OPTIMUM_SHARD_MULT", shard_mult, "1.5", 64, "shards sent by a publisher, times k"),
     REAL("OPTIMUM_THRESHOLD", threshold, "0.75", 1, "share of k at which a relay starts to recode"),
     MODE_VARIABLES("GOSSIPSUB", gossip, "6060"),
@@ -307,6 +308,7 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "mesh_min", json_integer(c->active->mesh_min));
     json_object_set_new(j, "mesh_max", json_integer(c->active->mesh_max));
     json_object_set_new(j, "shard_factor", json_integer(c->shard_factor));
+    json_object_set_new(j, "small_message", json_integer(c->small_message));
     json_object_set_new(j, "shard_mult", json_real(c->shard_mult));
     json_object_set_new(j, "threshold", json_real(c->threshold));
     json_object_set_new(j, "signing", json_string(signing_names[c->signing]));

@@ -42,7 +42,7 @@ struct node_config {
     bool is_flood_publish, has_px, has_v13, has_replay_guard;
     int signing, id_rule;   /* enum pubsub_signing, enum pubsub_id_rule; mode gossipsub */
     uint32_t score_ip_threshold;
-    uint32_t shard_factor;
+    uint32_t shard_factor, small_message;
     double shard_mult, threshold;
     unsigned nbootstrap, nannounce;
     struct multiaddr bootstrap[NODE_MAX_BOOTSTRAP];

@@ -303,7 +303,8 @@ static int submit(struct hub *h, struct xpublish *p)
 static struct xpublish *publish_new(const struct hub *h, const char *topic, struct slice payload)
 {
     const struct node_config *c = h->cfg.config;
-    struct pubsub_config core = {.mode = c->mode == NODE_OPTIMUM ? PUBSUB_CODED : PUBSUB_GOSSIP, .k = c->shard_factor};
+    struct pubsub_config core = {.mode = c->mode == NODE_OPTIMUM ? PUBSUB_CODED : PUBSUB_GOSSIP, .k = c->shard_factor,
+                                 .small_bytes = c->small_message};
     uint8_t hashes[PUBSUB_HASHES_MAX];
     size_t len = pubsub_hash_shards(&core, payload, hashes);
     struct xpublish *p = calloc(1, sizeof(*p) + len);

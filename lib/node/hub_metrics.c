@@ -27,6 +27,7 @@ static void mode_families(struct hub *h, struct metrics *m, const struct snapsho
 
     counter(m, x, "delivered_messages_count", "Messages delivered whole to this node", p->delivered);
     counter(m, x, "delivered_messages_bytes", "Payload bytes delivered to this node", p->delivered_bytes);
+    counter(m, x, "delivered_messages_shards", "Shards that the delivered messages were cut into (k); of a plain one 1", p->delivered_shards);
     counter(m, x, "received_messages_count", "RPCs received from peers", p->rpc_in);
     counter(m, x, "received_messages_bytes", "Bytes of RPCs received from peers", p->rpc_in_bytes);
     counter(m, x, "dropped_queue_full_total", "RPCs not sent because a peer's queue was full", p->rpc_dropped + s->send_dropped);
@@ -270,6 +271,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     if (!s)
         return;
     metrics_gauge(m, "codecast_shard_factor", "Configured shards of a message (k)", h->cfg.config->shard_factor);
+    metrics_gauge(m, "codecast_small_message_bytes", "Payloads up to this go plain (k = 1)", h->cfg.config->small_message);
     mode_families(h, m, s);
     client_families(h, m, s);
     shard_families(m, &s->pubsub);

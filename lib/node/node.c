@@ -203,7 +203,8 @@ static int start_coding(struct node *n, uint64_t now, char err[512])
     cc.pubsub = (struct pubsub_config){.mode = is_optimum ? PUBSUB_CODED : PUBSUB_GOSSIP, .key = n->key,
                                        .mesh_target = c->active->mesh_target, .mesh_min = c->active->mesh_min,
                                        .mesh_max = c->active->mesh_max, .max_msg_bytes = c->active->max_msg_bytes,
-                                       .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold};
+                                       .k = c->shard_factor, .mult = c->shard_mult, .threshold = c->threshold,
+                                       .small_bytes = c->small_message};
     choose_rules(n, &cc.pubsub, is_optimum);
     cc.direct = c->direct;
     cc.ndirect = c->ndirect;

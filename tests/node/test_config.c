@@ -34,7 +34,7 @@ static void test_config_defaults_are_those_operators_know(void **state)
     assert_int_equal(cfg.active->port, 7070);
     assert_int_equal(cfg.active->max_msg_bytes, 1048576);
     assert_true(cfg.active->mesh_target == 6 && cfg.active->mesh_min == 4 && cfg.active->mesh_max == 12);
-    assert_true(cfg.shard_factor == 4 && cfg.shard_mult == 1.5 && cfg.threshold == 0.75);
+    assert_true(cfg.shard_factor == 4 && cfg.small_message == 16384 && cfg.shard_mult == 1.5 && cfg.threshold == 0.75);
     assert_true(cfg.sidecar_port == 33212 && cfg.api_port == 9090);
     assert_string_equal(cfg.identity_dir, "/identity");
 }
@@ -99,6 +99,7 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"OPTIMUM_MESH_MAX", "5", "OPTIMUM_MESH_TARGET=6: "},
         {"OPTIMUM_MESH_MIN", "-1", "OPTIMUM_MESH_MIN=-1: "},
         {"OPTIMUM_SHARD_FACTOR", "0", "OPTIMUM_SHARD_FACTOR=0: must be a whole number from 1 to 255"},
+        {"OPTIMUM_SMALL_MESSAGE", "0", "OPTIMUM_SMALL_MESSAGE=0: must be a whole number from 1 to 33554432"},
         {"OPTIMUM_SHARD_FACTOR", "256", "OPTIMUM_SHARD_FACTOR=256: "},
         {"OPTIMUM_SHARD_MULT", "0", "OPTIMUM_SHARD_MULT=0: must be a number > 0"},
         {"OPTIMUM_SHARD_MULT", "-1", "OPTIMUM_SHARD_MULT=-1: "},
