@@ -1,7 +1,7 @@
 """Figures of docs/RESULTS.md: each NAME runs codecast-sim over its scenarios, prints a table in Markdown and writes it, the
 results and the plots into build/results/NAME.
 
-Names: stall, compare100, compare1000, loss, sweep, hops, liars, scale, egress (this one also runs 8 real nodes), all."""
+Names: stall, compare100, compare1000, sizes, loss, sweep, hops, liars, scale, egress (this one also runs 8 real nodes), all."""
 import argparse
 import json
 import os
@@ -107,6 +107,44 @@ def compare(nodes):
     r.done()
 
 
+MIDDLE = (('1k', 1000, 2), ('4k', 4000, 2), ('10k', 10000, 2), ('20k', 20000, 2), ('50k', 50000, 2), ('100k', 100000, 5),
+          ('200k', 200000, 5), ('500k', 500000, 12), ('1M', 1000000, 12))  # and seconds between publishes
+LOCAL = dict(delay='random', delay_ms=0.05, delay_max_ms=0.15, up_mbit=1000, down_mbit=1000)
+PLACES = ((100, 6, {}), (100, 8, {}), (1000, 6, {}), (1000, 8, {}), (100, 6, LOCAL))
+THREE = (('gossipsub', dict(mode='gossipsub')), ('k4', dict(k=4)), ('k16', dict(k=16)))
+
+
+def middle(r, place, name, options, size, nbytes, interval):
+    """p50, p95, bytes, and whether all came: the mean over seeds, since the chance of a small network's mesh is some per cent."""
+    nodes, d, net = place
+    runs = [r.run(f"{nodes}-D{d}-{'local-' if net else ''}{size}-{name}-s{seed}", nodes=nodes, d=d, bytes=nbytes, seed=seed, drain_s=60,
+                  interval_s=interval, messages=4 if ARGS.quick else 6 if nodes >= 1000 else 20, **net, **options)
+            for seed in ((1, 2, 3) if nodes < 1000 else (1,))]
+    rows = [(j['latency_ms']['p50'], j['latency_ms']['p95'], j['sent_over_ideal'], j['delivered_share']) for j in runs]
+    return [sum(column) / len(rows) for column in zip(*rows)]
+
+
+def sizes():
+    """The size rule's curve: coded against gossipsub 1.2."""
+    r = Runs('sizes')
+    r.row('nodes', 'D', 'size', 'gossipsub 1.2: p50 ms', 'p95 ms', 'bytes / ideal', 'k = 4: p50', 'p95', 'bytes / ideal', 'k = 16: p50', 'p95',
+          'bytes / ideal', 'delivered')
+    for place in PLACES:
+        title = f"{place[0]}{', local' if place[2] else ''}"
+        curves = {'p95, k = 4': [], 'p95, k = 16': [], 'bytes, k = 4': [], 'bytes, k = 16': []}
+        for size, nbytes, interval in MIDDLE:
+            base, *ours = [middle(r, place, name, options, size, nbytes, interval) for name, options in THREE]
+            cells = [ms(base[0]), ms(base[1]), f'{base[2]:.2f}']
+            for k, got in zip((4, 16), ours):
+                cells += [f'{got[0] / base[0]:.2f}', f'{got[1] / base[1]:.2f}', f'{got[2]:.2f}']
+                curves[f'p95, k = {k}'].append((nbytes / 1000, got[1] / base[1]))
+                curves[f'bytes, k = {k}'].append((nbytes / 1000, got[2] / base[2]))
+            r.row(title, place[1], size, *cells, percent(min(base[3], ours[0][3], ours[1][3])) + ' %')
+        svg.lines(r.dir / f"{title.replace(', ', '-')}-D{place[1]}.svg", f'{title} nodes, D = {place[1]}: coded over gossipsub 1.2', 'KB', 'times',
+                  curves, xlog=True, ymax=1.2)
+    r.done()
+
+
 def loss():
     r = Runs('loss')
     r.row('lost', 'k', 'delivered', 'p50 ms', 'p95 ms', 'to all, worst', 'bytes / ideal', 'grown by', 'allowed: 1/(1 - loss) + 10 %')
@@ -193,7 +231,7 @@ def egress():
 
 def main():
     global ARGS
-    names = {'stall': stall, 'compare100': lambda: compare(100), 'compare1000': lambda: compare(1000), 'loss': loss, 'sweep': sweep,
+    names = {'stall': stall, 'compare100': lambda: compare(100), 'compare1000': lambda: compare(1000), 'sizes': sizes, 'loss': loss, 'sweep': sweep,
              'hops': hops, 'liars': liars, 'scale': scale, 'egress': egress}
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='+', choices=[*names, 'all'], metavar='NAME')
