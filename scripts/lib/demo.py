@@ -2,6 +2,7 @@
 import argparse
 import json
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -41,11 +42,17 @@ def say(text):
 
 def try_lines(net, topic):
     g1, g2, n1 = net.gateways[0], net.gateways[-1], net.nodes[0]
+    plain = shlex.quote(topic)
     topic = json.dumps(topic, ensure_ascii=False)[1:-1].replace("'", "'\\''")  # in JSON, in the shell's quotes
     inside = ' '.join(net.inside()) + ' ' if net.inside() else ''
+    cli = inside + shlex.quote(net.program('codecast'))
     first = f', after: unset {" ".join(PROXIES)}' if PROXIES else ''
     return f"""
 Try, in another terminal{' (as root)' if inside else ''}{first}:
+  {cli} health -g {g1.ip}
+  {cli} publish {plain} 'hello, all' -g {g1.ip}
+  {cli} bench -g {g1.ip} --receiver {g2.ip} --rate 100 --for 2s
+  {cli} watch --sidecar {n1.control_ip}
   {inside}curl -s http://{g1.ip}:8080/api/v1/health
   {inside}curl -s http://{n1.control_ip}:9090/debug/peers
   {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/subscribe -d '{{"client_id":"me","topic":"{topic}","threshold":0.1}}'

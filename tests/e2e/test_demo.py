@@ -100,7 +100,7 @@ def test_kept_demo_prints_lines_that_run_as_they_are(driver):
         demo.read_until('Ctrl-C stops it')
         assert len(programs(demo.mark)) == 6  # the two gateways and four nodes: what must be gone afterwards is seen now
         lines = re.findall(r'^  (.+)$', demo.text[demo.text.index('Try, in another'):], re.M)
-        assert len(lines) == 9, lines
+        assert len(lines) == 13, lines
         for line in lines:
             if 'websockets' in line:
                 socket = subprocess.Popen(['bash', '-c', line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
@@ -109,7 +109,9 @@ def test_kept_demo_prints_lines_that_run_as_they_are(driver):
                     assert socket.poll() is None
                 await_subscription(line)
             elif 'grpcurl' not in line or shutil.which('grpcurl'):
-                said = run_line(line)
+                said = run_line(line + ' --once' * (' watch ' in line))
+                if ' bench ' in line:
+                    assert 'lost        0\n' in said, said
                 if line.endswith('/metrics'):
                     assert 'optimum_mump2p_total_peers' in said
         assert socket
