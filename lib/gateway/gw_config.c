@@ -51,6 +51,10 @@ static const struct setting rows[] = {
      NULL, "what may wait for one client that reads slowly"},
     {"CLIENT_POLICY", SETTING_CHOICE, AT(client_policy), "drop-oldest", 0, 0, false, policies, NULL,
      "what happens to a client whose queue is full"},
+    {"CLIENT_POLICY_WS", SETTING_CHOICE, AT(ws_policy), "drop-oldest", 0, 0, false, policies, NULL,
+     "the same for WebSocket clients; default: CLIENT_POLICY"},
+    {"CLIENT_POLICY_GRPC", SETTING_CHOICE, AT(grpc_policy), "drop-oldest", 0, 0, false, policies, NULL,
+     "the same for gRPC clients; default: CLIENT_POLICY"},
     {"NODE_QUEUE_BYTES", SETTING_U32, AT(node_queue_bytes), "268435456", 65536, 4294967295.0, false, NULL,
      NULL, "what may be published to one node and not confirmed; past it another node gets it, or 503 is answered"},
     {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL,
@@ -159,6 +163,10 @@ static void check_ports(const struct gw_config *c, struct settings_report *rep)
 static void load_rows(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
 {
     settings_load(rows, COUNT(rows), c, get, ctx, rep);
+    if (!settings_is_set(get, ctx, "CLIENT_POLICY_WS"))
+        c->ws_policy = c->client_policy;
+    if (!settings_is_set(get, ctx, "CLIENT_POLICY_GRPC"))
+        c->grpc_policy = c->client_policy;
     split_nodes(c, rep);
     check_ports(c, rep);
     gw_config_auth_load(c, get, ctx, rep);
@@ -217,6 +225,7 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "CORS_ORIGINS=%s\n", c->cors_origins);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
+    fprintf(f, "CLIENT_POLICY_WS=%s\nCLIENT_POLICY_GRPC=%s\n", policies[c->ws_policy], policies[c->grpc_policy]);
     fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);
     fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients,
             c->max_connections, c->request_timeout_s, c->drain_ms);

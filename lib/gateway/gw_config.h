@@ -32,7 +32,8 @@ struct gw_config {
     uint32_t max_message_bytes; /* 0: learned from the nodes */
     uint32_t http_threads, grpc_threads;
     uint32_t client_queue_bytes, node_queue_bytes;
-    int client_policy; /* enum ws_policy */
+    int client_policy;          /* enum ws_policy */
+    int ws_policy, grpc_policy; /* the same, of each kind of client */
     uint32_t max_clients, max_connections;
     uint32_t request_timeout_s, drain_ms;
     const char *run_as; /* "": stays who it is */

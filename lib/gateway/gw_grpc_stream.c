@@ -12,6 +12,8 @@
 #define UNDER_WAY_BYTES (8u << 20)
 #define UNDER_WAY_MAX   1024
 
+static const char TOO_SLOW[] = "client too slow";
+
 enum { F_CLIENT = 1, F_MESSAGE = 2, F_TOPIC = 3, F_MESSAGE_ID = 4, F_TYPE = 5 }; /* ProxyMessage */
 
 struct proxy_message {
@@ -48,6 +50,7 @@ struct stream {
     struct gw_name client; /* as the registry has it */
     struct auth_grant *grant; /* NULL: tokens are not asked for */
     bool is_attached, is_named;
+    bool wants_notices; /* the call's thread's */
     _Atomic uint64_t bytes_under_way;
     _Atomic uint32_t under_way;
     pthread_mutex_t lock; /* guards what follows; pause and resume keep their order by it */
@@ -79,8 +82,8 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
     struct stream *s = CONTAINER_OF(sink, struct stream, sink);
     struct rpc_msg *m = end_when_over(s) ? NULL : gw_delivery_grpc(d);
 
-    if (m && rpc_call_send(s->call, m, RPC_MUST) == -RPC_EFULL && s->gw->cfg.client_policy == WS_DISCONNECT)
-        rpc_call_abort(s->call, RPC_CODE_RESOURCE_EXHAUSTED, "client too slow"); /* on_close comes on its own thread */
+    if (m && rpc_call_send(s->call, m, RPC_MUST) == -RPC_EFULL && s->gw->cfg.grpc_policy == WS_DISCONNECT)
+        rpc_call_abort(s->call, RPC_CODE_RESOURCE_EXHAUSTED, TOO_SLOW); /* on_close comes on its own thread */
 }
 
 static void stream_open(struct rpc_call *c, void *user)
@@ -119,6 +122,20 @@ static void stream_error(struct stream *s, struct slice topic, const char *messa
     if (m)
         rpc_call_send(s->call, m, RPC_MUST);
     rpc_msg_unref(m);
+}
+
+static struct rpc_msg *stream_dropped(struct rpc_call *c, uint64_t messages, uint64_t bytes, void *user)
+{
+    struct stream *s = rpc_call_data(c);
+    char text[GW_NOTICE_MAX];
+
+    (void)user;
+    if (!s || !s->wants_notices)
+        return NULL;
+    return gw_grpc_texts((const struct text_field[]){{F_CLIENT, gw_name_slice(&s->client)},
+                                                     {F_MESSAGE, slice_of(text, gw_notice_dropped(s->gw, text, messages, bytes))},
+                                                     {F_TYPE, SLICE_LIT("notice")}},
+                         3);
 }
 
 static void stream_error_code(struct stream *s, struct slice topic, int err)
@@ -233,7 +250,7 @@ static int stream_attach(struct stream *s, struct slice client)
     return rc;
 }
 
-enum action { NOTHING, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, BAD_TYPE };
+enum action { NOTHING, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, NOTICES, BAD_TYPE };
 
 /* Without a type, what is there says what is meant. */
 static enum action action_of(const struct proxy_message *pm)
@@ -244,6 +261,8 @@ static enum action action_of(const struct proxy_message *pm)
         return pm->topic.len ? SUBSCRIBE : NOTHING;
     if (slice_is_equal(pm->type, SLICE_LIT("unsubscribe")))
         return UNSUBSCRIBE;
+    if (slice_is_equal(pm->type, SLICE_LIT("notices")))
+        return NOTICES;
     if (pm->type.len)
         return BAD_TYPE;
     return !pm->topic.len ? (pm->message.len ? PUBLISH : NOTHING) : pm->message.len ? PUBLISH : SUBSCRIBE;
@@ -260,6 +279,10 @@ static int stream_act(struct stream *s, struct rpc_msg *m, const struct proxy_me
         return rc;
     if (a == BAD_TYPE)
         return -GW_E_TYPE;
+    if (a == NOTICES) {
+        s->wants_notices = true;
+        return 0;
+    }
     if (!topic.len)
         return -GW_E_TOPIC;
     if (a == PUBLISH)
@@ -327,6 +350,8 @@ static void stream_close(struct rpc_call *c, const struct rpc_status *st, void *
     (void)user;
     if (!s)
         return;
+    if (st->code == RPC_CODE_RESOURCE_EXHAUSTED && strcmp(st->message, TOO_SLOW) == 0)
+        gw_count(&s->gw->count.grpc_too_slow, 1);
     gw_registry_detach(&s->gw->registry, &s->sink, gw_now_ns());
     log_debug("\"gRPC client gone\" client=%.*s status=%s", (int)s->client.len, s->client.text,
               rpc_code_name(st->code));
@@ -336,4 +361,5 @@ static void stream_close(struct rpc_call *c, const struct rpc_status *st, void *
 const struct rpc_handlers gw_grpc_stream_handlers = {.on_open = stream_open,
                                                      .on_message = stream_message,
                                                      .on_half_close = stream_half_close,
+                                                     .on_dropped = stream_dropped,
                                                      .on_close = stream_close};

@@ -25,7 +25,7 @@
 struct gw_counters {
     _Atomic uint64_t published, deduplicated, publish_errors[GW_E_COUNT];
     _Atomic uint64_t published_bytes, incoming, incoming_bytes, incoming_duplicates, incoming_bad, node_lost;
-    _Atomic uint64_t ws_clients, grpc_clients;
+    _Atomic uint64_t ws_clients, grpc_clients, ws_too_slow, grpc_too_slow, notices;
 };
 
 struct gateway {
@@ -68,6 +68,10 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d);
 void gw_machine(struct gateway *gw, struct machine *out);
 /* n random bytes. */
 void gw_random(struct gateway *gw, void *out, size_t n);
+
+/* The JSON for a client whose deliveries were dropped; counted. Returns its length. */
+#define GW_NOTICE_MAX 128
+size_t gw_notice_dropped(struct gateway *gw, char out[GW_NOTICE_MAX], uint64_t messages, uint64_t bytes);
 
 /* gw_rest.c, gw_ws.c, gw_status.c, gw_session.c, gw_metrics.c, gw_grpc.c */
 int gw_rest_routes(struct gateway *gw);

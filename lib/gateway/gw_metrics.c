@@ -169,6 +169,11 @@ static void write_clients(struct gateway *gw, struct metrics *m, const struct gw
                     gw_read(&gw->count.grpc_clients));
     metrics_counter(m, "codecast_gateway_grpc_dropped_total", "Messages dropped for gRPC clients.",
                     grpc.dropped_must + grpc.refused);
+    metrics_family(m, "codecast_gateway_too_slow_total", "counter", "Clients that the policy disconnected, by kind.");
+    metrics_u64(m, (struct metrics_label[]){{"kind", "ws"}}, 1, gw_read(&gw->count.ws_too_slow));
+    metrics_u64(m, (struct metrics_label[]){{"kind", "grpc"}}, 1, gw_read(&gw->count.grpc_too_slow));
+    metrics_counter(m, "codecast_gateway_notices_total", "Notices of dropped messages that clients asked for.",
+                    gw_read(&gw->count.notices));
     metrics_gauge(m, "codecast_gateway_grpc_calls_open", "gRPC calls open.", grpc.open);
     metrics_counter(m, "codecast_gateway_http_requests_total", "HTTP requests.", http.requests);
     metrics_family(m, "codecast_gateway_http_answers_total", "counter", "HTTP answers by class of status.");

@@ -24,6 +24,7 @@ struct session {
     bool is_named; /* the client gave its id */
     struct auth_grant *grant; /* NULL: tokens are not asked for */
     char peer[64];
+    bool wants_notices; /* the server thread's */
     _Atomic uint64_t bytes_under_way;
     _Atomic uint32_t under_way;
 };
@@ -58,8 +59,8 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
     struct session *s = CONTAINER_OF(sink, struct session, sink);
     struct ws_msg *m = end_when_over(s) ? NULL : gw_delivery_ws(d);
 
-    if (m)
-        ws_conn_send(s->conn, WS_DELIVERY, m);
+    if (m && ws_conn_send(s->conn, WS_DELIVERY, m) == -HTTP_E_FULL && s->gw->cfg.ws_policy == WS_DISCONNECT)
+        gw_count(&s->gw->count.ws_too_slow, 1); /* once: from now on it is closed */
 }
 
 struct frame_id {
@@ -272,6 +273,11 @@ static int run_frame(struct session *s, struct gw_order *o, const struct frame_i
         return frame_subscription(s, o, id, true);
     if (slice_is_equal(type, SLICE_LIT("unsubscribe")))
         return frame_subscription(s, o, id, false);
+    if (slice_is_equal(type, SLICE_LIT("notices"))) {
+        s->wants_notices = true;
+        send_ack(s, id, "notices", (struct slice){0}, NULL);
+        return 0;
+    }
     if (slice_is_equal(type, SLICE_LIT("ping"))) {
         send_ack(s, id, "pong", (struct slice){0}, NULL);
         return 0;
@@ -335,6 +341,17 @@ static void on_open(struct ws_conn *c, void *user)
     log_debug("\"WebSocket client connected\" client=%.*s", (int)s->client.len, s->client.text);
 }
 
+static struct ws_msg *on_dropped(struct ws_conn *c, void *user, uint64_t msgs, uint64_t bytes)
+{
+    struct session *s = user;
+    char text[GW_NOTICE_MAX];
+
+    (void)c;
+    if (!s->wants_notices)
+        return NULL;
+    return ws_msg_copy(WS_TEXT, slice_of(text, gw_notice_dropped(s->gw, text, msgs, bytes)));
+}
+
 static void on_close(struct ws_conn *c, void *user, uint16_t code)
 {
     struct session *s = user;
@@ -353,9 +370,11 @@ static void name_session(struct session *s, struct http_req *q, int *err)
     struct gw_name given = {.len = 0};
     uint8_t random[8];
     char hex[17];
-    struct slice id = {0};
+    struct slice id = {0}, notices;
 
     *err = 0;
+    s->wants_notices = http_req_query(q, "notices", &notices) &&
+                       (slice_is_equal(notices, SLICE_LIT("true")) || slice_is_equal(notices, SLICE_LIT("1")));
     if ((http_req_query(q, "client_id", &id) && id.len) || g) {
         if (id.len)
             *err = gw_name_set(&given, id, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
@@ -373,10 +392,11 @@ static struct ws_config ws_config_of(const struct gateway *gw)
 {
     return (struct ws_config){.max_message_bytes = gw_text_ceiling(gw),
                               .out_max_bytes = gw->cfg.client_queue_bytes,
-                              .policy = (enum ws_policy)gw->cfg.client_policy,
+                              .policy = (enum ws_policy)gw->cfg.ws_policy,
                               .on_open = on_open,
                               .on_message = on_message,
-                              .on_close = on_close};
+                              .on_close = on_close,
+                              .on_dropped = on_dropped};
 }
 
 void gw_ws_handler(struct http_req *q, void *user)

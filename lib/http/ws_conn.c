@@ -21,6 +21,9 @@ static void run_wake(struct http_msg *m, struct http_thread *th)
     struct ws_conn *c = CONTAINER_OF(m, struct ws_conn, wake);
 
     (void)th;
+    pthread_mutex_lock(&c->lock);
+    c->posted = false;
+    pthread_mutex_unlock(&c->lock);
     if (c->state != WS_DEAD)
         ws_io_run(c);
     ws_conn_unref(c);
@@ -123,9 +126,9 @@ void ws_conn_unref(struct ws_conn *c)
 /* Under the lock: true when the caller must post the wake-up after unlocking. */
 static bool must_wake(struct ws_conn *c)
 {
-    if (c->scheduled)
+    if (c->scheduled || c->posted)
         return false;
-    c->scheduled = true;
+    c->scheduled = c->posted = true;
     ws_conn_ref(c); /* the wake-up's */
     return true;
 }

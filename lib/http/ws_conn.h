@@ -33,6 +33,9 @@ struct ws_config {
     void (*on_open)(struct ws_conn *c, void *user);
     void (*on_message)(struct ws_conn *c, void *user, enum ws_opcode op, struct slice msg);
     void (*on_close)(struct ws_conn *c, void *user, uint16_t code);
+    /* Deliveries were dropped by the policy since the last time: what to tell the client, before those that are left (the
+     * connection takes the reference), or NULL. May be NULL. */
+    struct ws_msg *(*on_dropped)(struct ws_conn *c, void *user, uint64_t msgs, uint64_t bytes);
 };
 
 struct ws_stats {
@@ -48,7 +51,7 @@ struct ws_conn *ws_conn_ref(struct ws_conn *c);
 void ws_conn_unref(struct ws_conn *c);
 
 /* Any thread, never blocks. m is borrowed (a reference is taken). 0, or -HTTP_E_CLOSED, or -HTTP_E_FULL when this message
- * (DROP_NEWEST) was dropped. */
+ * was dropped (DROP_NEWEST), or the client is going to be closed for it (DISCONNECT; later ones get CLOSED). */
 int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m);
 /* Any thread: sends what replies are queued, then a close frame; deliveries still queued are dropped (counted). */
 void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason);

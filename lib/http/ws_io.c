@@ -49,17 +49,25 @@ static ssize_t on_want_bytes(wslay_event_context_ptr w, uint8_t *buf, size_t len
     return (ssize_t)len;
 }
 
-/* wslay's own frames: pongs, our pings, close. */
+/* wslay's own frames: pongs, our pings, close. It gives header and payload one after the other: they become one message, or
+ * one that another thread sends would come between them. */
 static ssize_t on_have_bytes(wslay_event_context_ptr w, const uint8_t *data, size_t len, int flags, void *arg)
 {
     struct ws_conn *c = arg;
-    struct ws_msg *m = ws_msg_new(len);
     enum ws_push rc = WS_PUSH_NOMEM;
+    struct ws_msg *m;
 
-    (void)flags;
+    if ((flags & WSLAY_MSG_MORE) && c->n_head + len <= sizeof(c->head)) {
+        memcpy(c->head + c->n_head, data, len);
+        c->n_head += len;
+        return (ssize_t)len;
+    }
+    m = ws_msg_new(c->n_head + len);
     if (m) {
-        memcpy(ws_msg_data(m), data, len);
-        ws_msg_seal_raw(m, len);
+        memcpy(ws_msg_data(m), c->head, c->n_head);
+        memcpy(ws_msg_data(m) + c->n_head, data, len);
+        ws_msg_seal_raw(m, c->n_head + len);
+        c->n_head = 0;
         pthread_mutex_lock(&c->lock);
         rc = ws_out_push(&c->out, WS_REPLY, m);
         pthread_mutex_unlock(&c->lock);
@@ -157,6 +165,38 @@ static void release_inflight(struct ws_conn *c)
     c->n_inflight = 0;
 }
 
+/* What the policy dropped since the last time. */
+static uint64_t take_lost(struct ws_conn *c, uint64_t *bytes)
+{
+    uint64_t msgs;
+
+    pthread_mutex_lock(&c->lock);
+    msgs = c->out.dropped_msgs - c->noticed.msgs;
+    *bytes = c->out.dropped_bytes - c->noticed.bytes;
+    c->noticed.msgs = c->out.dropped_msgs;
+    c->noticed.bytes = c->out.dropped_bytes;
+    pthread_mutex_unlock(&c->lock);
+    return msgs;
+}
+
+/* As a reply, so that it goes out before the deliveries that are left. */
+static void tell_lost(struct ws_conn *c)
+{
+    uint64_t bytes, msgs;
+    struct ws_msg *m;
+
+    if (!c->cfg.on_dropped || c->state != WS_EXPECT_FRAMES)
+        return;
+    msgs = take_lost(c, &bytes);
+    m = msgs ? c->cfg.on_dropped(c, c->user, msgs, bytes) : NULL;
+    if (!m)
+        return;
+    pthread_mutex_lock(&c->lock);
+    ws_out_push(&c->out, WS_REPLY, m);
+    pthread_mutex_unlock(&c->lock);
+    ws_msg_unref(m);
+}
+
 /* False: nothing waits, and whoever queues something next wakes us. */
 static bool flush(struct ws_conn *c)
 {
@@ -165,6 +205,7 @@ static bool flush(struct ws_conn *c)
 
     if (c->n_inflight)
         return true;
+    tell_lost(c);
     pthread_mutex_lock(&c->lock);
     c->n_inflight = ws_out_pop(&c->out, c->inflight, WS_BATCH, WS_BATCH_BYTES);
     if (c->n_inflight == 0)

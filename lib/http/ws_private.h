@@ -39,10 +39,11 @@ struct ws_conn {
     pthread_mutex_t lock;
     struct ws_out out;
     bool scheduled; /* the server thread is going to look at out by itself */
+    bool posted;    /* the wake-up is in the thread's inbox, though the thread may have looked meanwhile for another reason */
     bool gone;      /* takes nothing more */
     struct {
         uint64_t msgs, bytes;
-    } told; /* drops that the server's counters have */
+    } told, noticed; /* drops that the server's counters have; that on_dropped has seen */
     uint16_t close_code;
     char close_reason[WS_REASON_MAX + 1];
     struct http_msg wake;
@@ -56,6 +57,8 @@ struct ws_conn {
     struct http_peer *peer;
     wslay_event_context_ptr wslay;
     struct ws_inbuf in;
+    uint8_t head[16]; /* of a frame of wslay's whose payload comes next */
+    size_t n_head;
     struct ws_msg *inflight[WS_BATCH];
     unsigned n_inflight;
     uint64_t rx_ms, ping_ms, closing_ms;

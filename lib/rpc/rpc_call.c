@@ -64,6 +64,7 @@ void rpc_call_unref(struct rpc_call *c)
     grpc_metadata_array_destroy(&c->in_headers);
     grpc_metadata_array_destroy(&c->in_trailers);
     grpc_slice_unref(c->in_message);
+    rpc_msg_unref(c->notice);
     for (size_t i = 0; i < c->out_header_count; i++) {
         grpc_slice_unref(c->out_headers[i].key);
         grpc_slice_unref(c->out_headers[i].value);
@@ -90,6 +91,7 @@ void rpc_call_count_drops(struct rpc_call *c, struct rpc_queue_drops d)
 {
     c->stats.dropped_must += d.must;
     c->stats.dropped_may += d.may;
+    c->stats.lost_bytes += d.must_bytes;
     RPC_COUNT(c->home->totals.dropped_must, d.must);
     RPC_COUNT(c->home->totals.dropped_may, d.may);
     if (d.must || d.may)
@@ -111,6 +113,7 @@ int rpc_call_send(struct rpc_call *c, struct rpc_msg *m, enum rpc_worth worth)
         rpc_call_count_drops(c, drops);
         if (err == -RPC_EFULL) {
             c->stats.refused++;
+            c->stats.lost_bytes += rpc_msg_len(m);
             RPC_COUNT(c->home->totals.refused, 1);
             c->starved = true;
         }

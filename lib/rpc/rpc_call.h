@@ -52,6 +52,9 @@ struct rpc_handlers {
     void (*on_half_close)(struct rpc_call *c, void *user);
     /* The queue ran empty after it had refused or dropped something. */
     void (*on_drained)(struct rpc_call *c, void *user);
+    /* So much that was owed was dropped or refused since the last time: what to tell the peer, ahead of all that waits (the
+     * room takes the reference), or NULL. It comes when something has just gone out, not at once. */
+    struct rpc_msg *(*on_dropped)(struct rpc_call *c, uint64_t messages, uint64_t bytes, void *user);
     /* The end. On a client: the server's status, or UNAVAILABLE and the like from our side. On a server: what we
      * finished with, or CANCELLED when the peer went away, cancelled or ran out of its deadline. */
     void (*on_close)(struct rpc_call *c, const struct rpc_status *st, void *user);
@@ -62,6 +65,7 @@ struct rpc_call_stats {
     uint64_t received, received_bytes;
     uint64_t refused;                  /* -RPC_EFULL answers */
     uint64_t dropped_must, dropped_may; /* evicted from the queue */
+    uint64_t lost_bytes;                /* of what was refused and of dropped_must */
     uint32_t queued;
     uint64_t queued_bytes;
 };

@@ -79,12 +79,31 @@ static bool start_batch(struct rpc_call *c, const grpc_op *ops, size_t count, st
     return false;
 }
 
+/* Under the lock, which is let go in between: while `sending` stands nobody else sends. */
+static void tell_dropped(struct rpc_call *c)
+{
+    uint64_t messages = c->stats.dropped_must + c->stats.refused - c->noticed.messages;
+    uint64_t bytes = c->stats.lost_bytes - c->noticed.bytes;
+    struct rpc_msg *m;
+
+    if (!messages || !c->on.on_dropped || c->finish_wanted || c->notice)
+        return;
+    c->noticed.messages += messages;
+    c->noticed.bytes += bytes;
+    pthread_mutex_unlock(&c->lock);
+    m = c->on.on_dropped(c, messages, bytes, c->user);
+    pthread_mutex_lock(&c->lock);
+    c->notice = m;
+}
+
 static void on_sent(struct rpc_tag *t, bool ok)
 {
     struct rpc_call *c = CONTAINER_OF(t, struct rpc_call, tag_send);
     bool drained;
 
     pthread_mutex_lock(&c->lock);
+    if (ok)
+        tell_dropped(c);
     c->pending--;
     c->sending = false;
     if (ok && c->send_has_msg) {
@@ -144,7 +163,8 @@ void rpc_call_pump(struct rpc_call *c)
 
     if (!c->started || c->sending || c->ended || c->send_broken || c->aborted)
         return;
-    m = rpc_queue_pop(&c->out);
+    m = c->notice ? c->notice : rpc_queue_pop(&c->out);
+    c->notice = NULL;
     last = c->finish_wanted && !c->finish_sent && c->out.count == 0;
     if (!c->headers_sent && (c->headers_due || m || last))
         n += put_headers(c, &ops[n]);

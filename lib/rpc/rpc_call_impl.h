@@ -42,6 +42,10 @@ struct rpc_call {
     grpc_call *call; /* NULL after the end */
     struct rpc_queue out;
     struct rpc_call_stats stats;
+    struct rpc_msg *notice; /* goes before the queue */
+    struct {
+        uint64_t messages, bytes;
+    } noticed; /* what on_dropped was told of */
     unsigned pending;
     bool headers_due, headers_sent; /* due: even before there is a message */
     bool sending, send_has_msg;

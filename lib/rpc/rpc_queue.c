@@ -39,15 +39,17 @@ static struct rpc_msg *take(struct rpc_queue *q, struct item *it)
 
 struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q)
 {
-    struct rpc_queue_drops d = {0, 0};
+    struct rpc_queue_drops d = {0};
 
     while (!list_is_empty(&q->all)) {
         struct item *it = CONTAINER_OF(q->all.next, struct item, all);
 
         if (list_is_linked(&it->may))
             d.may++;
-        else
+        else {
             d.must++;
+            d.must_bytes += rpc_msg_len(it->msg);
+        }
         rpc_msg_unref(take(q, it));
     }
     return d;
@@ -73,7 +75,7 @@ int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth,
     bool evicts_must = worth == RPC_MUST && q->limits.policy == RPC_DROP_OLDEST;
     struct item *it;
 
-    *drops = (struct rpc_queue_drops){0, 0};
+    *drops = (struct rpc_queue_drops){0};
     if (!has_room(q, len) && !evicts_must && !could_have_room(q, len))
         return -RPC_EFULL;
     it = malloc(sizeof(*it));
@@ -84,11 +86,13 @@ int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth,
         struct item *old = is_may ? CONTAINER_OF(q->may.next, struct item, may)
                                   : CONTAINER_OF(q->all.next, struct item, all);
 
-        rpc_msg_unref(take(q, old));
-        if (is_may)
+        if (is_may) {
             drops->may++;
-        else
+        } else {
             drops->must++;
+            drops->must_bytes += rpc_msg_len(old->msg);
+        }
+        rpc_msg_unref(take(q, old));
     }
     *it = (struct item){.msg = rpc_msg_ref(m)};
     list_push_back(&q->all, &it->all);

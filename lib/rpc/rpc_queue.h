@@ -20,6 +20,7 @@ struct rpc_queue {
 
 struct rpc_queue_drops {
     uint32_t must, may;
+    uint64_t must_bytes;
 };
 
 void rpc_queue_init(struct rpc_queue *q, const struct rpc_queue_limits *limits);
