@@ -60,6 +60,8 @@ static int take(struct subscriber *s, struct cli_event *e)
         say(s->inv, "the server dropped %llu messages: we read too slowly", (unsigned long long)e->lost);
     } else if (e->kind == CLI_DOWN && e->err != CLI_EREACH) {
         rc = cli_fail(&s->inv->fault, (enum cli_err)e->err, "%s", e->text);
+        if (e->err == CLI_EDENIED)
+            cli_hint_token(&s->inv->fault, &s->inv->target);
     } else if (e->kind == CLI_DOWN) {
         say(s->inv, "%s; trying again", e->text);
         cli_link_free(s->link);

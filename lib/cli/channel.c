@@ -1,5 +1,6 @@
 #include "cli/channel.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,35 @@
 #include "cli/http.h"
 #include "cli/link.h"
 
-#define CALL_MS 15000
+#define CALL_MS  15000
+#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+#define CA_MAX   (16u << 20)
+
+/* The file whole, NUL-terminated; NULL: errno says why. */
+static char *read_text(const char *path)
+{
+    FILE *f = fopen(path, "rbe");
+    char *text = f ? calloc(1, CA_MAX) : NULL;
+
+    if (text && fread(text, 1, CA_MAX - 1, f) == 0) {
+        free(text);
+        text = NULL;
+        errno = ENODATA;
+    }
+    if (f)
+        fclose(f);
+    return text;
+}
+
+static int read_roots(const struct cli_target *t, char **roots, struct cli_fault *f)
+{
+    const char *path = t->ca ? t->ca : SYSTEM_CA;
+
+    *roots = t->main.is_tls ? read_text(path) : NULL;
+    if (*roots || !t->main.is_tls)
+        return 0;
+    return cli_fail(f, CLI_EFAILED, "%s: %s", path, strerror(errno));
+}
 
 int cli_channel_init(struct cli_channel *c, const struct cli_target *t, struct cli_fault *f)
 {
@@ -15,6 +44,9 @@ int cli_channel_init(struct cli_channel *c, const struct cli_target *t, struct c
     struct rpc_client_config cfg = {.target = cli_host_port(target, &t->main),
                                     .max_recv_bytes = CLI_MESSAGE_MAX / 3 * 4 + 65536,
                                     .connect_timeout_ms = (uint32_t)(t->connect_ns / 1000000)};
+
+    char *roots;
+    int rc;
 
     memset(c, 0, sizeof(*c));
     c->target = t;
@@ -25,9 +57,14 @@ int cli_channel_init(struct cli_channel *c, const struct cli_target *t, struct c
     }
     c->loop = rpc_loop_new("codecast", NULL);
     cfg.loop = c->loop;
+    rc = read_roots(t, &roots, f);
+    if (rc)
+        return rc;
+    cfg.tls_roots = roots;
     if (!c->loop || rpc_client_new(&c->client, &cfg))
-        return cli_fail(f, CLI_EFAILED, "out of memory");
-    return 0;
+        rc = cli_fail(f, CLI_EFAILED, "out of memory");
+    free(roots);
+    return rc;
 }
 
 void cli_channel_fini(struct cli_channel *c)
@@ -59,7 +96,10 @@ int cli_channel_fault(const struct cli_target *t, const struct rpc_status *st, s
                       : inner                                     ? inner + 12
                       : st->message[0]                            ? st->message
                                                                   : rpc_code_name(st->code));
-        cli_hint_reach(f, t);
+        if (t->main.is_tls && (strstr(st->message, "andshak") || strstr(st->message, "ertificate") || strstr(st->message, "SSL")))
+            cli_hint_tls(f);
+        else
+            cli_hint_reach(f, t);
         return rc;
     case RPC_CODE_UNAUTHENTICATED:
     case RPC_CODE_PERMISSION_DENIED:

@@ -94,6 +94,12 @@ void cli_hint_reach(struct cli_fault *f, const struct cli_target *t)
                     "node; nc -zv HOST PORT tries the port");
 }
 
+void cli_hint_tls(struct cli_fault *f)
+{
+    cli_hint(f, "--ca FILE names the CA of a certificate that the system does not know; http:// and grpc:// are for servers "
+                "without TLS");
+}
+
 void cli_hint_token(struct cli_fault *f, const struct cli_target *t)
 {
     cli_hint(f, t->token ? "the token was refused: is it of this issuer, and not over?"
@@ -119,7 +125,7 @@ int cli_http_unreached(struct cli_fault *f, const struct cli_target *t, const ch
     if (code == CURLE_SSL_CACERT_BADFILE)
         cli_hint(f, "--ca %s: the file cannot be read or holds no certificate", t->ca ? t->ca : "FILE");
     else if (is_about_tls(code))
-        cli_hint(f, "--ca FILE names the CA of a certificate that the system does not know; http:// is for servers without TLS");
+        cli_hint_tls(f);
     else
         cli_hint_reach(f, t);
     return rc;

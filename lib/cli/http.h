@@ -44,6 +44,7 @@ int cli_http_unreached(struct cli_fault *f, const struct cli_target *t, const ch
 int cli_http_refused(struct cli_fault *f, const struct cli_http_answer *a);
 /* What to try when nobody answers at the target. */
 void cli_hint_reach(struct cli_fault *f, const struct cli_target *t);
+void cli_hint_tls(struct cli_fault *f);
 void cli_hint_token(struct cli_fault *f, const struct cli_target *t);
 
 #endif

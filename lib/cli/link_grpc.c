@@ -254,12 +254,13 @@ static int subscribe(struct cli_link *l, const struct cli_subscription *s, struc
     struct grpc_link *g = of(l);
     bool has_name = s->client_id || s->threshold > 0;
     char client[CLI_CLIENT_ID_MAX] = "";
-    int rc = 0, sent;
+    int rc, sent;
 
-    if (has_name) {
+    if (has_name)
         cli_client_id(client, s->client_id);
-        rc = cli_channel_call(&g->channel, SERVICE "Subscribe", subscribe_message(client, s), NULL, f);
-    }
+    /* the stream answers nothing: whether we are let in at all, a call tells */
+    rc = has_name ? cli_channel_call(&g->channel, SERVICE "Subscribe", subscribe_message(client, s), NULL, f)
+                  : cli_channel_call(&g->channel, SERVICE "ExposeNodes", rpc_msg_copy((struct slice){0}), NULL, f);
     if (!rc)
         rc = open_stream(g, f);
     if (rc)

@@ -27,7 +27,8 @@ static uint32_t or_default(uint32_t v, uint32_t d)
 
 static grpc_channel *make_channel(const struct rpc_client_config *c)
 {
-    grpc_channel_credentials *creds = grpc_insecure_credentials_create();
+    grpc_channel_credentials *creds =
+        c->tls_roots ? grpc_ssl_credentials_create(c->tls_roots, NULL, NULL, NULL) : grpc_insecure_credentials_create();
     struct rpc_args a = {.count = 0};
     grpc_channel *ch;
 

@@ -20,6 +20,7 @@ const char *rpc_state_name(enum rpc_state s);
 
 struct rpc_client_config {
     const char *target;       /* "host:port", "[::1]:33212" */
+    const char *tls_roots;    /* PEM of the authorities that the server's certificate is checked against; NULL: no TLS */
     struct rpc_loop *loop;    /* several clients may share one; must outlive the client */
     uint32_t max_recv_bytes;  /* one message; 0: 4 MiB */
     uint32_t max_send_bytes;  /* 0: no bound */

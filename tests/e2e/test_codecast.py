@@ -197,6 +197,48 @@ def reconnects(cli):
     assert p.returncode == 0 and b'trying again' in err and b'connected again' in err
 
 
+def restart(cli, g, **env):
+    """The gateway with other settings; its monitoring port, which has no TLS and no tokens, says when it is up."""
+    assert cli.net.kill(g) == 0
+    cli.net.gateway_env = env
+    cli.net.spawn(g)
+    end = time.monotonic() + WAIT
+    while cli.run('health', '--api', f'{g.ip}:8081', '-g', g.ip).returncode:
+        assert time.monotonic() < end and g.process.poll() is None, cli.net.tail(g)
+        time.sleep(0.05)
+
+
+def tls(cli, tmp_path):
+    g = cli.net.gateways[1]
+    cert, key = str(tmp_path / 'cert.pem'), str(tmp_path / 'key.pem')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert,
+                    '-days', '2', '-subj', '/CN=gateway', '-addext', f'subjectAltName=IP:{g.ip}'], check=True, capture_output=True)
+    restart(cli, g, PROXY_TLS_CERT=cert, PROXY_TLS_KEY=key)
+    for url in (f'https://{g.ip}:8080', f'grpcs://{g.ip}:50051'):
+        cli.targets['tls'] = (cli.targets['http'][0], ['-g', url, '--ca', cert])
+        p = cli.subscriber('tls', 'secret')
+        cli.ok('publish', 'secret', url, *cli.targets['tls'][1])
+        take(p, {url.encode()})
+        p.terminate()
+        assert p.wait(WAIT) == 0
+        r = cli.run('publish', 'secret', 'x', '-g', url)
+        assert r.returncode == 3 and b'--ca FILE' in r.stderr, r.stderr
+        r = cli.run('publish', 'secret', 'x', '-g', url.replace('s:', ':'))
+        assert r.returncode == 3, r.stderr  # no TLS where TLS is spoken
+
+
+def tokens(cli):
+    """Without a token, and with one that nobody vouches for."""
+    g = cli.net.gateways[1]
+    restart(cli, g, ENABLE_AUTH='true', AUTH0_DOMAIN='127.0.0.1:9', AUTH0_AUDIENCE='test')
+    for url in (f'http://{g.ip}:8080', f'grpc://{g.ip}:50051'):
+        for command in (['publish', 't', 'x'], ['subscribe', 't'], ['bench', '--count', '1']):
+            r = cli.run(*command, '-g', url)
+            assert r.returncode == 5 and b'CODECAST_TOKEN' in r.stderr, (url, command, r.stderr)
+            r = cli.run(*command, '-g', url, CODECAST_TOKEN='not.a.token')
+            assert r.returncode == 5 and b'the token was refused' in r.stderr, (url, command, r.stderr)
+
+
 def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     for at in ('http', 'grpc', 'sidecar'):
         publish_and_subscribe(cli, at, tmp_path)
@@ -206,6 +248,8 @@ def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     bench(cli)
     refusals(cli)
     reconnects(cli)
+    tls(cli, tmp_path)
+    tokens(cli)
 
 
 def run(build, *args, **env):
