@@ -83,6 +83,10 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
     counter(m, "codecast_", "headers_bad_total", "Generation headers with a wrong signature or shape", p->headers_bad);
     counter(m, "codecast_", "decoded_total", "Generations decoded", p->decoded);
     counter(m, "codecast_", "decode_failed_total", "Decodings whose result was forged and were repaired", p->decode_failed);
+    counter(m, "codecast_", "doubt_rows_total", "Coded rows taken of a generation whose rows did not verify", p->shards_aside);
+    counter(m, "codecast_", "doubt_tries_total", "Choices of such rows that were tried", p->doubt_tries);
+    counter(m, "codecast_", "doubt_solved_total", "Generations that one of them decoded", p->doubt_solved);
+    counter(m, "codecast_", "doubt_deferred_total", "Times that the bound on trying put it off", p->doubt_deferred);
     counter(m, "codecast_", "repairs_asked_total", "Repair requests sent", p->repairs_asked);
     counter(m, "codecast_", "repairs_served_total", "Repair requests answered", p->repairs_served);
     counter(m, "codecast_", "gossip_sent_bytes_total", "Bytes of gossip about coded messages", p->gossip_out_bytes);

@@ -284,8 +284,10 @@ static void generation_due(struct coded *c, struct generation *g, uint64_t now)
         coded_drop(c, g);
         return;
     }
-    if (is_due(&g->hint_at_ns, now) && !generation_is_decoded(g))
+    if (is_due(&g->hint_at_ns, now) && !generation_is_decoded(g)) {
         coded_push_hints(c, g);
+        coded_doubt_run(c, g, now);
+    }
     if (is_due(&g->repair_at_ns, now)) {
         if (rlnc_rank_is_full(&g->rank))
             coded_try_decode(c, g, now);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "pubsub/coded_int.h"
+#include "pubsub/generation_doubt.h"
 #include "pubsub/generation_header.h"
 
 static void breach(struct coded *c, pubsub_peer p, const char *rule)
@@ -125,17 +126,25 @@ static void on_header(struct coded *c, struct coded_peer *peer, struct slice con
     coded_repair_arm(c, g, now);
 }
 
+static bool is_among(const pubsub_peer *list, unsigned n, pubsub_peer p)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (list[i] == p)
+            return true;
+    return false;
+}
+
 /* Rows that did not decode: who sent what they should not have? Collected first, for penalize may drop peers. */
 static void name_liars(struct coded *c, struct generation *g)
 {
     struct buf *scratch = g->dropped_count ? buf_new(g->shape.shard_bytes) : NULL;
-    pubsub_peer liars[RLNC_K_MAX];
+    pubsub_peer liars[GENERATION_DOUBT_ROWS * RLNC_K_MAX];
     unsigned nliars = 0;
 
     for (unsigned i = 0; scratch && i < g->dropped_count; i++) {
         const struct generation_row *r = &g->dropped[i];
 
-        if (generation_dropped_is_genuine(g, i, scratch->data))
+        if (is_among(liars, nliars, r->from) || generation_dropped_is_genuine(g, i, scratch->data))
             continue;
         c->host.counters->shards_forged++;
         if (r->from && !r->is_second_hand) /* who passes on what it was asked for cannot know, and vouches for nothing */
@@ -147,7 +156,7 @@ static void name_liars(struct coded *c, struct generation *g)
         forgery(c, liars[i], g->topic, "coded: forged coded shard");
 }
 
-static void on_decoded(struct coded *c, struct generation *g, uint64_t now)
+void coded_take(struct coded *c, struct generation *g, uint64_t now)
 {
     pubsub_peer upstream = g->last_from;
 
@@ -180,7 +189,7 @@ void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
         return;
     }
     coded_charge(c, g, before);
-    on_decoded(c, g, now);
+    coded_take(c, g, now);
 }
 
 /* A peer sends in the order in which it was asked, or promised. So when what was last comes, and something before it is still open,
@@ -254,15 +263,15 @@ static const char *shard_misfit(const struct generation *g, const struct coded_s
 }
 
 static enum generation_verdict add(struct coded *c, struct generation *g, const struct coded_shard *s, struct buf *frame,
-                                   pubsub_peer p)
+                                   const struct coded_peer *peer)
 {
     uint32_t before = g->bytes;
     enum generation_verdict v;
 
     if (s->coefs.len == 1)
-        v = generation_add_source(g, s->coefs.p[0], s->payload, frame, p);
+        v = generation_add_source(g, s->coefs.p[0], s->payload, frame, peer->p);
     else
-        v = generation_add_coded(g, s->coefs, s->payload, frame, p, s->flags & CODED_SHARD_SECOND_HAND);
+        v = coded_add_row(c, g, peer, s, frame);
     coded_charge(c, g, before);
     return v;
 }
@@ -286,6 +295,7 @@ static void count_verdict(struct coded *c, const struct generation *g, enum gene
         n->shards_unhelpful++;
         coded_trace(c, TRACE_UNHELPFUL_SHARD, g, p, coefs);
         break;
+    case GENERATION_ASIDE: n->shards_aside++; break;
     case GENERATION_FORGED: n->shards_forged++; break;
     }
 }
@@ -320,7 +330,7 @@ static bool is_refused(struct coded *c, const struct generation *g, const struct
 {
     struct coded_peer *payer = coded_peer_find(c, g->charged);
     bool is_over = payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2;
-    bool is_doubtful = s->coefs.len > 1 && g->failures && (!l || l->is_suspect || g->failures > 2);
+    bool is_doubtful = s->coefs.len > 1 && g->failures && !l; /* of one that we cannot remember */
     bool is_unbidden = s->flags & CODED_SHARD_SECOND_HAND && (!l || !l->is_row_asked);
 
     if (!is_over && !is_doubtful && !is_unbidden && coded_make_room(c, s->payload.len, g, now))
@@ -380,13 +390,15 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
         take_answer(c, l, &s, now);
     if (is_refused(c, g, l, &s, now))
         return;
-    v = add(c, g, &s, frame, p);
+    v = add(c, g, &s, frame, peer);
     count_verdict(c, g, v, p, s.coefs);
     coded_push_note(c, g->shape.size_bytes, s.hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
     if (v == GENERATION_FORGED)
         forgery(c, p, g->topic, "coded: shard does not match its hash");
     else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
         useful(c, g, v, &s, p, now);
+    else if (v == GENERATION_ASIDE)
+        coded_doubt_aside(c, g, now);
 }
 
 void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now)

@@ -36,6 +36,7 @@ enum {
 #define CODED_SEEN_NS   (120000 * CODED_MS)
 #define CODED_NEAR_NS   (20 * CODED_MS)    /* mesh changes are told together */
 #define CODED_HINT_NS   (2 * CODED_MS)     /* new shards are told together */
+#define CODED_DOUBT_BYTES (256ull << 20)   /* a second, for finding out which rows are forged */
 
 struct coded_near_list {
     uint64_t topic; /* hash of the topic; 0: free */
@@ -86,6 +87,7 @@ struct coded {
     struct coded_topic topics[CODED_NEAR_TOPICS * 8];
     unsigned topic_count;
     uint64_t near_at_ns;
+    uint64_t doubt_since_ns, doubt_spent;
     struct coded_spoken spoken[CODED_SPOKEN_MAX];
     struct pubsub_trace trace; /* large, so it does not live on the stack */
     uint8_t *scratch;          /* generation_decode_bytes */
@@ -127,7 +129,17 @@ unsigned coded_some_peers(struct coded *c, struct slice topic, pubsub_peer *out,
 /* coded_input.c */
 struct coded_peer *coded_peer_find(const struct coded *c, pubsub_peer p);
 void coded_try_decode(struct coded *c, struct generation *g, uint64_t now);
+/* g has its payload, verified, since just now: it is delivered, and who forged of it is named. */
+void coded_take(struct coded *c, struct generation *g, uint64_t now);
 void coded_trace(struct coded *c, enum pubsub_trace_type type, const struct generation *g, pubsub_peer p, struct slice coefs);
+
+/* coded_doubt.c: which coded rows are forged? */
+enum generation_verdict coded_add_row(struct coded *c, struct generation *g, const struct coded_peer *peer,
+                                      const struct coded_shard *s, struct buf *frame);
+/* A row came while in doubt. */
+void coded_doubt_aside(struct coded *c, struct generation *g, uint64_t now);
+/* Tries what can be tried: g may have its payload afterwards. */
+void coded_doubt_run(struct coded *c, struct generation *g, uint64_t now);
 
 /* coded_send.c: messages to one peer */
 void coded_body_init(struct coded_body *b);
@@ -143,7 +155,8 @@ void coded_send_source(struct coded *c, const struct generation *g, struct gener
                        struct slice sent);
 /* n fresh mixtures of verified rows. */
 void coded_send_mixed(struct coded *c, const struct generation *g, struct generation_link *l, unsigned n);
-void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, unsigned row);
+/* A row as it came, with those through whose hands it went. */
+void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, const struct generation_row *r);
 
 /* coded_push.c: what goes out unasked */
 void coded_push_published(struct coded *c, struct generation *g);
@@ -173,7 +186,7 @@ enum { CODED_SOURCE_ONLY_ROUNDS = 4 }; /* after a forgery: rounds in which only 
 /* coded_repair.c: what is asked for and answered */
 void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now);
 void coded_repair_run(struct coded *c, struct generation *g, uint64_t now);
-/* Rank k did not verify: the coded rows are set aside. */
+/* Rank k did not verify: the coded rows are doubted now. */
 void coded_repair_forged(struct coded *c, struct generation *g, uint64_t now);
 void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);
 void coded_on_want(struct coded *c, pubsub_peer p, struct slice content, uint64_t now);

@@ -57,7 +57,7 @@ void coded_pull_ask(struct coded *c, struct generation *g, struct generation_lin
         .id = g->id,
         .verified = g->have,
         .skip = coded_bits_minus(missing, give),
-        .rank = (uint8_t)g->rank.rank,
+        .rank = (uint8_t)generation_rank(g),
         .count = (uint8_t)coded_bits_count(&give),
         .flags = g->failures && g->round < CODED_SOURCE_ONLY_ROUNDS ? CODED_WANT_SOURCE_ONLY : 0,
     };

@@ -10,6 +10,8 @@
 enum {
     SECOND_HAND_ROUND = 2, /* rounds without progress before unverified rows are asked for */
     HEADER_AGAIN_MS = 200,
+    ROWS_SERVED = 6, /* unverified rows sent to one peer, times k: those of its doubt, twice */
+    ROW_PAUSES = 4,
     HEADERS_MAX = 16, /* sent again to one peer: a request is short, the header may be 8 KiB */
 };
 #define ROUND_MAX_NS (2000 * CODED_MS)
@@ -147,10 +149,10 @@ static bool ask_second_hand(struct coded *c, struct generation *g, unsigned need
 
     for (unsigned i = 0; i < g->link_count; i++) {
         struct generation_link *l = &g->links[i];
-        struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank, .count = (uint8_t)need,
+        struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)generation_rank(g), .count = (uint8_t)need,
                                .flags = CODED_WANT_SECOND_HAND};
 
-        if (l->asked_ns || l->is_suspect || l->rank <= coded_bits_count(&l->has))
+        if (l->asked_ns || l->rank <= coded_bits_count(&l->has))
             continue;
         l->asked_ns = now;
         l->is_answering = false;
@@ -166,7 +168,7 @@ static void probe(struct coded *c, struct generation *g)
 {
     pubsub_peer peers[CODED_PROBE_WIDTH];
     unsigned n = coded_some_peers(c, g->topic, peers, CODED_PROBE_WIDTH);
-    struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)g->rank.rank};
+    struct coded_want w = {.id = g->id, .verified = g->have, .rank = (uint8_t)generation_rank(g)};
 
     for (unsigned i = 0; i < n; i++) {
         struct generation_link *l = generation_link(g, peers[i], true);
@@ -330,18 +332,35 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
     coded_reschedule(c, g);
 }
 
-/* Unverified rows as they came. We cannot know which of them the peer has: so not the same ones at each request. */
+/* Of the n rows those that come after what l was sent last. */
+static unsigned send_rows_of(struct coded *c, const struct generation *g, struct generation_link *l, const struct generation_row *rows,
+                             unsigned n, unsigned left)
+{
+    for (unsigned i = 0; i < n && left; i++)
+        if (rows[i].number > l->row_at) {
+            l->row_at = rows[i].number;
+            coded_send_second_hand(c, g, l, &rows[i]);
+            left--;
+        }
+    return left;
+}
+
+/* Unverified rows as they came, each once. Who has been sent all and asks on may have lost some: now and then it begins again. */
 static void send_rows(struct coded *c, struct generation *g, struct generation_link *l, unsigned n)
 {
-    unsigned start = l->served;
+    unsigned before = l->rows_sent, most = ROWS_SERVED * g->shape.k + 16;
 
-    for (unsigned i = 0; i < g->coded_count && i < n; i++)
-        coded_send_second_hand(c, g, l, (start + i) % g->coded_count);
+    if (before + n > most)
+        n = before < most ? most - before : 0;
+    n = send_rows_of(c, g, l, g->coded, g->coded_count, n);
+    send_rows_of(c, g, l, g->dropped, g->dropped_count, n);
+    if (l->rows_sent == before && ++l->row_pauses % ROW_PAUSES == 0)
+        l->row_at = 0;
 }
 
 static void serve(struct coded *c, struct generation *g, struct generation_link *l, const struct coded_want *w)
 {
-    unsigned k = g->shape.k, limit = 4 * k + 16, left = w->count, it = 0, index, before = l->served;
+    unsigned k = g->shape.k, limit = 4 * k + 16, left = w->count, it = 0, index, before = l->served + l->rows_sent;
     struct coded_bits give = coded_bits_minus(coded_bits_minus(g->have, w->verified), w->skip);
     unsigned start = (unsigned)rng_below(c->host.rng, k);
     struct coded_bits more = coded_bits_minus(g->have, w->verified);
@@ -354,15 +373,14 @@ static void serve(struct coded *c, struct generation *g, struct generation_link 
     }
     if (left && !(w->flags & CODED_WANT_SOURCE_ONLY) && !coded_bits_is_empty(&more) &&
         (generation_is_decoded(g) || g->is_gate_open)) {
-        unsigned most = coded_bits_count(&more), n = left < most ? left : most;
+        unsigned most = coded_bits_count(&more) - (l->served + l->rows_sent - before); /* beyond what was just sent */
 
-        coded_send_mixed(c, g, l, n);
-        left -= n;
+        coded_send_mixed(c, g, l, left < most ? left : most);
     }
     if (w->flags & CODED_WANT_SECOND_HAND)
-        send_rows(c, g, l, left);
-    c->host.counters->repairs_served += l->served - before;
-    if (l->served == before)
+        send_rows(c, g, l, w->count - (l->served + l->rows_sent - before));
+    c->host.counters->repairs_served += l->served + l->rows_sent - before;
+    if (l->served + l->rows_sent == before)
         tell(c, g, l);
 }
 

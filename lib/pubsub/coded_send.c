@@ -56,7 +56,10 @@ static void send_shard(struct coded *c, const struct generation *g, struct gener
     if (b.w.bad)
         return;
     l->told_rank = s->rank;
-    l->served++;
+    if (s->flags & CODED_SHARD_SECOND_HAND)
+        l->rows_sent++;
+    else
+        l->served++;
     c->host.counters->shards_out++;
     c->host.counters->shards_out_bytes += payload.len;
     c->host.send(c->host.core, l->peer, slice_of(b.bytes, b.w.len), payload.buf, payload.off, payload.len);
@@ -100,10 +103,13 @@ void coded_send_mixed(struct coded *c, const struct generation *g, struct genera
     }
 }
 
-void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, unsigned row)
+void coded_send_second_hand(struct coded *c, const struct generation *g, struct generation_link *l, const struct generation_row *r)
 {
-    const struct generation_row *r = &g->coded[row];
-    struct coded_shard s = {.coefs = slice_of(r->coefs, g->shape.k), .flags = CODED_SHARD_SECOND_HAND};
+    uint8_t hands[GENERATION_HANDS_MAX * CODED_TAG_BYTES];
+    struct coded_shard s = {.coefs = slice_of(r->coefs, g->shape.k), .flags = CODED_SHARD_SECOND_HAND,
+                            .sent = slice_of(hands, r->hand_count * CODED_TAG_BYTES)};
 
+    for (unsigned i = 0; i < r->hand_count; i++)
+        coded_tag_write(hands + i * CODED_TAG_BYTES, r->hands[i]);
     send_shard(c, g, l, &s, (struct pubsub_piece){r->buf, (uint32_t)(r->p - r->buf->data), r->len});
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "pubsub/generation_hash.h"
+#include "pubsub/generation_int.h"
 
 enum { LINKS_FIRST = 8 };
 
@@ -33,7 +34,7 @@ static bool is_elided(const struct generation *g)
 struct generation *generation_new(const struct coded_header *h, struct buf *header_field, uint32_t elide_bytes)
 {
     unsigned k = h->shape.k;
-    size_t rows = k * sizeof(struct generation_row), size = sizeof(struct generation) + 3 * rows + rlnc_rank_bytes(k);
+    size_t rows = k * sizeof(struct generation_row), size = sizeof(struct generation) + 2 * rows + rlnc_rank_bytes(k);
     struct coded_header own;
     struct generation *g;
 
@@ -55,15 +56,14 @@ struct generation *generation_new(const struct coded_header *h, struct buf *head
     g->header = buf_ref(header_field);
     g->source = (struct generation_row *)(g + 1);
     g->coded = g->source + k;
-    g->dropped = g->coded + k;
-    rlnc_rank_init(&g->rank, k, g->dropped + k);
+    rlnc_rank_init(&g->rank, k, g->coded + k);
     g->block_bytes = (uint32_t)(size + header_field->len + LINKS_FIRST * sizeof(struct generation_link));
     g->bytes = g->block_bytes;
     g->hint_at_ns = g->repair_at_ns = g->expire_at_ns = TIMER_NEVER;
     return g;
 }
 
-static void row_release(struct generation *g, struct generation_row *r)
+void generation_row_release(struct generation *g, struct generation_row *r)
 {
     if (!r->buf)
         return;
@@ -75,7 +75,7 @@ static void row_release(struct generation *g, struct generation_row *r)
 static void rows_release(struct generation *g, struct generation_row *rows, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        row_release(g, &rows[i]);
+        generation_row_release(g, &rows[i]);
 }
 
 void generation_free(struct generation *g)
@@ -100,12 +100,13 @@ bool generation_is_genuine(const struct generation *g, unsigned index, struct sl
     return memcmp(digest, g->hashes + index * CODED_HASH_BYTES, CODED_HASH_BYTES) == 0;
 }
 
-/* Fills r with a reference into frame, or with a copy when most of frame is something else: a peer must not pin large
- * frames with small rows. False: no memory. */
-static bool row_keep(struct generation *g, struct generation_row *r, struct slice coefs, struct slice payload,
-                     struct buf *frame, pubsub_peer from)
+bool generation_row_keep(struct generation *g, struct generation_row *r, struct slice coefs, struct slice payload,
+                         struct buf *frame, pubsub_peer from)
 {
-    *r = (struct generation_row){.p = payload.p, .coefs = coefs.p, .len = (uint32_t)payload.len, .from = from};
+    r->p = payload.p;
+    r->coefs = coefs.p;
+    r->len = (uint32_t)payload.len;
+    r->from = from;
     if (payload.len >= frame->len / 2) {
         r->buf = buf_ref(frame);
     } else {
@@ -130,23 +131,22 @@ enum generation_verdict generation_add_source(struct generation *g, unsigned ind
         return GENERATION_DUPLICATE;
     if (!generation_is_genuine(g, index, payload))
         return GENERATION_FORGED;
-    if (!row_keep(g, &g->source[index], (struct slice){0}, payload, frame, from))
+    if (!generation_row_keep(g, &g->source[index], (struct slice){0}, payload, frame, from))
         return GENERATION_UNHELPFUL;
     coded_bits_put(&g->have, index);
     return rlnc_rank_add_source(&g->rank, index) ? GENERATION_NEW : GENERATION_VERIFIED;
 }
 
-enum generation_verdict generation_add_coded(struct generation *g, struct slice coefs, struct slice payload,
-                                             struct buf *frame, pubsub_peer from, bool is_second_hand)
+enum generation_verdict generation_add_coded(struct generation *g, const struct generation_arrival *a)
 {
     struct generation_row *r = &g->coded[g->coded_count];
 
-    if (g->coded_count == g->shape.k || !rlnc_rank_would_add(&g->rank, coefs.p))
+    if (g->coded_count == g->shape.k || !rlnc_rank_would_add(&g->rank, a->coefs.p))
         return GENERATION_UNHELPFUL;
-    if (!row_keep(g, r, coefs, payload, frame, from))
+    if (!generation_row_keep(g, r, a->coefs, a->payload, a->frame, a->from))
         return GENERATION_UNHELPFUL;
-    r->is_second_hand = is_second_hand;
-    rlnc_rank_add(&g->rank, coefs.p);
+    generation_row_hands(g, r, a);
+    rlnc_rank_add(&g->rank, a->coefs.p);
     g->coded_count++;
     return GENERATION_NEW;
 }
@@ -163,22 +163,30 @@ static struct rlnc_row source_row(const struct generation *g, unsigned i)
     return (struct rlnc_row){p, NULL, rlnc_shape_length(&g->work, i), (uint16_t)i};
 }
 
+unsigned generation_verified_rows(const struct generation *g, struct rlnc_row *rows, struct rlnc_rank *rank)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < g->shape.k; i++)
+        if (coded_bits_has(&g->have, i)) {
+            rlnc_rank_add_source(rank, i);
+            rows[n++] = source_row(g, i);
+        }
+    return n;
+}
+
 /* k independent rows: all verified ones, then coded ones that add to them (verified rows that came later may have made
  * some of those superfluous). */
 static unsigned choose_rows(const struct generation *g, struct rlnc_row *rows, void *rank_mem)
 {
     struct rlnc_rank rank;
-    unsigned n = 0;
+    unsigned n;
 
     rlnc_rank_init(&rank, g->shape.k, rank_mem);
-    for (unsigned i = 0; i < g->shape.k; i++)
-        if (coded_bits_has(&g->have, i)) {
-            rlnc_rank_add_source(&rank, i);
-            rows[n++] = source_row(g, i);
-        }
+    n = generation_verified_rows(g, rows, &rank);
     for (unsigned i = 0; i < g->coded_count && n < g->shape.k; i++)
         if (rlnc_rank_add(&rank, g->coded[i].coefs))
-            rows[n++] = (struct rlnc_row){g->coded[i].p, g->coded[i].coefs, g->work.shard_bytes, RLNC_CODED};
+            rows[n++] = generation_coded_row(g, &g->coded[i]);
     return n;
 }
 
@@ -194,6 +202,8 @@ static bool computed_is_genuine(const struct generation *g, const uint8_t *paylo
             index[n] = (uint8_t)i;
             shard[n++] = slice_of(payload + rlnc_shape_offset(&g->shape, i), rlnc_shape_length(&g->work, i));
         }
+    if (n == 0)
+        return true;
     generation_hash_shards(shard, n, digest);
     for (unsigned i = 0; i < n; i++)
         if (memcmp(digest[i], g->hashes + index[i] * CODED_HASH_BYTES, CODED_HASH_BYTES))
@@ -201,7 +211,7 @@ static bool computed_is_genuine(const struct generation *g, const uint8_t *paylo
     return true;
 }
 
-/* Coded rows become evidence; the rank is what the verified rows have. Earlier evidence stays as far as there is room. */
+/* Coded rows become evidence; the rank is what the verified rows have. */
 static void drop_coded(struct generation *g)
 {
     for (unsigned i = 0; i < g->coded_count; i++) {
@@ -209,12 +219,8 @@ static void drop_coded(struct generation *g)
 
         if (l)
             l->is_suspect = true;
-        if (g->dropped_count < g->shape.k)
-            g->dropped[g->dropped_count++] = g->coded[i];
-        else
-            row_release(g, &g->coded[i]);
     }
-    g->coded_count = 0;
+    generation_doubt_rows(g);
     g->failures += g->failures < UINT8_MAX;
     rlnc_rank_reset(&g->rank);
     for (unsigned i = 0; i < g->shape.k; i++)
@@ -251,22 +257,28 @@ static int decode_rows(const struct generation *g, struct rlnc_row *rows, unsign
     return err;
 }
 
-int generation_decode(struct generation *g, struct buf *payload, void *scratch)
+bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *payload, void *scratch)
 {
-    struct rlnc_row rows[RLNC_K_MAX];
-    unsigned n = choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
-
-    if (decode_rows(g, rows, n, payload->data, scratch) || !computed_is_genuine(g, payload->data)) {
-        drop_coded(g);
-        return -GENERATION_E_FORGED;
-    }
+    if (decode_rows(g, rows, g->shape.k, payload->data, scratch) || !computed_is_genuine(g, payload->data))
+        return false;
     payload->len = g->shape.size_bytes;
     rows_release(g, g->source, g->shape.k);
     rows_release(g, g->coded, g->coded_count);
     g->coded_count = 0;
     g->have = coded_bits_all(g->shape.k);
     g->payload = payload;
-    return 0;
+    return true;
+}
+
+int generation_decode(struct generation *g, struct buf *payload, void *scratch)
+{
+    struct rlnc_row rows[RLNC_K_MAX];
+    unsigned n = choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
+
+    if (n == g->shape.k && generation_take(g, rows, payload, scratch))
+        return 0;
+    drop_coded(g);
+    return -GENERATION_E_FORGED;
 }
 
 bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8_t *scratch)
@@ -280,12 +292,6 @@ bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8
     rlnc_expect(&g->work, packed->data, g->dropped[i].coefs, scratch);
     buf_unref(packed);
     return memcmp(scratch, g->dropped[i].p, g->work.shard_bytes) == 0;
-}
-
-void generation_release_dropped(struct generation *g)
-{
-    rows_release(g, g->dropped, g->dropped_count);
-    g->dropped_count = 0;
 }
 
 struct pubsub_piece generation_source_piece(const struct generation *g, unsigned i)

@@ -4,7 +4,7 @@
  * Memory:  one block per generation, sized by k; rows hold references of the frames that they arrived in (or copies, when a
  *          frame is mostly something else); nothing is allocated per shard
  * Errors:  verdicts (enum generation_verdict); -GENERATION_E... from decode
- * Limits:  at most k source rows, k coded rows, and k dropped rows kept for naming a liar; links: GENERATION_LINKS_MAX
+ * Limits:  at most k source rows, k coded rows, and 3k dropped rows (generation_doubt.h); links: GENERATION_LINKS_MAX
  */
 #ifndef PUBSUB_GENERATION_H
 #define PUBSUB_GENERATION_H
@@ -31,7 +31,10 @@ struct generation_link {
     bool is_row_asked;        /* it was asked for second-hand rows: it may send such */
     uint8_t failed;           /* times it did not answer what was asked */
     uint8_t headers;          /* sent again because it asked */
-    uint16_t served;          /* shards sent in all */
+    uint8_t row_pauses;       /* times that it asked for unverified rows and there was no other one */
+    uint32_t row_at;          /* number of the last one sent to it */
+    uint16_t served;          /* shards sent in all, but for unverified rows */
+    uint16_t rows_sent;       /* those */
     struct coded_bits has;    /* it told */
     struct coded_bits coming; /* of those, what others are sending us, it told */
     struct coded_bits sent;   /* we, or others by their word, sent it these */
@@ -45,12 +48,29 @@ struct generation_link {
     uint64_t heard_ns;        /* when it last told its state */
 };
 
+/* Tags of those through whose hands a coded row went, the last first, as far as each told of the one before. */
+#define GENERATION_HANDS_MAX 8
+
 struct generation_row {
     struct buf *buf; /* NULL: no row */
     const uint8_t *p, *coefs;
     uint32_t len;
     pubsub_peer from; /* 0: gone */
     bool is_second_hand;
+    uint8_t hand_count;
+    uint32_t number;                      /* in the order in which coded rows came, from 1 */
+    uint32_t hands[GENERATION_HANDS_MAX]; /* hands[0]: of who gave it to us */
+    uint64_t mask;                        /* of them as suspects, once in doubt */
+};
+
+/* A coded shard that came. */
+struct generation_arrival {
+    struct slice coefs, payload; /* k coefficients, shard_bytes of payload */
+    struct buf *frame;           /* they lie in it */
+    pubsub_peer from;
+    bool is_second_hand;
+    uint8_t hand_count;
+    uint32_t hands[GENERATION_HANDS_MAX];
 };
 
 enum generation_verdict {
@@ -58,6 +78,7 @@ enum generation_verdict {
     GENERATION_VERIFIED,  /* dependent, but now a verified source shard */
     GENERATION_DUPLICATE, /* we have that source shard */
     GENERATION_UNHELPFUL, /* dependent */
+    GENERATION_ASIDE,     /* kept among those of which some are forged */
     GENERATION_FORGED,    /* a source shard that does not hash to what the header says */
 };
 
@@ -77,8 +98,11 @@ struct generation {
     struct buf *payload; /* once decoded (or published) */
     struct coded_bits have; /* verified source shards */
     struct rlnc_rank rank;  /* of all rows */
-    struct generation_row *source, *coded, *dropped; /* k each */
+    struct generation_row *source, *coded; /* k each */
+    struct generation_row *dropped;        /* in the block of doubt: of these some are forged */
+    struct generation_doubt *doubt;        /* NULL: none yet */
     uint16_t coded_count, dropped_count;
+    uint32_t row_number; /* of the coded row that came last */
     struct generation_link *links;
     uint16_t link_count, link_cap, link_turn;
     uint32_t bytes;       /* all that this generation holds, as charged */
@@ -102,16 +126,16 @@ void generation_free(struct generation *g);
  * on any verdict but NEW and VERIFIED nothing is kept. */
 enum generation_verdict generation_add_source(struct generation *g, unsigned index, struct slice payload, struct buf *frame,
                                               pubsub_peer from);
-/* A coded shard: k coefficients, shard_bytes of payload. Unverified. */
-enum generation_verdict generation_add_coded(struct generation *g, struct slice coefs, struct slice payload,
-                                             struct buf *frame, pubsub_peer from, bool is_second_hand);
+/* A coded shard, unverified. */
+enum generation_verdict generation_add_coded(struct generation *g, const struct generation_arrival *a);
 /* Are these bytes source shard index? */
 bool generation_is_genuine(const struct generation *g, unsigned index, struct slice payload);
 
 /* Scratch that generation_decode needs, for any k. */
 size_t generation_decode_bytes(void);
 /* At full rank: decodes into payload (size bytes of room) and checks what was computed. On 0 the payload's reference passes, and
- * coded rows are released. -GENERATION_E_FORGED: the coded rows moved to `dropped`, rank fell to the verified rows. */
+ * coded rows are released. -GENERATION_E_FORGED: the coded rows moved to `dropped`, rank fell to the verified rows, and further coded ones
+ * are for generation_doubt_add. */
 int generation_decode(struct generation *g, struct buf *payload, void *scratch);
 
 /* After decoding: was dropped row i what it claimed to be? scratch: shard_bytes. */
@@ -135,10 +159,13 @@ static inline bool generation_is_decoded(const struct generation *g)
     return g->payload != NULL;
 }
 
-/* What we tell others: k only when decoded (all rows may be here while memory to decode them is not). */
+/* What we tell others: k only when decoded (all rows may be here while memory to decode them is not). Doubted rows count, for they can
+ * be asked for. */
 static inline unsigned generation_rank(const struct generation *g)
 {
-    return g->payload ? g->shape.k : g->rank.rank < g->shape.k ? g->rank.rank : g->shape.k - 1u;
+    unsigned rank = g->rank.rank + g->dropped_count;
+
+    return g->payload ? g->shape.k : rank < g->shape.k ? rank : g->shape.k - 1u;
 }
 
 /* What a link's peer surely or probably holds. */

@@ -126,6 +126,28 @@ static void copy_sources(const struct plan *p, uint8_t *out)
     }
 }
 
+int rlnc_decode_one(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, unsigned index, uint8_t *out, void *scratch)
+{
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = at_line(scratch)};
+    int err = rlnc_rows_order(s, rows, nrows);
+    unsigned at = 0;
+
+    if (err)
+        return err;
+    if (!plan_make(&p))
+        return -RLNC_E_RANK;
+    while (at < p.e && p.missing[at] != index)
+        at++;
+    if (at == p.e)
+        return -RLNC_E_RANK;
+    err = plan_invert(&p);
+    if (err)
+        return err;
+    plan_weigh(&p);
+    rlnc_combine(rows, nrows, p.weight + at * p.weight_stride, p.weight_stride, &out, 1, 0, rlnc_shape_length(s, index));
+    return 0;
+}
+
 int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, uint8_t *out, void *scratch)
 {
     struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = at_line(scratch)};

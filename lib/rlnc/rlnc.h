@@ -106,6 +106,10 @@ size_t rlnc_decode_bytes(unsigned k);
  * 0; -RLNC_E_LENGTH or -RLNC_E_RANK: out is partly written and worthless. */
 int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, uint8_t *out, void *scratch);
 
+/* One of the missing source shards alone, as rlnc_decode would compute it: one pass over the rows. out: shard_bytes of room.
+ * -RLNC_E_RANK also when it is among the rows. */
+int rlnc_decode_one(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, unsigned index, uint8_t *out, void *scratch);
+
 const char *rlnc_err_name(int err);
 
 #endif

@@ -29,6 +29,7 @@ static void counters(FILE *f, const struct pubsub_counters *c)
         {"shards_unnecessary", c->shards_unnecessary}, {"shards_forged", c->shards_forged},
         {"shards_refused", c->shards_refused}, {"decoded", c->decoded}, {"decode_failed", c->decode_failed},
         {"repairs_asked", c->repairs_asked}, {"repairs_served", c->repairs_served},
+        {"shards_aside", c->shards_aside}, {"doubt_tries", c->doubt_tries}, {"doubt_solved", c->doubt_solved},
         {"gossip_out_bytes", c->gossip_out_bytes}, {"gossip_deferred", c->gossip_deferred},
         {"generations_expired", c->generations_expired}, {"promises_broken", c->promises_broken},
         {"graylisted", c->graylisted}, {"slow_drops", c->slow_drops}, {"no_memory", c->no_memory},

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "pubsub/generation.h"
+#include "pubsub/generation_doubt.h"
 #include "pubsub/generation_header.h"
 
 enum { SHARD = 5 };
@@ -71,18 +71,43 @@ static void add_coded(struct field *f, const uint8_t *coefs, bool is_forged, pub
 {
     struct buf *frame = buf_new(SHARD + f->shape.k);
     unsigned rank = f->g->rank.rank;
+    struct generation_arrival a;
     enum generation_verdict v;
 
     frame->len = SHARD + f->shape.k;
     rlnc_expect(&f->shape, f->payload, coefs, frame->data);
     memcpy(frame->data + SHARD, coefs, f->shape.k);
     frame->data[from % SHARD] ^= is_forged;
-    v = generation_add_coded(f->g, slice_of(frame->data + SHARD, f->shape.k), slice_of(frame->data, f->shape.shard_bytes), frame,
-                             from, false);
-    check(v == GENERATION_NEW || v == GENERATION_UNHELPFUL);
+    a = (struct generation_arrival){.coefs = slice_of(frame->data + SHARD, f->shape.k), .frame = frame, .from = from, .hand_count = 2,
+                                    .payload = slice_of(frame->data, f->shape.shard_bytes), .hands = {from, coefs[0]}};
+    v = generation_is_in_doubt(f->g) ? generation_doubt_add(f->g, &a) : generation_add_coded(f->g, &a);
+    check(v == GENERATION_NEW || v == GENERATION_UNHELPFUL || (v == GENERATION_ASIDE && generation_is_in_doubt(f->g)));
+    check(f->g->dropped_count <= GENERATION_DOUBT_ROWS * f->shape.k);
     check(f->g->rank.rank == rank + (v == GENERATION_NEW));
     f->has_forged |= is_forged && v == GENERATION_NEW;
     buf_unref(frame);
+}
+
+/* Every choice that there is. What is found is the payload, whatever was forged. */
+static bool decode_doubted(struct field *f)
+{
+    struct generation_choice c = {.mask = 0};
+    uint8_t shard[SHARD];
+
+    while (generation_doubt_next(f->g, &c, f->scratch)) {
+        struct buf *payload;
+
+        if (!generation_doubt_test(f->g, &c, shard, f->scratch))
+            continue;
+        payload = buf_new(f->shape.size_bytes);
+        if (generation_doubt_decode(f->g, &c, payload, f->scratch)) {
+            buf_unref(payload);
+            continue;
+        }
+        check(slice_is_equal(buf_slice(payload), slice_of(f->payload, f->shape.size_bytes)));
+        return true;
+    }
+    return false;
 }
 
 /* True once decoded. */
@@ -92,7 +117,7 @@ static bool decode(struct field *f)
     unsigned verified = coded_bits_count(&f->g->have);
 
     if (!rlnc_rank_is_full(&f->g->rank))
-        return false;
+        return decode_doubted(f);
     payload = buf_new(f->shape.size_bytes);
     if (generation_decode(f->g, payload, f->scratch)) {
         buf_unref(payload);

@@ -8,7 +8,7 @@
 
 #include "crypto/sha256.h"
 #include "pubsub/coded_maker.h"
-#include "pubsub/generation.h"
+#include "pubsub/generation_doubt.h"
 #include "pubsub/generation_hash.h"
 
 static struct maker m;
@@ -54,13 +54,21 @@ static struct buf *frame_of(struct slice field, struct coded_shard *s)
     return b;
 }
 
+static enum generation_verdict give_coded(struct generation *g, const struct coded_shard *s, struct buf *frame, pubsub_peer from)
+{
+    struct generation_arrival a = {.coefs = s->coefs, .payload = s->payload, .frame = frame, .from = from, .hand_count = 1,
+                                   .hands = {from}};
+
+    return generation_is_in_doubt(g) ? generation_doubt_add(g, &a) : generation_add_coded(g, &a);
+}
+
 static enum generation_verdict give(struct generation *g, struct slice field, pubsub_peer from)
 {
     struct coded_shard s;
     struct buf *b = frame_of(field, &s);
     enum generation_verdict v = s.coefs.len == 1
                                     ? generation_add_source(g, s.coefs.p[0], s.payload, b, from)
-                                    : generation_add_coded(g, s.coefs, s.payload, b, from, false);
+                                    : give_coded(g, &s, b, from);
 
     buf_unref(b);
     return v;
@@ -228,6 +236,126 @@ static void test_generation_survives_a_forged_row_and_names_it(void **state)
     generation_free(g);
 }
 
+/* A coded row right or wrong, through these hands. */
+static enum generation_verdict give_by(struct generation *g, unsigned n, const uint32_t *hands, bool is_forged)
+{
+    struct generation_arrival a = {.from = hands[0], .is_second_hand = n > 1, .hand_count = (uint8_t)n};
+    enum generation_verdict v;
+    struct coded_shard s;
+
+    memcpy(a.hands, hands, n * sizeof(hands[0]));
+    a.frame = frame_of(maker_coded(&m, NULL, 0), &s);
+    ((uint8_t *)(uintptr_t)s.payload.p)[3] ^= is_forged;
+    a.coefs = s.coefs;
+    a.payload = s.payload;
+    v = generation_is_in_doubt(g) ? generation_doubt_add(g, &a) : generation_add_coded(g, &a);
+    buf_unref(a.frame);
+    return v;
+}
+
+/* k = 4, two verified, a forged row of 7 beside a right one of 6: decoded to nonsense. */
+static struct generation *make_doubted(void)
+{
+    struct generation *g = make(4, 4000);
+
+    give(g, maker_source(&m, 0, 0), 5);
+    give(g, maker_source(&m, 2, 0), 5);
+    give_by(g, 1, (uint32_t[]){6}, false);
+    give_by(g, 1, (uint32_t[]){7}, true);
+    assert_int_equal(decode(g), -GENERATION_E_FORGED);
+    assert_true(generation_is_in_doubt(g));
+    return g;
+}
+
+/* How many choices are tried until one is right; 0: none is. */
+static unsigned tries_until_right(struct generation *g)
+{
+    struct generation_choice c = {.mask = 0};
+    uint8_t out[1000];
+    unsigned n = 0;
+
+    while (generation_doubt_next(g, &c, scratch)) {
+        struct buf *payload = buf_new(g->shape.size_bytes);
+
+        n++;
+        if (generation_doubt_test(g, &c, out, scratch) && !generation_doubt_decode(g, &c, payload, scratch)) {
+            assert_true(slice_is_equal(buf_slice(g->payload), buf_slice(m.payload)));
+            return n;
+        }
+        buf_unref(payload);
+    }
+    return 0;
+}
+
+static void test_doubt_leaves_the_forger_out(void **state)
+{
+    struct generation *g = make_doubted();
+
+    assert_int_equal(tries_until_right(g), 0); /* without either one is too little */
+    assert_int_equal(give_by(g, 2, (uint32_t[]){8, 7}, true), GENERATION_ASIDE);
+    assert_int_equal(give_by(g, 2, (uint32_t[]){8, 6}, false), GENERATION_ASIDE);
+    assert_in_range(tries_until_right(g), 1, 4);
+    generation_free(g);
+}
+
+/* Two forgers: some pair is left out in the end. What was tried is not tried again. */
+static void test_doubt_leaves_two_forgers_out(void **state)
+{
+    struct generation *g = make_doubted();
+
+    assert_int_equal(give_by(g, 1, (uint32_t[]){9}, true), GENERATION_ASIDE);
+    assert_int_equal(give_by(g, 1, (uint32_t[]){9}, true), GENERATION_ASIDE);
+    assert_int_equal(tries_until_right(g), 0);
+    assert_int_equal(tries_until_right(g), 0);
+    assert_true(g->doubt->tries <= 8);
+    assert_int_equal(give_by(g, 1, (uint32_t[]){10}, false), GENERATION_ASIDE);
+    assert_in_range(tries_until_right(g), 1, 12);
+    generation_free(g);
+}
+
+/* The same row by another way: whoever is on both ways remains, and who vouches for it. */
+static void test_doubt_joins_the_ways_of_a_row(void **state)
+{
+    struct generation *g = make_doubted();
+    struct generation_row *r = &g->dropped[1];
+    struct generation_arrival a = {.coefs = slice_of(r->coefs, 4), .payload = slice_of(r->p, 1000), .frame = r->buf, .from = 3,
+                                   .is_second_hand = true, .hand_count = 2, .hands = {3, 7}};
+
+    assert_int_equal(r->hands[0], 7);
+    assert_int_equal(generation_doubt_add(g, &a), GENERATION_UNHELPFUL);
+    assert_int_equal(g->dropped_count, 2);
+    a.hands[1] = 4; /* nobody is on both: it stands beside it */
+    assert_int_equal(generation_doubt_add(g, &a), GENERATION_ASIDE);
+    a.hand_count = 3;
+    a.hands[0] = 9, a.hands[1] = 4, a.hands[2] = 5;
+    assert_int_equal(generation_doubt_add(g, &a), GENERATION_UNHELPFUL);
+    r = &g->dropped[2];
+    assert_int_equal(r->hand_count, 1);
+    assert_int_equal(r->hands[0], 4);
+    generation_free(g);
+}
+
+/* With no room left it is the flooder's rows that go, also when its neighbour passes them on, or it names others. */
+static void test_doubt_keeps_room_for_the_others(void **state)
+{
+    struct generation *g = make_doubted();
+    unsigned kept = 0;
+
+    for (uint32_t i = 0; i < 40; i++)
+        give_by(g, 3, (uint32_t[]){8, 7, 100 + i}, true);
+    assert_int_equal(g->dropped_count, 12);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(give_by(g, 2, (uint32_t[]){8, 6}, false), GENERATION_ASIDE);
+    assert_int_equal(g->dropped_count, 12);
+    for (unsigned i = 0; i < 12; i++)
+        kept += g->dropped[i].hands[g->dropped[i].hand_count - 1] == 6;
+    assert_int_equal(kept, 4);
+    assert_true(tries_until_right(g) > 0);
+    generation_release_dropped(g);
+    assert_int_equal(g->bytes, g->block_bytes);
+    generation_free(g);
+}
+
 /* A small row in a large frame is copied, so that it does not pin the frame. */
 static void test_generation_does_not_pin_large_frames(void **state)
 {
@@ -252,7 +380,7 @@ static void test_generation_does_not_pin_large_frames(void **state)
     pb_next(&r, &f);
     coded_shard_read(f.bytes, &s);
     frame->len = (uint32_t)field.len;
-    assert_int_equal(generation_add_coded(g, s.coefs, s.payload, frame, 5, false), GENERATION_NEW);
+    assert_int_equal(give_coded(g, &s, frame, 5), GENERATION_NEW);
     assert_int_equal(frame->refs, 2);
     buf_unref(frame);
     generation_free(g);
@@ -304,6 +432,10 @@ int main(void)
         cmocka_unit_test(test_generation_decodes_any_mixture),
         cmocka_unit_test(test_generation_judges_each_shard),
         cmocka_unit_test(test_generation_survives_a_forged_row_and_names_it),
+        cmocka_unit_test(test_doubt_leaves_the_forger_out),
+        cmocka_unit_test(test_doubt_leaves_two_forgers_out),
+        cmocka_unit_test(test_doubt_joins_the_ways_of_a_row),
+        cmocka_unit_test(test_doubt_keeps_room_for_the_others),
         cmocka_unit_test(test_generation_does_not_pin_large_frames),
         cmocka_unit_test(test_links_are_bounded_and_forgotten),
         cmocka_unit_test(test_links_of_the_done_give_way_once_decoded),
