@@ -128,10 +128,11 @@ void gf_dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned
     chosen->dot(dst, n, src, k, coef, stride, from, to);
 }
 
-void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+               size_t from, size_t to)
 {
-    if (n && from < to)
-        chosen->spread(dst, n, src, coef, from, to);
+    if (n && k && from < to)
+        chosen->spread(dst, n, src, k, coef, stride, from, to);
 }
 
 void gf_mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)

@@ -17,6 +17,7 @@
 
 #define GF_POLY 0x11D
 #define GF_SRC_MAX 255
+#define GF_SPREAD_MAX 8
 
 enum gf_err { GF_E_SINGULAR = 1 };
 
@@ -29,8 +30,10 @@ uint8_t gf_byte_inv(uint8_t a);
 void gf_dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
             size_t from, size_t to);
 
-/* dst[i][x] += coef[i] * src[x], for i < n and from <= x < to: one source to many. */
-void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to);
+/* dst[i][x] += sum over j of coef[i * stride + j] * src[j][x], for i < n, j < k and from <= x < to: a few sources to many rows,
+ * k at most GF_SPREAD_MAX. Made for rows of matrices. */
+void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+               size_t from, size_t to);
 
 /* dst[x] += c * src[x] */
 void gf_mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len);

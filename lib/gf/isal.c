@@ -62,10 +62,12 @@ static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
     }
 }
 
-static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+static void spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+                   size_t from, size_t to)
 {
     for (unsigned i = 0; i < n; i++)
-        mad(dst[i] + from, src + from, coef[i], to - from);
+        for (unsigned j = 0; j < k; j++)
+            mad(dst[i] + from, src[j] + from, coef[i * stride + j], to - from);
 }
 
 const struct gf_kernels gf_kernels_isal = {"isal", is_usable, dot, mad, spread};

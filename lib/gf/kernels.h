@@ -16,7 +16,8 @@ struct gf_kernels {
     void (*dot)(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
                 size_t from, size_t to);
     void (*mad)(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len);
-    void (*spread)(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to);
+    void (*spread)(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+                   size_t from, size_t to);
 };
 
 extern const struct gf_kernels gf_kernels_scalar, gf_kernels_isal, gf_kernels_ssse3, gf_kernels_avx2, gf_kernels_gfni256,

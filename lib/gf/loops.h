@@ -16,7 +16,7 @@
 
 #define GF_INLINE static inline __attribute__((always_inline))
 
-enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_STRIP = 4096, SPREAD_COLS = 4, LINE = 64 };
+enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_COLS = 2, LINE = 64 };
 
 #include "gf/one.h"
 
@@ -226,54 +226,71 @@ static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)
         vec_store_part(dst, vec_add(vec_load_part(dst, len), product(operand_of(vec_load_part(src, len)), f)), len);
 }
 
-/* One to SPREAD_COLS whole vectors of src stay in registers for all destinations: the shape of a matrix row. */
-GF_INLINE void spread_block(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, unsigned cols, size_t x)
+/* cols vectors of all sources stay in registers for all destinations. k and cols are constants at every call. */
+GF_INLINE void spread_block(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef,
+                            size_t stride, unsigned cols, size_t x)
 {
-    struct operand in[SPREAD_COLS];
+    struct operand in[GF_SPREAD_MAX][SPREAD_COLS];
 
 #pragma GCC unroll 8
-    for (unsigned v = 0; v < cols; v++)
-        in[v] = operand_of(vec_load(src + x + v * VEC));
-    for (unsigned i = 0; i < n; i++) {
-        struct factor f = factor_of(coef[i]);
+    for (unsigned j = 0; j < k; j++)
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            in[j][v] = operand_of(vec_load(src[j] + x + v * VEC));
+    for (unsigned i = 0; i < n; i++, coef += stride) {
         uint8_t *d = dst[i] + x;
+        VEC_T acc[SPREAD_COLS];
 
 #pragma GCC unroll 8
         for (unsigned v = 0; v < cols; v++)
-            vec_store(d + v * VEC, vec_add(vec_load(d + v * VEC), product(in[v], f)));
+            acc[v] = vec_load(d + v * VEC);
+#pragma GCC unroll 8
+        for (unsigned j = 0; j + 1 < k; j += 2) {
+            struct factor f = factor_of(coef[j]), g = factor_of(coef[j + 1]);
+#pragma GCC unroll 8
+            for (unsigned v = 0; v < cols; v++)
+                acc[v] = vec_add3(acc[v], product(in[j][v], f), product(in[j + 1][v], g));
+        }
+        for (unsigned v = 0; k & 1 && v < cols; v++)
+            acc[v] = vec_add(acc[v], product(in[k - 1][v], factor_of(coef[k - 1])));
+#pragma GCC unroll 8
+        for (unsigned v = 0; v < cols; v++)
+            vec_store(d + v * VEC, acc[v]);
     }
 }
 
-static void spread_short(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
+/* Whole vectors; returns how far it came. */
+GF_INLINE size_t spread_whole(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef,
+                              size_t stride, size_t from, size_t to)
 {
     for (; to - from >= SPREAD_COLS * VEC; from += SPREAD_COLS * VEC)
-        spread_block(dst, n, src, coef, SPREAD_COLS, from);
-    if (to - from >= 2 * VEC) {
-        spread_block(dst, n, src, coef, 2, from);
-        from += 2 * VEC;
-    }
-    if (to - from >= VEC) {
-        spread_block(dst, n, src, coef, 1, from);
-        from += VEC;
-    }
-    for (unsigned i = 0; i < n && from < to; i++)
-        mad(dst[i] + from, src + from, coef[i], to - from);
+        spread_block(dst, n, src, k, coef, stride, SPREAD_COLS, from);
+    for (; to - from >= VEC; from += VEC)
+        spread_block(dst, n, src, k, coef, stride, 1, from);
+    return from;
 }
 
-static void spread(uint8_t *const *dst, unsigned n, const uint8_t *src, const uint8_t *coef, size_t from, size_t to)
-{
-    if (to - from <= 2 * SPREAD_COLS * VEC) {
-        spread_short(dst, n, src, coef, from, to);
-        return;
-    }
-    while (from < to) {
-        size_t len = to - from < SPREAD_STRIP ? to - from : SPREAD_STRIP;
+#define SPREAD_CASE(K)                                                                                                             \
+    case K:                                                                                                                        \
+        from = spread_whole(dst, n, src, K, coef, stride, from, to);                                                               \
+        break
 
-        for (unsigned i = 0; i < n; i++)
-            if (coef[i])
-                mad(dst[i] + from, src + from, coef[i], len);
-        from += len;
+static void spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
+                   size_t from, size_t to)
+{
+    switch (k) {
+        SPREAD_CASE(1);
+        SPREAD_CASE(2);
+        SPREAD_CASE(3);
+        SPREAD_CASE(4);
+        SPREAD_CASE(5);
+        SPREAD_CASE(6);
+        SPREAD_CASE(7);
+        SPREAD_CASE(8);
     }
+    for (unsigned i = 0; i < n && from < to; i++)
+        for (unsigned j = 0; j < k; j++)
+            mad(dst[i] + from, src[j] + from, coef[i * stride + j], to - from);
 }
 
 #endif

@@ -74,9 +74,12 @@ void rlnc_expect(const struct rlnc_shape *s, const uint8_t *payload, const uint8
 /* Rank, tracked on coefficients alone: a fully reduced echelon form built row by row. */
 struct rlnc_rank {
     uint16_t k, rank, stride; /* stride: from one row to the next */
-    uint64_t unit[4];  /* pivots whose row is the plain unit vector (not stored) */
-    uint64_t pivot[4]; /* pivots taken */
-    uint8_t *echelon;  /* k rows, row j has a 1 at j where all others have 0; then one row of scratch */
+    uint16_t stored_count;
+    uint16_t fresh_count; /* of the stored rows the last so many: the others have not lost their pivots' columns yet */
+    uint64_t unit[4];     /* pivots whose row is the plain unit vector (not stored) */
+    uint64_t pivot[4];    /* pivots taken */
+    uint8_t *stored;      /* k: the pivots of the stored rows, in order of arrival */
+    uint8_t *echelon;     /* k rows, row j has a 1 at j where all others have 0; then one row of scratch */
 };
 
 /* Bytes that rlnc_rank_init needs for k. */

@@ -148,33 +148,29 @@ static void test_mad_matches_scalar_at_every_length(void **state)
     field_close(&f);
 }
 
-/* Destinations end at guard pages, as above; what lies before them stays. */
-static void check_spread(struct field *f, const struct gf_kernels *kern, unsigned n, size_t len, size_t skip)
+/* Sources and destinations end at guard pages, as above; what lies before them stays. */
+static void check_spread(struct field *f, const struct gf_kernels *kern, unsigned n, unsigned k, size_t len, size_t skip)
 {
-    uint8_t coef[DST], *dst[DST], want[AREA];
-    const uint8_t *src = f->src[0] + AREA - len - skip;
+    enum { STRIDE = GF_SPREAD_MAX + 1 };
+    uint8_t coef[DST * STRIDE], *dst[DST], want[DST][AREA];
+    const uint8_t *src[GF_SPREAD_MAX];
 
     rng_fill(&f->rng, coef, sizeof(coef));
     coef[0] &= (uint8_t)rng_below(&f->rng, 4); /* 0 and 1 too */
+    for (unsigned j = 0; j < k; j++)
+        src[j] = f->src[j] + AREA - len - skip;
     for (unsigned i = 0; i < n; i++) {
         dst[i] = f->dst[i] + AREA - len - skip;
-        rng_fill(&f->rng, f->dst[i], AREA);
+        rng_fill(&f->rng, dst[i] - 1, len + skip + 1);
+        memcpy(want[i], dst[i] - 1, len + skip + 1);
+        for (unsigned j = 0; j < k; j++)
+            for (size_t x = skip; x < skip + len; x++)
+                want[i][1 + x] ^= gf_product[coef[i * STRIDE + j]][src[j][x]];
     }
-    for (unsigned i = 0; i < n; i++) {
-        uint8_t first = dst[0][skip ? skip - 1 : 0], *d = dst[i] + skip;
-
-        memcpy(want, d, len);
-        for (size_t x = 0; x < len; x++)
-            want[x] ^= gf_product[coef[i]][src[skip + x]];
-        kern->spread(dst + i, 1, src, coef + i, skip, skip + len);
-        assert_memory_equal(d, want, len);
-        if (skip)
-            assert_int_equal(dst[0][skip - 1], first);
-        memcpy(want, d, len);
-    }
-    kern->spread(dst, n, src, coef, skip, skip + len); /* all at once undoes what each did alone */
-    kern->spread(dst, n, src, coef, skip, skip + len);
-    assert_memory_equal(dst[n - 1] + skip, want, len);
+    kern->spread(dst, n, src, k, coef, STRIDE, skip, skip + len);
+    for (unsigned i = 0; i < n; i++)
+        if (memcmp(dst[i] - 1, want[i], len + skip + 1))
+            fail_msg("%s n=%u k=%u len=%zu skip=%zu: row %u differs", kern->name, n, k, len, skip, i);
 }
 
 static void test_spread_matches_scalar_at_every_length(void **state)
@@ -186,11 +182,12 @@ static void test_spread_matches_scalar_at_every_length(void **state)
         const struct gf_kernels *kern = gf_kernels_find(gf_kernels_known[i]->name);
 
         for (size_t len = 1; kern && len <= LEN_MAX; len++) {
-            check_spread(&f, kern, 1 + (unsigned)rng_below(&f.rng, DST), len, 0);
-            check_spread(&f, kern, DST, len, 1 + rng_below(&f.rng, 70));
+            for (unsigned k = 1; k <= GF_SPREAD_MAX; k++)
+                check_spread(&f, kern, 1 + (unsigned)rng_below(&f.rng, 3), k, len, k & 1 ? 0 : rng_below(&f.rng, 70));
+            check_spread(&f, kern, DST, 1 + (unsigned)rng_below(&f.rng, GF_SPREAD_MAX), len, 0);
         }
         if (kern)
-            check_spread(&f, kern, DST, 8000, 3);
+            check_spread(&f, kern, DST, GF_SPREAD_MAX, 8000, 3);
     }
     field_close(&f);
 }

@@ -170,7 +170,7 @@ static void test_shape_covers_the_payload(void **state)
 static void test_rank_refuses_dependent_rows(void **state)
 {
     enum { K = 5 };
-    uint8_t mem[K * (K + 1)], v[K], w[K];
+    uint8_t mem[K * (K + 2)], v[K], w[K];
     struct rlnc_rank r;
 
     assert_int_equal(rlnc_rank_bytes(K), sizeof(mem));
@@ -231,7 +231,7 @@ static void test_rank_agrees_with_elimination(void **state)
     rng_init_seeded(&rng, 5);
     for (unsigned round = 0; round < 3000; round++) {
         unsigned k = 1 + (unsigned)rng_below(&rng, 9), rows = 1 + (unsigned)rng_below(&rng, 12);
-        uint8_t m[12 * 9], slow[12 * 9], mem[9 * 10];
+        uint8_t m[12 * 9], slow[12 * 9], mem[9 * 11];
         struct rlnc_rank r;
 
         rlnc_rank_init(&r, k, mem);
@@ -245,6 +245,40 @@ static void test_rank_agrees_with_elimination(void **state)
             assert_int_equal(r.rank, rank_slow(slow, i + 1, k));
             assert_int_equal(added, r.rank > before);
         }
+    }
+}
+
+/* Enough coded rows that older ones lose new columns in batches, source shards among them. */
+static void test_rank_agrees_with_elimination_at_length(void **state)
+{
+    enum { K = 70, ROWS = K + 6 };
+    static uint8_t m[ROWS * K], slow[ROWS * K];
+    struct rng rng;
+
+    rng_init_seeded(&rng, 6);
+    for (unsigned round = 0; round < 120; round++) {
+        unsigned k = 1 + (unsigned)rng_below(&rng, K), rows = k + (unsigned)rng_below(&rng, 7), mix = (unsigned)rng_below(&rng, 5);
+        void *mem = malloc(rlnc_rank_bytes(k));
+        struct rlnc_rank r;
+
+        rlnc_rank_init(&r, k, mem);
+        memset(m, 0, sizeof(m));
+        for (unsigned i = 0; i < rows; i++) {
+            unsigned index = (unsigned)rng_below(&rng, k), before = r.rank;
+            bool is_source = rng_below(&rng, 5) < mix, would;
+
+            m[i * k + index] = 1;
+            for (unsigned x = 0; x < k && !is_source; x++)
+                m[i * k + x] = rng_below(&rng, 1 + round % 9) ? 0 : (uint8_t)rng_u64(&rng);
+            would = is_source ? rlnc_rank_would_add_source(&r, index) : rlnc_rank_would_add(&r, m + i * k);
+            assert_int_equal(would, is_source ? rlnc_rank_add_source(&r, index) : rlnc_rank_add(&r, m + i * k));
+            assert_int_equal(would, r.rank - before);
+            if (i % 8 == 0 || i + 1 == rows) {
+                memcpy(slow, m, (i + 1) * k);
+                assert_int_equal(r.rank, rank_slow(slow, i + 1, k));
+            }
+        }
+        free(mem);
     }
 }
 
@@ -332,7 +366,7 @@ static void test_coded_shards_are_dependent_as_theory_says(void **state)
 {
     enum { K = 8, TRIALS = 40000 };
     struct rng rng;
-    uint8_t mem[K * (K + 1)], c[K];
+    uint8_t mem[K * (K + 2)], c[K];
     unsigned failed = 0;
     struct rlnc_rank r;
 
@@ -356,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_generation_takes_any_size),
         cmocka_unit_test(test_rank_refuses_dependent_rows),
         cmocka_unit_test(test_rank_agrees_with_elimination),
+        cmocka_unit_test(test_rank_agrees_with_elimination_at_length),
         cmocka_unit_test(test_decode_refuses_what_does_not_fit),
         cmocka_unit_test(test_decode_leaves_shards_in_place),
         cmocka_unit_test(test_expect_names_what_a_row_must_hold),
