@@ -18,6 +18,7 @@ def arguments():
                                 'the messages arriving by WebSocket and gRPC at the other gateways and at every node.')
     p.add_argument('--nodes', type=int, default=4, help='nodes [4]')
     p.add_argument('--gateways', type=int, default=2, help='gateways [2]')
+    p.add_argument('--embedded', action='store_true', help='each node has its gateway inside; no gateway program runs')
     p.add_argument('--mode', choices=['optimum', 'gossipsub'], default='optimum', help='coded shards or plain gossipsub [optimum]')
     p.add_argument('--driver', default='auto', choices=['auto', 'kernel', 'af_packet', 'tap'],
                    help='data path; auto: af_packet in namespaces as root, else kernel on 127.0.0.x [auto]')
@@ -49,19 +50,19 @@ def try_lines(net, topic):
     first = f', after: unset {" ".join(PROXIES)}' if PROXIES else ''
     return f"""
 Try, in another terminal{' (as root)' if inside else ''}{first}:
-  {cli} health -g {g1.ip}
-  {cli} publish {plain} 'hello, all' -g {g1.ip}
-  {cli} bench -g {g1.ip} --receiver {g2.ip} --rate 100 --for 2s
+  {cli} health -g {g1.control_ip}
+  {cli} publish {plain} 'hello, all' -g {g1.control_ip}
+  {cli} bench -g {g1.control_ip} --receiver {g2.control_ip} --rate 100 --for 2s
   {cli} watch --sidecar {n1.control_ip}
-  {inside}curl -s http://{g1.ip}:8080/api/v1/health
+  {inside}curl -s http://{g1.control_ip}:8080/api/v1/health
   {inside}curl -s http://{n1.control_ip}:9090/debug/peers
-  {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/subscribe -d '{{"client_id":"me","topic":"{topic}","threshold":0.1}}'
-  (echo '{{"type":"subscribe","topic":"{topic}"}}'; sleep 600) | {inside}/usr/bin/python3 -m websockets "ws://{g2.ip}:8080/api/v1/ws?client_id=you"
-  {inside}curl -s -X POST http://{g1.ip}:8080/api/v1/publish -d '{{"client_id":"me","topic":"{topic}","message":"hello"}}'
+  {inside}curl -s -X POST http://{g1.control_ip}:8080/api/v1/subscribe -d '{{"client_id":"me","topic":"{topic}","threshold":0.1}}'
+  (echo '{{"type":"subscribe","topic":"{topic}"}}'; sleep 600) | {inside}/usr/bin/python3 -m websockets "ws://{g2.control_ip}:8080/api/v1/ws?client_id=you"
+  {inside}curl -s -X POST http://{g1.control_ip}:8080/api/v1/publish -d '{{"client_id":"me","topic":"{topic}","message":"hello"}}'
   {inside}curl -s http://{n1.control_ip}:9090/metrics
 With grpcurl (not in Debian: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest):
-  {inside}grpcurl -plaintext {g1.ip}:50051 list
-  {inside}grpcurl -plaintext -d '{{"client_id":"me","topic":"{topic}","message":"aGk="}}' {g1.ip}:50051 proto.ProxyStream/Publish
+  {inside}grpcurl -plaintext {g1.control_ip}:50051 list
+  {inside}grpcurl -plaintext -d '{{"client_id":"me","topic":"{topic}","message":"aGk="}}' {g1.control_ip}:50051 proto.ProxyStream/Publish
   {inside}grpcurl -plaintext {n1.control_ip}:33212 proto.CommandStream/Health
 Logs: {net.work}/*.log
 """
@@ -78,15 +79,16 @@ def main():
     signal.signal(signal.SIGHUP, interrupted)  # the terminal was closed
     try:
         limit = max(1048576, a.size)
-        net = Network(a.nodes, a.gateways, a.mode, a.driver, a.build, say=say, max_bytes=limit)
-        say(f'starting {a.nodes} nodes and {a.gateways} gateways, mode {a.mode}, driver {net.driver}')
+        net = Network(a.nodes, a.gateways, a.mode, a.driver, a.build, say=say, max_bytes=limit, embedded=a.embedded)
+        gateways = 'with a gateway in each' if a.embedded else f'and {a.gateways} gateways'
+        say(f'starting {a.nodes} nodes {gateways}, mode {a.mode}, driver {net.driver}')
         net.start()
         for n in net.nodes:
             p = net.peers(n)
             say(f'{n.name} {n.ip} {n.peer_id} {p["driver"] if p else "?"}')
         client = [*net.inside(), '/usr/bin/python3', str(HERE / 'demo_client.py'), '--topic', a.topic, '--size', str(a.size), '--count',
-                  str(a.count), '--timeout', str(a.timeout), '--publish', net.gateways[0].ip,
-                  '--gateways', ','.join(f'{g.name}={g.ip}' for g in net.gateways[1:] or net.gateways),
+                  str(a.count), '--timeout', str(a.timeout), '--publish', net.gateways[0].control_ip,
+                  '--gateways', ','.join(f'{g.name}={g.control_ip}' for g in net.gateways[1:] or net.gateways),
                   '--nodes', ','.join(f'{n.name}={n.control_ip}' for n in net.nodes)]
         code = subprocess.run(client).returncode
         if a.keep:

@@ -48,11 +48,14 @@ class Member:
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
                  gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None,
-                 known=None, key_types=()):
+                 known=None, key_types=(), embedded=False):
         """late: so many of the last nodes are not started yet, and nobody has heard of them.
         known: so many of the first nodes alone are in everybody's list of bootstrap peers.
         lan: a namespace that is there already, for the bridge and the clients; it stays.
-        key_types: of the first nodes' identities; the rest are Ed25519."""
+        key_types: of the first nodes' identities; the rest are Ed25519.
+        embedded: each node has a gateway inside, and these are the gateways: there is no other."""
+        gateways = 0 if embedded else gateways
+        self.embedded = embedded
         self.key_types = key_types
         self.mode, self.say, self.loopback = mode, say, loopback
         self.build = pathlib.Path(build or ROOT / 'build')
@@ -68,6 +71,8 @@ class Network:
         self.node_env, self.gateway_env, self.max_bytes = node_env or {}, gateway_env or {}, max_bytes
         self.gateways = [self._member('gateway', i, 10 + i) for i in range(gateways)]
         self.nodes = [self._member('node', i, 10 + gateways + i) for i in range(nodes)]
+        self.members = self.gateways + self.nodes
+        self.gateways = self.gateways or (self.nodes if embedded else [])
         self.lan = (lan or f'{self.tag}-lan') if self.has_namespaces else None
         self.is_own_lan = not lan
         self.late = self.nodes[nodes - late:]
@@ -104,7 +109,7 @@ class Network:
         sh('ip', '-n', self.lan, 'link', 'add', 'br0', 'type', 'bridge')
         sh('ip', '-n', self.lan, 'addr', 'add', '172.28.0.1/16', 'dev', 'br0')
         sh('ip', '-n', self.lan, 'link', 'set', 'br0', 'up')
-        for m in self.gateways + self.nodes:
+        for m in self.members:
             self._cable(m.ns, m.ip)
             inner = 'eth0'
             if self.driver == 'tap' and m.kind == 'node':
@@ -169,6 +174,10 @@ class Network:
             env.update(NET_ADDR=f'{m.ip}/16')
         else:
             env.update(NET_IFACE='eth0')
+        if self.embedded:
+            host = '' if self.has_namespaces else m.ip
+            env.update(PROXY_PORT=f'{host}:{HTTP_PORT}', PROXY_GRPC_PORT=f'{host}:{GRPC_PORT}')
+            env.update(self.gateway_env)
         env.update(self.node_env)
         return env
 
@@ -216,7 +225,7 @@ class Network:
 
     def start(self, timeout=40):
         self.prepare()
-        now = [m for m in self.nodes + self.gateways if m not in self.late]
+        now = [m for m in self.members if m not in self.late]
         for m in now:
             self.spawn(m)
         deadline = time.monotonic() + timeout
@@ -283,10 +292,10 @@ class Network:
     def stop(self):
         """Ends everything; the list of those that did not end well."""
         bad = []
-        for m in self.gateways + self.nodes:
+        for m in self.members:
             if m.process and m.process.poll() is None:
                 m.process.send_signal(signal.SIGTERM)
-        for m in self.gateways + self.nodes:
+        for m in self.members:
             if m.process:
                 code = self.kill(m)
                 if code != 0:

@@ -73,6 +73,12 @@ def test_demo_delivers_everywhere(mode, driver):
     assert left_behind(out) == []
 
 
+def test_demo_with_a_gateway_in_each_node(driver):
+    out = demo('--embedded', '--driver', driver, '--count', '2')
+    assert ' 0 repeated' in out and 'MISSING' not in out and 'node4 WebSocket' in out and 'gateway2' not in out
+    assert left_behind(out) == []
+
+
 def test_demo_passes_by_a_proxy_for_the_web():
     nowhere = 'http://127.0.0.1:9'
     demo('--driver', 'kernel', '--count', '1', env={'http_proxy': nowhere, 'HTTP_PROXY': nowhere, 'grpc_proxy': nowhere, 'all_proxy': nowhere})

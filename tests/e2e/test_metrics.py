@@ -50,3 +50,10 @@ def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
         if shutil.which('promtool'):
             r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True, text=True)
             assert {line.split()[0] for line in (r.stdout + r.stderr).splitlines()} <= EXCEPTIONS, r.stdout + r.stderr
+
+
+def test_metrics_of_a_node_with_its_gateway_inside_pass_too(make_network):
+    net = make_network(nodes=1, driver='kernel', embedded=True)
+    both, clients = (families(net.http(net.nodes[0], port, '/metrics')[1]) for port in (network.API_PORT, network.HTTP_PORT))
+    assert set(lint(both)) | set(lint(clients)) <= EXCEPTIONS
+    assert set(clients) <= set(both) and 'codecast_up' in set(both) - set(clients)

@@ -153,11 +153,21 @@ class Node:
         return TopicList(topics=sorted(self.subscribed() | set(self.topics)))
 
 
+def free_ports(n):
+    """Different ones."""
+    held = [socket.socket() for _ in range(n)]
+    try:
+        for s in held:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in held]
+    finally:
+        for s in held:
+            s.close()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import urllib.request
 import grpc
 
 import wire
-from fake_sidecar import Network, Node, free_port
+from fake_sidecar import Network, Node, free_ports
 from inside import InsideNode
 
 # "alone": the gateway program over fake nodes. "inside": a gateway inside a node; a second one is inside a second node of the network.
@@ -32,19 +32,19 @@ def sanitizer_options():
 class Gateway:
     def __init__(self, targets, wait=True, ca=None, **env):
         """ca: a PEM file; the gateway then has TLS, by a certificate of that authority."""
-        self.ca = ca
-        self.context = ssl.create_default_context(cafile=ca) if ca else None
-        self.http, self.grpc, self.api = free_port(), free_port(), free_port()
+        self.http, self.grpc, self.api = free_ports(3)
         self.env = {"CLUSTER_ID": "test", "P2P_NODES": ",".join(targets), "PROXY_PORT": "127.0.0.1:%d" % self.http,
                     "PROXY_GRPC_PORT": "127.0.0.1:%d" % self.grpc, "API_PORT": "127.0.0.1:%d" % self.api, "LOG_LEVEL": "warn",
                     "PATH": os.environ.get("PATH", ""), "DRAIN_MS": "500"}
         self.env.update({k: str(v) for k, v in env.items()})
         self.env.update(sanitizer_options())
-        self.begin(subprocess.Popen([os.environ["GATEWAY"]], env=self.env))
+        self.begin(subprocess.Popen([os.environ["GATEWAY"]], env=self.env), ca)
         if wait and targets:
             self.until(lambda: self.get("/health")[1]["healthy_nodes"] == len(targets))
 
-    def begin(self, proc):
+    def begin(self, proc, ca=None):
+        self.ca = ca
+        self.context = ssl.create_default_context(cafile=ca) if ca else None
         self.proc = proc
         self.channels = []
         self.until(lambda: self.get("/version")[0] == 200)
@@ -142,10 +142,10 @@ class Gateway:
 class InsideGateway(Gateway):
     """The same inside a node; with targets, over these further nodes too."""
 
-    def __init__(self, max_bytes=32 << 20, bootstrap=None, targets=(), **env):
+    def __init__(self, max_bytes=32 << 20, bootstrap=None, targets=(), ca=None, **env):
         self.node = InsideNode(max_bytes, bootstrap, P2P_NODES=",".join(targets), **env)
         self.http, self.grpc, self.api = self.node.http, self.node.grpc, self.node.api
-        self.begin(self.node.start(sanitizer_options()))
+        self.begin(self.node.start(sanitizer_options()), ca)
         self.until(lambda: self.get("/health")[1]["healthy_nodes"] == 1 + len(targets))
 
     def stop(self):

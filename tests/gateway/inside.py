@@ -12,7 +12,7 @@ import urllib.request
 import grpc
 
 import wire
-from fake_sidecar import free_port
+from fake_sidecar import free_ports
 
 
 class InsideNode:
@@ -20,7 +20,7 @@ class InsideNode:
 
     def __init__(self, max_bytes, bootstrap=None, **env):
         self.dir = tempfile.mkdtemp(prefix="inside-")
-        self.http, self.grpc, self.api, self.sidecar, self.mesh = (free_port() for _ in range(5))
+        self.http, self.grpc, self.api, self.sidecar, self.mesh = free_ports(5)
         key = {"IDENTITY_DIR": self.dir, "PATH": os.environ.get("PATH", "")}
         self.peer_id = subprocess.run([os.environ["P2PNODE"], "generate-key", "--output-peer-id"], env=key, capture_output=True, text=True,
                                       check=True).stdout.strip()
