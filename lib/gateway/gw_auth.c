@@ -1,7 +1,6 @@
 /* gw_auth.c: who a client is, and how much it may publish */
 #include "gateway/gw_auth.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,36 +10,9 @@
 
 #define SEPARATOR '\x1f' /* between a client id and the token it belongs to: names cannot hold it */
 
-static double real_or(double set, double otherwise)
-{
-    return set > 0 ? set : otherwise;
-}
-
-static uint64_t count_or(double set, uint64_t otherwise)
-{
-    return set > 0 ? (uint64_t)set : otherwise;
-}
-
-/* What holds where no claim says otherwise: with tokens the network's defaults (compat: API section 4), else no bound. */
-static struct auth_quota quota_of(const struct gw_config *c)
-{
-    bool t = c->enable_auth;
-
-    return (struct auth_quota){.per_second = real_or(c->limit_per_second, t ? 2 : INFINITY),
-                               .per_hour = count_or(c->limit_per_hour, t ? 100 : AUTH_UNLIMITED),
-                               .message_bytes = count_or(c->limit_message_bytes, t ? 2u << 20 : AUTH_UNLIMITED),
-                               .daily_bytes = count_or(c->limit_daily_bytes, t ? 100u << 20 : AUTH_UNLIMITED)};
-}
-
 int gw_auth_start(struct gateway *gw, const uint8_t seed[16])
 {
-    const struct gw_config *c = &gw->cfg;
-    struct auth_guard_config cfg = {.domain = c->enable_auth ? c->auth0_domain : NULL,
-                                    .audience = c->auth0_audience,
-                                    .ca_file = c->auth_ca_file,
-                                    .refresh_s = c->auth_keys_refresh_s,
-                                    .max_clients = c->max_clients,
-                                    .defaults = quota_of(c)};
+    struct auth_guard_config cfg = auth_settings_guard(&gw->cfg.auth, gw->cfg.enable_auth, gw->cfg.max_clients);
 
     gw->quota = cfg.defaults;
     gw->guard = auth_guard_new(&cfg, seed);
@@ -49,10 +21,7 @@ int gw_auth_start(struct gateway *gw, const uint8_t seed[16])
 
 bool gw_auth_has_limits(const struct gateway *gw)
 {
-    const struct gw_config *c = &gw->cfg;
-
-    return c->enable_auth || c->limit_per_second > 0 || c->limit_per_hour > 0 || c->limit_message_bytes > 0 ||
-           c->limit_daily_bytes > 0;
+    return gw->cfg.enable_auth || auth_settings_has_limits(&gw->cfg.auth);
 }
 
 struct auth_grant *gw_auth_keep(const struct auth_grant *g)

@@ -201,14 +201,14 @@ void gw_config_print_help(FILE *f)
 {
     settings_print_help(f, program_rows, COUNT(program_rows));
     settings_print_help(f, rows, COUNT(rows));
-    gw_config_auth_print_help(f);
+    gw_config_auth_print_help(f, false);
 }
 
 void gw_config_print_help_inside(FILE *f)
 {
     settings_print_help(f, inside_rows, COUNT(inside_rows));
     settings_print_help(f, rows, COUNT(rows));
-    gw_config_auth_print_help(f);
+    gw_config_auth_print_help(f, true);
 }
 
 void gw_config_print(FILE *f, const struct gw_config *c)

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 
+#include "auth/auth_settings.h"
 #include "base/rights.h"
 #include "base/settings.h"
 #include "gateway/gw_link.h"
@@ -25,9 +26,8 @@ struct gw_config {
     int log_format;
     const char *cors_origins, *country, *country_iso;
     bool enable_auth, metrics_auth;
-    const char *auth0_domain, *auth0_audience, *auth_ca_file;
-    uint32_t auth_keys_refresh_s;
-    double limit_per_second, limit_per_hour, limit_message_bytes, limit_daily_bytes; /* 0: see gw_auth.c */
+    struct auth_settings auth;
+    const char *node_token_file; /* "": nodes get no token */
     const char *tls_cert, *tls_key; /* files; "": no TLS */
     uint32_t max_message_bytes; /* 0: learned from the nodes */
     uint32_t http_threads, grpc_threads;
@@ -60,7 +60,7 @@ void gw_config_print_help_inside(FILE *f);
 void gw_config_print(FILE *f, const struct gw_config *c);
 /* gw_config_auth.c: the part about tokens, limits and TLS */
 void gw_config_auth_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep);
-void gw_config_auth_print_help(FILE *f);
+void gw_config_auth_print_help(FILE *f, bool is_inside);
 void gw_config_auth_print(FILE *f, const struct gw_config *c);
 
 #endif

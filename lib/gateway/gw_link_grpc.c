@@ -17,6 +17,7 @@
 #define STREAM_MSGS_MAX   300000
 #define HEALTH_TIMEOUT_MS 3000
 #define TOPICS_TIMEOUT_MS 1000
+#define TOKEN_MAX         8192
 
 enum { COMMAND_PUBLISH = 1, COMMAND_SUBSCRIBE = 2, COMMAND_UNSUBSCRIBE = 3 };
 enum { RESPONSE_UNKNOWN = 0, RESPONSE_MESSAGE = 1 };
@@ -26,6 +27,7 @@ struct grpc_link {
     struct rpc_loop *loop;
     uint32_t max_recv_bytes;
     uint64_t queue_bytes;
+    const char *token_file; /* "": none */
 
     /* under the node's lock */
     struct rpc_client *client;
@@ -49,6 +51,7 @@ struct node_answer {
     size_t topic_len;
     uint8_t id[GW_ID_BYTES];
     char text[200];
+    bool is_our_token; /* the node wants another one */
     uint64_t lost; /* messages that the node dropped because we read too slowly: then it is no answer to a publish */
 };
 
@@ -81,6 +84,11 @@ static void read_error(struct node_answer *a, const struct flat_value *v)
     a->outcome.err = code == 413 ? GW_E_TOO_LARGE : GW_E_REFUSED;
     a->outcome.text = a->text[0] ? a->text : NULL;
     a->outcome.http = code >= 400 && code < 600 ? (int)code : 0;
+    a->is_our_token = code == 401 || code == 403;
+    if (a->is_our_token) { /* the client's token is no matter of the node's */
+        a->outcome.http = 502;
+        a->outcome.text = "the node does not accept this gateway's token";
+    }
 }
 
 static bool parse_answer(struct node_answer *a, struct slice data)
@@ -106,7 +114,7 @@ static bool parse_answer(struct node_answer *a, struct slice data)
     return true;
 }
 
-static void on_answer(struct gw_node *n, struct slice data)
+static void on_answer(struct rpc_call *c, struct gw_node *n, struct slice data)
 {
     struct node_answer a;
 
@@ -116,6 +124,8 @@ static void on_answer(struct gw_node *n, struct slice data)
         gw_node_lost(n, a.lost);
     else
         gw_node_answered(n, slice_of(a.topic, a.topic_len), a.id, &a.outcome);
+    if (a.is_our_token) /* the next stream reads its file again */
+        rpc_call_abort(c, RPC_CODE_CANCELLED, "another token is needed");
 }
 
 /* ---- the stream ---- */
@@ -141,7 +151,6 @@ static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
     struct pb_field f;
     int rc;
 
-    (void)c;
     while ((rc = pb_next(&r, &f)) > 0) {
         if (pb_is(&f, 1, PB_VARINT))
             command = f.u;
@@ -153,7 +162,7 @@ static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
     else if (command == RESPONSE_MESSAGE)
         on_delivery(g->link.node, data);
     else if (command == RESPONSE_UNKNOWN && data.len)
-        on_answer(g->link.node, data);
+        on_answer(c, g->link.node, data);
     /* the rest are traces, for others */
 }
 
@@ -174,15 +183,41 @@ static void on_close(struct rpc_call *c, const struct rpc_status *st, void *user
 
 static const struct rpc_handlers stream_handlers = {.on_message = on_message, .on_close = on_close};
 
+static bool is_header_text(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] <= ' ' || s[i] >= 0x7f)
+            return false;
+    return n > 0;
+}
+
+/* The header with our token, when there is one; 0 or 1. A file that is away or holds something else is as good as none: the node says
+ * what it thinks of that. */
+static unsigned token_header(const struct grpc_link *g, char text[TOKEN_MAX + 8], struct rpc_header *h)
+{
+    FILE *f = g->token_file[0] ? fopen(g->token_file, "re") : NULL;
+    size_t n;
+
+    if (!f)
+        return 0;
+    memcpy(text, "Bearer ", 7);
+    n = fread(text + 7, 1, TOKEN_MAX + 1, f);
+    fclose(f);
+    while (n && strchr(" \t\r\n", text[7 + n - 1]))
+        n--;
+    *h = (struct rpc_header){"authorization", slice_of(text, 7 + n)};
+    return n <= TOKEN_MAX && is_header_text(text + 7, n) ? 1 : 0;
+}
+
 /* Under the lock. */
 static bool open_stream(struct grpc_link *g, uint64_t now)
 {
     /* proto/sidecar.proto: a refused publish must not end a stream that many clients share, and traces are made for those
      * who read them */
-    static const struct rpc_header headers[] = {{"codecast-errors", {(const uint8_t *)"answer", 6}},
-                                                {"codecast-traces", {(const uint8_t *)"off", 3}}};
+    struct rpc_header headers[3] = {{"codecast-errors", SLICE_LIT("answer")}, {"codecast-traces", SLICE_LIT("off")}};
+    char token[TOKEN_MAX + 8];
     struct rpc_call_options opt = {.headers = headers,
-                                   .header_count = 2,
+                                   .header_count = 2 + token_header(g, token, &headers[2]),
                                    .queue = {.max_messages = STREAM_MSGS_MAX,
                                              .max_bytes = g->queue_bytes + COMMANDS_BYTES,
                                              .policy = RPC_REFUSE}};
@@ -308,7 +343,9 @@ static void on_health(const struct rpc_status *st, struct rpc_msg *reply, void *
 
 static bool ask(struct grpc_link *g, const char *path, uint32_t timeout_ms, rpc_reply_fn *on_reply, void *user)
 {
-    struct rpc_call_options opt = {.timeout_ms = timeout_ms};
+    char token[TOKEN_MAX + 8];
+    struct rpc_header header;
+    struct rpc_call_options opt = {.timeout_ms = timeout_ms, .headers = &header, .header_count = token_header(g, token, &header)};
     struct rpc_msg *empty = g->client ? rpc_msg_copy((struct slice){0}) : NULL;
     bool is_asked = empty && rpc_client_unary(g->client, path, empty, &opt, on_reply, user) == 0;
 
@@ -386,7 +423,8 @@ static const struct gw_link_ops grpc_ops = {.start = start,
                                             .stop = stop,
                                             .free = link_free};
 
-struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint32_t max_recv_bytes, uint64_t queue_bytes)
+struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint32_t max_recv_bytes, uint64_t queue_bytes,
+                                 const char *token_file)
 {
     struct grpc_link *g = calloc(1, sizeof(*g));
 
@@ -397,5 +435,6 @@ struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint
     g->loop = loop;
     g->max_recv_bytes = max_recv_bytes;
     g->queue_bytes = queue_bytes;
+    g->token_file = token_file;
     return &g->link;
 }

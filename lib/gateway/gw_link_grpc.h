@@ -10,7 +10,9 @@
 #include "gateway/gw_link.h"
 #include "rpc/rpc_loop.h"
 
-/* loop must outlive the link. queue_bytes: of publishes on their way to the node. NULL: no memory. */
-struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint32_t max_recv_bytes, uint64_t queue_bytes);
+/* loop must outlive the link. queue_bytes: of publishes on their way to the node. token_file:
+ * borrowed; "": no token. NULL: no memory. */
+struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint32_t max_recv_bytes, uint64_t queue_bytes,
+                                 const char *token_file);
 
 #endif

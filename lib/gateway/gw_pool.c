@@ -243,7 +243,8 @@ static bool add_remote_nodes(struct gw_pool *pool, const struct gw_config *cfg)
     }
     for (unsigned i = 0; i < cfg->n_nodes && pool->n_nodes < GW_NODES_MAX; i++) {
         struct rpc_loop *loop = pool->loops[i % 2] ? pool->loops[i % 2] : pool->loops[0];
-        struct gw_link *link = gw_link_grpc_new(cfg->nodes[i], loop, ceiling / 3 * 4 + (1u << 20), cfg->node_queue_bytes);
+        struct gw_link *link = gw_link_grpc_new(cfg->nodes[i], loop, ceiling / 3 * 4 + (1u << 20), cfg->node_queue_bytes,
+                                                cfg->node_token_file);
 
         if (!link)
             return false;

@@ -33,6 +33,7 @@ static const struct setting table[] = {
     CHOICE("NODE_MODE", mode, "optimum", node_mode_names, "coded shards, or plain gossipsub"),
     PORT("SIDECAR_PORT", sidecar_port, "33212", "gRPC port for clients and gateways"),
     TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
+    BOOL("SIDECAR_AUTH", sidecar_auth, "false", "whether clients of the gRPC port, gateways among them, need a token"),
     PORT("API_PORT", api_port, "9090", "HTTP port of status and metrics"),
     TEXT("API_BIND", api_bind, "0.0.0.0", NULL, "address that the HTTP port binds"),
     TEXT("IDENTITY_DIR", identity_dir, "/identity", NULL, "folder of p2p.key"),
@@ -274,6 +275,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     check_addresses(c, rep);
     check_peers(c, rep);
     settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
+    auth_settings_load(&c->auth, "SIDECAR_AUTH", c->sidecar_auth, get, ctx, rep);
     if (c->shard_mult < 1.0) {
         snprintf(value, sizeof(value), "%g", c->shard_mult);
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "
@@ -291,6 +293,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
 void node_config_help(FILE *f)
 {
     settings_print_help(f, table, COUNT);
+    auth_settings_print_help(f);
 }
 
 char *node_config_json(const struct node_config *c)

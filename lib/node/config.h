@@ -7,6 +7,7 @@
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
+#include "auth/auth_settings.h"
 #include "base/rights.h"
 #include "base/settings.h"
 #include "libp2p/multiaddr.h"
@@ -50,6 +51,8 @@ struct node_config {
     const char *direct_text;
     unsigned ndirect;
     struct peer_id direct[NODE_MAX_DIRECT];
+    bool sidecar_auth;
+    struct auth_settings auth; /* of the sidecar's clients */
 };
 
 extern const char *const node_mode_names[];   /* NULL-terminated */

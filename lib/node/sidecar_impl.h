@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "auth/auth_guard.h"
 #include "base/list.h"
 #include "node/hub.h"
 #include "node/sidecar.h"
@@ -22,6 +23,7 @@ struct publish_job {
     struct sidecar_command command;
     json_t *batch; /* command 6 */
     size_t next;          /* in the batch */
+    bool is_charged;      /* the message at hand has been taken off its client's limits */
 };
 
 struct stream {
@@ -33,6 +35,8 @@ struct stream {
     bool stays;       /* a refused publish is answered, the stream goes on; else it ends with a status */
     bool has_traces;
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
+    struct auth_grant *grant;   /* the loop thread's; NULL: no token yet */
+    _Atomic int64_t expires_s;  /* of the token */
     atomic_ullong lost;     /* messages owed and not queued, not yet told */
 };
 
@@ -46,6 +50,7 @@ struct sidecar_cache {
 struct sidecar {
     struct hub *hub;
     struct rpc_server *server;
+    struct auth_guard *guard; /* NULL: no tokens */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t retry;
@@ -69,6 +74,21 @@ bool sidecar_publish(struct stream *st, struct rpc_msg *request, const struct si
 /* Tries the stream's job again. True: it is done. */
 bool sidecar_job_run(struct stream *st);
 void sidecar_job_fini(struct publish_job *j);
+
+/* Says no, and ends the stream unless its client reads answers. */
+void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int http, enum rpc_code code, const char *why);
+
+/* sidecar_auth.c: who may. What says false has answered or ended the call. */
+struct metrics;
+int sidecar_auth_start(struct sidecar *s, const struct node_config *cfg, char err[256]);
+bool sidecar_auth_call(struct sidecar *s, struct rpc_call *c); /* by metadata alone */
+bool sidecar_auth_open(struct stream *st);
+bool sidecar_auth_command(struct stream *st, const struct sidecar_command *c);
+/* Takes one message off the limits, once. */
+bool sidecar_auth_publish(struct stream *st, struct slice topic, struct slice payload);
+/* Any thread: the token has run out, and the stream ends. */
+bool sidecar_auth_is_over(struct stream *st);
+void sidecar_auth_metrics(struct sidecar *s, struct metrics *m);
 
 /* sidecar_retry.c: what waits. */
 void *sidecar_retry_main(void *arg);

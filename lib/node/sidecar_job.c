@@ -34,7 +34,6 @@ static void send_answer(struct stream *st, const struct sidecar_answer *a)
     rpc_msg_unref(m);
 }
 
-/* Says no, and ends the stream unless its client reads answers. */
 static void refuse(struct stream *st, struct slice topic, const char *id, struct refusal r, const char *why)
 {
     struct sidecar_answer a = {.topic = topic, .message_id = id, .status = "error", .error = why, .code = r.http};
@@ -45,6 +44,11 @@ static void refuse(struct stream *st, struct slice topic, const char *id, struct
         rpc_call_finish(st->call, r.code, why);
 }
 
+void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int http, enum rpc_code code, const char *why)
+{
+    refuse(st, topic, id, (struct refusal){http, code}, why);
+}
+
 /* Publishes one payload and answers. -HUB_EFULL: not now, nothing was answered; other errors: refused. */
 static int publish_one(struct stream *st, struct slice topic, struct slice payload, void (*release)(void *), void *user)
 {
@@ -52,6 +56,10 @@ static int publish_one(struct stream *st, struct slice topic, struct slice paylo
     struct sidecar_answer a = {.topic = topic, .message_id = id};
     int err;
 
+    if (!sidecar_auth_publish(st, topic, payload)) {
+        release(user);
+        return -HUB_ETOPIC; /* whatever it is called: it has been answered */
+    }
     if (topic.len > TOPIC_MAX_BYTES || (topic.len && memchr(topic.p, 0, topic.len))) {
         release(user);
         err = -HUB_ETOPIC;
@@ -60,6 +68,7 @@ static int publish_one(struct stream *st, struct slice topic, struct slice paylo
         name[topic.len] = 0;
         err = hub_publish(st->sidecar->hub, name, payload, release, user, id);
     }
+    st->job.is_charged = err == -HUB_EFULL; /* it comes again */
     switch (err) {
     case -HUB_EFULL: return err;
     case 0:

@@ -27,9 +27,13 @@ static void owe(struct stream *st, int err)
 static void on_hub_message(void *user, struct hub_message *m)
 {
     struct stream *st = user;
-    struct rpc_msg *e = sidecar_encoded(st->sidecar, m);
-    int err = e ? rpc_call_send(st->call, e, RPC_MUST) : -RPC_ENOMEM;
+    struct rpc_msg *e;
+    int err;
 
+    if (sidecar_auth_is_over(st))
+        return;
+    e = sidecar_encoded(st->sidecar, m);
+    err = e ? rpc_call_send(st->call, e, RPC_MUST) : -RPC_ENOMEM;
     if (err < 0)
         owe(st, err);
     else
@@ -128,6 +132,8 @@ static void command_came(struct rpc_call *call, struct rpc_msg *m, void *user)
         rpc_call_finish(call, RPC_CODE_INVALID_ARGUMENT, "the request does not decode");
         return;
     }
+    if (!sidecar_auth_command(st, &c))
+        return;
     switch (c.verb) {
     case SIDECAR_PUBLISH:
     case SIDECAR_PUBLISH_BATCH:
@@ -168,6 +174,7 @@ static void stream_opened(struct rpc_call *call, void *user)
     if (s->stopping)
         rpc_call_finish(call, RPC_CODE_UNAVAILABLE, hub_err_text(-HUB_ESTOPPING));
     pthread_mutex_unlock(&s->lock);
+    sidecar_auth_open(st);
 }
 
 static void stream_half_closed(struct rpc_call *call, void *user)
@@ -199,6 +206,7 @@ static void stream_closed(struct rpc_call *call, const struct rpc_status *status
     sidecar_wait_no_more(st);
     hub_subscriber_free(st->subscriber);
     sidecar_job_fini(&st->job);
+    free(st->grant);
     pthread_mutex_lock(&s->lock);
     list_del(&st->node);
     pthread_mutex_unlock(&s->lock);

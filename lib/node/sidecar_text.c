@@ -28,6 +28,8 @@ bool sidecar_command_read(struct sidecar_command *c, struct slice request)
             c->data = f.bytes;
         else if (pb_is(&f, 3, PB_BYTES))
             c->topic = f.bytes;
+        else if (pb_is(&f, 4, PB_BYTES))
+            c->token = f.bytes;
     }
     return got == 0;
 }

@@ -21,7 +21,7 @@ enum sidecar_verb {
 
 struct sidecar_command {
     int32_t verb;
-    struct slice data, topic;
+    struct slice data, topic, token;
 };
 
 bool sidecar_command_read(struct sidecar_command *c, struct slice request);

@@ -20,7 +20,7 @@ MAY = {
     'auth': ['crypto', 'base'],
     'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
     'cli': ['rpc', 'crypto', 'base'],
-    'node': ['net', 'pubsub', 'libp2p', 'crypto', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
+    'node': ['net', 'pubsub', 'libp2p', 'crypto', 'auth', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
     'inside': ['gateway', 'node', 'rpc', 'http', 'base'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.

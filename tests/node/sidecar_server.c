@@ -34,10 +34,14 @@ static void say_metrics(struct sidecar *s)
 int main(int argc, char **argv)
 {
     struct hub *h = fake_hub_new(argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1 << 20, argc > 2 ? argv[2] : "optimum");
-    struct node_config cfg = {.sidecar_bind = "127.0.0.1"};
+    struct node_config cfg = {.sidecar_bind = "127.0.0.1", .sidecar_auth = getenv("AUTH0_DOMAIN") != NULL};
+    static struct settings_report rep;
     char err[256] = "", byte;
-    struct sidecar *s = sidecar_start(&cfg, h, NULL, err);
+    struct sidecar *s;
     int held;
+
+    auth_settings_load(&cfg.auth, "SIDECAR_AUTH", cfg.sidecar_auth, settings_env, NULL, &rep);
+    s = sidecar_start(&cfg, h, NULL, err);
 
     if (!s) {
         fprintf(stderr, "%s\n", err);

@@ -133,7 +133,7 @@ static void test_lists_of_topics(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct sidecar_command c = {4, slice_str(cases[i].data), slice_str(cases[i].topic)};
+        struct sidecar_command c = {.verb = 4, .data = slice_str(cases[i].data), .topic = slice_str(cases[i].topic)};
         char got[256] = "";
 
         assert_int_equal(sidecar_each_topic(&c, gather, got), cases[i].want != NULL);
