@@ -24,7 +24,7 @@
 struct ethdev {
     struct pktio io;
     uint16_t port;
-    bool is_started, owns_device;
+    bool is_started, owns_device, has_no_wait;
     uint32_t kept;
     struct rte_mempool *pool;
     struct rte_mbuf *lent[PKTIO_BURST];
@@ -207,7 +207,7 @@ static int ethdev_wait_fd(struct pktio *io, bool wants_tx)
 {
     struct ethdev *e = self(io);
 
-    return rte_eth_dev_rx_intr_ctl_q_get_fd(e->port, 0);
+    return e->has_no_wait ? -1 : rte_eth_dev_rx_intr_ctl_q_get_fd(e->port, 0);
 }
 
 static void ethdev_refresh(struct pktio *io)
@@ -252,7 +252,7 @@ static const struct pktio_ops ethdev_ops = {ethdev_recv,    ethdev_recv_done, et
 static const char *start(struct ethdev *e, const struct ethdev_config *cfg,
                          const struct rte_eth_dev_info *info, int *rc)
 {
-    struct rte_eth_conf conf = {.intr_conf = {.rxq = 1}};
+    struct rte_eth_conf conf = {.intr_conf = {.rxq = !cfg->has_no_wait}};
     const uint64_t wanted_tx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
                                RTE_ETH_TX_OFFLOAD_MULTI_SEGS |
                                (cfg->has_no_tso ? 0 : RTE_ETH_TX_OFFLOAD_TCP_TSO);
@@ -319,6 +319,7 @@ struct pktio *ethdev_open(const struct ethdev_config *cfg, char err[256])
     e->io.ops = &ethdev_ops;
     e->port = cfg->port_id;
     e->owns_device = cfg->owns_device;
+    e->has_no_wait = cfg->has_no_wait;
     snprintf(name, sizeof(name), NAME_PREFIX "%u", cfg->port_id);
     e->pool = rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, PRIVATE_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE,
                                       SOCKET_ID_ANY);
@@ -377,4 +378,16 @@ struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], char err[
     if (io)
         snprintf(io->text, sizeof(io->text), "tap %.15s mtu %u", iface, io->link.mtu);
     return io;
+}
+
+struct pktio *ethdev_open_pci(const char *address, char err[256])
+{
+    struct ethdev_config cfg = {.has_no_wait = true};
+
+    if (rte_eth_dev_get_port_by_name(address, &cfg.port_id) < 0) {
+        snprintf(err, 256, "vfio: DPDK has no port %.40s: is it a NIC of a driver that is installed, bound to vfio-pci, its group in /dev/vfio?",
+                 address);
+        return NULL;
+    }
+    return ethdev_open(&cfg, err);
 }

@@ -18,6 +18,7 @@ struct ethdev_config {
     bool has_own_mac;    /* use `mac`, not the port's: for a tap, whose kernel end carries the port's address itself */
     uint8_t mac[6];
     bool has_no_tso;     /* do not use the port's segmentation: some only imitate it */
+    bool has_no_wait;    /* its receive descriptor tells nothing unless interrupts are armed each time: it is polled */
     bool owns_device;    /* closing also removes the device (a vdev that we made) */
 };
 
@@ -32,5 +33,8 @@ void ethdev_remove_vdev(uint16_t port_id);
 /* A tap: a kernel interface `iface` (made, or taken when it is there) whose other end is ours. Needs CAP_NET_ADMIN. mac:
  * six random bytes, made a proper local unicast address. */
 struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], char err[256]);
+
+/* A NIC at this PCI address (0000:3b:00.0) that EAL was started with, bound to vfio-pci. The address on it is ours alone. */
+struct pktio *ethdev_open_pci(const char *address, char err[256]);
 
 #endif

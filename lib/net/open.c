@@ -181,6 +181,20 @@ static struct transport *open_tap(const struct net_config *cfg, uint64_t now, ch
     return on_port(&tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
 }
 
+/* A NIC of our own, by its PCI address. */
+static struct transport *open_vfio(const struct net_config *cfg, uint64_t now, char err[256])
+{
+    struct transport_tcp_config tc = tcp_config(cfg);
+
+    if (own_address(cfg, &tc, err) < 0)
+        return NULL;
+    if (!cfg->iface) {
+        snprintf(err, 256, "NET_IFACE: the vfio driver needs a PCI address, as in 0000:3b:00.0");
+        return NULL;
+    }
+    return on_port(&tc, ethdev_open_pci(cfg->iface, err), NULL, now, err);
+}
+
 static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now,
                                      char err[256])
 {
@@ -188,6 +202,7 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
     case NET_KERNEL: return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
     case NET_AF_PACKET:
     case NET_AF_XDP: return open_shared(cfg, driver, now, err);
+    case NET_VFIO: return open_vfio(cfg, now, err);
     case NET_TAP: return open_tap(cfg, now, err);
     case NET_MEMPAIR: return open_mempair(cfg, now, err);
     default: snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver)); return NULL;
@@ -197,7 +212,7 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
 static struct transport *open_best(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
     char no_packet[256], failed[256];
-    struct driver_facts f = {.no_vfio = "not built in", .no_af_xdp = "only when asked for"};
+    struct driver_facts f = {.no_vfio = "only when asked for", .no_af_xdp = "only when asked for"};
     struct transport *t;
 
     f.no_af_packet = why_not_af_packet(cfg, no_packet);

@@ -62,7 +62,7 @@ static const struct setting table[] = {
     TEXT("DNS_SERVERS", dns_servers, "", NULL, "comma list of a.b.c.d[:port] that resolve dns.. bootstrap peers; default: the system's"),
     TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
-    TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
+    TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route; vfio: PCI address of the NIC"),
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     SETTING_RUN_AS_USER(FIELD(run_as)),
@@ -243,8 +243,17 @@ static bool is_network(const char *s, bool *has_len)
     return len <= settings_ip_bits(ip) && settings_ip_bits(ip);
 }
 
+static bool is_pci_address(const char *s)
+{
+    unsigned domain, bus, device, function;
+    int end = 0;
+
+    return sscanf(s, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) == 4 && end == 12 && !s[end];
+}
+
 static void check_addresses(const struct node_config *c, struct settings_report *rep)
 {
+    const char *driver = node_driver_names[c->net_driver];
     bool has_len = false;
 
     if (!settings_ip_bits(c->sidecar_bind))
@@ -255,9 +264,10 @@ static void check_addresses(const struct node_config *c, struct settings_report 
         settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
     if (*c->net_addr && !is_network(c->net_addr, &has_len))
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
-    else if (strcmp(node_driver_names[c->net_driver], "tap") == 0 && !has_len)
-        settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL,
-                       "the tap driver needs an address of its own, as in 172.28.0.10/16");
+    else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0) && !has_len)
+        settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL, "the %s driver needs an address of its own, as in 172.28.0.10/16", driver);
+    if (strcmp(driver, "vfio") == 0 && !is_pci_address(c->net_iface))
+        settings_fatal(rep, "NET_IFACE", *c->net_iface ? c->net_iface : NULL, "the vfio driver needs a NIC's PCI address, as in 0000:3b:00.0");
 }
 
 unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep)

@@ -76,7 +76,12 @@ int eal_start(const struct eal_plan *p, const char *program, bool is_verbose, ch
     argv[argc++] = p->lcores;
     argv[argc++] = "-m";
     argv[argc++] = MEMORY_MB;
-    argv[argc++] = "--no-pci";
+    if (p->pci) {
+        argv[argc++] = "-a";
+        argv[argc++] = p->pci;
+    } else {
+        argv[argc++] = "--no-pci";
+    }
     argv[argc++] = "--no-shconf";
     argv[argc++] = "--no-telemetry";
     argv[argc++] = is_verbose ? "--log-level=lib.*:info" : "--log-level=*:error";

@@ -17,6 +17,7 @@ struct eal_plan {
     cpu_set_t all;          /* the process's CPUs */
     cpu_set_t control;      /* those for threads that may block */
     char lcores[256];       /* --lcores */
+    const char *pci;        /* the one PCI device that is ours; NULL: none is looked at */
 };
 
 /* lcores: 0 by CPUs, 1 together, 2 split. */

@@ -368,6 +368,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     rng_init_seeded(&n->coding_rng, rng_u64(&n->net_rng));
     noise_identity_init(&n->noise, key, &n->net_rng);
     eal_plan_make(&n->plan, opt->lcores);
+    n->plan.pci = cfg->net_driver == NET_VFIO ? cfg->net_iface : NULL;
     if (eal_start(&n->plan, "p2pnode", cfg->log_level == LOG_DEBUG_L, err))
         goto fail;
     n->nworkers = n->plan.workers;

@@ -115,8 +115,8 @@ class Proof:
             self.saw.check(c['Entrypoint'] == [name] and c.get('Healthcheck'), 'entry point and health check', f'{c["Entrypoint"]} {c["Healthcheck"]["Test"]}')
             r = self.run(self.image(name), '--version')
             self.saw.check(re.match(rf'{name} \d', r.stdout), '--version', r.stdout.strip())
-            r = self.run('--entrypoint', 'sh', self.image(name), '-c', 'command -v nc && ldd "$(command -v %s)" | grep -c "not found"' % name, check=False)
-            self.saw.check(r.stdout.split() == ['/usr/bin/nc', '0'], 'nc is inside, no library is missing', r.stdout.split())
+            r = self.run('--entrypoint', 'sh', self.image(name), '-c', 'command -v nc codecast; ldd $(command -v %s codecast) | grep -c "not found"' % name, check=False)
+            self.saw.check(r.stdout.split() == ['/usr/bin/nc', '/usr/local/bin/codecast', '0'], 'nc and codecast are inside, no library is missing', r.stdout.split())
 
     def keys(self):
         """The operators' line, in folders of several owners."""
@@ -329,6 +329,41 @@ class Proof:
         self.compose.env['NODE_MODE'] = 'optimum'
         self.saw.title('the overlay docker-compose.af_xdp.yml')
         self.af_xdp()
+        self.saw.title('hugepages; the overlay docker-compose.vfio.yml')
+        self.hugepages()
+        self.vfio()
+
+    def hugepages(self):
+        """64 MiB for one node, given back at the end."""
+        knob = pathlib.Path('/proc/sys/vm/nr_hugepages')
+        before = knob.read_text().strip()
+        try:
+            knob.write_text('80')
+            if int(knob.read_text()) < 40:
+                self.saw.skip('hugepages', 'the host has none to give')
+                return
+            log, rights = self.alone('hugepages', '--network', self.network)
+            self.saw.check('hugepages=yes' in log and rights.get('CapEff') == '0' * 16, 'a node with default capabilities uses them', 'hugepages=yes')
+        except OSError as e:
+            self.saw.skip('hugepages', str(e))
+        finally:
+            sh('docker', 'rm', '-f', 'codecast-e2e-alone', check=False)
+            try:
+                knob.write_text(before)
+            except OSError:
+                pass
+
+    def vfio(self):
+        """No NIC to give away here: the overlay is a valid file, and a node that finds no NIC says so in one line."""
+        self.compose.files = ['docker-compose.yml', 'docker-compose.vfio.yml']
+        self.compose.env.update(VFIO_PCI='0000:3b:00.0', VFIO_GROUP='7', VFIO_IP='192.0.2.12', VFIO_GATEWAY='192.0.2.1')
+        text = self.compose('config').stdout
+        self.saw.check(all(x in text for x in ('NET_DRIVER: vfio', '0000:3b:00.0', '192.0.2.12/24', '/dev/vfio/7', '/ip4/192.0.2.12/tcp/7070/p2p/' + self.peer_id)), 'docker-compose config of the overlay')
+        self.compose.files = ['docker-compose.yml']
+        log, _ = self.alone('vfio', '--network', 'none', '-e', 'NET_DRIVER=vfio', '-e', 'NET_IFACE=0000:3b:00.0', '-e', 'NET_ADDR=192.0.2.12/24')
+        line = next((x for x in log.splitlines() if 'fatal' in x), log[-200:])
+        self.saw.check('DPDK has no port 0000:3b:00.0' in line, 'NET_DRIVER=vfio without that NIC', line[line.find('msg='):])
+        self.saw.skip('packets over vfio', 'needs a NIC that can be given away')
 
     def af_xdp(self):
         engine = sh('docker', 'version', '-f', '{{.Server.Version}}').stdout

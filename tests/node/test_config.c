@@ -137,6 +137,22 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
     assert_string_equal(rep.lines[0], "CLUSTER_ID is not set: must be set: a name of letters, digits, '-', '_' and '.'");
 }
 
+static void test_config_of_a_nic_of_our_own(void **state)
+{
+    static const struct {
+        const char *iface;
+        unsigned fatal;
+    } cases[] = {{"0000:3b:00.0", 0}, {"0000:3B:1f.7", 0}, {"", 1}, {"eth0", 1}, {"3b:00.0", 1}, {"0000:3b:00.0x", 1}, {"0000:3b:00", 1}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *env[] = {"CLUSTER_ID", "n1", "NET_DRIVER", "vfio", "NET_ADDR", "10.0.0.1/24", "NET_IFACE", cases[i].iface, NULL};
+        struct settings_report rep;
+
+        assert_int_equal(load(env, &rep), cases[i].fatal);
+        assert_true(!cases[i].fatal || strstr(rep.lines[0], "the vfio driver needs a NIC's PCI address"));
+    }
+}
+
 static void test_config_warns_without_failing(void **state)
 {
     static const struct {
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(test_config_gossipsub_values_fall_back_to_their_twins),
         cmocka_unit_test(test_config_gossipsub_rules_are_chosen_by_name),
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
+        cmocka_unit_test(test_config_of_a_nic_of_our_own),
         cmocka_unit_test(test_config_warns_without_failing),
         cmocka_unit_test(test_config_reads_lists),
     };
