@@ -1,5 +1,6 @@
 #include "node/eal.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -7,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define MEMORY_MB     "64" /* rings, and mbufs of ethdev ports; payloads live elsewhere */
 #define SPLIT_MIN_CPUS 4
@@ -21,6 +24,15 @@ static bool has_hugepages(void)
         return false;
     munmap(p, size);
     return true;
+}
+
+/* EAL places hugepages on the right NUMA node and fails when it may not: docker's default profile forbids it without
+ * CAP_SYS_NICE. A kernel without NUMA has no such call, and EAL then does without. */
+static bool may_place_memory(void)
+{
+    int mode;
+
+    return syscall(SYS_get_mempolicy, &mode, NULL, 0, NULL, 0) == 0 || errno == ENOSYS;
 }
 
 static int nth_cpu(const cpu_set_t *set, int n)
@@ -53,6 +65,9 @@ void eal_plan_make(struct eal_plan *p, unsigned lcores)
     p->has_split = lcores ? lcores > 1 : p->ncpus >= SPLIT_MIN_CPUS;
     p->workers = p->has_split ? 2 : 1;
     p->has_hugepages = has_hugepages();
+    p->is_huge_forbidden = p->has_hugepages && !may_place_memory();
+    if (p->is_huge_forbidden)
+        p->has_hugepages = false;
     p->control = p->all;
     format_set(&p->all, all, sizeof(all));
     if (p->ncpus < SPLIT_MIN_CPUS) { /* shared CPUs: the scheduler places us better than a pin would */

@@ -13,6 +13,7 @@ struct eal_plan {
     unsigned ncpus;         /* that the process may use */
     bool has_split;         /* net and coding on lcores of their own */
     bool has_hugepages;
+    bool is_huge_forbidden; /* there are some, and we may not place memory */
     unsigned workers;       /* lcores 1..workers */
     cpu_set_t all;          /* the process's CPUs */
     cpu_set_t control;      /* those for threads that may block */

@@ -343,6 +343,8 @@ static void say_started(struct node *n)
     peer_id_format(&self, id);
     if (n->local.naddrs)
         multiaddr_format(multiaddr_slice(&n->addrs[0]), addr, sizeof(addr));
+    if (n->plan.is_huge_forbidden)
+        log_info("\"hugepages are not used: without the capability SYS_NICE this process may not place memory\"");
     log_info("\"node started\" version=%s mode=%s peer_id=%s addr=%s sidecar=%s:%u api=%s:%u lcores=%u hugepages=%s",
              CODECAST_VERSION, node_mode_names[n->cfg->mode], id, addr, n->cfg->sidecar_bind, n->cfg->sidecar_port,
              n->cfg->api_bind, n->cfg->api_port, n->nworkers, n->plan.has_hugepages ? "yes" : "no");

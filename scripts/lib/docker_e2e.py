@@ -115,7 +115,7 @@ class Proof:
             self.saw.check(c['Entrypoint'] == [name] and c.get('Healthcheck'), 'entry point and health check', f'{c["Entrypoint"]} {c["Healthcheck"]["Test"]}')
             r = self.run(self.image(name), '--version')
             self.saw.check(re.match(rf'{name} \d', r.stdout), '--version', r.stdout.strip())
-            r = self.run('--entrypoint', 'sh', self.image(name), '-c', 'command -v nc codecast; ldd $(command -v %s codecast) | grep -c "not found"' % name, check=False)
+            r = self.run('--entrypoint', 'sh', self.image(name), '-c', 'which nc codecast; ldd $(which %s codecast) | grep -c "not found"' % name, check=False)
             self.saw.check(r.stdout.split() == ['/usr/bin/nc', '/usr/local/bin/codecast', '0'], 'nc and codecast are inside, no library is missing', r.stdout.split())
 
     def keys(self):
@@ -342,8 +342,10 @@ class Proof:
             if int(knob.read_text()) < 40:
                 self.saw.skip('hugepages', 'the host has none to give')
                 return
-            log, rights = self.alone('hugepages', '--network', self.network)
-            self.saw.check('hugepages=yes' in log and rights.get('CapEff') == '0' * 16, 'a node with default capabilities uses them', 'hugepages=yes')
+            log, _ = self.alone('hugepages', '--network', self.network)
+            self.saw.check('hugepages are not used' in log and 'hugepages=no' in log, 'a node with default capabilities starts without them and says why')
+            log, rights = self.alone('hugepages', '--network', self.network, '--cap-add', 'SYS_NICE')
+            self.saw.check('hugepages=yes' in log and rights.get('CapEff') == '0' * 16, 'one with SYS_NICE uses them', 'hugepages=yes')
         except OSError as e:
             self.saw.skip('hugepages', str(e))
         finally:
