@@ -29,8 +29,8 @@ static const struct cli_opt opts[] = {
     {"size", 0, CLI_BYTES, offsetof(struct options, size), "SIZE", "bytes of each: 100, 1K, 1M [1K]", CLI_TALLY_HEAD, CLI_MESSAGE_MAX, NULL},
     {"count", 'n', CLI_COUNT, offsetof(struct options, count), "N", "so many messages [what --for gives]", 1, 1e8, NULL},
     {"for", 0, CLI_DURATION, offsetof(struct options, duration_ns), "TIME", "publish for so long [5s]", 0, 0, NULL},
-    {"receiver", 0, CLI_TEXT, offsetof(struct options, receiver), "ADDR", "receive here: http(s)://, grpc(s)://, sidecar://HOST:PORT [where it publishes]", 0, 0, NULL},
-    {"timeout", 't', CLI_DURATION, offsetof(struct options, patience_ns), "TIME", "wait so long for the first message, and after the last arrival for those missing [10s]", 0, 0, NULL},
+    {"receiver", 0, CLI_TEXT, offsetof(struct options, receiver), "ADDR", "receive here, e.g. sidecar://HOST:PORT [where it publishes]", 0, 0, NULL},
+    {"timeout", 't', CLI_DURATION, offsetof(struct options, patience_ns), "TIME", "how long to wait for the first message, and for those missing [10s]", 0, 0, NULL},
     {"json", 0, CLI_FLAG, offsetof(struct options, is_json), NULL, "the result as JSON", 0, 0, NULL},
 };
 
@@ -361,8 +361,8 @@ const struct command command_bench = {
     .name = "bench",
     .usage = "[TOPIC] [OPTION]..",
     .summary = "Measure from publish to delivery: latency, loss, duplicates",
-    .notes = "It subscribes, publishes until a first message comes through, and only then begins to count. Exit 1 when messages\n"
-             "were lost, refused or came twice.\n\n"
+    .notes = "It subscribes, publishes until a first message comes through, and only then begins to count.\n"
+             "Exit 1 when messages were lost, refused or came twice.\n\n"
              "Examples:\n"
              "  codecast bench --rate 500 --size 1K --for 10s\n"
              "  codecast bench --gateway gw1:8080 --receiver gw2:8080 --size 1M --rate 5\n"

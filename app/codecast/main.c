@@ -14,7 +14,7 @@ static const struct command *const commands[] = {&command_publish, &command_subs
 static const struct cli_opt common_opts[] = {
     {"gateway", 'g', CLI_TEXT, offsetof(struct common, words.gateway), "ADDR", "a gateway: HOST:PORT, http(s)://.., grpc(s)://.. [127.0.0.1:8080]", 0, 0, NULL},
     {"sidecar", 's', CLI_TEXT, offsetof(struct common, words.sidecar), "ADDR", "a node's sidecar instead: HOST:PORT [port 33212]", 0, 0, NULL},
-    {"api", 0, CLI_TEXT, offsetof(struct common, words.api), "ADDR", "where health, peers, topics and metrics are asked [that host, port 9090 of a node]", 0, 0, NULL},
+    {"api", 0, CLI_TEXT, offsetof(struct common, words.api), "ADDR", "where health, peers, topics, metrics are asked [a node's port 9090]", 0, 0, NULL},
     {"token", 0, CLI_TEXT, offsetof(struct common, words.token), "JWT", "sent as a bearer token", 0, 0, NULL},
     {"ca", 0, CLI_TEXT, offsetof(struct common, words.ca), "FILE", "CA certificates (PEM) to check TLS against [the system's]", 0, 0, NULL},
     {"connect-timeout", 0, CLI_DURATION, offsetof(struct common, connect_ns), "TIME", "give up reaching it after this [5s]", 0, 0, NULL},

@@ -111,15 +111,23 @@ static int put_json(const struct cli_event *e, const char *path, struct cli_faul
 
 static void put_details(const struct cli_event *e)
 {
-    char now[32], size[CLI_UNIT_TEXT];
+    char now[32], size[CLI_UNIT_TEXT], id[13];
 
     put_time(now);
-    printf("%.12s  %9s  %.12s  ", now + 11, cli_bytes_text(size, (double)e->payload.len), e->id);
+    printf("%.12s  %9s  %s  ", now + 11, cli_bytes_text(size, (double)e->payload.len), cli_clean(id, sizeof(id), slice_str(e->id)));
+}
+
+/* NULs and all. */
+static void put_line(struct slice s)
+{
+    if (s.len)
+        fwrite(s.p, 1, s.len, stdout);
+    putchar('\n');
 }
 
 static int put_text(const struct sink *s, const struct cli_event *e, const char *path, struct cli_fault *f)
 {
-    char topic[257], size[CLI_UNIT_TEXT];
+    char topic[257], id[72], size[CLI_UNIT_TEXT];
 
     if (s->has_details)
         put_details(e);
@@ -128,9 +136,10 @@ static int put_text(const struct sink *s, const struct cli_event *e, const char 
     if (path)
         printf("%s\n", path);
     else if (s->is_terminal ? cli_is_plain(e->payload) : cli_is_utf8(e->payload))
-        printf("%.*s\n", (int)e->payload.len, (const char *)e->payload.p);
+        put_line(e->payload);
     else
-        printf("<%s of binary data, sha256 %s>\n", cli_bytes_text(size, (double)e->payload.len), e->id);
+        printf("<%s of binary data, sha256 %s>\n", cli_bytes_text(size, (double)e->payload.len),
+               cli_clean(id, sizeof(id), slice_str(e->id)));
     return ferror(stdout) ? stdout_failed(f) : 0;
 }
 

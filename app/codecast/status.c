@@ -4,6 +4,8 @@
 
 #include "cli/table.h"
 #include "cli/units.h"
+#include "cli/words.h"
+#include "cli/view.h"
 #include "command.h"
 
 struct options {
@@ -85,11 +87,12 @@ static void print_node_peers(const json_t *j)
 /* A gateway's peers are its nodes. */
 static void print_gateway_nodes(const json_t *j)
 {
+    char text[256];
     json_t *v;
     size_t i;
 
     json_array_foreach(json_object_get(j, "peers"), i, v)
-        printf("%s\n", json_string_value(v) ? json_string_value(v) : "");
+        printf("%s\n", cli_clean(text, sizeof(text), slice_str(json_string_value(v) ? json_string_value(v) : "")));
     if (!json_array_size(json_object_get(j, "peers")))
         printf("no node can be reached\n");
 }
@@ -119,19 +122,9 @@ static int run_peers(struct invocation *inv)
 
 static void print_node_topics(const json_t *j)
 {
-    static const char *const head[] = {"<TOPIC", "<SUBSCRIBED", ">PEERS", ">MESH"};
     struct cli_table t;
-    json_t *v;
-    size_t i;
 
-    cli_table_init(&t, head, 4);
-    json_array_foreach(json_object_get(j, "topics"), i, v)
-    {
-        cli_table_add(&t, "%s", text_of(v, "topic"));
-        cli_table_add(&t, "%s", json_is_true(json_object_get(v, "subscribed")) ? "yes" : "no");
-        cli_table_add(&t, "%.0f", number_of(v, "peers"));
-        cli_table_add(&t, "%.0f", number_of(v, "mesh"));
-    }
+    cli_view_topics(&t, j);
     if (t.rows)
         cli_table_print(stdout, &t, 0, 0, 0, has_colour());
     else
@@ -183,13 +176,13 @@ static void row(const char *name, const char *fmt, ...) __attribute__((format(pr
 
 static void row(const char *name, const char *fmt, ...)
 {
-    char text[512];
+    char text[512], clean[512];
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    printf("%-9s %s\n", name, text);
+    printf("%-9s %s\n", name, cli_clean(clean, sizeof(clean), slice_str(text)));
 }
 
 struct health {

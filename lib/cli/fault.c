@@ -2,6 +2,8 @@
 
 #include <stdarg.h>
 
+#include "cli/words.h"
+
 const char *cli_err_name(int err)
 {
     switch (err < 0 ? -err : err) {
@@ -17,13 +19,15 @@ const char *cli_err_name(int err)
 
 int cli_fail(struct cli_fault *f, enum cli_err err, const char *fmt, ...)
 {
+    char text[sizeof(f->what)];
     va_list ap;
 
     f->err = err;
     f->hint[0] = 0;
     va_start(ap, fmt);
-    vsnprintf(f->what, sizeof(f->what), fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    cli_clean(f->what, sizeof(f->what), slice_str(text));
     return -(int)err;
 }
 

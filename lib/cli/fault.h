@@ -24,7 +24,7 @@ struct cli_fault {
 /* "CLI_EREACH" for CLI_EREACH or -CLI_EREACH. */
 const char *cli_err_name(int err);
 
-/* Returns -err, so that a failure is one line at its place. Clears the hint. */
+/* Returns -err, so that a failure is one line at its place. Clears the hint. A server's words in it cannot move the cursor. */
 int cli_fail(struct cli_fault *f, enum cli_err err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void cli_hint(struct cli_fault *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

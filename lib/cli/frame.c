@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/units.h"
 #include "cli/words.h"
 
 #define BOLD  "1"
@@ -86,7 +87,7 @@ static void head(struct frame *f, const struct cli_view *v)
 
 static void figures(struct frame *f, const struct cli_view *v, const struct cli_history *h)
 {
-    char curve[CLI_CURVE_TEXT];
+    char curve[CLI_CURVE_TEXT], most[CLI_UNIT_TEXT];
 
     for (unsigned i = 0; i < v->n_lines && has_room(f, 1); i++) {
         const struct cli_view_line *l = &v->lines[i];
@@ -97,8 +98,8 @@ static void figures(struct frame *f, const struct cli_view *v, const struct cli_
     }
     if (h && h->n > 1 && has_room(f, 1)) {
         say(f, DIM, "%-10s ", "curve");
-        say(f, GREEN, "%s", cli_history_curve(curve, h, 60, f->style->is_utf8));
-        say(f, DIM, " messages/s");
+        say(f, GREEN, "%s", cli_history_curve(curve, h, CLI_HISTORY_MAX, f->style->is_utf8));
+        say(f, DIM, " messages/s, at most %s", cli_rate_text(most, cli_history_most(h)));
         end(f);
     }
 }

@@ -5,6 +5,7 @@
 #include "base/pb.h"
 #include "cli/channel.h"
 #include "cli/link.h"
+#include "cli/words.h"
 
 #define SERVICE "/proto.ProxyStream/"
 
@@ -135,13 +136,13 @@ static struct cli_event *event_of(const struct delivery *d)
 {
     bool is_error = slice_is_equal(d->type, SLICE_LIT("error")), is_notice = slice_is_equal(d->type, SLICE_LIT("notice"));
     struct cli_event *e = NULL;
+    char why[200];
 
     if (is_error && d->topic.len) { /* one without a topic is about no subscription */
         e = cli_event_new(CLI_DOWN, d->topic, 0);
         if (e) {
             e->err = CLI_EFAILED;
-            snprintf(e->text, sizeof(e->text), "the gateway refused the subscription: %.*s", (int)(d->message.len < 180 ? d->message.len : 180),
-                     (const char *)d->message.p);
+            snprintf(e->text, sizeof(e->text), "the gateway refused the subscription: %s", cli_clean(why, sizeof(why), d->message));
         }
     } else if (is_notice) {
         e = cli_notice_of_json(d->message);

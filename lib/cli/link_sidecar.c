@@ -58,7 +58,7 @@ static struct waiting *take(struct sidecar_link *s, const char *id)
 }
 
 /* Status codes of HTTP, as the sidecar uses them in "code". */
-static int err_of_code(json_int_t code)
+static enum cli_err err_of_code(json_int_t code)
 {
     return code == 401 || code == 403 ? CLI_EDENIED : CLI_EFAILED;
 }
@@ -69,16 +69,17 @@ static void push_answer(struct sidecar_link *s, struct waiting *w, json_t *j)
     const char *why = json_string_value(json_object_get(j, "error"));
     json_int_t code = json_integer_value(json_object_get(j, "code"));
     struct cli_event *e = cli_event_new(CLI_PUBLISHED, (struct slice){0}, 0);
+    struct cli_fault f = {0};
 
     if (e) {
         e->tag = w->tag;
         e->at_ns = cli_now_ns();
         snprintf(e->id, sizeof(e->id), "%s", w->id);
         e->is_duplicate = status && strcmp(status, "deduplicated") == 0;
-        if (why) {
-            e->err = err_of_code(code);
-            snprintf(e->text, sizeof(e->text), "refused (%lld): %.200s", (long long)code, why);
-        }
+        if (why)
+            cli_fail(&f, err_of_code(code), "refused (%lld): %s", (long long)code, why);
+        e->err = f.err;
+        snprintf(e->text, sizeof(e->text), "%.255s", f.what);
         cli_inbox_push(s->link.inbox, e);
     }
     free(w);

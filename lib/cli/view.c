@@ -25,6 +25,14 @@ static double number_of(const json_t *j, const char *name)
     return json_number_value(json_object_get(j, name));
 }
 
+/* Numbers that are strings. */
+static double percent(const struct maker *m, const char *name)
+{
+    double v = strtod(text_of(m->in->health, name), NULL);
+
+    return v >= 0 && v <= 100 ? v : 0;
+}
+
 static double rate(const struct maker *m, const char *name, const char *label, const char *value)
 {
     return cli_prom_rate(m->in->before, m->in->metrics, m->in->seconds, name, label, value);
@@ -105,21 +113,23 @@ static void name_of(const struct maker *m, const char *metric)
 
 /* ---- a node ---- */
 
-static void node_topics(const struct maker *m)
+void cli_view_topics(struct cli_table *t, const json_t *topics)
 {
     static const char *const head[] = {"<TOPIC", "<SUBSCRIBED", ">PEERS", ">MESH"};
-    struct cli_table *t = &m->v->topics;
     json_t *j;
     size_t i;
 
     cli_table_init(t, head, 4);
-    json_array_foreach(json_object_get(m->in->detail, "topics"), i, j)
-    {
-        cli_table_add(t, "%s", text_of(j, "topic"));
-        cli_table_add(t, "%s", json_is_true(json_object_get(j, "subscribed")) ? "yes" : "no");
-        cli_table_add(t, "%.0f", number_of(j, "peers"));
-        cli_table_add(t, "%.0f", number_of(j, "mesh"));
-    }
+    for (int is_ours = 1; is_ours >= 0; is_ours--)
+        json_array_foreach(json_object_get(topics, "topics"), i, j)
+        {
+            if (json_is_true(json_object_get(j, "subscribed")) != is_ours)
+                continue;
+            cli_table_add(t, "%s", text_of(j, "topic"));
+            cli_table_add(t, "%s", is_ours ? "yes" : "no");
+            cli_table_add(t, "%.0f", number_of(j, "peers"));
+            cli_table_add(t, "%.0f", number_of(j, "mesh"));
+        }
 }
 
 static void node_peers(const struct maker *m)
@@ -178,13 +188,13 @@ static void make_node(const struct maker *m)
 
     name_of(m, "codecast_up");
     clean_to(v->id, sizeof(v->id), text_of(m->in->detail, "peer_id"));
-    snprintf(v->about, sizeof(v->about), "%.12s  up %s  peers %.0f  topics %zu  clients %.0f  cpu %.6s %%  memory %.6s %%",
+    snprintf(v->about, sizeof(v->about), "%.12s  up %s  peers %.0f  topics %zu  clients %.0f  cpu %.0f %%  memory %.0f %%",
              text_of(m->in->health, "mode"), cli_duration_text(up, (uint64_t)(total(m, "codecast_uptime_seconds") * 1e9)),
              number_of(m->in->detail, "total_peers"), json_array_size(json_object_get(m->in->detail, "topics")),
-             total(m, "codecast_sidecar_streams"), text_of(m->in->health, "cpu_used"), text_of(m->in->health, "memory_used"));
+             total(m, "codecast_sidecar_streams"), percent(m, "cpu_used"), percent(m, "memory_used"));
     v->peers_name = "peers";
     node_lines(m);
-    node_topics(m);
+    cli_view_topics(&v->topics, m->in->detail);
     node_peers(m);
 }
 
@@ -231,12 +241,12 @@ static void delay_line(const struct maker *m)
         double v = cli_prom_quantile(m->in->before, m->in->metrics, name, q[i]);
 
         if (v < 0) {
-            line(m, "delay", "no delivery in this interval");
+            line(m, "delay", "nothing published here was delivered in this interval");
             return;
         }
         cli_duration_text(text[i], (uint64_t)(v * 1e9));
     }
-    line(m, "delay", "p50 %-8s  p95 %-8s  p99 %-8s  from publish to delivery", text[0], text[1], text[2]);
+    line(m, "delay", "p50 %-8s  p95 %-8s  p99 %-8s  of what was published here", text[0], text[1], text[2]);
 }
 
 static void gateway_lines(const struct maker *m)
@@ -262,10 +272,10 @@ static void make_gateway(const struct maker *m)
     struct cli_view *v = m->v;
 
     name_of(m, "nodes_active_total");
-    snprintf(v->about, sizeof(v->about), "nodes %.0f of %.0f  clients %.0f  WebSockets %.0f  subscriptions %.0f  cpu %.6s %%  memory %.6s %%",
+    snprintf(v->about, sizeof(v->about), "nodes %.0f of %.0f  clients %.0f  sockets %.0f  subscriptions %.0f  cpu %.0f %%  memory %.0f %%",
              number_of(m->in->health, "healthy_nodes"), number_of(m->in->health, "nodes"), total(m, "codecast_gateway_clients"),
              total(m, "optimum_proxy_ws_clients_active"), total(m, "codecast_gateway_subscriptions"),
-             text_of(m->in->health, "cpu_used"), text_of(m->in->health, "memory_used"));
+             percent(m, "cpu_used"), percent(m, "memory_used"));
     v->peers_name = "nodes";
     gateway_lines(m);
     gateway_topics(m);
@@ -302,6 +312,15 @@ void cli_history_add(struct cli_history *h, double v)
         h->n--;
     }
     h->v[h->n++] = v;
+}
+
+double cli_history_most(const struct cli_history *h)
+{
+    double most = 0;
+
+    for (unsigned i = 0; i < h->n; i++)
+        most = h->v[i] > most ? h->v[i] : most;
+    return most;
 }
 
 char *cli_history_curve(char out[CLI_CURVE_TEXT], const struct cli_history *h, unsigned width, bool utf8)

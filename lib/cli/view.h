@@ -41,15 +41,18 @@ struct cli_view {
 
 void cli_view_make(struct cli_view *v, const struct cli_view_input *in);
 void cli_view_fini(struct cli_view *v);
+/* A node's topics as a table (cli_table_fini), those first that a client of it is subscribed to. j: {"topics":[..]}. */
+void cli_view_topics(struct cli_table *t, const json_t *j);
 
 /* The last values of a rate, for a curve. */
-#define CLI_HISTORY_MAX 60
+#define CLI_HISTORY_MAX 40
 struct cli_history {
     double v[CLI_HISTORY_MAX];
     unsigned n;
 };
 
 void cli_history_add(struct cli_history *h, double v);
+double cli_history_most(const struct cli_history *h);
 /* The last `width` values as bars of eight heights, the largest of them full; ASCII without utf8. Returns out. */
 #define CLI_CURVE_TEXT (CLI_HISTORY_MAX * 3 + 1)
 char *cli_history_curve(char out[CLI_CURVE_TEXT], const struct cli_history *h, unsigned width, bool utf8);

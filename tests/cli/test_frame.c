@@ -86,7 +86,7 @@ static void test_node_frame_says_all_of_it(void **state)
     text = frame(&v, NULL, &(struct cli_frame_style){.clock = "12:00:01"});
     expect(text, "node n1  http://n1:9090  ok  12:00:01\n");
     expect(text, "12D3KooWself\n");
-    expect(text, "optimum  up 1 m 42 s  peers 2  topics 2  clients 0  cpu 2.15 %  memory 70.00 %\n");
+    expect(text, "optimum  up 1 m 42 s  peers 2  topics 2  clients 0  cpu 2 %  memory 70 %\n");
     expect(text, "published 10/s       from peers 4/s");
     expect(text, "in 2 KiB/s");
     expect(text, "trouble    forged 3\n");

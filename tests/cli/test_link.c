@@ -50,6 +50,28 @@ static void test_long_fields_are_cut_not_overrun(void **state)
     cli_event_free(e);
 }
 
+static void test_notices_are_losses(void **state)
+{
+    struct cli_event *e = cli_notice_of_json(slice_str("{\"type\":\"notice\",\"notice\":\"dropped\",\"messages\":7,\"bytes\":9}"));
+
+    assert_non_null(e);
+    assert_int_equal(e->kind, CLI_LOST);
+    assert_int_equal(e->lost, 7);
+    cli_event_free(e);
+    assert_null(cli_notice_of_json(slice_str("{\"notice\":\"dropped\",\"messages\":-1}")));
+    assert_null(cli_notice_of_json(slice_str("{\"notice\":\"hello\",\"messages\":7}")));
+    assert_null(cli_notice_of_json(slice_str("{")));
+}
+
+static void test_faults_show_nothing_to_obey(void **state)
+{
+    struct cli_fault f;
+
+    assert_int_equal(cli_fail(&f, CLI_EFAILED, "refused: %s", "\033]0;x\a no"), -CLI_EFAILED);
+    assert_string_equal(f.what, "refused: ?]0;x? no");
+    assert_string_equal(cli_err_name(-CLI_EREACH), "CLI_EREACH");
+}
+
 static void test_client_ids_are_made_up_once_each(void **state)
 {
     char a[CLI_CLIENT_ID_MAX], b[CLI_CLIENT_ID_MAX];
@@ -67,7 +89,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_json_becomes_an_event), cmocka_unit_test(test_every_beginning_of_it_is_no_message),
         cmocka_unit_test(test_other_json_is_no_message),      cmocka_unit_test(test_long_fields_are_cut_not_overrun),
-        cmocka_unit_test(test_client_ids_are_made_up_once_each),
+        cmocka_unit_test(test_client_ids_are_made_up_once_each), cmocka_unit_test(test_notices_are_losses),
+        cmocka_unit_test(test_faults_show_nothing_to_obey),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

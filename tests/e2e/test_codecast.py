@@ -166,6 +166,18 @@ def bench(cli):
     assert 'lost        0\n' in text
 
 
+def interrupted(cli):
+    """Ctrl-C in the middle: what was done is said."""
+    p = subprocess.Popen([cli.program, 'publish', 'lines', '--lines', '--json', *cli.targets['http'][0]], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env)
+    p.stdin.write(b'a line\n')
+    p.stdin.flush()
+    assert json.loads(p.stdout.readline())['number'] == 1
+    p.send_signal(signal.SIGINT)
+    _, err = p.communicate(timeout=WAIT)
+    assert p.returncode == 130 and b'published 1 of 1' in err, err
+
+
 def refusals(cli):
     for at in ('http', 'grpc', 'sidecar'):
         out = cli.targets[at][0]
@@ -246,6 +258,7 @@ def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     looks(cli)
     watch_in_a_terminal(cli)
     bench(cli)
+    interrupted(cli)
     refusals(cli)
     reconnects(cli)
     tls(cli, tmp_path)
