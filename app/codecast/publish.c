@@ -76,6 +76,7 @@ static void answered(struct publisher *p, const struct cli_event *e)
     struct slot *s = &p->slots[e->tag];
 
     print_id(p, e, s);
+    fflush(stdout); /* whoever reads a pipe wants it now */
     s->is_used = false;
     p->under_way--;
     if (!e->err) {
