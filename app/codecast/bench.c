@@ -347,6 +347,8 @@ static int run(struct invocation *inv)
         rc = open_links(&b);
         if (!rc)
             rc = measure(&b);
+        else if (cli_inbox_signal(&b.inbox))
+            rc = 128 + b.inbox.signal;
         cli_inbox_close(&b.inbox);
         cli_link_free(b.out);
         cli_link_free(b.in);

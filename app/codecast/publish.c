@@ -243,6 +243,8 @@ static int run(struct invocation *inv)
         rc = cli_link_open(&p.link, &inv->target, &p.inbox, &inv->fault);
         if (!rc)
             rc = run_link(&p);
+        else if (cli_inbox_signal(&p.inbox))
+            rc = 128 + p.inbox.signal;
         cli_inbox_close(&p.inbox);
         cli_link_free(p.link);
         cli_inbox_fini(&p.inbox);

@@ -163,7 +163,7 @@ static int run_inbox(struct subscriber *s)
     s->end_ns = s->opt->timeout_ns ? s->begun_ns + s->opt->timeout_ns : 0;
     rc = connect_once(s);
     if (rc)
-        return rc;
+        return cli_inbox_signal(&s->inbox) ? 128 + s->inbox.signal : rc;
     say(s->inv, "subscribed to %s%s at %s", s->sub.topics[0], s->sub.n_topics > 1 ? " and more" : "",
         cli_target_text(url, &s->inv->target));
     rc = verdict(s, listen_on(s));

@@ -251,6 +251,8 @@ static int run(struct invocation *inv)
         enter(&w);
         rc = loop(&w);
         leave(&w);
+    } else if (cli_inbox_signal(&w.inbox)) {
+        rc = 128 + w.inbox.signal;
     }
     if (w.has_view)
         cli_view_fini(&w.view);

@@ -4,11 +4,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/http.h"
 #include "cli/link.h"
 
-#define CALL_MS  15000
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define CA_MAX   (16u << 20)
 
@@ -93,6 +93,7 @@ int cli_channel_fault(const struct cli_target *t, const struct rpc_status *st, s
                       strstr(st->message, "Connection refused")   ? "nobody listens there, or the way is blocked"
                       : strstr(st->message, "DNS resolution")     ? "the name does not resolve"
                       : st->code == RPC_CODE_DEADLINE_EXCEEDED    ? "no answer in time"
+                      : strstr(st->message, "timed out")          ? "no answer in time"
                       : inner                                     ? inner + 12
                       : st->message[0]                            ? st->message
                                                                   : rpc_code_name(st->code));
@@ -139,21 +140,41 @@ static void on_reply(const struct rpc_status *st, struct rpc_msg *reply, void *u
     pthread_mutex_unlock(&w->lock);
 }
 
+/* False: a signal that ends the program is pending, and there is no answer yet. */
+static bool wait_for(struct waiter *w)
+{
+    struct timespec until;
+    bool is_done = false;
+
+    while (!is_done && !cli_signal_is_pending()) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 100000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_mutex_lock(&w->lock);
+        if (!w->is_done)
+            pthread_cond_timedwait(&w->cond, &w->lock, &until);
+        is_done = w->is_done;
+        pthread_mutex_unlock(&w->lock);
+    }
+    return is_done;
+}
+
 int cli_channel_call(struct cli_channel *c, const char *path, struct rpc_msg *req, struct rpc_msg **reply,
                      struct cli_fault *f)
 {
     struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct rpc_call_options opt = {.headers = c->headers, .header_count = c->header_count, .timeout_ms = CALL_MS};
+    struct rpc_call_options opt = {.headers = c->headers, .header_count = c->header_count, .timeout_ms = (uint32_t)(c->target->connect_ns / 1000000)};
     struct rpc_status st;
     int rc = req ? rpc_client_unary(c->client, path, req, &opt, on_reply, &w) : -RPC_ENOMEM;
 
     rpc_msg_unref(req);
     if (rc)
         return cli_fail(f, CLI_EFAILED, "%s: %s", path, rc == -RPC_EARG ? "the token holds characters that cannot be sent" : rpc_err_name(rc));
-    pthread_mutex_lock(&w.lock);
-    while (!w.is_done)
-        pthread_cond_wait(&w.cond, &w.lock);
-    pthread_mutex_unlock(&w.lock);
+    if (!wait_for(&w)) { /* Ctrl-C: this ends the call, too, and with it the wait */
+        rpc_client_free(c->client);
+        c->client = NULL;
+    }
     st = (struct rpc_status){w.code, w.text};
     rc = cli_channel_fault(c->target, &st, f);
     if (reply && !rc)

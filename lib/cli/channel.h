@@ -20,7 +20,7 @@ struct cli_channel {
 /* Does not wait: the first call tells whether somebody is there. fini also after a failure. */
 int cli_channel_init(struct cli_channel *c, const struct cli_target *t, struct cli_fault *f);
 void cli_channel_fini(struct cli_channel *c);
-/* One call, waited for. *reply (may be NULL) carries a reference. req is used up. */
+/* One call, waited for; after a signal that ends the program there is no client any more. *reply (may be NULL) carries a reference. req is used up. */
 int cli_channel_call(struct cli_channel *c, const char *path, struct rpc_msg *req, struct rpc_msg **reply,
                      struct cli_fault *f);
 /* What a status means for a person. */

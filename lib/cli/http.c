@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/inbox.h"
+
 #define BODY_MAX  (32u << 20)
 #define ANSWER_MS 15000
 
@@ -29,6 +31,18 @@ void cli_curl_setup(CURL *c, const struct cli_target *t, const struct cli_endpoi
     if (t->token && (size_t)snprintf(line, sizeof(line), "Authorization: Bearer %s", t->token) < sizeof(line))
         *list = curl_slist_append(*list, line);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, *list);
+}
+
+static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)user, (void)a, (void)b, (void)c, (void)d;
+    return cli_signal_is_pending();
+}
+
+void cli_curl_heed_signals(CURL *c)
+{
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
 }
 
 size_t cli_http_on_body(char *p, size_t one, size_t n, void *user)
@@ -70,6 +84,7 @@ struct cli_http *cli_http_new(const struct cli_target *t, const struct cli_endpo
     h->target = t;
     cli_http_url(h->url, e);
     cli_curl_setup(h->curl, t, e, &h->headers);
+    cli_curl_heed_signals(h->curl);
     curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)ANSWER_MS);
     curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, cli_http_on_body);
     return h;
@@ -118,6 +133,7 @@ int cli_http_unreached(struct cli_fault *f, const struct cli_target *t, const ch
     const char *why = code == CURLE_COULDNT_CONNECT      ? "nobody listens there, or the way is blocked"
                       : code == CURLE_COULDNT_RESOLVE_HOST ? "the name does not resolve"
                       : code == CURLE_OPERATION_TIMEDOUT   ? "no answer in time"
+                      : code == CURLE_ABORTED_BY_CALLBACK  ? "interrupted"
                       : code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ? "the connection was closed without an answer"
                                                                               : curl_easy_strerror(code);
 

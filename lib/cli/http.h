@@ -36,6 +36,8 @@ int cli_http_json(struct cli_http *h, const char *path, json_t **out, struct cli
 
 /* Address, TLS, token, times. headers: *list grows by the token's. */
 void cli_curl_setup(CURL *c, const struct cli_target *t, const struct cli_endpoint *e, struct curl_slist **list);
+/* A transfer that blocks ends within a second of SIGINT, SIGTERM or SIGHUP, also while they are blocked (inbox.h). */
+void cli_curl_heed_signals(CURL *c);
 /* A body's receiver for CURLOPT_WRITEFUNCTION, with a struct cli_http_answer. */
 size_t cli_http_on_body(char *p, size_t one, size_t n, void *user);
 /* Says why curl failed, and what to try. */

@@ -147,6 +147,20 @@ static bool take_signal(struct cli_inbox *b)
     return true;
 }
 
+bool cli_signal_is_pending(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) || sigismember(&pending, SIGHUP);
+}
+
+int cli_inbox_signal(struct cli_inbox *b)
+{
+    take_signal(b);
+    return b->signal;
+}
+
 /* What ppoll found, in the order of the promise; false: an old wake-up, nothing is there. */
 static bool look(struct cli_inbox *b, const struct pollfd p[3], struct cli_event **e, enum cli_wake *wake)
 {

@@ -224,6 +224,7 @@ static int connect_curl(struct cli_ws *w, struct cli_fault *f)
 
     cli_http_url(url, &w->target->main);
     cli_curl_setup(w->curl, w->target, &w->target->main, &list);
+    cli_curl_heed_signals(w->curl);
     curl_easy_setopt(w->curl, CURLOPT_URL, url);
     curl_easy_setopt(w->curl, CURLOPT_CONNECT_ONLY, 1L);
     code = curl_easy_perform(w->curl);

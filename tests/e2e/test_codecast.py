@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import time
 
@@ -300,3 +301,15 @@ def test_nobody_there_is_said_with_what_to_try(build, args):
     for command in ('peers', 'topics', 'health', 'watch'):
         r = run(build, command, *args)
         assert r.returncode == 3 and '127.0.0.1:9' in r.stderr and not r.stdout
+
+
+@pytest.mark.parametrize('args', [['-g', ''], ['-g', 'grpc://'], ['-s', '']])
+@pytest.mark.parametrize('command', [['publish', 't', 'x'], ['subscribe', 't'], ['bench']])
+def test_ctrl_c_ends_the_wait_for_a_silent_server(build, args, command):
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        p = subprocess.Popen([build / 'app' / 'codecast' / 'codecast', *command, args[0], f'{args[1]}127.0.0.1:{s.getsockname()[1]}',
+                              '--connect-timeout', '10m'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        c, _ = s.accept()
+        p.send_signal(signal.SIGINT)
+        assert p.communicate(timeout=WAIT) == (b'', b'') and p.returncode == 130
+        c.close()
