@@ -194,16 +194,19 @@ void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
 
 /* A peer sends in the order in which it was asked, or promised. So when what was last comes, and something before it is still open,
  * that was lost, or is so late that it is as good as lost: others may be asked for it. */
-static void note_lost_answers(struct generation_link *l, unsigned index)
+static void note_lost_answers(struct coded *c, struct generation_link *l, unsigned index)
 {
+    struct coded_bits lost = coded_bits_and(l->asked, l->asked_before);
+
     if (!coded_bits_has(&l->asked, index) || coded_bits_has(&l->asked_before, index))
         return;
+    coded_share_note(&c->loss, coded_bits_count(&lost));
     l->asked = coded_bits_minus(l->asked, l->asked_before);
     l->asked_before = (struct coded_bits){{0}};
 }
 
 /* What is promised together comes in the order of its indices. */
-static void note_lost_pushes(struct generation_link *l, unsigned index, uint64_t now)
+static void note_lost_pushes(struct coded *c, struct generation_link *l, unsigned index, uint64_t now)
 {
     struct coded_bits lost = coded_bits_or(l->promised_before, coded_bits_all(index));
 
@@ -213,6 +216,7 @@ static void note_lost_pushes(struct generation_link *l, unsigned index, uint64_t
     l->promised_ns = now; /* it is at it */
     if (!coded_bits_has(&l->promised_before, index)) {
         lost = coded_bits_and(l->promised, lost);
+        coded_share_note(&c->loss, coded_bits_count(&lost));
         l->lost = coded_bits_or(l->lost, lost);
         l->promised = coded_bits_minus(l->promised, lost);
         l->promised_before = (struct coded_bits){{0}};
@@ -226,9 +230,9 @@ static void take_answer(struct coded *c, struct generation_link *l, const struct
     bool is_coded = s->coefs.len > 1;
 
     if (!is_coded && s->hops)
-        note_lost_pushes(l, s->coefs.p[0], now);
+        note_lost_pushes(c, l, s->coefs.p[0], now);
     if (!is_coded && !s->hops)
-        note_lost_answers(l, s->coefs.p[0]);
+        note_lost_answers(c, l, s->coefs.p[0]);
     if (!l->asked_ns)
         return;
     if (!s->hops && (is_coded || coded_bits_has(&l->asked, s->coefs.p[0]))) {

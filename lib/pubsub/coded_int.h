@@ -82,6 +82,7 @@ struct coded {
     struct map peers;                    /* pubsub_peer -> struct coded_peer */
     struct timerq timers;
     struct coded_pace arrivals;          /* between useful shards that come unasked */
+    uint32_t loss;                       /* share of what peers were to send that got lost, of CODED_SHARE_ALL */
     struct coded_pace answers, gaps;     /* from asking to the first shard; between the shards of an answer */
     uint32_t push_use[CODED_SIZE_CLASSES][CODED_HOPS]; /* by hops: share of the pushed shards that were useful here, of 1 << 20 */
     struct coded_topic topics[CODED_NEAR_TOPICS * 8];

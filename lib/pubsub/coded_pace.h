@@ -1,5 +1,5 @@
 /* coded_pace.h: how long to wait before something that usually comes is called missing
- * Shape:   samples of what came -> a wait (mean and four deviations, as RFC 6298 does for round trips)
+ * Shape:   samples of what came -> a wait (mean and some deviations: RFC 6298 has four, for round trips)
  * Owner:   a small value inside the router
  * Units:   ns
  * Limits:  the wait stays between the two bounds, so neither a fast burst nor one stall makes it useless
@@ -34,11 +34,22 @@ static inline void coded_pace_sample(struct coded_pace *p, uint64_t ns)
     p->mean_ns += ns / 8 - p->mean_ns / 8;
 }
 
-static inline uint64_t coded_pace_wait(const struct coded_pace *p)
+/* devs: quarters of a deviation. */
+static inline uint64_t coded_pace_wait(const struct coded_pace *p, unsigned devs)
 {
-    uint64_t wait = p->mean_ns ? p->mean_ns + 4 * p->dev_ns : p->first_ns;
+    uint64_t wait = p->mean_ns ? p->mean_ns + devs * p->dev_ns / 4 : p->first_ns;
 
     return wait < p->min_ns ? p->min_ns : wait > p->max_ns ? p->max_ns : wait;
+}
+
+enum { CODED_SHARE_ALL = 1 << 16, CODED_SHARE_GAIN = 64 };
+
+/* A share that follows what is lost: one that came, and before it so many that did not. */
+static inline void coded_share_note(uint32_t *share, unsigned lost)
+{
+    for (; lost; lost--)
+        *share += (CODED_SHARE_ALL - *share) / CODED_SHARE_GAIN;
+    *share -= *share / CODED_SHARE_GAIN;
 }
 
 #endif

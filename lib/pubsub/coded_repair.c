@@ -16,9 +16,17 @@ enum {
 };
 #define ROUND_MAX_NS (2000 * CODED_MS)
 
-static uint64_t wait_of(const struct generation *g, const struct coded_pace *pace)
+/* Four deviations are right where nothing gets lost and what is late comes; where much is lost, two. */
+static unsigned devs_of(const struct coded *c)
 {
-    uint64_t wait = coded_pace_wait(pace) << (g->round < 6 ? g->round : 6);
+    unsigned fewer = c->loss / (CODED_SHARE_ALL / 128); /* a quarter of a deviation for each 1/128 lost */
+
+    return 16 - (fewer < 8 ? fewer : 8);
+}
+
+static uint64_t wait_of(const struct coded *c, const struct generation *g, const struct coded_pace *pace)
+{
+    uint64_t wait = coded_pace_wait(pace, devs_of(c)) << (g->round < 6 ? g->round : 6);
 
     return wait < ROUND_MAX_NS ? wait : ROUND_MAX_NS;
 }
@@ -28,7 +36,7 @@ static uint64_t answer_due(const struct coded *c, const struct generation *g, co
 {
     if (!l->asked_ns)
         return TIMER_NEVER;
-    return l->asked_ns + (l->is_answering ? 2 * wait_of(g, &c->gaps) : wait_of(g, &c->answers));
+    return l->asked_ns + (l->is_answering ? 2 * wait_of(c, g, &c->gaps) : wait_of(c, g, &c->answers));
 }
 
 /* The same for what it promised. */
@@ -36,7 +44,7 @@ static uint64_t promise_due(const struct coded *c, const struct generation *g, c
 {
     struct coded_bits open = coded_bits_minus(l->promised, g->have);
 
-    return coded_bits_is_empty(&open) ? TIMER_NEVER : l->promised_ns + wait_of(g, &c->answers);
+    return coded_bits_is_empty(&open) ? TIMER_NEVER : l->promised_ns + wait_of(c, g, &c->answers);
 }
 
 static uint64_t next_due(const struct coded *c, const struct generation *g)
@@ -60,7 +68,7 @@ void coded_repair_arm(struct coded *c, struct generation *g, uint64_t now)
         return;
     at = next_due(c, g);
     if (at == TIMER_NEVER)
-        at = now + wait_of(g, &c->arrivals); /* also when a peer just told something: rounds that bring nothing become rare */
+        at = now + wait_of(c, g, &c->arrivals); /* also when a peer just told something: rounds that bring nothing become rare */
     if (at < g->repair_at_ns) {
         g->repair_at_ns = at;
         coded_reschedule(c, g);
@@ -199,7 +207,7 @@ void coded_repair_run(struct coded *c, struct generation *g, uint64_t now)
     }
     g->repair_at_ns = next_due(c, g);
     if (g->repair_at_ns == TIMER_NEVER)
-        g->repair_at_ns = now + wait_of(g, &c->answers);
+        g->repair_at_ns = now + wait_of(c, g, &c->answers);
     g->round += g->round < UINT8_MAX;
     coded_reschedule(c, g);
 }

@@ -323,18 +323,45 @@ static void test_pace_waits_longer_than_usual_within_bounds(void **state)
     struct coded_pace p;
 
     coded_pace_init(&p, 50, 10, 1000);
-    assert_int_equal(coded_pace_wait(&p), 50);
+    assert_int_equal(coded_pace_wait(&p, 16), 50);
     for (unsigned i = 0; i < 100; i++)
         coded_pace_sample(&p, 100);
-    assert_true(coded_pace_wait(&p) >= 90 && coded_pace_wait(&p) < 200);
+    assert_true(coded_pace_wait(&p, 16) >= 90 && coded_pace_wait(&p, 16) < 200);
     for (unsigned i = 0; i < 100; i++)
         coded_pace_sample(&p, i % 2 ? 50 : 150);
-    assert_true(coded_pace_wait(&p) > 150);
+    assert_true(coded_pace_wait(&p, 16) > 150);
     coded_pace_sample(&p, UINT64_MAX);
-    assert_true(coded_pace_wait(&p) <= 1000);
+    assert_true(coded_pace_wait(&p, 16) <= 1000);
     for (unsigned i = 0; i < 200; i++)
         coded_pace_sample(&p, 0);
-    assert_true(coded_pace_wait(&p) >= 10);
+    assert_true(coded_pace_wait(&p, 16) >= 10);
+}
+
+static void test_pace_waits_fewer_deviations_when_told(void **state)
+{
+    struct coded_pace p = {.mean_ns = 100, .dev_ns = 40, .first_ns = 50, .min_ns = 10, .max_ns = 1000};
+
+    assert_int_equal(coded_pace_wait(&p, 16), 260);
+    assert_int_equal(coded_pace_wait(&p, 8), 180);
+    assert_int_equal(coded_pace_wait(&p, 1), 110);
+}
+
+static void test_share_follows_what_is_lost(void **state)
+{
+    uint32_t share = 0;
+
+    for (unsigned i = 0; i < 1000; i++)
+        coded_share_note(&share, 0);
+    assert_int_equal(share, 0);
+    for (unsigned i = 0; i < 1000; i++)
+        coded_share_note(&share, i % 4 == 0); /* of five one is lost */
+    assert_in_range(share, CODED_SHARE_ALL * 18 / 100, CODED_SHARE_ALL * 22 / 100);
+    for (unsigned i = 0; i < 1000; i++)
+        coded_share_note(&share, 255);
+    assert_true(share <= CODED_SHARE_ALL);
+    for (unsigned i = 0; i < 1000; i++)
+        coded_share_note(&share, 0);
+    assert_true(share < CODED_SHARE_ALL / 500);
 }
 
 int main(void)
@@ -351,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_near_reads_as_written),
         cmocka_unit_test(test_bits_walk_goes_round_once),
         cmocka_unit_test(test_pace_waits_longer_than_usual_within_bounds),
+        cmocka_unit_test(test_pace_waits_fewer_deviations_when_told),
+        cmocka_unit_test(test_share_follows_what_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
