@@ -34,6 +34,16 @@ OP void vec_store(uint8_t *p, __m512i v)
     _mm512_storeu_si512(p, v);
 }
 
+OP void vec_stream(uint8_t *p, __m512i v)
+{
+    _mm512_stream_si512((__m512i *)(void *)p, v);
+}
+
+OP void vec_fence(void)
+{
+    _mm_sfence();
+}
+
 OP __m512i vec_load_part(const uint8_t *p, size_t len)
 {
     return _mm512_maskz_loadu_epi8((1ull << len) - 1, p);

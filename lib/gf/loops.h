@@ -4,7 +4,8 @@
  * Needs:   VEC_T; enum VEC (bytes of one), GROUP (2 to 8 destinations that fit the registers), COLS (vectors of each), COLS_ONE (the
  *          same with one destination, a power of two), KEEP (up to 8 sources whose coefficients stay in registers then), PAIRS (1: sources
  *          are taken two at a time); struct operand (a source vector made ready), struct factor (a coefficient made ready);
- *          vec_load, vec_store, vec_load_part, vec_store_part, vec_zero, vec_add, vec_add3, operand_of, factor_of, product
+ *          vec_load, vec_store, vec_stream (aligned, past the caches), vec_fence (streamed bytes are out before what follows), vec_load_part,
+ *          vec_store_part, vec_zero, vec_add, vec_add3, operand_of, factor_of, product
  * Note:    a source byte is loaded once for GROUP products. More destinations than that: the range is walked in strips whose
  *          sources stay in L1 for every group; when all is more than the caches hold, each group asks for what comes next. Nothing is
  *          prepared per call, so fresh random coefficients cost nothing
@@ -16,7 +17,7 @@
 
 #define GF_INLINE static inline __attribute__((always_inline))
 
-enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, SPREAD_COLS = 2, LINE = 64 };
+enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, STREAM_BYTES = 4 << 20, SPREAD_COLS = 2, LINE = 64 };
 
 #include "gf/one.h"
 
@@ -26,6 +27,7 @@ struct job {
     const uint8_t *coef;
     size_t stride;
     unsigned k;
+    bool is_streamed; /* destinations go past the caches; they are aligned to vectors */
 };
 
 /* acc += the products of one source. */
@@ -84,7 +86,10 @@ GF_INLINE void block(const struct job *b, unsigned n, unsigned cols, size_t x)
     for (unsigned i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (unsigned v = 0; v < cols; v++)
-            vec_store(b->dst[i] + x + v * VEC, acc[i][v]);
+            if (b->is_streamed)
+                vec_stream(b->dst[i] + x + v * VEC, acc[i][v]);
+            else
+                vec_store(b->dst[i] + x + v * VEC, acc[i][v]);
 }
 
 /* The same for a range shorter than one vector: bytes outside it are neither read nor written. */
@@ -117,10 +122,14 @@ GF_INLINE void group_of(const struct job *b, unsigned n, size_t from, size_t to)
         block(b, n, 1, x);
     if (x == to)
         return;
-    if (to - from >= VEC)
-        block(b, n, 1, to - VEC);
-    else
+    if (to - from < VEC) {
         block_part(b, n, x, to - x);
+    } else {
+        struct job last = *b;
+
+        last.is_streamed = false;
+        block(&last, n, 1, to - VEC);
+    }
 }
 
 #define GROUP_CASE(N)                                                                                                              \
@@ -170,13 +179,14 @@ static void fetch_ahead(const struct job *all, unsigned n, unsigned g, unsigned 
     unsigned next = n * (g + 1) / groups;
     struct job b = *all;
 
-    if (next < n) {
-        b.dst += next;
-        fetch_destinations(&b, n - next, at[0], at[1]);
-    } else {
-        fetch_destinations(&b, n, at[1], at[2]);
-    }
     fetch_sources(all, all->k * g / groups, all->k * (g + 1) / groups, at[1], at[2]);
+    if (all->is_streamed)
+        return;
+    b.dst += next;
+    if (next < n)
+        fetch_destinations(&b, n - next, at[0], at[1]);
+    else
+        fetch_destinations(all, n, at[1], at[2]);
 }
 
 /* Groups of equal size: a last one of a single row would be all loads. */
@@ -203,17 +213,33 @@ static void dot_in_strips(const struct job *all, unsigned n, size_t from, size_t
     }
 }
 
+/* Destinations that the caches cannot hold anyway: written past them, so that they are not read first. */
+static bool is_worth_streaming(uint8_t *const *dst, unsigned n, size_t from, size_t to)
+{
+    if (n * (to - from) < STREAM_BYTES)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        if ((uintptr_t)(dst[i] + from) % VEC)
+            return false;
+    return true;
+}
+
 static void dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
                 size_t from, size_t to)
 {
-    struct job b = {dst, src, coef, stride, k};
+    struct job b = {dst, src, coef, stride, k, false};
 
-    if (n == 1)
+    if (n == 1) {
         one(dst[0], src, k, coef, from, to);
-    else if (n <= GROUP)
+        return;
+    }
+    b.is_streamed = is_worth_streaming(dst, n, from, to);
+    if (n <= GROUP)
         group(&b, n, from, to);
     else
         dot_in_strips(&b, n, from, to);
+    if (b.is_streamed)
+        vec_fence();
 }
 
 static void mad(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len)

@@ -35,6 +35,16 @@ OP void vec_store(uint8_t *p, __m128i v)
     _mm_storeu_si128((__m128i *)(void *)p, v);
 }
 
+OP void vec_stream(uint8_t *p, __m128i v)
+{
+    _mm_stream_si128((__m128i *)(void *)p, v);
+}
+
+OP void vec_fence(void)
+{
+    _mm_sfence();
+}
+
 OP __m128i vec_load_part(const uint8_t *p, size_t len)
 {
     uint8_t pad[VEC] = {0};

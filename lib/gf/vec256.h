@@ -27,6 +27,16 @@ OP void vec_store(uint8_t *p, __m256i v)
     _mm256_storeu_si256((__m256i *)(void *)p, v);
 }
 
+OP void vec_stream(uint8_t *p, __m256i v)
+{
+    _mm256_stream_si256((__m256i *)(void *)p, v);
+}
+
+OP void vec_fence(void)
+{
+    _mm_sfence();
+}
+
 OP __m256i vec_load_part(const uint8_t *p, size_t len)
 {
     uint8_t pad[VEC] = {0};
