@@ -39,4 +39,4 @@ static bool is_usable(void)
     return __builtin_cpu_supports("avx2");
 }
 
-const struct gf_kernels gf_kernels_avx2 = {"avx2", is_usable, dot, mad, spread};
+const struct gf_kernels gf_kernels_avx2 = {"avx2", is_usable, dot, one, mad, spread};

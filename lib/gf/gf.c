@@ -125,7 +125,10 @@ void gf_dot(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned
             memset(dst[i] + from, 0, to - from);
         return;
     }
-    chosen->dot(dst, n, src, k, coef, stride, from, to);
+    if (n == 1 && chosen->one)
+        chosen->one(dst[0], src, k, coef, from, to);
+    else
+        chosen->dot(dst, n, src, k, coef, stride, from, to);
 }
 
 void gf_spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,

@@ -35,4 +35,4 @@ static bool is_usable(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("gfni");
 }
 
-const struct gf_kernels gf_kernels_gfni256 = {"gfni256", is_usable, dot, mad, spread};
+const struct gf_kernels gf_kernels_gfni256 = {"gfni256", is_usable, dot, one, mad, spread};

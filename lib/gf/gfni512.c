@@ -86,4 +86,4 @@ static bool is_usable(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("gfni");
 }
 
-const struct gf_kernels gf_kernels_gfni512 = {"gfni512", is_usable, dot, mad, spread};
+const struct gf_kernels gf_kernels_gfni512 = {"gfni512", is_usable, dot, one, mad, spread};

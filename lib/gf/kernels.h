@@ -15,6 +15,8 @@ struct gf_kernels {
     bool (*is_usable)(void); /* asks the CPU */
     void (*dot)(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
                 size_t from, size_t to);
+    /* The same for one destination, by the shortest way; NULL: dot does. */
+    void (*one)(uint8_t *dst, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t from, size_t to);
     void (*mad)(uint8_t *dst, const uint8_t *src, uint8_t c, size_t len);
     void (*spread)(uint8_t *const *dst, unsigned n, const uint8_t *const *src, unsigned k, const uint8_t *coef, size_t stride,
                    size_t from, size_t to);

@@ -34,4 +34,4 @@ static void spread(uint8_t *const *dst, unsigned n, const uint8_t *const *src, u
             mad(dst[i] + from, src[j] + from, coef[i * stride + j], to - from);
 }
 
-const struct gf_kernels gf_kernels_scalar = {"scalar", is_usable, dot, mad, spread};
+const struct gf_kernels gf_kernels_scalar = {"scalar", is_usable, dot, NULL, mad, spread};

@@ -97,4 +97,4 @@ static bool is_usable(void)
     return __builtin_cpu_supports("ssse3");
 }
 
-const struct gf_kernels gf_kernels_ssse3 = {"ssse3", is_usable, dot, mad, spread};
+const struct gf_kernels gf_kernels_ssse3 = {"ssse3", is_usable, dot, one, mad, spread};
