@@ -84,7 +84,7 @@ static void read_error(struct node_answer *a, const struct flat_value *v)
     a->outcome.err = code == 413 ? GW_E_TOO_LARGE : GW_E_REFUSED;
     a->outcome.text = a->text[0] ? a->text : NULL;
     a->outcome.http = code >= 400 && code < 600 ? (int)code : 0;
-    a->is_our_token = code == 401 || code == 403;
+    a->is_our_token = code == 401;
     if (a->is_our_token) { /* the client's token is no matter of the node's */
         a->outcome.http = 502;
         a->outcome.text = "the node does not accept this gateway's token";

@@ -53,13 +53,10 @@ static enum rpc_code code_of(int err)
     }
 }
 
+/* In an answer. 401 says "another token": a gateway takes it for its own matter and not its client's. */
 static int http_of(int err)
 {
-    switch (code_of(err)) {
-    case RPC_CODE_PERMISSION_DENIED: return 403;
-    case RPC_CODE_UNAVAILABLE: return 503;
-    default: return 401;
-    }
+    return code_of(err) == RPC_CODE_UNAVAILABLE ? 503 : 401;
 }
 
 /* ---- calls ---- */
