@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "node/telemetry.h"
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -98,7 +100,8 @@ int eal_start(const struct eal_plan *p, const char *program, bool is_verbose, ch
         argv[argc++] = "--no-pci";
     }
     argv[argc++] = "--no-shconf";
-    argv[argc++] = "--no-telemetry";
+    if (!telemetry_has_folder())
+        argv[argc++] = "--no-telemetry";
     argv[argc++] = is_verbose ? "--log-level=lib.*:info" : "--log-level=*:error";
     argv[argc++] = p->has_hugepages ? "--in-memory" : "--no-huge";
     argv[argc] = NULL;

@@ -16,6 +16,7 @@
 #include "node/self_record.h"
 #include "node/resolver.h"
 #include "node/sidecar.h"
+#include "node/telemetry.h"
 #include "node/worker.h"
 #include "pubsub/pubsub_wire.h"
 
@@ -385,6 +386,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
         start_control(n, err) || start_guest(n, err) || say_open(opt, err) || launch(n, opt, err))
         goto fail;
     n->is_up = true;
+    telemetry_open(n->hub);
     say_started(n);
     return n;
 fail:
@@ -440,6 +442,7 @@ void node_stop(struct node *n)
 {
     if (!n)
         return;
+    telemetry_close();
     if (n->has_guest)
         n->guest.stop(n->guest.user);
     if (n->is_running && n->hub)

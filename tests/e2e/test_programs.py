@@ -1,5 +1,6 @@
 """The programs by themselves: arguments, configuration errors, identity files, exit codes."""
 import base64
+import glob
 import json
 import os
 import re
@@ -108,6 +109,22 @@ def test_damaged_key_file_is_fatal_and_prints_both_sums(build, tmp_path):
     assert f'{int.from_bytes(raw[:8], "little"):016x}' in r.stderr and f'{crc64_iso(bytes(raw[8:])):016x}' in r.stderr
 
 
+def telemetry(command, field):
+    """That field of the answers of all nodes that run on this machine, by DPDK's telemetry sockets."""
+    said = []
+    for path in glob.glob('/var/run/dpdk/rte/dpdk_telemetry.v2*'):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(10)
+            try:
+                s.connect(path)
+                s.recv(1024)
+                s.send(command.encode())
+                said.append(json.loads(s.recv(65536))[command].get(field, ''))
+            except OSError:
+                continue # of a node that is gone
+    return said
+
+
 def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
            'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json'}
@@ -119,6 +136,7 @@ def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     for line in p.stderr:
         if 'nothing to read again' in line:
             break
+    assert os.geteuid() or any(' 127.0.0.9 ' in d for d in telemetry('/codecast/lcores', 'driver'))
     for sig, level in ((signal.SIGUSR1, 'debug'), (signal.SIGUSR2, 'info')):
         p.send_signal(sig)
         for line in p.stderr:
