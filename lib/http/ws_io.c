@@ -53,14 +53,20 @@ static ssize_t on_want_bytes(wslay_event_context_ptr w, uint8_t *buf, size_t len
  * one that another thread sends would come between them. */
 static ssize_t on_have_bytes(wslay_event_context_ptr w, const uint8_t *data, size_t len, int flags, void *arg)
 {
+    static const uint8_t close_1002[] = {0x88, 2, 0x03, 0xea};
     struct ws_conn *c = arg;
     enum ws_push rc = WS_PUSH_NOMEM;
+    size_t taken = len;
     struct ws_msg *m;
 
+    if (c->is_broken && len == 2 && data[0] == 0x88 && data[1] == 0) { /* the peer shall hear why */
+        data = close_1002;
+        len = sizeof(close_1002);
+    }
     if ((flags & WSLAY_MSG_MORE) && c->n_head + len <= sizeof(c->head)) {
         memcpy(c->head + c->n_head, data, len);
         c->n_head += len;
-        return (ssize_t)len;
+        return (ssize_t)taken;
     }
     m = ws_msg_new(c->n_head + len);
     if (m) {
@@ -77,7 +83,7 @@ static ssize_t on_have_bytes(wslay_event_context_ptr w, const uint8_t *data, siz
         wslay_event_set_error(w, WSLAY_ERR_CALLBACK_FAILURE);
         return -1;
     }
-    return (ssize_t)len;
+    return (ssize_t)taken;
 }
 
 static void refuse_message(struct ws_conn *c, uint16_t code)
@@ -93,6 +99,8 @@ static void on_frame_start(wslay_event_context_ptr w, const struct wslay_event_o
 
     (void)w;
     c->in.in_control = wslay_is_ctrl_frame(f->opcode);
+    if (f->opcode == WSLAY_CONNECTION_CLOSE && f->payload_length == 1) /* half a code */
+        refuse_message(c, WSLAY_CODE_PROTOCOL_ERROR);
     if (c->in.in_control)
         return;
     if (f->opcode != WSLAY_CONTINUATION_FRAME) {
@@ -338,11 +346,19 @@ static void set_reading(struct ws_conn *c)
         h2o_socket_read_stop(c->sock);
 }
 
+/* A frame that cannot be one is the end: wslay queues a close frame without a code and reads no further. */
+static void recv_frames(struct ws_conn *c)
+{
+    if (!wslay_event_get_read_enabled(c->wslay) || wslay_event_recv(c->wslay) == 0)
+        return;
+    c->is_broken = true;
+    wslay_event_shutdown_read(c->wslay);
+}
+
 /* False: wslay found nothing to go on with. */
 static bool turn(struct ws_conn *c)
 {
-    if (wslay_event_get_read_enabled(c->wslay) && wslay_event_recv(c->wslay) != 0)
-        return false;
+    recv_frames(c);
     take_close_request(c);
     if (wslay_event_want_write(c->wslay) && wslay_event_send(c->wslay) != 0)
         return false;

@@ -59,6 +59,7 @@ struct ws_conn {
     struct ws_inbuf in;
     uint8_t head[16]; /* of a frame of wslay's whose payload comes next */
     size_t n_head;
+    bool is_broken; /* what came was no frame */
     struct ws_msg *inflight[WS_BATCH];
     unsigned n_inflight;
     uint64_t rx_ms, ping_ms, closing_ms;

@@ -187,12 +187,6 @@ class Frames(unittest.TestCase):
                     self.assertEqual((op, body), (CLOSE, struct.pack(">H", 4001) + b"as you wish"))
                     c.send(CLOSE, body)
                     self.assertEqual(c.s.recv(1), b"")
-                elif name in ("reserved opcode", "reserved control", "fragmented ping", "long ping"):
-                    # wslay ends these without naming a code; what counts is that it ends
-                    try:
-                        self.assertIn(c.close_code(), (None, 1002))
-                    except (EOFError, ConnectionError):
-                        pass
                 else:
                     self.assertEqual(c.close_code(), code)
 
