@@ -227,3 +227,14 @@ def drops(net, g):
     names = ('codecast_gateway_ws_dropped_total', 'codecast_gateway_grpc_dropped_total', 'codecast_gateway_node_dropped_total',
              'publish_error_total')
     return {n: int(metric(net, g, n)) for n in names}
+
+
+def node_drops(net, n):
+    """Whatever a node counted as lost, where there is something."""
+    _, text = net.http(n, 9090, '/metrics')
+    lost = collections.Counter()
+    for line in text.splitlines():
+        name = line.split('{')[0]
+        if not line.startswith('#') and any(w in name for w in ('dropped', 'lost', 'refused', 'evicted', 'queue_full')):
+            lost[name] += float(line.rsplit(' ', 1)[1])
+    return {k: int(v) for k, v in lost.items() if v}

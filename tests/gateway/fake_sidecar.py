@@ -42,8 +42,8 @@ class Network:
 
 
 class Node:
-    def __init__(self, network, port=0, peer_id=None, max_bytes=32 << 20, country="India", iso="IN"):
-        self.network = network
+    def __init__(self, network, port=0, peer_id=None, max_bytes=32 << 20, country="India", iso="IN", host="127.0.0.1"):
+        self.network, self.host = network, host
         self.max_bytes = max_bytes
         self.country, self.iso, self.mode = country, iso, "optimum"
         self.confirms = True      # answers publishes
@@ -63,7 +63,7 @@ class Node:
 
     @property
     def target(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.host, self.port)
 
     def start(self):
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=OPTIONS)
@@ -73,7 +73,7 @@ class Node:
             "ListTopics": grpc.unary_unary_rpc_method_handler(self.list_topics, Void.FromString, TopicList.SerializeToString),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("proto.CommandStream", handlers),))
-        self.port = self.server.add_insecure_port("127.0.0.1:%d" % self.port)
+        self.port = self.server.add_insecure_port(self.target)
         assert self.port, "port taken"
         self.server.start()
 

@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import queue
+import socket
 import threading
 import time
 import unittest
@@ -222,10 +223,11 @@ class Blocking(unittest.TestCase):
             gw.until(lambda: sent[0] > 1000 and sent[1] > 200)
             self.check(gw, lambda i: None, limit_s=5)
             done.set()
-            ws.s.close()
+            ws.s.shutdown(socket.SHUT_RDWR)  # wakes who sends
             stream.cancel()
             for t in threads:
                 t.join()
+            ws.close()
 
 
 if __name__ == "__main__":
