@@ -72,8 +72,8 @@ struct coded *coded_new(const struct pubsub_config *cfg, const struct coded_host
     c->near_at_ns = TIMER_NEVER;
     coded_push_init(c);
     coded_pace_init(&c->arrivals, 250 * CODED_MS, 3 * CODED_MS, 1000 * CODED_MS);
-    coded_pace_init(&c->answers, 500 * CODED_MS, 5 * CODED_MS, 2000 * CODED_MS);
-    coded_pace_init(&c->gaps, 250 * CODED_MS, 5 * CODED_MS, 1000 * CODED_MS);
+    coded_pace_init(&c->answers, 500 * CODED_MS, 5 * CODED_MS, 5000 * CODED_MS);
+    coded_pace_init(&c->gaps, 250 * CODED_MS, 5 * CODED_MS, 2500 * CODED_MS);
     c->scratch = malloc(generation_decode_bytes());
     if (!c->scratch || seen_init(&c->done, seen_max(cfg), CODED_SEEN_NS)) {
         coded_free(c);

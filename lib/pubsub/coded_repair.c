@@ -14,7 +14,7 @@ enum {
     ROW_PAUSES = 4,
     HEADERS_MAX = 16, /* sent again to one peer: a request is short, the header may be 8 KiB */
 };
-#define ROUND_MAX_NS (2000 * CODED_MS)
+#define ROUND_MAX_NS (2000 * CODED_MS) /* of waits that grow with the rounds */
 
 /* Four deviations are right where nothing gets lost and what is late comes; where much is lost, two. */
 static unsigned devs_of(const struct coded *c)
@@ -26,9 +26,11 @@ static unsigned devs_of(const struct coded *c)
 
 static uint64_t wait_of(const struct coded *c, const struct generation *g, const struct coded_pace *pace)
 {
-    uint64_t wait = coded_pace_wait(pace, devs_of(c)) << (g->round < 6 ? g->round : 6);
+    uint64_t first = coded_pace_wait(pace, devs_of(c)), wait = first << (g->round < 6 ? g->round : 6);
 
-    return wait < ROUND_MAX_NS ? wait : ROUND_MAX_NS;
+    if (wait < ROUND_MAX_NS)
+        return wait;
+    return first > ROUND_MAX_NS ? first : ROUND_MAX_NS; /* large shards on slow links take their time */
 }
 
 /* Until when l has time for what it was asked; what came of it last counts. */

@@ -246,6 +246,23 @@ static void test_pushing_stops_where_it_does_not_pay(void **state)
     close_net();
 }
 
+/* Where answers take longer than the bound of waits that grow, they are waited for: who asks others meanwhile gets things twice. */
+static void test_slow_answers_are_waited_for(void **state)
+{
+    open_net(3, 8);
+    for (unsigned i = 0; i < 40; i++)
+        coded_pace_sample(&net.nodes[0].c->answers, 4000 * MS);
+    net_inject(&net, 1, 0, maker_header(&m));
+    say_have(1, 0x01, 0, 0);
+    say_have(2, 0x01, 0, 0);
+    assert_int_equal(wants[1] + wants[2], 1);
+    net_run(&net, net.now + 3500 * MS);
+    assert_int_equal(wants[1] + wants[2], 1);
+    net_run(&net, net.now + 3500 * MS);
+    assert_true(wants[1] + wants[2] > 1);
+    close_net();
+}
+
 /* What is of little use to large payloads pays for small ones; and they learn apart. */
 static void test_pushing_small_ones_needs_less_use(void **state)
 {
@@ -280,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_a_shard_is_waited_for_once),
         cmocka_unit_test(test_pushed_shards_are_passed_on_and_answers_are_not),
         cmocka_unit_test(test_pushing_stops_where_it_does_not_pay),
+        cmocka_unit_test(test_slow_answers_are_waited_for),
         cmocka_unit_test(test_pushing_small_ones_needs_less_use),
     };
 
