@@ -118,7 +118,7 @@ def middle(r, place, name, options, size, nbytes, interval):
     """p50, p95, bytes, and whether all came: the mean over seeds, since the chance of a small network's mesh is some per cent."""
     nodes, d, net = place
     runs = [r.run(f"{nodes}-D{d}-{'local-' if net else ''}{size}-{name}-s{seed}", nodes=nodes, d=d, bytes=nbytes, seed=seed, drain_s=60,
-                  interval_s=interval, messages=4 if ARGS.quick else 6 if nodes >= 1000 else 20, **net, **options)
+                  interval_s=interval, messages=4 if ARGS.quick else 10 if nodes >= 1000 else 20, **net, **options)
             for seed in ((1, 2, 3) if nodes < 1000 else (1,))]
     rows = [(j['latency_ms']['p50'], j['latency_ms']['p95'], j['sent_over_ideal'], j['delivered_share']) for j in runs]
     return [sum(column) / len(rows) for column in zip(*rows)]
