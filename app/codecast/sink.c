@@ -23,11 +23,6 @@ int sink_open(struct sink *s, struct cli_fault *f)
     return 0;
 }
 
-static int stdout_failed(struct cli_fault *f)
-{
-    return cli_fail(f, CLI_EFAILED, "writing: %s", strerror(errno));
-}
-
 /* 2026-11-22T22:45:01.123Z */
 static void put_time(char out[32])
 {
@@ -79,13 +74,12 @@ static int put_file(const struct sink *s, const struct cli_event *e, char *path,
     return 0;
 }
 
-static int put_json(const struct cli_event *e, const char *path, struct cli_fault *f)
+static void put_json(FILE *out, const struct cli_event *e, const char *path)
 {
     bool is_text = cli_is_utf8(e->payload);
     size_t cap = BASE64_SIZE(e->payload.len);
     char now[32], *base64 = is_text || path ? NULL : malloc(cap);
     json_t *j = json_object();
-    int rc;
 
     put_time(now);
     json_object_set_new(j, "time", json_string(now));
@@ -103,50 +97,76 @@ static int put_json(const struct cli_event *e, const char *path, struct cli_faul
         json_object_set_new(j, "encoding", json_string("base64"));
         json_object_set_new(j, "message", json_string(base64));
     }
-    rc = json_dumpf(j, stdout, JSON_COMPACT) || fputc('\n', stdout) == EOF ? stdout_failed(f) : 0;
+    json_dumpf(j, out, JSON_COMPACT);
+    fputc('\n', out);
     free(base64);
     json_decref(j);
-    return rc;
 }
 
-static void put_details(const struct cli_event *e)
+static void put_details(FILE *out, const struct cli_event *e)
 {
     char now[32], size[CLI_UNIT_TEXT], id[13];
 
     put_time(now);
-    printf("%.12s  %9s  %s  ", now + 11, cli_bytes_text(size, (double)e->payload.len), cli_clean(id, sizeof(id), slice_str(e->id)));
+    fprintf(out, "%.12s  %9s  %s  ", now + 11, cli_bytes_text(size, (double)e->payload.len), cli_clean(id, sizeof(id), slice_str(e->id)));
 }
 
 /* NULs and all. */
-static void put_line(struct slice s)
+static void put_line(FILE *out, struct slice s)
 {
     if (s.len)
-        fwrite(s.p, 1, s.len, stdout);
-    putchar('\n');
+        fwrite(s.p, 1, s.len, out);
+    fputc('\n', out);
 }
 
-static int put_text(const struct sink *s, const struct cli_event *e, const char *path, struct cli_fault *f)
+static void put_text(FILE *out, const struct sink *s, const struct cli_event *e, const char *path)
 {
     char topic[257], id[72], size[CLI_UNIT_TEXT];
 
     if (s->has_details)
-        put_details(e);
+        put_details(out, e);
     if (s->has_topics)
-        printf("%s\t", cli_clean(topic, sizeof(topic), e->topic));
+        fprintf(out, "%s\t", cli_clean(topic, sizeof(topic), e->topic));
     if (path)
-        printf("%s\n", path);
+        fprintf(out, "%s\n", path);
     else if (s->is_terminal ? cli_is_plain(e->payload) : cli_is_utf8(e->payload))
-        put_line(e->payload);
+        put_line(out, e->payload);
     else
-        printf("<%s of binary data, sha256 %s>\n", cli_bytes_text(size, (double)e->payload.len),
-               cli_clean(id, sizeof(id), slice_str(e->id)));
-    return ferror(stdout) ? stdout_failed(f) : 0;
+        fprintf(out, "<%s of binary data, sha256 %s>\n", cli_bytes_text(size, (double)e->payload.len),
+                cli_clean(id, sizeof(id), slice_str(e->id)));
+}
+
+/* To stdout, which may be a pipe that nobody reads for long: a signal ends the wait. */
+static int put_out(struct sink *s, struct slice text, struct cli_fault *f)
+{
+    int rc = cli_inbox_write(s->inbox, STDOUT_FILENO, text);
+
+    if (rc < 0)
+        return cli_fail(f, CLI_EFAILED, "writing: %s", strerror(-rc));
+    return rc ? 128 + rc : 0;
+}
+
+static int put_line_of(struct sink *s, const struct cli_event *e, const char *path, struct cli_fault *f)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    int rc;
+
+    if (!out)
+        return cli_fail(f, CLI_EFAILED, "out of memory");
+    if (s->format == SINK_JSON)
+        put_json(out, e, path);
+    else
+        put_text(out, s, e, path);
+    rc = fclose(out) ? cli_fail(f, CLI_EFAILED, "out of memory") : put_out(s, slice_of(text, len), f);
+    free(text);
+    return rc;
 }
 
 int sink_put(struct sink *s, const struct cli_event *e, struct cli_fault *f)
 {
     char path[4096];
-    const char *written = s->dir ? path : NULL;
     int rc = 0;
 
     s->number++;
@@ -154,13 +174,7 @@ int sink_put(struct sink *s, const struct cli_event *e, struct cli_fault *f)
         rc = put_file(s, e, path, sizeof(path), f);
     if (rc)
         return rc;
-    if (s->format == SINK_JSON)
-        rc = put_json(e, written, f);
-    else if (s->format == SINK_TEXT)
-        rc = put_text(s, e, written, f);
-    else if (!s->dir && e->payload.len && fwrite(e->payload.p, 1, e->payload.len, stdout) != e->payload.len)
-        rc = stdout_failed(f);
-    if (!rc && fflush(stdout))
-        rc = stdout_failed(f);
-    return rc;
+    if (s->format != SINK_RAW)
+        return put_line_of(s, e, s->dir ? path : NULL, f);
+    return s->dir ? 0 : put_out(s, e->payload, f);
 }

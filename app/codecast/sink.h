@@ -1,5 +1,5 @@
 /* sink.h: where received messages go: text, JSON lines, raw bytes, or a file each
- * Errors:  0, or -CLI_EFAILED with words (a pipe that nobody reads any more, a full disk)
+ * Errors:  0, or -CLI_EFAILED with words (a pipe that nobody reads any more, a full disk), or 128 + a signal
  */
 #ifndef CODECAST_SINK_H
 #define CODECAST_SINK_H
@@ -9,6 +9,7 @@
 enum sink_format { SINK_TEXT, SINK_JSON, SINK_RAW };
 
 struct sink {
+    struct cli_inbox *inbox; /* whose signals end the wait for a reader */
     enum sink_format format;
     const char *dir;   /* NULL: to stdout */
     bool has_topics;   /* text: the topic is put before each */

@@ -179,7 +179,8 @@ static int run(struct invocation *inv)
 
     if (opt->is_json && opt->is_raw)
         return cli_fail(&inv->fault, CLI_EUSAGE, "--json and --raw: one of them");
-    s.sink = (struct sink){.format = opt->is_json ? SINK_JSON : opt->is_raw ? SINK_RAW : (enum sink_format)opt->format,
+    s.sink = (struct sink){.inbox = &s.inbox,
+                           .format = opt->is_json ? SINK_JSON : opt->is_raw ? SINK_RAW : (enum sink_format)opt->format,
                            .dir = opt->dir,
                            .has_topics = inv->n_args > 1,
                            .has_details = opt->is_verbose};

@@ -1,5 +1,7 @@
 #include "cli/inbox.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -159,6 +161,27 @@ int cli_inbox_signal(struct cli_inbox *b)
 {
     take_signal(b);
     return b->signal;
+}
+
+int cli_inbox_write(struct cli_inbox *b, int fd, struct slice s)
+{
+    while (s.len) {
+        struct pollfd p[2] = {{fd, POLLOUT, 0}, {b->signal_fd, POLLIN, 0}};
+        ssize_t n;
+
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return -errno;
+        if (p[1].revents && take_signal(b))
+            return b->signal;
+        if (!p[0].revents)
+            continue;
+        n = write(fd, s.p, s.len < PIPE_BUF ? s.len : PIPE_BUF); /* so much a pipe takes at once when it takes any */
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (n > 0)
+            s = slice_of(s.p + n, s.len - (size_t)n);
+    }
+    return 0;
 }
 
 /* What ppoll found, in the order of the promise; false: an old wake-up, nothing is there. */

@@ -72,6 +72,10 @@ void cli_inbox_close(struct cli_inbox *b);
 /* Events first; then a signal, then fd (-1: none) when it can be read, then the time (ns; UINT64_MAX: no end). */
 enum cli_wake cli_inbox_wait(struct cli_inbox *b, int fd, uint64_t timeout_ns, struct cli_event **e);
 
+/* All of s to fd, a blocking one: a pipe that nobody reads is waited for no longer than until a signal comes.
+ * 0; the signal; -errno. */
+int cli_inbox_write(struct cli_inbox *b, int fd, struct slice s);
+
 /* One that ends the program is blocked in this thread and has come. */
 bool cli_signal_is_pending(void);
 /* The signal that came, also one that nobody has waited for yet; 0: none. */

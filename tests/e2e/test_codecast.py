@@ -179,6 +179,15 @@ def interrupted(cli):
     assert p.returncode == 130 and b'published 1 of 1' in err, err
 
 
+def a_reader_that_does_not_read(cli):
+    """stdout is a full pipe: a signal ends the program all the same."""
+    p = cli.subscriber('http', 'flood')
+    cli.ok('publish', 'flood', '--size', '900K', '-n', '3', *cli.targets['http'][0])
+    p.stdout.read(100)  # it is writing, and more than a pipe holds
+    p.terminate()
+    assert p.wait(WAIT) == 0
+
+
 def refusals(cli):
     for at in ('http', 'grpc', 'sidecar'):
         out = cli.targets[at][0]
@@ -260,6 +269,7 @@ def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     watch_in_a_terminal(cli)
     bench(cli)
     interrupted(cli)
+    a_reader_that_does_not_read(cli)
     refusals(cli)
     reconnects(cli)
     tls(cli, tmp_path)
