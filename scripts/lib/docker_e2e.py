@@ -299,6 +299,23 @@ class Proof:
         code = sh('docker', 'inspect', '-f', '{{.State.ExitCode}}', name).stdout.strip()
         self.saw.check(left and code == '0', 'docker stop: it leaves in order', f'exit {code}')
 
+    def upgrade(self, rx, topic):
+        """Other names of images, one node after the other; here the new version is the old one's twin."""
+        for name in IMAGES:
+            sh('docker', 'tag', self.image(name), f'codecast/{name}:e2e-next')
+        ids = [get_json(self.address(f'NODE_{i}_API') + '/api/v1/node-state')['pub_key'] for i in range(1, 5)]
+        self.compose.env['CODECAST_VERSION'] = 'e2e-next'
+        for i, node in enumerate(NODES, 1):
+            self.compose('up', '-d', '--no-deps', node)
+            wait(lambda: len(get_json(self.address(f'NODE_{i}_API') + '/api/v1/node-state')['peers']) == 3, 60)
+            if i == 2:
+                self.deliver(rx, topic, 'half way', (2000, 200_000))
+        wait(lambda: get_json(self.address('GATEWAY_2_HTTP') + '/api/v1/health')['healthy_nodes'] == 4, 60)
+        after = [get_json(self.address(f'NODE_{i}_API') + '/api/v1/node-state')['pub_key'] for i in range(1, 5)]
+        image = sh('docker', 'inspect', '-f', '{{.Config.Image}}', self.compose.container('p2pnode-4')).stdout.strip()
+        self.saw.check(after == ids and image.endswith(':e2e-next'), 'CODECAST_VERSION=e2e-next, node by node: all have their ids', image)
+        self.deliver(rx, topic, 'upgraded', (2000, 200_000))
+
     @property
     def network(self):
         return f'{self.compose.project}_codecast'
@@ -320,6 +337,8 @@ class Proof:
         self.saw.title('a node dies and returns; a node is added')
         self.kill_and_return(rx, 'e2e')
         self.scale()
+        self.saw.title('an upgrade by changing the images\' names')
+        self.upgrade(rx, 'e2e')
         self.saw.title('single containers on this network')
         self.drivers()
         self.environment()
@@ -410,7 +429,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit('docker-e2e: root is needed')
     if not shutil.which('docker') or not (shutil.which('docker-compose') or sh('docker', 'compose', 'version', check=False).returncode == 0):
-        sys.exit('docker-e2e: docker or docker-compose is missing: apt-get install docker.io docker-compose debootstrap')
+        sys.exit('docker-e2e: docker or docker-compose is missing: scripts/setup --for docker')
     saw, engine = Saw(), None
     with tempfile.TemporaryDirectory(prefix='codecast-docker-') as work:
         os.chmod(work, 0o755)
@@ -424,7 +443,7 @@ def main():
             finally:
                 proof.clean()
                 if not args.keep and not args.no_build:
-                    sh('docker', 'rmi', '-f', *(proof.image(i) for i in IMAGES), check=False)
+                    sh('docker', 'rmi', '-f', *(proof.image(i) + tag for i in IMAGES for tag in ('', '-next')), check=False)
         except Exception:
             traceback.print_exc()
             saw.check(False, 'went through to the end')
