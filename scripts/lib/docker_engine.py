@@ -8,6 +8,9 @@ import subprocess
 import time
 
 
+FORWARD = pathlib.Path('/proc/sys/net/ipv4/ip_forward')
+
+
 def sh(*cmd, check=True, timeout=900, env=None, cwd=None, stdin=None):
     """Runs a command; its result with stdout and stderr as text."""
     r = subprocess.run([str(c) for c in cmd], capture_output=True, text=True, timeout=timeout, cwd=cwd, input=stdin,
@@ -35,6 +38,7 @@ class Engine:
         """No rules in the host's netfilter and no bridge of its own: ports are published by docker's proxy."""
         self.home.mkdir(parents=True, exist_ok=True)
         sock = self.home / 'docker.sock'
+        self.forwards = FORWARD.read_text()
         self.log = open(self.home / 'dockerd.log', 'w')
         self.process = subprocess.Popen(
             ['dockerd', '--data-root', self.home / 'data', '--exec-root', self.home / 'exec', '-p', self.home / 'dockerd.pid',
@@ -61,6 +65,7 @@ class Engine:
             self.process.kill()
             self.process.wait()
         self.log.close()
+        FORWARD.write_text(self.forwards)  # the engine turns it on
         for line in pathlib.Path('/proc/mounts').read_text().splitlines():
             at = line.split()[1]
             if at.startswith(f'{self.home}/'):
