@@ -13,6 +13,7 @@
 #define TICK_MS      200
 #define SEEN_TTL_NS  120000000000ull
 #define SEEN_MAX     (1u << 20)
+#define SAVE_TICKS   5
 #define EXPIRE_TICKS 50
 #define TLS_TICKS    2
 #define MACHINE_NS   1000000000ull
@@ -173,6 +174,8 @@ static void *ticker_main(void *arg)
         gw_pool_tick(gw->pool, now);
         if (ticks % TLS_TICKS == 0)
             gw_tls_tick(gw);
+        if (ticks % SAVE_TICKS == 0)
+            gw_state_save(gw);
         if (++ticks % EXPIRE_TICKS == 0)
             gw_registry_expire(&gw->registry, now);
         pthread_mutex_lock(&gw->lock);
@@ -295,7 +298,7 @@ static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
         snprintf(err, 256, "out of memory");
         return -1;
     }
-    if (gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
+    if (gw_state_load(gw, err) < 0 || gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
         return -1;
     gw->has_ticker = pthread_create(&gw->ticker, NULL, ticker_main, gw) == 0;
     if (!gw->has_ticker)
@@ -339,6 +342,7 @@ void gateway_stop(struct gateway *gw)
         http_server_stop(gw->api);
     if (gw->grpc)
         rpc_server_stop(gw->grpc, gw->cfg.drain_ms < 500 ? gw->cfg.drain_ms : 500);
+    gw_state_save(gw);
     if (gw->pool)
         gw_pool_stop(gw->pool);
 }

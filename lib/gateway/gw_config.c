@@ -39,6 +39,8 @@ static const struct setting rows[] = {
      "share of the nodes that must have a message before subscribers get it"},
     {"THRESHOLD_NODES", SETTING_CHOICE, AT(threshold_nodes), "all", 0, 0, false, threshold_nodes, NULL,
      "the nodes that a threshold is a share of: all that are named, or those that can be reached"},
+    {"SUBSCRIPTIONS_FILE", SETTING_TEXT, AT(subscriptions_file), "", 0, 0, false, NULL, NULL,
+     "file that keeps clients' subscriptions over a restart"},
     {"CORS_ORIGINS", SETTING_TEXT, AT(cors_origins), "", 0, 0, false, NULL, NULL,
      "* or a comma list of origins of web pages"},
     {"COUNTRY", SETTING_TEXT, AT(country), "", 0, 0, false, NULL, NULL, "shown by health"},
@@ -222,7 +224,7 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "SUBSCRIBER_THRESHOLD=%g\n", c->threshold);
     for (unsigned i = 0; i < c->n_nodes; i++)
         fprintf(f, "%s%s%s", i ? "," : "P2P_NODES=", c->nodes[i], i + 1 == c->n_nodes ? "\n" : "");
-    fprintf(f, "CORS_ORIGINS=%s\n", c->cors_origins);
+    fprintf(f, "CORS_ORIGINS=%s\nSUBSCRIPTIONS_FILE=%s\n", c->cors_origins, c->subscriptions_file);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
     fprintf(f, "CLIENT_POLICY_WS=%s\nCLIENT_POLICY_GRPC=%s\n", policies[c->ws_policy], policies[c->grpc_policy]);

@@ -36,6 +36,7 @@ struct gw_config {
     int ws_policy, grpc_policy; /* the same, of each kind of client */
     uint32_t max_clients, max_connections;
     uint32_t request_timeout_s, drain_ms;
+    const char *subscriptions_file; /* "": forgotten with the program */
     const char *run_as; /* "": stays who it is */
     struct rights_user run_as_user;
 

@@ -50,6 +50,8 @@ struct gateway {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
     bool stopping, has_ticker;
+    uint64_t saved_changes; /* the ticker's, as the two that follow: gw_state.c */
+    bool has_state, is_unsaved;
     struct machine machine;
     uint64_t machine_ns;
     struct rng rng;
@@ -72,6 +74,10 @@ void gw_random(struct gateway *gw, void *out, size_t n);
 /* The JSON for a client whose deliveries were dropped; counted. Returns its length. */
 #define GW_NOTICE_MAX 128
 size_t gw_notice_dropped(struct gateway *gw, char out[GW_NOTICE_MAX], uint64_t messages, uint64_t bytes);
+
+/* gw_state.c. Load: 0, or -1 with the reason in err. Save: if there is anything new. */
+int gw_state_load(struct gateway *gw, char err[256]);
+void gw_state_save(struct gateway *gw);
 
 /* gw_rest.c, gw_ws.c, gw_status.c, gw_session.c, gw_metrics.c, gw_grpc.c */
 int gw_rest_routes(struct gateway *gw);

@@ -122,6 +122,11 @@ static struct gw_sub *sub_find(const struct gw_client *c, struct slice topic)
     return NULL;
 }
 
+static void changed(struct gw_registry *r)
+{
+    atomic_fetch_add_explicit(&r->changes, 1, memory_order_relaxed);
+}
+
 static void sub_drop(struct gw_registry *r, struct gw_sub *s)
 {
     struct gw_topic *t = s->topic;
@@ -130,6 +135,7 @@ static void sub_drop(struct gw_registry *r, struct gw_sub *s)
     list_del(&s->of_client);
     s->client->n_subs--;
     r->n_subs--;
+    changed(r);
     free(s);
     if (--t->n_subs == 0 && r->cfg.on_topic)
         r->cfg.on_topic(r->cfg.user, topic_name(t), false);
@@ -162,6 +168,7 @@ static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topi
     list_push_back(&c->subs, &s->of_client);
     c->n_subs++;
     r->n_subs++;
+    changed(r);
     if (t->n_subs++ == 0 && r->cfg.on_topic)
         r->cfg.on_topic(r->cfg.user, topic, true);
     return 0;
@@ -197,9 +204,11 @@ int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct sli
     s = c ? sub_find(c, topic) : NULL;
     if (!c)
         rc = -GW_E_FULL;
-    else if (s)
+    else if (s) {
+        if (s->threshold != threshold)
+            changed(r);
         s->threshold = threshold;
-    else
+    } else
         rc = sub_add(r, c, topic, threshold);
     if (c)
         c->touched_ns = now;
@@ -310,6 +319,7 @@ int gw_registry_rename(struct gw_registry *r, struct gw_sink *s, struct slice cl
         sink_attach(r, client, s, false, now);
     } else if (!rc) {
         to->forget_at_once = false;
+        changed(r);
     } else if (to && !to->n_subs && !to->n_sinks) {
         client_drop(r, to);
     }
@@ -426,6 +436,31 @@ void gw_registry_each_client(struct gw_registry *r,
     while ((c = map_next(&r->clients, &it, NULL)))
         each(user, client_id(c), atomic_load_explicit(&c->published, memory_order_relaxed), c->n_sinks);
     pthread_rwlock_unlock(&r->lock);
+}
+
+void gw_registry_each_kept(struct gw_registry *r,
+                           void (*each)(void *user, struct slice client, struct slice topic, double threshold), void *user)
+{
+    struct gw_client *c;
+    size_t it = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    while ((c = map_next(&r->clients, &it, NULL))) {
+        if (c->forget_at_once)
+            continue;
+        LIST_EACH(s, &c->subs)
+        {
+            const struct gw_sub *sub = CONTAINER_OF(s, struct gw_sub, of_client);
+
+            each(user, client_id(c), topic_name(sub->topic), sub->threshold);
+        }
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+uint64_t gw_registry_changes(const struct gw_registry *r)
+{
+    return atomic_load_explicit(&r->changes, memory_order_relaxed);
 }
 
 void gw_registry_counts(struct gw_registry *r, struct gw_registry_counts *out)

@@ -38,7 +38,7 @@ struct gw_registry {
     pthread_rwlock_t lock;
     struct map clients, topics;
     uint32_t n_subs;
-    _Atomic uint64_t deliveries, sinks;
+    _Atomic uint64_t deliveries, sinks, changes;
 };
 
 void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cfg, const uint8_t seed[16]);
@@ -74,6 +74,11 @@ unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client,
 void gw_registry_each_client(struct gw_registry *r,
                              void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks),
                              void *user);
+
+/* Each subscription of clients that are not forgotten at once; and a number that grows when one comes, goes or changes. */
+void gw_registry_each_kept(struct gw_registry *r,
+                           void (*each)(void *user, struct slice client, struct slice topic, double threshold), void *user);
+uint64_t gw_registry_changes(const struct gw_registry *r);
 
 struct gw_registry_counts {
     uint32_t clients, topics, subs;
