@@ -27,7 +27,7 @@ static void mode_families(struct hub *h, struct metrics *m, const struct snapsho
 
     counter(m, x, "delivered_messages_count", "Messages delivered whole to this node", p->delivered);
     counter(m, x, "delivered_messages_bytes", "Payload bytes delivered to this node", p->delivered_bytes);
-    counter(m, x, "delivered_messages_shards", "Shards that the delivered messages were cut into (k); of a plain one 1", p->delivered_shards);
+    counter(m, "codecast_", "delivered_shards_total", "Shards that the delivered messages were cut into (k); of a plain one 1", p->delivered_shards);
     counter(m, x, "received_messages_count", "RPCs received from peers", p->rpc_in);
     counter(m, x, "received_messages_bytes", "Bytes of RPCs received from peers", p->rpc_in_bytes);
     counter(m, x, "dropped_queue_full_total", "RPCs not sent because a peer's queue was full", p->rpc_dropped + s->send_dropped);

@@ -1,4 +1,5 @@
 """/metrics of both programs, by promtool's rules: what fails them is on a list, because dashboards ask for those very names."""
+import json
 import re
 import shutil
 import subprocess
@@ -6,6 +7,7 @@ import subprocess
 import pytest
 
 import network
+from conftest import ROOT
 
 # (name, what is wrong with it), as existing dashboards spell it.
 EXCEPTIONS = {
@@ -50,6 +52,23 @@ def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
         if shutil.which('promtool'):
             r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True, text=True)
             assert {line.split()[0] for line in (r.stdout + r.stderr).splitlines()} <= EXCEPTIONS, r.stdout + r.stderr
+
+
+def named_in_monitoring():
+    """The names that the dashboard and the alerts ask for."""
+    folder = ROOT / 'docker/monitoring'
+    board = json.loads((folder / 'grafana/dashboards/codecast.json').read_text())
+    asked = [t['expr'] for p in board['panels'] for t in p.get('targets', ())] + re.findall(r'expr: (.+)', (folder / 'alerts.yml').read_text())
+    return {re.sub('_bucket$', '', n) for n in re.findall(r'\b(?:codecast|optimum|process|message|node|nodes|client|publish)_\w+', ' '.join(asked))}
+
+
+def test_dashboard_and_alerts_ask_for_what_is_there(make_network):
+    net = make_network(nodes=1, gateways=1, driver='kernel')
+    types = {}
+    for m, port in ((net.nodes[0], network.API_PORT), (net.gateways[0], network.GATEWAY_API_PORT)):
+        types |= families(net.http(m, port, '/metrics')[1])
+    asked = {n for n in named_in_monitoring() if not n.startswith('optimum_gossip_')}
+    assert len(asked) > 30 and asked <= set(types), asked - set(types)
 
 
 def test_metrics_of_a_node_with_its_gateway_inside_pass_too(make_network):
