@@ -286,6 +286,9 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     check_peers(c, rep);
     settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
     auth_settings_load(&c->auth, "SIDECAR_AUTH", c->sidecar_auth, get, ctx, rep);
+    if (settings_is_set(get, ctx, "ENABLE_AUTH") && !settings_is_set(get, ctx, "PROXY_PORT"))
+        settings_warn(rep, "ENABLE_AUTH", get(ctx, "ENABLE_AUTH"), "has no effect without a gateway inside (PROXY_PORT); "
+                                                                   "SIDECAR_AUTH is for the gRPC port");
     if (c->shard_mult < 1.0) {
         snprintf(value, sizeof(value), "%g", c->shard_mult);
         settings_warn(rep, "OPTIMUM_SHARD_MULT", value, "below 1.0: a publisher sends less than a whole message and leaves "
@@ -315,6 +318,7 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "mode", json_string(node_mode_names[c->mode]));
     json_object_set_new(j, "port", json_integer(c->active->port));
     json_object_set_new(j, "sidecar_port", json_integer(c->sidecar_port));
+    json_object_set_new(j, "sidecar_auth", json_boolean(c->sidecar_auth));
     json_object_set_new(j, "api_port", json_integer(c->api_port));
     json_object_set_new(j, "max_msg_size", json_integer(c->active->max_msg_bytes));
     json_object_set_new(j, "mesh_target", json_integer(c->active->mesh_target));

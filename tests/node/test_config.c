@@ -162,6 +162,7 @@ static void test_config_warns_without_failing(void **state)
         {"OPTIMUM_MESH_MAX", "6", "OPTIMUM_MESH_TARGET=6: equals OPTIMUM_MESH_MAX"},
         {"OPTIMUM_SHARD_MULT", "0.5", "OPTIMUM_SHARD_MULT=0.5: below 1.0"},
         {"SIDECAR_PORT", "80", "SIDECAR_PORT=80: below 1024"},
+        {"ENABLE_AUTH", "true", "ENABLE_AUTH=true: has no effect"},
     };
 
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
@@ -172,6 +173,19 @@ static void test_config_warns_without_failing(void **state)
         if (strncmp(rep.lines[0], odd[i].want, strlen(odd[i].want)) != 0)
             fail_msg("got \"%s\", want \"%s...\"", rep.lines[0], odd[i].want);
     }
+}
+
+static void test_config_of_tokens(void **state)
+{
+    const char *none[] = {"CLUSTER_ID", "n1", "SIDECAR_AUTH", "true", NULL};
+    const char *all[] = {"CLUSTER_ID", "n1", "SIDECAR_AUTH", "true", "AUTH0_DOMAIN", "a.example", "AUTH0_AUDIENCE", "api", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(none, &rep), 2);
+    assert_non_null(strstr(rep.lines[0], "AUTH0_DOMAIN is not set: must be set when SIDECAR_AUTH is true"));
+    assert_non_null(strstr(rep.lines[1], "AUTH0_AUDIENCE is not set: must be set when SIDECAR_AUTH is true"));
+    assert_int_equal(load(all, &rep), 0);
+    assert_int_equal(rep.warnings, 0);
 }
 
 static void test_config_reads_lists(void **state)
@@ -194,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
         cmocka_unit_test(test_config_of_a_nic_of_our_own),
         cmocka_unit_test(test_config_warns_without_failing),
+        cmocka_unit_test(test_config_of_tokens),
         cmocka_unit_test(test_config_reads_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
