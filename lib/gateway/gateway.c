@@ -63,7 +63,7 @@ void gw_machine(struct gateway *gw, struct machine *out)
     uint64_t now = gw_now_ns();
 
     pthread_mutex_lock(&gw->lock);
-    if (!gw->machine_ns || now - gw->machine_ns >= MACHINE_NS) {
+    if (!gw->machine_ns || gw_since(now, gw->machine_ns) >= MACHINE_NS) {
         machine_read(&gw->machine);
         gw->machine_ns = now;
     }

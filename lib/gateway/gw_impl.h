@@ -58,6 +58,11 @@ struct gateway {
 };
 
 uint64_t gw_now_ns(void);
+/* How long ago; 0 for what happened after the clock was read, as other threads' doings may have while we waited for a lock. */
+static inline uint64_t gw_since(uint64_t now, uint64_t then)
+{
+    return now > then ? now - then : 0;
+}
 /* The largest payload accepted now. */
 uint64_t gw_max_message_bytes(struct gateway *gw);
 /* What a request with a payload in base64 may have in bytes, whatever the nodes say later. */

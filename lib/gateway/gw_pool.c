@@ -165,7 +165,7 @@ void gw_pool_tick(struct gw_pool *pool, uint64_t now)
 
         if (n->link->ops->tick)
             n->link->ops->tick(n->link, now);
-        if (n->is_open && now - n->health_ns >= HEALTH_NS)
+        if (n->is_open && gw_since(now, n->health_ns) >= HEALTH_NS)
             gw_pool_ask_health(n, now);
     }
     if (now - pool->known_ns >= KNOWN_NS)

@@ -156,7 +156,7 @@ void gw_pool_retry_waiting(struct gw_pool *pool, uint64_t now)
         struct gw_publish *p = CONTAINER_OF(w, struct gw_publish, link);
 
         list_del(w);
-        if (stopping || now - p->start_ns >= GIVE_UP_NS) {
+        if (stopping || gw_since(now, p->start_ns) >= GIVE_UP_NS) {
             list_push_back(&failed, w);
         } else if (try_send(pool, p, now) != SENT) {
             p->tried = 0;
@@ -185,11 +185,11 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
             struct gw_publish *p = CONTAINER_OF(w, struct gw_publish, link);
             uint64_t limit = n->is_mute ? MUTE_NS : ACK_NS + size_of(p) * ACK_NS_PER_B;
 
-            if (now - p->sent_ns < limit)
+            if (gw_since(now, p->sent_ns) < limit)
                 continue;
             n->info.unconfirmed++;
             if (!n->is_mute)
-                gw_load_answered(&n->load, size_of(p), now - p->sent_ns);
+                gw_load_answered(&n->load, size_of(p), gw_since(now, p->sent_ns));
             take_one(pool, p);
             list_push_back(n->is_mute ? &mute : &late, w);
         }
@@ -221,7 +221,7 @@ void gw_node_answered(struct gw_node *n, struct slice topic, const uint8_t id[GW
     n->is_mute = false;
     p = map_get(&pool->by_key, key_of(buf, topic, id));
     if (p && p->node == n->index) /* else it was passed on, and the first node answers late */
-        gw_load_answered(&n->load, size_of(p), now - p->sent_ns);
+        gw_load_answered(&n->load, size_of(p), gw_since(now, p->sent_ns));
     if (p)
         take_one(pool, p);
     if (p && is_worth_another(o))

@@ -388,7 +388,7 @@ void gw_registry_expire(struct gw_registry *r, uint64_t now)
 
     pthread_rwlock_wrlock(&r->lock);
     while (n < EXPIRE_BATCH && (c = map_next(&r->clients, &it, NULL)))
-        if (c->n_sinks == 0 && now - c->touched_ns >= r->cfg.idle_ns)
+        if (c->n_sinks == 0 && c->touched_ns + r->cfg.idle_ns <= now)
             gone[n++] = c;
     while (n)
         client_drop(r, gone[--n]);

@@ -50,9 +50,10 @@ static void drop_oldest(struct gw_seen *s)
     s->count--;
 }
 
+/* By addition: threads read their clocks before they wait for the lock, so an entry may be newer than now. */
 static void expire(struct gw_seen *s, uint64_t now)
 {
-    while (s->count && now - s->ring[s->head].first_ns >= s->ttl_ns)
+    while (s->count && s->ring[s->head].first_ns + s->ttl_ns <= now)
         drop_oldest(s);
 }
 

@@ -173,7 +173,7 @@ json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes
     for (uint32_t age = 0; s && age < t->count; age++) {
         const struct gw_traced *m = at(t, age);
 
-        if (window_ns && now - m->first_ns > window_ns)
+        if (window_ns && m->first_ns + window_ns < now)
             continue;
         add_up(s, m);
         hex_encode(id, slice_of(m->id, GW_ID_BYTES));

@@ -182,7 +182,9 @@ class Network:
         return env
 
     def gateway_nodes(self, m):
-        """Each gateway has nodes of its own as far as they go, so that a message crosses the mesh."""
+        """Each gateway has nodes of its own as far as they go, so that a message crosses the mesh; one inside a node has that."""
+        if self.embedded:
+            return [m]
         share = [n for n in self.nodes if n.index % len(self.gateways) == m.index] or self.nodes
         return share
 

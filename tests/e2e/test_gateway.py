@@ -102,6 +102,25 @@ def test_nothing_is_lost_or_doubled_by_bursts_deaths_and_restarts(make_network, 
         s.stop()
 
 
+def test_gateways_inside_nodes_lose_and_double_nothing(make_network, protos):
+    """Each node is its own gateway; one that dies takes its clients' connections along, and they go on at the next. What it has
+    taken but not sent when it is killed dies with it: so that it has none, it is killed when all has arrived."""
+    net = make_network(nodes=3, driver='kernel', embedded=True)
+    first, second, third = net.nodes
+    burst.wait_for_nodes(net)
+    others = [s for g in (second, third) for s in subscribe(net, g, protos, 't', g.name)]
+    exactly_once(others, burst.burst(first.control_ip, network.HTTP_PORT, 't', 2000, 1024))
+    exactly_once(others, burst.burst(first.control_ip, network.HTTP_PORT, 't', 20, 1 << 20))
+    for n in net.nodes:
+        assert not any(burst.drops(net, n).values()), burst.drops(net, n)
+    for kill in (False, True):
+        if kill:
+            net.kill(first, signal.SIGKILL)
+        exactly_once(others, [publish_somewhere([first, second], 't', os.urandom(5000)) for _ in range(20)])
+    for s in others:
+        s.stop()
+
+
 def test_a_gateway_and_its_nodes_that_come_freeze_die_and_return(make_network, protos):
     net = make_network(nodes=4, gateways=1, driver='kernel', late=4, node_env={'OPTIMUM_MAX_MSG_SIZE': '300000'})
     g, = net.gateways
