@@ -21,7 +21,8 @@ struct session {
     struct ws_conn *conn;
     struct gw_sink sink;
     struct gw_name client;
-    bool is_named; /* the client gave its id */
+    bool is_named;   /* by the client or its token */
+    bool takes_name; /* the client has not given its id: the first frame that does will be taken at its word */
     struct auth_grant *grant; /* NULL: tokens are not asked for */
     char peer[64];
     bool wants_notices; /* the server thread's */
@@ -248,7 +249,7 @@ static int take_name(struct session *s, const struct gw_order *o)
     struct gw_name client;
     int rc;
 
-    if (s->is_named || !o->client.len)
+    if (!s->takes_name || !o->client.len)
         return 0;
     rc = gw_auth_name(s->grant, &o->client, &client);
     if (!rc)
@@ -257,6 +258,7 @@ static int take_name(struct session *s, const struct gw_order *o)
         return rc;
     s->client = client;
     s->is_named = true;
+    s->takes_name = false;
     return 0;
 }
 
@@ -375,7 +377,8 @@ static void name_session(struct session *s, struct http_req *q, int *err)
     *err = 0;
     s->wants_notices = http_req_query(q, "notices", &notices) &&
                        (slice_is_equal(notices, SLICE_LIT("true")) || slice_is_equal(notices, SLICE_LIT("1")));
-    if ((http_req_query(q, "client_id", &id) && id.len) || g) {
+    s->takes_name = !(http_req_query(q, "client_id", &id) && id.len);
+    if (!s->takes_name || g) {
         if (id.len)
             *err = gw_name_set(&given, id, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
         if (!*err)

@@ -145,6 +145,12 @@ class WebSockets(unittest.TestCase):
         self.assertIsNone(ws(gw, one, "?client_id=w&token=" + token))
         self.assertIsNone(ws(gw, one, "?client_id=w", extra_headers=bearer(token)))
         self.assertEqual(ws(gw, one, subprotocols=["bearer", token]), "bearer")
+
+        async def named_later(s):
+            await s.send('{"type":"subscribe","topic":"later","client_id":"late","id":1}')
+            return json.loads(await s.recv())["status"]
+        self.assertEqual(ws(gw, named_later, "?token=" + token), "subscribed")
+        self.assertEqual(gw.call("GET", "/topics?client_id=late", headers=bearer(token))[1]["topics"], ["later"])
         for query, more in (("", {}), ("?token=x", {}), ("?client_id=w", {"subprotocols": ["bearer", "x"]}), ("", {"subprotocols": ["bearer"]}),
                             ("?token=" + token, {"extra_headers": {"Authorization": "Bearer x"}})):
             with self.assertRaises(websockets.InvalidStatusCode) as e:
