@@ -203,6 +203,7 @@ class Cluster:
         if FORM == "alone":
             gw = Gateway([n.target for n in self.nodes], **env)
         else:
+            self.nodes = [g.node for g in self.gateways if g.proc.poll() is None]  # a node goes with its gateway
             gw = InsideGateway(self.max_bytes, self.nodes[0] if self.nodes else None, **env)
             self.nodes.append(gw.node)
         self.gateways.append(gw)

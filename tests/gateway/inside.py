@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -19,7 +18,8 @@ class InsideNode:
     """A p2pnode with PROXY_PORT, on 127.0.0.1 with ports of its own."""
 
     def __init__(self, max_bytes, bootstrap=None, **env):
-        self.dir = tempfile.mkdtemp(prefix="inside-")
+        self.folder = tempfile.TemporaryDirectory(prefix="inside-")
+        self.dir = self.folder.name
         self.http, self.grpc, self.api, self.sidecar, self.mesh = free_ports(5)
         key = {"IDENTITY_DIR": self.dir, "PATH": os.environ.get("PATH", "")}
         self.peer_id = subprocess.run([os.environ["P2PNODE"], "generate-key", "--output-peer-id"], env=key, capture_output=True, text=True,
@@ -81,4 +81,4 @@ class InsideNode:
             channel.close()
         self.holds = []
         self.log.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self.folder.cleanup()

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from fake_sidecar import free_port
-from harness import Cluster, WebSocket
+from harness import Cluster, WebSocket, alone_only
 
 
 def text_of(m):
@@ -64,6 +64,7 @@ class State(unittest.TestCase):
             for client, count in (("good", 1), ("also", 1), ("a", 0), ("cut", 0)):
                 self.assertEqual(gw.get("/topics?client_id=" + client)[1]["count"], count)
 
+    @alone_only
     def test_a_file_that_cannot_be_read_is_fatal(self):
         with open(self.file, "w"):
             pass
