@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import queue
+import random
 import socket
 import sys
 import threading
@@ -154,12 +155,17 @@ class Node:
 
 
 def free_ports(n):
-    """Different ones."""
-    held = [socket.socket() for _ in range(n)]
+    """Different ones, below those that the kernel gives to connections: nobody has them a moment later but who chose them too, by chance."""
+    held = []
     try:
-        for s in held:
+        while len(held) < n:
+            s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind(("127.0.0.1", 0))
+            try:
+                s.bind(("127.0.0.1", random.SystemRandom().randrange(12000, 32000)))
+                held.append(s)
+            except OSError:
+                s.close()
         return [s.getsockname()[1] for s in held]
     finally:
         for s in held:

@@ -138,11 +138,11 @@ class Sidecar(unittest.TestCase):
         s = self.stream(issuer.token(exp=int(time.time()) - 28))  # 30 s of leeway
         s.send(SUBSCRIBE, "late")
         p = self.stream(issuer.token())
-        with self.assertRaises(grpc.RpcError):
-            for i in range(1000):
-                p.send(PUBLISH, "late", b"%d" % i)
-                s.next(1)
-                time.sleep(0.1)
+        for i in range(250):  # noticed with a delivery; which ones still arrive is a matter of when it subscribed
+            if not s.call.is_active():
+                break
+            p.send(PUBLISH, "late", b"%d" % i)
+            time.sleep(0.1)
         self.assertEqual(s.code(), Code.UNAUTHENTICATED)
 
     def test_a_gateway_brings_its_own(self):
