@@ -23,6 +23,7 @@
 #define SIDE_SLOT  2048u
 #define ETH_HEAD   14u
 #define IP4_HEAD   20u
+#define KICK_AT    32u /* frames for one call into the kernel; a turn that has fewer makes the call at its end */
 
 struct xdp_frame {
     struct buf buf;
@@ -38,7 +39,7 @@ struct af_xdp {
     int epfd;
     char iface[IF_NAMESIZE];
     struct xdp_frame *frames;
-    uint32_t kept, nlent;
+    uint32_t kept, nlent, unkicked;
     struct xdp_frame *lent[PKTIO_BURST];
     struct pktio_counters counters;
 };
@@ -75,6 +76,12 @@ static bool has_unfinished_csum(const uint8_t *p, uint32_t len)
     return sum == (uint32_t)(p[at + 16] << 8 | p[at + 17]);
 }
 
+static void kick(struct af_xdp *a)
+{
+    if (a->unkicked)
+        a->unkicked = xsk_kick(&a->xsk); /* what the kernel had no memory for is tried again */
+}
+
 static bool recv_one(struct af_xdp *a, struct pktio_frame *out)
 {
     uint32_t number, len;
@@ -109,6 +116,7 @@ static unsigned af_xdp_recv(struct pktio *io, struct pktio_frame *frames, unsign
     struct af_xdp *a = self(io);
     unsigned n = 0;
 
+    kick(a);
     cap = cap < PKTIO_BURST ? cap : PKTIO_BURST;
     while (n < cap && (recv_side(a, &frames[n]) || recv_one(a, &frames[n]))) {
         a->counters.rx_frames++;
@@ -159,18 +167,22 @@ static unsigned af_xdp_send(struct pktio *io, const struct pktio_seg *segs, unsi
             continue;
         }
         xsk_send(&a->xsk, number, len);
+        a->unkicked++;
         a->counters.tx_segs++;
         a->counters.tx_bytes += len;
     }
-    xsk_kick(&a->xsk);
+    if (done < count || a->unkicked >= KICK_AT)
+        kick(a);
     a->counters.tx_full += done < count;
     return done;
 }
 
 /* ---- the rest ---- */
 
+/* Asked for before each sleep: nothing may wait in the ring then. */
 static int af_xdp_wait_fd(struct pktio *io, bool wants_tx)
 {
+    kick(self(io));
     return self(io)->epfd;
 }
 
@@ -181,7 +193,7 @@ static void af_xdp_refresh(struct pktio *io)
     char err[256];
 
     a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
-    xsk_kick(&a->xsk); /* what the kernel refused for want of memory */
+    kick(a);
 }
 
 static void af_xdp_counters(struct pktio *io, struct pktio_counters *out)
@@ -196,6 +208,7 @@ static void af_xdp_close(struct pktio *io)
 {
     struct af_xdp *a = self(io);
 
+    kick(a);
     if (a->epfd >= 0)
         close(a->epfd);
     xdp_steer_close(&a->steer);

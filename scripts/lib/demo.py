@@ -20,7 +20,7 @@ def arguments():
     p.add_argument('--gateways', type=int, default=2, help='gateways [2]')
     p.add_argument('--embedded', action='store_true', help='each node has its gateway inside; no gateway program runs')
     p.add_argument('--mode', choices=['optimum', 'gossipsub'], default='optimum', help='coded shards or plain gossipsub [optimum]')
-    p.add_argument('--driver', default='auto', choices=['auto', 'kernel', 'af_packet', 'tap'],
+    p.add_argument('--driver', default='auto', choices=['auto', 'kernel', 'af_packet', 'af_xdp', 'tap'],
                    help='data path; auto: af_packet in namespaces as root, else kernel on 127.0.0.x [auto]')
     p.add_argument('--size', type=int, default=65536, help='payload bytes [65536]')
     p.add_argument('--count', type=int, default=5, help='messages [5]')

@@ -1,5 +1,5 @@
 /* bench_net: RPC frames between two network roles: rate one way, and a 64-byte ping-pong, per driver in one run
- * kernel and af_packet run over a veth between two namespaces, each role on a thread of its own (needs root; else kernel
+ * kernel, af_packet and af_xdp run over a veth between two namespaces, each role on a thread of its own (needs root; else kernel
  * sockets on loopback alone); mempair runs both roles and our TCP twice on one thread.
  *     bench_net [seconds per figure [part of a driver's name]]
  * cpu: CPU seconds of sender + receiver per second of the run. Prints; judges nothing.
@@ -371,6 +371,7 @@ int main(int argc, char **argv)
     } rows[] = {{NET_KERNEL, false, "kernel loopback"},
                 {NET_KERNEL, true, "kernel veth"},
                 {NET_AF_PACKET, true, "af_packet veth"},
+                {NET_AF_XDP, true, "af_xdp veth"},
                 {NET_MEMPAIR, false, "mempair, 1 thread"}};
     double seconds = argc > 1 ? atof(argv[1]) : 1;
     const char *only = argc > 2 ? argv[2] : NULL;
