@@ -139,6 +139,20 @@ static void wake(struct ws_conn *c)
         ws_conn_unref(c);
 }
 
+void ws_conn_wake_again(struct ws_conn *c)
+{
+    bool post;
+
+    pthread_mutex_lock(&c->lock);
+    post = !c->posted;
+    c->posted = true;
+    pthread_mutex_unlock(&c->lock);
+    if (post) {
+        ws_conn_ref(c);
+        wake(c);
+    }
+}
+
 static void want_close(struct ws_conn *c, uint16_t code, const char *reason)
 {
     if (c->close_code)

@@ -7,6 +7,7 @@
 #include "http/ws_private.h"
 
 #define PING_BYTES 2           /* an empty ping on the wire */
+#define TURN_BYTES (256u << 10) /* of input a turn: what more one client has sent waits until the others had theirs */
 #define KEEP_BYTES (64u << 10) /* an input buffer above this is given back after its message */
 
 static uint64_t now_ms(const struct ws_conn *c)
@@ -38,12 +39,15 @@ static ssize_t on_want_bytes(wslay_event_context_ptr w, uint8_t *buf, size_t len
     h2o_buffer_t *in = c->sock->input;
 
     (void)flags;
-    if (in->size == 0 || is_paused(c)) {
+    if (in->size == 0 || c->turn_bytes == 0 || is_paused(c)) {
         wslay_event_set_error(w, WSLAY_ERR_WOULDBLOCK);
         return -1;
     }
     if (len > in->size)
         len = in->size;
+    if (len > c->turn_bytes)
+        len = c->turn_bytes;
+    c->turn_bytes -= len;
     memcpy(buf, in->bytes, len);
     h2o_buffer_consume(&c->sock->input, len);
     return (ssize_t)len;
@@ -338,7 +342,12 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 
 static void set_reading(struct ws_conn *c)
 {
-    bool want = c->state == WS_EXPECT_EOF || (wslay_event_get_read_enabled(c->wslay) && !is_paused(c));
+    bool takes = wslay_event_get_read_enabled(c->wslay) && !is_paused(c);
+    bool is_rest = takes && c->sock->input->size; /* this turn was over before it */
+    bool want = c->state == WS_EXPECT_EOF || (takes && !is_rest);
+
+    if (is_rest)
+        ws_conn_wake_again(c);
 
     if (want && !h2o_socket_is_reading(c->sock))
         h2o_socket_read_start(c->sock, on_readable);
@@ -380,6 +389,7 @@ void ws_io_run(struct ws_conn *c)
     pthread_mutex_lock(&c->lock);
     c->scheduled = true;
     pthread_mutex_unlock(&c->lock);
+    c->turn_bytes = TURN_BYTES;
     do {
         if (!turn(c)) {
             ws_io_die(c);
@@ -387,7 +397,7 @@ void ws_io_run(struct ws_conn *c)
         }
         busy = flush(c);
         /* Flushing may have ended a pause with input still in the buffer. */
-    } while (!busy && c->sock->input->size && wslay_event_get_read_enabled(c->wslay) && !is_paused(c));
+    } while (!busy && c->turn_bytes && c->sock->input->size && wslay_event_get_read_enabled(c->wslay) && !is_paused(c));
     if (!busy)
         after_flush(c);
     set_reading(c);

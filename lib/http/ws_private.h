@@ -59,6 +59,7 @@ struct ws_conn {
     struct ws_inbuf in;
     uint8_t head[16]; /* of a frame of wslay's whose payload comes next */
     size_t n_head;
+    size_t turn_bytes; /* of input that this turn may still take */
     bool is_broken; /* what came was no frame */
     struct ws_msg *inflight[WS_BATCH];
     unsigned n_inflight;
@@ -67,6 +68,8 @@ struct ws_conn {
 
 /* Under the lock: what was dropped since the last time, into the server's counters. */
 void ws_conn_count_drops(struct ws_conn *c);
+/* The server thread runs this connection again once it has been round the others. */
+void ws_conn_wake_again(struct ws_conn *c);
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize);
 /* Reads, answers, writes: whatever can be done now. May end the connection. */
 void ws_io_run(struct ws_conn *c);

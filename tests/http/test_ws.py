@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import threading
 import time
 import unittest
 
@@ -326,6 +327,38 @@ class Queues(unittest.TestCase):
                     self.assertEqual(len(c.recv()[1]), 1000)
                 c.s.close()
             self.assertEqual(server.stats()["dropped"], 0)
+
+    def test_wake_ups_from_another_thread_while_there_is_input(self):
+        """Deliveries are queued by one thread while the connection's own keeps looking, because of pongs, whether there are any."""
+        with Server(threads=2, ws_out=64 << 20) as server:
+            clients = [Raw(server) for _ in range(2)]
+            over = threading.Event()
+
+            def pong(c):
+                many = frame(PONG, b"") * 200000  # long calls: the interpreter is free for the others
+                while not over.is_set():
+                    c.s.sendall(many)
+
+            got = [0] * len(clients)
+
+            def read(k):
+                while got[k] < 1500:
+                    self.assertEqual(clients[k].recv(), (TEXT, b"b" * 10))
+                    got[k] += 1
+
+            threads = [threading.Thread(target=pong, args=(c,)) for c in clients] + [threading.Thread(target=read, args=(k,)) for k in range(len(clients))]
+            for t in threads:
+                t.start()
+            for _ in range(15):
+                server.get("/broadcast?bytes=10&n=100")
+            for t in threads[len(clients):]:
+                t.join()
+            over.set()
+            for t in threads:
+                t.join()
+            self.assertEqual(got, [1500] * len(clients))
+            for c in clients:
+                c.s.close()
 
     def test_silent_clients_are_pinged_then_dropped(self):
         with Server(ping_ms=1000, idle_ms=3000) as server:
