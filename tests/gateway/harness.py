@@ -19,6 +19,7 @@ from inside import InsideNode
 
 # "alone": the gateway program over fake nodes. "inside": a gateway inside a node; a second one is inside a second node of the network.
 FORM = os.environ.get("FORM", "alone")
+PROGRAM = os.environ.get("GATEWAY" if FORM == "alone" else "P2PNODE")
 alone_only = unittest.skipIf(FORM != "alone", "needs nodes that do as they are told")
 
 GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

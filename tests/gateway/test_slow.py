@@ -1,7 +1,6 @@
 """test_slow.py: clients that read slowly, never, or not while they publish: what it costs, what they are told, whom they delay."""
 import base64
 import json
-import os
 import queue
 import socket
 import threading
@@ -10,7 +9,7 @@ import unittest
 
 import grpc
 
-from harness import Cluster, WebSocket
+from harness import PROGRAM, Cluster, WebSocket
 from wire import ProxyMessage, PublishRequest, PublishResponse
 
 SIZE = 100000
@@ -34,7 +33,7 @@ def rss(gw):
 
 
 def is_asan():
-    with open(os.environ["GATEWAY"], "rb") as f:
+    with open(PROGRAM, "rb") as f:
         return b"__asan_init" in f.read()
 
 
