@@ -224,6 +224,8 @@ static int make_routes(struct gateway *gw)
 
     if (!rc)
         rc = gw_session_routes(gw);
+    if (!rc)
+        rc = gw_overview_routes(gw);
     return rc ? rc : gw_status_routes(gw);
 }
 

@@ -84,9 +84,10 @@ size_t gw_notice_dropped(struct gateway *gw, char out[GW_NOTICE_MAX], uint64_t m
 int gw_state_load(struct gateway *gw, char err[256]);
 void gw_state_save(struct gateway *gw);
 
-/* gw_rest.c, gw_ws.c, gw_status.c, gw_session.c, gw_metrics.c, gw_grpc.c */
+/* gw_rest.c, gw_ws.c, gw_status.c, gw_overview.c, gw_session.c, gw_metrics.c, gw_grpc.c */
 int gw_rest_routes(struct gateway *gw);
 int gw_status_routes(struct gateway *gw);
+int gw_overview_routes(struct gateway *gw);
 int gw_session_routes(struct gateway *gw);
 void gw_ws_handler(struct http_req *q, void *user);
 void gw_metrics_handler(struct http_req *q, void *user);

@@ -31,12 +31,13 @@ static void write_topic(void *user, struct slice topic, unsigned subs)
     metrics_u64(w->m, (struct metrics_label[]){{"topic", name}}, 1, subs);
 }
 
-static void write_client(void *user, struct slice id, uint64_t published, unsigned sinks)
+static void write_client(void *user, struct slice id, uint64_t published, unsigned sinks, unsigned subs)
 {
     struct writer *w = user;
     char name[GW_NAME_MAX + 1];
 
     (void)sinks;
+    (void)subs;
     if (w->left == 0 || !published)
         return;
     w->left--;

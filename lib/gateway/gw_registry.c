@@ -426,7 +426,7 @@ unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client,
 }
 
 void gw_registry_each_client(struct gw_registry *r,
-                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks),
+                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks, unsigned subs),
                              void *user)
 {
     struct gw_client *c;
@@ -434,7 +434,7 @@ void gw_registry_each_client(struct gw_registry *r,
 
     pthread_rwlock_rdlock(&r->lock);
     while ((c = map_next(&r->clients, &it, NULL)))
-        each(user, client_id(c), atomic_load_explicit(&c->published, memory_order_relaxed), c->n_sinks);
+        each(user, client_id(c), atomic_load_explicit(&c->published, memory_order_relaxed), c->n_sinks, c->n_subs);
     pthread_rwlock_unlock(&r->lock);
 }
 

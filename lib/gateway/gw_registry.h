@@ -72,7 +72,7 @@ void gw_registry_each_topic(struct gw_registry *r,
 unsigned gw_registry_client_topics(struct gw_registry *r, struct slice client,
                                    void (*each)(void *user, struct slice topic), void *user);
 void gw_registry_each_client(struct gw_registry *r,
-                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks),
+                             void (*each)(void *user, struct slice id, uint64_t published, unsigned sinks, unsigned subs),
                              void *user);
 
 /* Each subscription of clients that are not forgotten at once; and a number that grows when one comes, goes or changes. */

@@ -108,7 +108,7 @@ void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r
         add_header(h, r->headers[i].name, r->headers[i].value);
     body = h2o_iovec_init(r->body, r->len);
     h2o_start_response(h, &our_generator);
-    if (r->len == 0 || h2o_memis(h->input.method.base, h->input.method.len, H2O_STRLIT("HEAD")))
+    if (r->len == 0 || r->status == 304 || h2o_memis(h->input.method.base, h->input.method.len, H2O_STRLIT("HEAD")))
         h2o_send(h, NULL, 0, H2O_SEND_STATE_FINAL);
     else
         h2o_send(h, &body, 1, H2O_SEND_STATE_FINAL);

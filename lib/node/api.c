@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "http/http_metrics.h"
+#include "http/http_pages.h"
 #include "http/http_req.h"
 #include "http/http_server.h"
 
@@ -71,6 +72,11 @@ static void get_snapshot(struct http_req *q, void *user)
     reply_text(q, hub_json_p2p_snapshot(((struct api *)user)->hub));
 }
 
+static void get_messages(struct http_req *q, void *user)
+{
+    reply_text(q, hub_json_messages(((struct api *)user)->hub));
+}
+
 static void get_config(struct http_req *q, void *user)
 {
     reply_text(q, node_config_json(((struct api *)user)->cfg));
@@ -120,12 +126,13 @@ static int add_routes(struct api *a)
         {"GET", "/p2p-snapshot", get_snapshot, a, false}, {"GET", "/config", get_config, a, false},
         {"GET", "/topics", get_topics, a, false},       {"GET", "/ready", get_ready, a, false},
         {"GET", "/metrics", get_metrics, a, false},     {"GET", "/debug/peers", get_peers, a, true},
+        {"GET", "/debug/messages", get_messages, a, true},
     };
     int err = 0;
 
     for (size_t i = 0; i < sizeof(r) / sizeof(r[0]) && !err; i++)
         err = http_routes_add(&a->routes, &r[i], families);
-    return err;
+    return err ? err : http_pages_add(&a->routes, "node.html");
 }
 
 struct api *api_start(const struct node_config *cfg, struct hub *hub, struct sidecar *sidecar, const struct node_guest *guest,

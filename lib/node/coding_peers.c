@@ -302,8 +302,11 @@ void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
     struct peer_conn *c = peers_conn(&r->peers, m->conn);
 
     coding_adopt(r, m->buf, coding_frame_release);
-    if (c)
+    if (c) {
         mute_heard(&c->peer->mute, c->id);
+        c->peer->rpc_in++;
+        c->peer->bytes_in += m->buf->len;
+    }
     if (c && c->peer->is_known) {
         pubsub_rpc(r->ps, c->peer->handle, m->buf, now);
     } else if (!c || !c->peer->opening || !peers_hold(&r->peers, c->peer, m->buf)) {

@@ -210,8 +210,11 @@ static void send_rpc(struct coding_role *r, struct pubsub_output *o)
             buf_unref(o->pieces[i].buf);
         return;
     }
-    for (unsigned i = 0; i < o->npieces; i++)
+    for (unsigned i = 0; i < o->npieces; i++) {
         m.send.piece[i] = (struct net_piece){o->pieces[i].buf, o->pieces[i].off, o->pieces[i].len};
+        p->bytes_out += o->pieces[i].len;
+    }
+    p->rpc_out++;
     m.send.count = o->npieces;
     xout_send(&r->to_net, &m);
 }

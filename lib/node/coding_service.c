@@ -19,7 +19,8 @@ static void fill_peers(struct coding_role *r, struct snapshot *s)
             continue;
         struct snapshot_peer *o = &s->peers[s->npeers++];
         *o = (struct snapshot_peer){.id = p->id, .rtt_ns = p->rtt_ns, .queue_bytes = p->queue_bytes,
-                                    .connected_ns = p->connected_ns, .has_stream = p->stream != 0};
+                                    .connected_ns = p->connected_ns, .has_stream = p->stream != 0,
+                                    .rpc_in = p->rpc_in, .rpc_out = p->rpc_out, .bytes_in = p->bytes_in, .bytes_out = p->bytes_out};
         snprintf(o->agent, sizeof(o->agent), "%s", p->agent);
         if (p->stream)
             snprintf(o->protocol, sizeof(o->protocol), "%s", pubsub_proto_ids[r->cfg.protocols[p->protocol]]);

@@ -70,6 +70,7 @@ void hub_strings_free(char **v);
 char *hub_json_peers(struct hub *h);        /* /debug/peers */
 char *hub_json_node_state(struct hub *h);   /* /api/v1/node-state */
 char *hub_json_p2p_snapshot(struct hub *h); /* /api/v1/p2p-snapshot */
+char *hub_json_messages(struct hub *h);     /* /debug/messages */
 char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo);
 /* Adds the families of everything the node counts; m has the constant labels already. */
 struct metrics;

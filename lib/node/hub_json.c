@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 
+#define MESSAGES_SHOWN 100
 #define SCORE_LOWEST (-1e6) /* a peer that is cut off has minus infinity, which JSON cannot say */
 
 static json_t *peer_id_json(const struct peer_id *id)
@@ -52,6 +53,12 @@ static json_t *score_parts(const struct snapshot_peer *p)
     return j;
 }
 
+static json_t *traffic_json(const struct snapshot_peer *p)
+{
+    return json_pack("{s:I,s:I,s:I,s:I}", "bytes_in", (json_int_t)p->bytes_in, "bytes_out", (json_int_t)p->bytes_out, "rpc_in",
+                     (json_int_t)p->rpc_in, "rpc_out", (json_int_t)p->rpc_out);
+}
+
 static json_t *peer_json(const struct snapshot *s, const struct snapshot_peer *p)
 {
     json_t *j = json_object();
@@ -67,6 +74,7 @@ static json_t *peer_json(const struct snapshot *s, const struct snapshot_peer *p
     json_object_set_new(j, "score", json_real(p->info.score < SCORE_LOWEST ? SCORE_LOWEST : p->info.score));
     json_object_set_new(j, "score_parts", score_parts(p));
     json_object_set_new(j, "rtt_ms", json_real((double)p->rtt_ns / 1e6));
+    json_object_set_new(j, "traffic", traffic_json(p));
     json_object_set_new(j, "queue_bytes", json_integer((json_int_t)p->queue_bytes));
     json_object_set_new(j, "connected_seconds", json_real((double)(s->now_ns - p->connected_ns) / 1e9));
     return j;
@@ -183,6 +191,57 @@ char *hub_json_p2p_snapshot(struct hub *h)
     json_object_set_new(j, "full_message_node_count", json_integer(whole));
     json_object_set_new(j, "partial_message_node_count", json_integer(s->ngenerations - whole));
     json_object_set_new(j, "connected_peers", connected);
+    free(s);
+    return dump(j);
+}
+
+static json_t *message_json(const struct snapshot *s, const struct coded_generation_info *g)
+{
+    char id[2 * sizeof(g->id) + 1];
+
+    hex_encode(id, slice_of(g->id, sizeof(g->id)));
+    return json_pack("{s:s,s:s,s:I,s:i,s:i,s:b,s:f}", "id", id, "topic", g->topic, "bytes", (json_int_t)g->size_bytes, "k", g->k,
+                     "rank", g->rank, "decoded", g->is_decoded, "age_seconds", (double)(s->now_ns - g->born_ns) / 1e9);
+}
+
+/* What rates are made of. */
+static json_t *counters_json(const struct hub *h, const struct snapshot *s)
+{
+    const struct pubsub_counters *p = &s->pubsub;
+    const struct {
+        const char *name;
+        uint64_t v;
+    } row[] = {{"published", h->n.published},       {"delivered", p->delivered},
+               {"delivered_bytes", p->delivered_bytes}, {"rpc_in_bytes", p->rpc_in_bytes},
+               {"rpc_out_bytes", p->rpc_out_bytes}, {"shards_in", p->shards_in},
+               {"shards_out", p->shards_out},       {"shards_new", p->shards_new},
+               {"shards_duplicate", p->shards_duplicate}, {"shards_unhelpful", p->shards_unhelpful},
+               {"shards_unnecessary", p->shards_unnecessary}, {"duplicates", p->duplicates},
+               {"decoded", p->decoded},             {"repairs_asked", p->repairs_asked},
+               {"expired", p->generations_expired}, {"rejected", p->rejected + p->invalid_rpc}};
+    json_t *j = json_object();
+
+    for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+        json_object_set_new(j, row[i].name, json_integer((json_int_t)row[i].v));
+    return j;
+}
+
+char *hub_json_messages(struct hub *h)
+{
+    struct snapshot *s = hub_snapshot(h);
+    json_t *j, *messages;
+
+    if (!s)
+        return NULL;
+    j = json_object();
+    messages = json_array();
+    for (unsigned i = 0; i < s->ngenerations && i < MESSAGES_SHOWN; i++)
+        json_array_append_new(messages, message_json(s, &s->generations[i]));
+    json_object_set_new(j, "now_seconds", json_real((double)s->now_ns / 1e9));
+    json_object_set_new(j, "known", json_integer((json_int_t)s->pubsub.generations_now));
+    json_object_set_new(j, "undecoded", json_integer((json_int_t)s->pubsub.undecoded_now));
+    json_object_set_new(j, "counters", counters_json(h, s));
+    json_object_set_new(j, "messages", messages);
     free(s);
     return dump(j);
 }

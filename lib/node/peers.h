@@ -35,6 +35,7 @@ struct peer {
     struct mute mute;
     char agent[64];
     uint64_t rtt_ns, queue_bytes, connected_ns;
+    uint64_t rpc_in, rpc_out, bytes_in, bytes_out; /* of pub/sub */
     uint64_t used_ns; /* it last asked something or was asked */
     uint64_t identified_ns; /* up to when what it said of itself is paid for */
     struct buf *record; /* its signed peer record, as identify brought it; NULL: none */

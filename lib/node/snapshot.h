@@ -21,6 +21,7 @@ struct snapshot_peer {
     unsigned conns;
     char agent[64], protocol[48];
     uint64_t rtt_ns, queue_bytes, connected_ns;
+    uint64_t rpc_in, rpc_out, bytes_in, bytes_out; /* of pub/sub, since it connected */
     uint64_t meshes; /* bit i: in the mesh of topics[i], for the first 64 */
 };
 

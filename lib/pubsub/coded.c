@@ -1,6 +1,7 @@
 /* coded.c: the coded router's life: publishes, peers, time */
 #include "pubsub/coded.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "pubsub/coded_int.h"
@@ -309,13 +310,16 @@ void coded_on_deadline(struct coded *c, uint64_t now)
 
 static unsigned list_info(const struct list *l, struct coded_generation_info *out, unsigned n, unsigned cap)
 {
-    for (const struct list *it = l->next; it != l && n < cap; it = it->next, n++) {
+    for (const struct list *it = l->prev; it != l && n < cap; it = it->prev, n++) {
         const struct generation *g = CONTAINER_OF(it, struct generation, order);
 
         memcpy(out[n].id, g->id, CODED_ID_BYTES);
         out[n].k = (uint8_t)g->shape.k;
         out[n].rank = (uint8_t)generation_rank(g);
         out[n].is_decoded = generation_is_decoded(g);
+        out[n].size_bytes = g->shape.size_bytes;
+        out[n].born_ns = g->born_ns;
+        snprintf(out[n].topic, sizeof(out[n].topic), "%.*s", (int)g->topic.len, (const char *)g->topic.p);
     }
     return n;
 }

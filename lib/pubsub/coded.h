@@ -75,11 +75,14 @@ void coded_on_deadline(struct coded *c, uint64_t now);
 /* What undecoded generations hold now: all together, the largest one, the peer that pays for most; and the limits. */
 void coded_memory(const struct coded *c, struct pubsub_counters *out);
 
-/* For /api/v1/p2p-snapshot. */
+/* For /api/v1/p2p-snapshot and /debug/messages: undecoded ones first, of both kinds the latest first. */
 struct coded_generation_info {
     uint8_t id[16];
     uint8_t k, rank;
     bool is_decoded;
+    uint32_t size_bytes;
+    uint64_t born_ns;
+    char topic[PUBSUB_TOPIC_MAX + 1];
 };
 unsigned coded_generations(const struct coded *c, struct coded_generation_info *out, unsigned cap);
 

@@ -1,0 +1,111 @@
+"""The status pages in a browser (headless Chromium): publish by the page of one gateway, see it arrive at that of the other and in the node's
+picture. Without a browser, or without the npm package that drives it: 77 and why. CODECAST_SHOTS=FOLDER keeps screenshots."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import network
+
+HERE = pathlib.Path(__file__).resolve().parent / 'pages'
+WAIT = 30
+MESSAGES = 3
+
+
+def missing(why):
+    pytest.exit(f'skipped: {why}', returncode=77)
+
+
+def prepare():
+    """The browser's program. On import: npm may want the network of this machine, which the fixture `lan` takes away."""
+    for name in (os.environ.get('CHROMIUM', ''), 'chromium-headless-shell', 'chromium', 'google-chrome'):
+        program = name and shutil.which(name)
+        if program:
+            break
+    else:
+        missing('no browser: apt-get install chromium-headless-shell, or CHROMIUM=PROGRAM')
+    if not shutil.which('node') or not shutil.which('npm'):
+        missing('no node and npm')
+    lock = hashlib.sha256((HERE / 'package-lock.json').read_bytes()).hexdigest()
+    stamp = HERE / 'node_modules' / '.installed'
+    if not stamp.exists() or stamp.read_text() != lock:
+        if not os.access(HERE, os.W_OK):
+            missing(f'{HERE}/node_modules is not there, and this user may not make it')
+        r = subprocess.run(['npm', 'ci', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], cwd=HERE,
+                           capture_output=True, text=True, timeout=240)
+        if r.returncode:
+            missing(f'npm ci: {r.stderr.strip()[-300:]}')
+        stamp.write_text(lock)
+    return program
+
+
+BROWSER = prepare()
+
+
+@pytest.fixture
+def net(make_network):
+    return make_network(nodes=3, gateways=3, driver='kernel')
+
+
+def guard(net, g):
+    """A gateway that asks for tokens."""
+    assert net.kill(g) == 0
+    net.gateway_env = {'ENABLE_AUTH': 'true', 'AUTH0_DOMAIN': '127.0.0.1:9', 'AUTH0_AUDIENCE': 'test'}
+    net.spawn(g)
+    net.wait_healthy(g, time.monotonic() + WAIT)
+
+
+def headers(net, url, *more):
+    r = subprocess.run(['curl', '-s', '-i', '--max-time', '20', *more, url], capture_output=True, text=True, check=True)
+    head, _, body = r.stdout.partition('\r\n\r\n' if '\r\n\r\n' in r.stdout else '\n\n')
+    lines = head.splitlines()
+    return int(lines[0].split()[1]), dict(line.lower().split(': ', 1) for line in lines[1:]), body
+
+
+def carries_what_pages_carry(net, base):
+    """A tag, the policy, and nothing for whom has the latest."""
+    for path, kind in (('/', 'text/html'), ('/index.html', 'text/html'), ('/assets/page.css', 'text/css'), ('/assets/page.js', 'text/javascript'),
+                       ('/favicon.ico', 'image/svg+xml')):
+        status, h, body = headers(net, base + path)
+        assert status == 200 and h['content-type'].startswith(kind) and len(body) > 200
+        assert h['content-security-policy'].startswith("default-src 'self';") and h['x-content-type-options'] == 'nosniff'
+        assert 'unsafe' not in h['content-security-policy'] and h['cache-control'] == 'no-cache'
+        for value in (h['etag'], f'"other", W/{h["etag"]}', '*'):
+            status, again, none = headers(net, base + path, '-H', f'If-None-Match: {value}')
+            assert (status, again['etag'], none) == (304, h['etag'], ''), value
+        for value in ('"other"', h['etag'].strip('"'), 'W/', ''):
+            assert headers(net, base + path, '-H', f'If-None-Match: {value}')[0] == 200, value
+        assert 'innerHTML' not in body and 'http://' not in body.replace('http://www.w3.org/', '') and 'https://' not in body
+    assert headers(net, base + '/assets/none.js')[0] == 404
+    assert headers(net, base + '/', '-X', 'POST')[0] == 405
+
+
+def test_pages_in_a_browser(net):
+    bases = {'node': f'http://{net.nodes[0].control_ip}:{network.API_PORT}',
+             **{f'gateway{i + 1}': f'http://{g.ip}:{network.HTTP_PORT}' for i, g in enumerate(net.gateways[:2])}}
+    guard(net, net.gateways[2])
+    bases['guarded'] = f'http://{net.gateways[2].ip}:{network.HTTP_PORT}'
+    for base in bases.values():
+        carries_what_pages_carry(net, base)
+    assert headers(net, bases['guarded'] + '/api/v1/status')[0] == 401
+    shots = os.environ.get('CODECAST_SHOTS', '-')
+    r = subprocess.run(['node', 'pages.mjs', BROWSER, shots, json.dumps({**bases, 'messages': MESSAGES, 'tooLong': 1 << 21})], cwd=HERE,
+                       capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stderr
+    seen = json.loads(r.stdout)
+    assert len(seen['arrived']) >= MESSAGES and all(t.startswith(seen['hostile']) for t in seen['arrived']) and seen['bold'] == 0
+    assert seen['node'] == 'node1: Codecast node' and seen['gateway'] == 'gateway2: Codecast gateway'
+    assert seen['peers'] == 2 and 'bound' in seen['row'] and '127.' in seen['row']
+    assert ' of ' in seen['message'] and seen['hostile'] in seen['message']
+    assert seen['whileHidden'] == 0 and 'Nobody answers' in seen['gone']
+    assert 'token is needed' in seen['noToken'] and seen['badToken'] and seen['kept'] == ['not.a.token', 0] and seen['dropped'] is None
+    assert not seen['ownComplaints'], seen['ownComplaints']
+    assert all(any(u.startswith(b + '/') for b in bases.values()) for u in seen['requests'])
+    # what each peer sent and got, beside the picture
+    peers = net.peers(net.nodes[0])['peers']
+    assert all(p['traffic']['rpc_out'] > 0 for p in peers) and max(p['traffic']['bytes_out'] for p in peers) > 19200 * MESSAGES
