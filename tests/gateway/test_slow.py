@@ -1,6 +1,7 @@
 """test_slow.py: clients that read slowly, never, or not while they publish: what it costs, what they are told, whom they delay."""
 import base64
 import json
+import os
 import queue
 import socket
 import threading
