@@ -33,12 +33,12 @@ static void add_client(void *user, struct slice id, uint64_t published, unsigned
                                              (int)subs, "published", (json_int_t)published));
 }
 
-static json_t *node_json(const struct gw_node_info *n)
+static json_t *node_json(const struct gw_node_info *n, uint64_t received)
 {
     return json_pack("{s:s,s:b,s:s,s:s,s:s,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "target", n->target, "healthy", n->is_healthy, "country",
                      n->country, "mode", n->mode, "p2p_address", n->p2p_address, "cpu_used", n->cpu_used, "memory_used", n->memory_used,
                      "answer_ms", (double)n->answer_ns / 1e6, "queued_bytes", (json_int_t)n->queued_bytes, "published",
-                     (json_int_t)n->published, "received", (json_int_t)n->received, "unconfirmed", (json_int_t)n->unconfirmed,
+                     (json_int_t)n->published, "received", (json_int_t)received, "unconfirmed", (json_int_t)n->unconfirmed,
                      "reconnects", (json_int_t)n->reconnects);
 }
 
@@ -49,7 +49,7 @@ static json_t *nodes_json(struct gateway *gw)
     json_t *a = json_array();
 
     for (unsigned i = 0; i < n; i++)
-        json_array_append_new(a, node_json(&nodes[i]));
+        json_array_append_new(a, node_json(&nodes[i], gw_read(&gw->node_received[i])));
     free(nodes);
     return a;
 }

@@ -60,39 +60,13 @@ def guard(net, g):
     net.wait_healthy(g, time.monotonic() + WAIT)
 
 
-def headers(net, url, *more):
-    r = subprocess.run(['curl', '-s', '-i', '--max-time', '20', *more, url], capture_output=True, text=True, check=True)
-    head, _, body = r.stdout.partition('\r\n\r\n' if '\r\n\r\n' in r.stdout else '\n\n')
-    lines = head.splitlines()
-    return int(lines[0].split()[1]), dict(line.lower().split(': ', 1) for line in lines[1:]), body
-
-
-def carries_what_pages_carry(net, base):
-    """A tag, the policy, and nothing for whom has the latest."""
-    for path, kind in (('/', 'text/html'), ('/index.html', 'text/html'), ('/assets/page.css', 'text/css'), ('/assets/page.js', 'text/javascript'),
-                       ('/favicon.ico', 'image/svg+xml')):
-        status, h, body = headers(net, base + path)
-        assert status == 200 and h['content-type'].startswith(kind) and len(body) > 200
-        assert h['content-security-policy'].startswith("default-src 'self';") and h['x-content-type-options'] == 'nosniff'
-        assert 'unsafe' not in h['content-security-policy'] and h['cache-control'] == 'no-cache'
-        for value in (h['etag'], f'"other", W/{h["etag"]}', '*'):
-            status, again, none = headers(net, base + path, '-H', f'If-None-Match: {value}')
-            assert (status, again['etag'], none) == (304, h['etag'], ''), value
-        for value in ('"other"', h['etag'].strip('"'), 'W/', ''):
-            assert headers(net, base + path, '-H', f'If-None-Match: {value}')[0] == 200, value
-        assert 'innerHTML' not in body and 'http://' not in body.replace('http://www.w3.org/', '') and 'https://' not in body
-    assert headers(net, base + '/assets/none.js')[0] == 404
-    assert headers(net, base + '/', '-X', 'POST')[0] == 405
-
-
 def test_pages_in_a_browser(net):
     bases = {'node': f'http://{net.nodes[0].control_ip}:{network.API_PORT}',
              **{f'gateway{i + 1}': f'http://{g.ip}:{network.HTTP_PORT}' for i, g in enumerate(net.gateways[:2])}}
     guard(net, net.gateways[2])
     bases['guarded'] = f'http://{net.gateways[2].ip}:{network.HTTP_PORT}'
-    for base in bases.values():
-        carries_what_pages_carry(net, base)
-    assert headers(net, bases['guarded'] + '/api/v1/status')[0] == 401
+    assert net.http(net.gateways[2], network.HTTP_PORT, '/api/v1/status')[0] == 401
+    assert net.http(net.gateways[2], network.HTTP_PORT, '/assets/page.js')[0] == 200
     shots = os.environ.get('CODECAST_SHOTS', '-')
     r = subprocess.run(['node', 'pages.mjs', BROWSER, shots, json.dumps({**bases, 'messages': MESSAGES, 'tooLong': 1 << 21})], cwd=HERE,
                        capture_output=True, text=True, timeout=120)

@@ -230,6 +230,25 @@ class Rest(unittest.TestCase):
                      "optimum_proxy_p2p_connections", "process_cpu_seconds_total"):
             self.assertIn(name, families)
 
+    def test_status_of_clients_topics_and_nodes(self):
+        gw = self.gw
+        topic, client = "status \u2603 <b>", "status <i>"
+        gw.subscribe(client, topic)
+        gw.subscribe("status 2", topic)
+        gw.post("/publish", {"client_id": client, "topic": topic, "message": "for the status"})
+        for path in ("/status", "/api/status", "/api/v1/status"):
+            code, s, _ = gw.get(path)
+            self.assertEqual(code, 200)
+            self.assertEqual([t["subscribers"] for t in s["topics"] if t["topic"] == topic], [2])
+            self.assertEqual([(c["topics"], c["connections"], c["published"]) for c in s["clients"] if c["client_id"] == client], [(1, 0, 1)])
+            self.assertGreaterEqual(s["client_count"], 2)
+            self.assertGreaterEqual(s["subscription_count"], 2)
+            self.assertGreater(s["counters"]["published"], 0)
+            self.assertTrue(all(n["healthy"] and n["target"] for n in s["nodes"]) and s["nodes"])
+        gw.until(lambda: sum(n["received"] for n in gw.get("/status")[1]["nodes"]) > 0)
+        self.assertEqual(gw.post("/status", {})[0], 405)
+        self.assertEqual(gw.get("/")[0], 200)
+
     def test_cors(self):
         import urllib.request
         req = urllib.request.Request(self.gw.url("/health"), headers={"Origin": "https://example.org"})

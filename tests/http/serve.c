@@ -9,6 +9,7 @@
 
 #include "http/http_json.h"
 #include "http/http_metrics.h"
+#include "http/http_pages.h"
 #include "http/http_req.h"
 #include "http/http_server.h"
 #include "http/ws_conn.h"
@@ -227,6 +228,7 @@ int main(int argc, char **argv)
     http_routes_init(&table, seed);
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         http_routes_add(&table, &routes[i], prefixes);
+    http_pages_add(&table, "node.html");
     rc = http_server_start(&s, &cfg);
     if (rc < 0) {
         fprintf(stderr, "%s\n", http_err_name(rc));

@@ -27,7 +27,7 @@ function figures(m, p) {
   const c = m.counters
   if (p.mode === 'optimum') {
     words('useful', c.shards_in ? `${Math.round((100 * c.shards_new) / c.shards_in)} %` : '–')
-    words('useful-more', `of ${number(c.shards_in)} shards useful`)
+    words('useful-more', c.shards_in ? `of ${number(c.shards_in)} shards useful` : 'of the shards useful')
   } else {
     words('useful', number(c.duplicates))
     words('useful-more', 'duplicates received')

@@ -80,7 +80,7 @@ async function hides(page) {
   await page.waitForTimeout(500) // what was under way may end
   let n = 0
   page.on('request', () => n++)
-  await page.waitForTimeout(2000)
+  await page.waitForTimeout(1700) // longer than a turn
   seen.whileHidden = n
   await set(false)
   await page.waitForRequest(/status/)
@@ -123,7 +123,7 @@ async function picture(page, name) {
     await page.emulateMedia({ colorScheme: scheme })
     for (const [size, width, height] of [['phone', 390, 844], ['desktop', 1280, 860]]) {
       await page.setViewportSize({ width, height })
-      await page.waitForTimeout(150)
+      if (shots !== '-') await page.waitForTimeout(150) // what the new width asks for is drawn
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
       if (over > 0) throw new Error(`${name} is ${over} px too wide for ${width} px`)
       if (shots !== '-') await page.screenshot({ path: `${shots}/${name}-${size}-${scheme}.png`, fullPage: true })
