@@ -2,7 +2,8 @@
  * Note:    somebody forged. While source shards can be had they are asked for; where nobody has them any more, coded rows are collected
  *          with the tags of those through whose hands they went, and choices of them tried that leave somebody out. A try costs one
  *          source shard's worth of output and its hash
- * Limits:  CODED_DOUBT_BYTES a second, as if each step of algebra were a byte; what is over waits
+ * Limits:  CODED_DOUBT_BYTES a second, as if each step of algebra were a byte, and GENERATION_TRIES_MAX of one message; what is over
+ *          waits
  */
 #include "pubsub/coded_int.h"
 #include "pubsub/generation_doubt.h"
@@ -56,50 +57,70 @@ static bool may_try(struct coded *c, uint64_t now)
     return c->doubt_spent < CODED_DOUBT_BYTES;
 }
 
-/* True: it was right, and the message is there. */
-static bool try_choice(struct coded *c, struct generation *g, struct generation_choice *choice, uint8_t *shard, uint64_t now)
+static void put_off(struct coded *c, struct generation *g, uint64_t now)
+{
+    c->host.counters->doubt_deferred++;
+    g->hint_at_ns = now + AGAIN_MS * CODED_MS;
+}
+
+/* True: it was right, the message is there and has the payload's reference. */
+static bool try_choice(struct coded *c, struct generation *g, struct generation_choice *choice, uint8_t *shard, struct buf *payload,
+                       uint64_t now)
 {
     uint32_t before = g->bytes;
-    struct buf *payload;
 
     c->host.counters->doubt_tries++;
     c->doubt_spent += g->shape.size_bytes;
     if (!generation_doubt_test(g, choice, shard, c->scratch))
         return false;
     c->doubt_spent += g->shape.size_bytes;
-    payload = coded_alloc(c, g->shape.size_bytes);
-    if (!payload || generation_doubt_decode(g, choice, payload, c->scratch)) {
-        buf_unref(payload);
+    if (generation_doubt_decode(g, choice, payload, c->scratch))
         return false;
-    }
     c->host.counters->doubt_solved++;
     coded_charge(c, g, before);
     coded_take(c, g, now);
     return true;
 }
 
-void coded_doubt_run(struct coded *c, struct generation *g, uint64_t now)
+/* True: one of the choices was right. */
+static bool try_choices(struct coded *c, struct generation *g, uint8_t *shard, struct buf *payload, uint64_t now)
 {
     struct generation_choice choice = {.mask = 0};
     uint64_t steps = (uint64_t)g->shape.k * g->shape.k * g->shape.k;
-    struct buf *shard;
 
-    if (!generation_is_in_doubt(g) || !g->dropped_count)
-        return;
-    shard = buf_new(g->work.shard_bytes);
-    while (shard && !generation_is_decoded(g)) {
+    while (may_try(c, now)) {
         unsigned spans = choice.spans;
         bool is_one;
 
-        if (!may_try(c, now)) {
-            c->host.counters->doubt_deferred++;
-            g->hint_at_ns = now + AGAIN_MS * CODED_MS;
-            break;
-        }
+        choice.spans_max = spans + 1 + (unsigned)((CODED_DOUBT_BYTES - c->doubt_spent) / steps);
         is_one = generation_doubt_next(g, &choice, c->scratch);
         c->doubt_spent += (choice.spans - spans) * steps;
-        if (!is_one || try_choice(c, g, &choice, shard->data, now))
+        if (is_one && try_choice(c, g, &choice, shard, payload, now))
+            return true;
+        if (!is_one && !choice.is_cut)
+            return false;
+        if (!is_one)
             break;
+    }
+    put_off(c, g, now);
+    return false;
+}
+
+void coded_doubt_run(struct coded *c, struct generation *g, uint64_t now)
+{
+    struct buf *shard, *payload;
+
+    if (!generation_is_in_doubt(g) || !g->dropped_count)
+        return;
+    generation_doubt_allow(g, now);
+    shard = buf_new(g->work.shard_bytes);
+    payload = coded_alloc(c, g->shape.size_bytes); /* before a choice is marked as tried: it is tried once only */
+    if (!shard || !payload) {
+        c->host.counters->no_memory++;
+        put_off(c, g, now);
+        buf_unref(payload);
+    } else if (!try_choices(c, g, shard->data, payload, now)) {
+        buf_unref(payload);
     }
     buf_unref(shard);
 }

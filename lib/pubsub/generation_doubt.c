@@ -57,6 +57,7 @@ static void try_all_again(struct generation_doubt *d)
     for (unsigned i = 0; i < d->suspect_count; i++)
         d->suspects[i].tried = 0;
     d->is_rest_tried = false;
+    d->barren = 0;
 }
 
 static void hold_against(struct generation_doubt *d, uint64_t mask)
@@ -205,6 +206,7 @@ enum generation_verdict generation_doubt_add(struct generation *g, const struct 
         try_all_again(g->doubt);
     }
     g->dropped[g->dropped_count++] = row;
+    g->doubt->barren = 0;
     return GENERATION_ASIDE;
 }
 
@@ -218,6 +220,9 @@ static bool span(struct generation *g, struct generation_choice *c, uint64_t wit
     for (unsigned i = 0; i < g->dropped_count; i++)
         left += !(g->dropped[i].mask & without);
     if (coded_bits_count(&g->have) + left < k)
+        return false;
+    c->is_cut = c->spans_max && c->spans >= c->spans_max;
+    if (c->is_cut)
         return false;
     c->spans++;
     rlnc_rank_init(&rank, k, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
@@ -256,12 +261,15 @@ static bool next_single(struct generation *g, struct generation_choice *c, void 
     struct generation_doubt *d = g->doubt;
     unsigned i;
 
-    while ((i = worst(d, c->looked)) < d->suspect_count) {
+    while (!c->is_cut && (i = worst(d, c->looked)) < d->suspect_count) {
         c->looked |= 1ull << i;
-        if (!(d->suspects[i].tried >> i & 1) && span(g, c, 1ull << i, scratch)) {
+        if ((d->suspects[i].tried | d->barren) >> i & 1)
+            continue;
+        if (span(g, c, 1ull << i, scratch)) {
             d->suspects[i].tried |= 1ull << i;
             return true;
         }
+        d->barren |= (uint64_t)!c->is_cut << i;
     }
     return false;
 }
@@ -279,7 +287,7 @@ static bool next_pair(struct generation *g, struct generation_choice *c, void *s
             c->top[c->ntop++] = (uint8_t)i;
     }
     for (; c->b < c->ntop; c->a = 0, c->b++)
-        while (c->a < c->b) {
+        while (c->a < c->b && !c->is_cut) {
             unsigned i = c->top[c->a++], j = c->top[c->b];
 
             if (!(d->suspects[i].tried >> j & 1) && span(g, c, 1ull << i | 1ull << j, scratch)) {
@@ -291,11 +299,24 @@ static bool next_pair(struct generation *g, struct generation_choice *c, void *s
     return false;
 }
 
+void generation_doubt_allow(struct generation *g, uint64_t now)
+{
+    struct generation_doubt *d = g->doubt;
+
+    if (!d || now - d->since_ns < 1000000000ull)
+        return;
+    d->since_ns = now;
+    d->tries = 0;
+}
+
 bool generation_doubt_next(struct generation *g, struct generation_choice *c, void *scratch)
 {
     struct generation_doubt *d = g->doubt;
 
-    if (!generation_is_in_doubt(g) || d->tries >= GENERATION_TRIES_MAX || rlnc_rank_is_full(&g->rank))
+    if (!generation_is_in_doubt(g) || rlnc_rank_is_full(&g->rank))
+        return false;
+    c->is_cut = d->tries >= GENERATION_TRIES_MAX;
+    if (c->is_cut)
         return false;
     if (d->verified != coded_bits_count(&g->have)) { /* other rows are needed now */
         d->verified = coded_bits_count(&g->have);
@@ -309,7 +330,7 @@ bool generation_doubt_next(struct generation *g, struct generation_choice *c, vo
             return true;
         }
     }
-    if (next_single(g, c, scratch) || next_pair(g, c, scratch))
+    if (next_single(g, c, scratch) || (!c->is_cut && next_pair(g, c, scratch)))
         return true;
     d->tries--; /* nothing to try costs none */
     return false;

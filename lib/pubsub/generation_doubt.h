@@ -6,8 +6,8 @@
  *          each, those first who were in most that failed (a lone forger was in all); then without two
  * Owner:   the coded router
  * Memory:  one block, made when a decoding fails; rows as in generation.h
- * Limits:  3k rows; what came through the most crowded hands goes first; GENERATION_TRIES_MAX tries a message; the router bounds what
- *          they cost a second
+ * Limits:  3k rows; what came through the most crowded hands goes first; GENERATION_TRIES_MAX tries a message and second, not in all:
+ *          a forger could use them up before the honest rows come. The router bounds what the tries of all cost a second
  */
 #ifndef PUBSUB_GENERATION_DOUBT_H
 #define PUBSUB_GENERATION_DOUBT_H
@@ -16,7 +16,7 @@
 
 enum {
     GENERATION_SUSPECTS_MAX = 64,
-    GENERATION_TRIES_MAX = 256,
+    GENERATION_TRIES_MAX = 256, /* a second */
     GENERATION_DOUBT_ROWS = 3, /* times k */
 };
 
@@ -31,7 +31,9 @@ struct generation_doubt {
     unsigned suspect_count;
     unsigned verified; /* source shards there were when these were tried */
     bool is_rest_tried; /* without all that have hits */
-    uint16_t tries;
+    uint64_t barren;    /* suspects without whom these rows do not span the message */
+    uint64_t since_ns;  /* when the second began */
+    uint16_t tries;     /* in it */
 };
 
 /* Walks the choices: all zeroes at first. */
@@ -42,6 +44,8 @@ struct generation_choice {
     uint8_t top[6], ntop, a, b;
     bool is_rest_looked, is_paired;
     unsigned spans; /* choices built to get here, with or without success: k^3 steps each */
+    unsigned spans_max; /* no more than these; 0: no bound */
+    bool is_cut;        /* a bound ended the walk: a later one may find more */
 };
 
 static inline bool generation_is_in_doubt(const struct generation *g)
@@ -51,6 +55,8 @@ static inline bool generation_is_in_doubt(const struct generation *g)
 
 /* A coded shard that comes while in doubt. hands: see generation_row. GENERATION_ASIDE: kept; else UNHELPFUL. */
 enum generation_verdict generation_doubt_add(struct generation *g, const struct generation_arrival *a);
+/* Begins another second's tries, if the last one is over. */
+void generation_doubt_allow(struct generation *g, uint64_t now);
 /* The next choice not tried yet, marked as tried. False: there is none (now). scratch: generation_decode_bytes. */
 bool generation_doubt_next(struct generation *g, struct generation_choice *c, void *scratch);
 /* Is one source shard computed from it right? If not, that is held against all in it. out: shard_bytes. */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "crypto/sha256.h"
+#include "gf/gf.h"
 #include "pubsub/coded_maker.h"
 #include "pubsub/generation_doubt.h"
 #include "pubsub/generation_hash.h"
@@ -236,15 +237,15 @@ static void test_generation_survives_a_forged_row_and_names_it(void **state)
     generation_free(g);
 }
 
-/* A coded row right or wrong, through these hands. */
-static enum generation_verdict give_by(struct generation *g, unsigned n, const uint32_t *hands, bool is_forged)
+/* A coded row with these coefficients (NULL: random), right or wrong, through these hands. */
+static enum generation_verdict give_row(struct generation *g, const uint8_t *coefs, unsigned n, const uint32_t *hands, bool is_forged)
 {
     struct generation_arrival a = {.from = hands[0], .is_second_hand = n > 1, .hand_count = (uint8_t)n};
     enum generation_verdict v;
     struct coded_shard s;
 
     memcpy(a.hands, hands, n * sizeof(hands[0]));
-    a.frame = frame_of(maker_coded(&m, NULL, 0), &s);
+    a.frame = frame_of(maker_coded(&m, coefs, 0), &s);
     ((uint8_t *)(uintptr_t)s.payload.p)[3] ^= is_forged;
     a.coefs = s.coefs;
     a.payload = s.payload;
@@ -253,18 +254,29 @@ static enum generation_verdict give_by(struct generation *g, unsigned n, const u
     return v;
 }
 
-/* k = 4, two verified, a forged row of 7 beside a right one of 6: decoded to nonsense. */
-static struct generation *make_doubted(void)
+static enum generation_verdict give_by(struct generation *g, unsigned n, const uint32_t *hands, bool is_forged)
 {
-    struct generation *g = make(4, 4000);
+    return give_row(g, NULL, n, hands, is_forged);
+}
 
-    give(g, maker_source(&m, 0, 0), 5);
-    give(g, maker_source(&m, 2, 0), 5);
+/* All but two verified, a forged row of 7 beside a right one of 6: decoded to nonsense. */
+static struct generation *make_doubted_of(unsigned k)
+{
+    struct generation *g = make(k, 1000 * k);
+
+    for (unsigned i = 0; i < k; i++)
+        if (i != 1 && i != 3)
+            give(g, maker_source(&m, i, 0), 5);
     give_by(g, 1, (uint32_t[]){6}, false);
     give_by(g, 1, (uint32_t[]){7}, true);
     assert_int_equal(decode(g), -GENERATION_E_FORGED);
     assert_true(generation_is_in_doubt(g));
     return g;
+}
+
+static struct generation *make_doubted(void)
+{
+    return make_doubted_of(4);
 }
 
 /* How many choices are tried until one is right; 0: none is. */
@@ -310,6 +322,46 @@ static void test_doubt_leaves_two_forgers_out(void **state)
     assert_true(g->doubt->tries <= 8);
     assert_int_equal(give_by(g, 1, (uint32_t[]){10}, false), GENERATION_ASIDE);
     assert_in_range(tries_until_right(g), 1, 12);
+    generation_free(g);
+}
+
+/* A forger that makes old rows give way to new ones, and names others, has every choice tried again and again. That may use up the
+ * tries of a second, but not those of the next, when honest rows have come. */
+static void test_doubt_has_tries_left_after_a_flood(void **state)
+{
+    struct generation *g = make_doubted_of(16);
+
+    for (uint32_t i = 0; i < 46; i++)
+        assert_int_equal(give_by(g, 2, (uint32_t[]){7, 100}, true), GENERATION_ASIDE);
+    for (uint32_t i = 0; g->doubt->tries < GENERATION_TRIES_MAX; i++) {
+        assert_int_equal(give_by(g, 2, (uint32_t[]){7, 200 + i}, true), GENERATION_ASIDE);
+        assert_int_equal(tries_until_right(g), 0);
+    }
+    assert_int_equal(give_by(g, 1, (uint32_t[]){9}, false), GENERATION_ASIDE);
+    assert_int_equal(tries_until_right(g), 0);
+    generation_doubt_allow(g, 999999999);
+    assert_int_equal(tries_until_right(g), 0);
+    generation_doubt_allow(g, 1000000000);
+    assert_in_range(tries_until_right(g), 1, GENERATION_TRIES_MAX);
+    generation_free(g);
+}
+
+/* What a walk may cost is bounded also when nothing can be built; the next one goes on where it ended. */
+static void test_doubt_walks_a_bounded_way_and_goes_on(void **state)
+{
+    struct generation_choice first = {.spans_max = 1}, second = {.spans_max = 1};
+    struct generation *g = make_doubted();
+    uint8_t coefs[4], out[1000];
+
+    for (unsigned i = 0; i < 4; i++)
+        coefs[i] = gf_byte_mul(2, g->dropped[1].coefs[i]); /* adds nothing to what 7 gave */
+    assert_int_equal(give_row(g, coefs, 1, (uint32_t[]){8}, false), GENERATION_ASIDE);
+    assert_false(generation_doubt_next(g, &first, scratch)); /* not without 6 */
+    assert_true(first.is_cut);
+    assert_int_equal(first.spans, 1);
+    assert_true(generation_doubt_next(g, &second, scratch)); /* but without 7 */
+    assert_int_equal(second.spans, 1);
+    assert_true(generation_doubt_test(g, &second, out, scratch));
     generation_free(g);
 }
 
@@ -434,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_generation_survives_a_forged_row_and_names_it),
         cmocka_unit_test(test_doubt_leaves_the_forger_out),
         cmocka_unit_test(test_doubt_leaves_two_forgers_out),
+        cmocka_unit_test(test_doubt_has_tries_left_after_a_flood),
+        cmocka_unit_test(test_doubt_walks_a_bounded_way_and_goes_on),
         cmocka_unit_test(test_doubt_joins_the_ways_of_a_row),
         cmocka_unit_test(test_doubt_keeps_room_for_the_others),
         cmocka_unit_test(test_generation_does_not_pin_large_frames),
