@@ -31,6 +31,19 @@ static void write_topic(void *user, struct slice topic, unsigned subs)
     metrics_u64(w->m, (struct metrics_label[]){{"topic", name}}, 1, subs);
 }
 
+static void write_threshold(void *user, struct slice client, struct slice topic, double threshold)
+{
+    struct writer *w = user;
+    char id[GW_NAME_MAX + 1], name[GW_NAME_MAX + 1];
+
+    if (w->left == 0)
+        return;
+    w->left--;
+    label_text(id, sizeof(id), client);
+    label_text(name, sizeof(name), topic);
+    metrics_double(w->m, (struct metrics_label[]){{"client_id", id}, {"topic", name}}, 2, threshold);
+}
+
 static void write_client(void *user, struct slice id, uint64_t published, unsigned sinks, unsigned subs)
 {
     struct writer *w = user;
@@ -149,7 +162,7 @@ static void write_messages(struct gateway *gw, struct metrics *m)
 
 static void write_clients(struct gateway *gw, struct metrics *m, const struct gw_registry_counts *counts)
 {
-    struct writer topics = {m, TOPICS_SHOWN}, clients = {m, CLIENTS_SHOWN};
+    struct writer topics = {m, TOPICS_SHOWN}, clients = {m, CLIENTS_SHOWN}, thresholds = {m, CLIENTS_SHOWN};
     struct http_server_stats http;
     struct rpc_server_stats grpc;
 
@@ -186,7 +199,10 @@ static void write_clients(struct gateway *gw, struct metrics *m, const struct gw
     metrics_counter(m, "codecast_gateway_http_slow_answers_cut_total", "Answers that a client did not take.",
                     http.slow_answers_cut);
     metrics_gauge(m, "codecast_gateway_http_connections", "HTTP connections open.", (double)http.conns);
-    metrics_family(m, "client_topic_threshold", "gauge", "Subscriptions by topic.");
+    metrics_family(m, "client_topic_threshold", "gauge",
+                   "Share of the nodes that must have a message of the topic before the client gets it.");
+    gw_registry_each_kept(&gw->registry, write_threshold, &thresholds);
+    metrics_family(m, "codecast_gateway_topic_subscriptions", "gauge", "Subscriptions by topic.");
     gw_registry_each_topic(&gw->registry, write_topic, &topics);
     metrics_family(m, "optimum_proxy_published_by_client_total", "counter",
                    "Messages published by each client.");

@@ -128,10 +128,12 @@ void netconn_end(struct netconn *c, const char *reason, bool is_polite, uint64_t
     c->state = CONN_OVER;
     n->counters.conns_now--;
     list_push_back(&n->over, &c->over);
-    if (c->is_told_up)
+    if (c->is_told_up) {
+        durations_add(&n->counters.lasted, now - c->begun_ns);
         netconn_tell(c, NET_EV_CONN_DOWN, reason);
-    else if (c->is_dialer)
+    } else if (c->is_dialer) {
         netconn_tell(c, NET_EV_DIAL_FAILED, reason);
+    }
 }
 
 /* The session is over: what it still says (a last GoAway) goes out, then the pipe closes in peace. */

@@ -13,6 +13,7 @@
 #define NET_NET_H
 
 #include "base/buf.h"
+#include "base/durations.h"
 #include "base/rng.h"
 #include "net/allowlist.h"
 #include "libp2p/multiaddr.h"
@@ -172,6 +173,7 @@ struct net_counters {
     uint64_t requests_in, requests_out, requests_refused, answers_in;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
+    struct durations lasted; /* connections that were told UP and are over; the pub/sub streams live as long */
     uint32_t conns_now, handshakes_now;
     uint64_t partial_bytes_now;
 };

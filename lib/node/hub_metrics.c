@@ -20,6 +20,18 @@ static void counter(struct metrics *m, const char *prefix, const char *name, con
     family(m, prefix, name, "counter", help, (double)v);
 }
 
+/* family: announced by the caller. */
+static void durations(struct metrics *m, const struct durations *d)
+{
+    struct metrics_hist h;
+
+    metrics_hist_init(&h, durations_bounds_s, DURATIONS_CLASSES);
+    for (unsigned i = 0; i <= DURATIONS_CLASSES; i++)
+        atomic_init(&h.buckets[i], d->counts[i]);
+    atomic_init(&h.sum, (double)d->sum_ns / 1e9);
+    metrics_hist_write(m, NULL, 0, &h);
+}
+
 static void mode_families(struct hub *h, struct metrics *m, const struct snapshot *s)
 {
     const struct pubsub_counters *p = &s->pubsub;
@@ -27,6 +39,10 @@ static void mode_families(struct hub *h, struct metrics *m, const struct snapsho
 
     counter(m, x, "delivered_messages_count", "Messages delivered whole to this node", p->delivered);
     counter(m, x, "delivered_messages_bytes", "Payload bytes delivered to this node", p->delivered_bytes);
+    metrics_family(m, h->cfg.config->mode == NODE_OPTIMUM ? "optimum_mump2p_delivered_messages_delay_seconds"
+                                                          : "optimum_gossip_p2p_delivered_messages_delay_seconds",
+                   "histogram", "From the first part of a message of another node that we had (header, shard or all) to its delivery");
+    durations(m, &p->delays);
     counter(m, "codecast_", "delivered_shards_total", "Shards that the delivered messages were cut into (k); of a plain one 1", p->delivered_shards);
     counter(m, x, "received_messages_count", "RPCs received from peers", p->rpc_in);
     counter(m, x, "received_messages_bytes", "Bytes of RPCs received from peers", p->rpc_in_bytes);
@@ -212,6 +228,8 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     metrics_u64(m, &in, 1, n->conns_in);
     metrics_u64(m, &out, 1, n->conns_out);
     metrics_gauge(m, "optimum_conn_streams_current", "Connections now", n->conns_now);
+    metrics_family(m, "optimum_conn_stream_duration_seconds", "histogram", "How long the peer connections that are over lasted");
+    durations(m, &n->lasted);
     metrics_family(m, "codecast_net_driver", "gauge", "The data path in use");
     metrics_u64(m, &driver, 1, 1);
     counter(m, "codecast_", "conns_refused_total", "Connections refused by a limit", n->conns_refused);

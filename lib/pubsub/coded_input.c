@@ -165,7 +165,7 @@ void coded_take(struct coded *c, struct generation *g, uint64_t now)
     coded_decoded(c, g, now);
     coded_push_done(c, g);
     coded_reschedule(c, g);
-    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k);
+    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k, g->born_ns);
     if (g->dropped_count)
         name_liars(c, g);
 }

@@ -80,7 +80,7 @@ static void host_send(void *core, pubsub_peer handle, struct slice body, struct 
 }
 
 static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno,
-                         struct buf *payload, pubsub_peer upstream, uint8_t k)
+                         struct buf *payload, pubsub_peer upstream, uint8_t k, uint64_t since_ns)
 {
     struct pubsub *ps = core;
     const struct topic *tp = topic_find(&ps->topics, topic);
@@ -98,6 +98,8 @@ static void host_deliver(void *core, struct slice topic, const struct peer_id *f
         return;
     }
     trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, payload->len);
+    if (upstream)
+        durations_add(&ps->c.delays, ps->now - since_ns);
     relay_deliver(ps, topic, from, p ? &p->id : NULL, payload, k);
 }
 

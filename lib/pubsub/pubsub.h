@@ -11,6 +11,7 @@
 #define PUBSUB_PUBSUB_H
 
 #include "base/buf.h"
+#include "base/durations.h"
 #include "base/rng.h"
 #include "libp2p/keys.h"
 #include "libp2p/peer_id.h"
@@ -218,6 +219,7 @@ unsigned pubsub_generations(const struct pubsub *ps, struct coded_generation_inf
 
 struct pubsub_counters {
     uint64_t published, delivered, delivered_bytes, delivered_shards /* k of each */, duplicates, rejected, invalid_rpc, oversize;
+    struct durations delays; /* of what others published: from the first part that we had of it (header, shard, whole) to its delivery */
     uint64_t rpc_in, rpc_out, rpc_in_bytes, rpc_out_bytes, rpc_dropped;
     uint64_t graft_in, graft_out, prune_in, prune_out, ihave_in, ihave_out, iwant_in, iwant_out, idontwant_in,
         idontwant_out, iwant_served, control_ignored;

@@ -170,8 +170,9 @@ static int sift(struct pubsub *ps, struct peer *p, struct incoming *in)
     return 0;
 }
 
-/* Good, new, and wanted by the application. p: who brought it first; NULL when it left since. */
-static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const struct peer_id *upstream, struct message *m)
+/* Good, new, and wanted by the application. p: who brought it first; NULL when it left since. since_ns: when it came. */
+static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const struct peer_id *upstream, struct message *m,
+                   uint64_t since_ns)
 {
     if (p) {
         score_first(&ps->scores, p->score, tp->subject, 1);
@@ -179,6 +180,7 @@ static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const st
     }
     trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic_slice(tp), id_of(m), NULL, m->payload.len);
     forward(ps, tp, m);
+    durations_add(&ps->c.delays, ps->now - since_ns);
     relay_deliver(ps, topic_slice(tp), &m->from, upstream, message_payload(m), 1);
     keep(ps, tp, m);
     relay_evict(ps);
@@ -225,7 +227,7 @@ static void arrived(struct pubsub *ps, struct peer *p, const struct incoming *in
     want_met(&ps->wants, m->key);
     send_idontwant(ps, in->topic, m);
     if (!ps->cfg.has_validation)
-        accept(ps, in->topic, p, &p->id, m);
+        accept(ps, in->topic, p, &p->id, m, ps->now);
 }
 
 static void blame(struct pubsub *ps, const struct pending_message *pm)
@@ -251,7 +253,7 @@ void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_ver
             if (p && tp->subject.params->mesh_weight != 0 && mcache_brought(pm->message, p->handle))
                 score_again(&ps->scores, p->score, tp->subject);
         }
-        accept(ps, tp, first, &pm->upstream, pm->message);
+        accept(ps, tp, first, &pm->upstream, pm->message, pm->at_ns);
     } else if (verdict == PUBSUB_REJECT) {
         ps->c.validation_rejected++;
         blame(ps, pm);

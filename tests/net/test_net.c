@@ -445,6 +445,15 @@ static void test_net_cuts_at_once_when_not_polite(void **state)
     world_step(w);
     assert_true(w->nodes[0].conns[ca].is_down);
     assert_true(world_run(w, is_down, &w->nodes[1].conns[cb], 3000));
+    for (unsigned i = 0; i < 2; i++) { /* of either side one connection that lasted a while, and not long */
+        struct durations d = counters(w, i).lasted;
+        uint64_t n = 0;
+
+        for (unsigned c = 0; c <= DURATIONS_CLASSES; c++)
+            n += d.counts[c];
+        assert_int_equal(n, 1);
+        assert_true(d.sum_ns > 0 && d.sum_ns < 10000000000);
+    }
     drop(w);
 }
 

@@ -137,7 +137,7 @@ static void host_send(void *core, pubsub_peer p, struct slice body, struct buf *
 }
 
 static void host_deliver(void *core, struct slice t, const struct peer_id *from, uint64_t seqno, struct buf *payload,
-                         pubsub_peer upstream, uint8_t k)
+                         pubsub_peer upstream, uint8_t k, uint64_t since_ns)
 {
     struct net_node *me = core;
     struct net *n = me->net;

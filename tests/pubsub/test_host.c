@@ -95,15 +95,17 @@ static void test_host_delivers_once_and_only_subscribed_topics(void **state)
 {
     struct buf *payload = buf_copy(SLICE_LIT("payload"));
 
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 7, buf_ref(payload), 1, 4);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 7, buf_ref(payload), 1, 4, NOW - 3000000);
     assert_int_equal(drain(PUBSUB_DELIVER, 0), 0); /* not subscribed */
     pubsub_subscribe(ps, SLICE_LIT("t"), NOW);
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 1, 4);
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 2, 4);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 1, 4, NOW - 3000000);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 2, 4, NOW);
     assert_int_equal(drain(PUBSUB_DELIVER, 0), 1);
     struct pubsub_counters c;
     pubsub_counters_get(ps, &c);
     assert_int_equal(c.duplicates, 1);
+    assert_int_equal(c.delays.counts[2], 1); /* 3 ms: longer than 2, at most 5 */
+    assert_int_equal(c.delays.sum_ns, 3000000);
     assert_int_equal(payload->refs, 1);
     buf_unref(payload);
 }
