@@ -71,6 +71,8 @@ size_t gw_text_ceiling(const struct gateway *gw);
 void gw_result_text(struct gateway *gw, const struct gw_result *r, char *out, size_t cap);
 /* Node `node` had this message. d is read, and its forms may be built. */
 void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d);
+/* NODE_MODE as the nodes tell it. */
+const char *gw_mode(const struct gw_node_info *nodes, unsigned n);
 /* Machine figures, read at most once a second. */
 void gw_machine(struct gateway *gw, struct machine *out);
 /* n random bytes. */

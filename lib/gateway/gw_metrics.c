@@ -92,15 +92,6 @@ static void write_nodes(struct gateway *gw, struct metrics *m, const struct gw_n
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].queued_bytes);
 }
 
-/* All nodes run one protocol; the first that has told its own names it. */
-static const char *protocol_of(const struct gw_node_info *nodes, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (nodes[i].mode[0])
-            return nodes[i].mode;
-    return "optimum";
-}
-
 /* Names that a node has too. Where its gateway's metrics are shown beside its own, the node's figures stand: they are of all
  * its clients, the gateway's among them. */
 static void write_shared(struct gateway *gw, struct metrics *m, unsigned topics)
@@ -246,7 +237,7 @@ void gw_metrics_handler(struct http_req *q, void *user)
     }
     nodes = calloc(GW_NODES_MAX, sizeof(*nodes));
     n = nodes ? gw_pool_nodes(gw->pool, nodes, GW_NODES_MAX) : 0;
-    constant[1].value = protocol_of(nodes, n);
+    constant[1].value = gw_mode(nodes, n);
     metrics_init(&m, constant, 2);
     write_all(gw, &m, nodes, n, true);
     http_req_reply(q, metrics_reply(&m));

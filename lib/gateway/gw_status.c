@@ -21,6 +21,15 @@ static unsigned count_healthy(const struct gw_node_info *nodes, unsigned n)
     return healthy;
 }
 
+/* All nodes run one protocol; the first that has told its own names it. */
+const char *gw_mode(const struct gw_node_info *nodes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].mode[0])
+            return nodes[i].mode;
+    return "optimum";
+}
+
 static json_t *percent(double v)
 {
     char text[16];
@@ -40,10 +49,11 @@ static void get_health(struct http_req *q, void *user)
     gw_machine(gw, &m);
     http_req_reply(q,
                    http_reply_json(healthy ? 200 : 503,
-                                   json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:i,s:i}", "country", gw->cfg.country,
+                                   json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:s,s:i,s:i}", "country", gw->cfg.country,
                                              "country_iso", gw->cfg.country_iso, "cpu_used",
                                              percent(m.cpu_used), "disk_used", percent(m.disk_used),
-                                             "memory_used", percent(m.memory_used), "status",
+                                             "memory_used", percent(m.memory_used), "mode",
+                                             gw_mode(nodes, n), "status",
                                              healthy == n ? "ok"
                                              : healthy    ? "degraded"
                                                           : "unavailable",

@@ -292,7 +292,7 @@ bool hub_is_ready(struct hub *h, char why[HUB_REASON_MAX])
     if (s->nbootstrap_waiting > 0 && s->npeers == 0)
         snprintf(why, HUB_REASON_MAX, "no peer yet, waiting for %u bootstrap peers", s->nbootstrap_waiting);
     for (unsigned i = 0; i < s->ntopics && !why[0]; i++)
-        if (s->topics[i].is_subscribed && s->topics[i].mesh == 0 && s->npeers > 0)
+        if (s->topics[i].is_subscribed && s->topics[i].mesh == 0 && s->topics[i].peers > 0) /* else no peer is expected */
             snprintf(why, HUB_REASON_MAX, "topic %.120s has no mesh peer yet", s->topics[i].topic);
     free(s);
     return !why[0];

@@ -14,9 +14,7 @@ import time
 import urllib.request
 
 # A proxy for the web is of no use on the way to these programs, and curl, urllib and gRPC would all take it.
-PROXIES = [n for n in os.environ if n.lower().endswith('_proxy') and n.lower() != 'no_proxy']
-for name in PROXIES:
-    del os.environ[name]
+PROXIES = {n: os.environ.pop(n) for n in list(os.environ) if n.lower().endswith('_proxy') and n.lower() != 'no_proxy'}
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIDECAR_PORT, API_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_API_PORT = 33212, 9090, 8080, 50051, 8081
@@ -53,8 +51,8 @@ class Network:
         known: so many of the first nodes alone are in everybody's list of bootstrap peers.
         lan: a namespace that is there already, for the bridge and the clients; it stays.
         key_types: of the first nodes' identities; the rest are Ed25519.
-        embedded: each node has a gateway inside, and these are the gateways: there is no other."""
-        gateways = 0 if embedded else gateways
+        embedded: each node has a gateway inside, and these are the gateways: there is no other, unless embedded is 'too'."""
+        gateways = 0 if embedded is True else gateways
         self.embedded = embedded
         self.key_types = key_types
         self.mode, self.say, self.loopback = mode, say, loopback

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'scripts' / 'lib'))
+import burst  # noqa: E402
 import clients  # noqa: E402
 from network import Network  # noqa: E402
 
@@ -18,11 +19,21 @@ LAN = f'cct{os.getpid() % 100000}-lan'
 CLONE_NEWNET = 0x40000000
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+homes = []
+
+
 def _enter(path):
     fd = os.open(path, os.O_RDONLY)
-    if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
+    if LIBC.setns(fd, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), f'setns {path}')
     os.close(fd)
+
+
+def go_home():
+    """Back to the machine's own network, for a child that fetches something."""
+    if homes:
+        LIBC.setns(homes[0], CLONE_NEWNET)
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -33,6 +44,7 @@ def lan():
         yield None
         return
     home = os.open('/proc/self/ns/net', os.O_RDONLY)
+    homes.append(home)
     subprocess.run(['ip', 'netns', 'add', LAN], check=True)
     try:
         subprocess.run(['ip', '-n', LAN, 'link', 'set', 'lo', 'up'], check=True)
@@ -61,6 +73,20 @@ def make_network(lan):
 
     yield make
     bad = [b for net in made for b in net.stop()]
+    assert not bad, bad
+
+
+@pytest.fixture(scope='session')
+def api(lan):
+    """One network for all tests of what clients speak: a gateway program, and two nodes with a gateway inside each."""
+    net = Network(build=BUILD, lan=lan, nodes=2, gateways=1, driver='kernel', embedded='too', loopback='127.0.2',
+                  node_env={'LOG_LEVEL': 'debug'}, gateway_env={'LOG_LEVEL': 'debug'})
+    try:
+        net.start()
+        burst.wait_for_nodes(net)
+        yield net
+    finally:
+        bad = net.stop()
     assert not bad, bad
 
 
