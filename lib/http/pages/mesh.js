@@ -1,8 +1,9 @@
 // The picture of the mesh: this node in the middle, its peers around it.
 
 const NS = 'http://www.w3.org/2000/svg'
-const SHOWN = 48 // more would be dots without names
-const MARGIN = 46 // room for names
+const SHOWN = 48
+const NAMED = 12 // in one ring; more are dots without names
+const MARGIN = 54 // room for names
 
 function shape(name, attributes, text) {
   const e = document.createElementNS(NS, name)
@@ -13,7 +14,7 @@ function shape(name, attributes, text) {
 
 // One ring for a few, two for many, so that names stay apart. Beginning at the side, as the picture is wider than high.
 function places(n, width, height) {
-  const rings = n <= 12 ? [n] : [Math.ceil(n * 0.38), n - Math.ceil(n * 0.38)]
+  const rings = n <= NAMED ? [n] : [Math.ceil(n * 0.38), n - Math.ceil(n * 0.38)]
   const out = []
   rings.forEach((count, ring) => {
     const share = rings.length === 1 ? 1 : ring ? 1 : 0.58
@@ -37,13 +38,13 @@ export function drawMesh(svg, peers, topic, shortId) {
   shown.forEach((p, i) => {
     const [x, y] = at[i]
     const inside = isIn(p)
-    const dot = shape('circle', { class: `peer${inside ? ' in' : ''}${p.score < 0 ? ' low' : ''}`, cx: x, cy: y, r: shown.length > 24 ? 7 : 11 })
+    const dot = shape('circle', { class: `peer${inside ? ' in' : ''}${p.score < 0 ? ' low' : ''}`, cx: x, cy: y, r: shown.length > NAMED ? 7 : 11 })
     dot.append(shape('title', {}, `${p.peer_id}\n${p.address}\nscore ${p.score.toFixed(1)}, RTT ${p.rtt_ms.toFixed(1)} ms\nin the mesh of: ${p.mesh.join(', ') || 'no topic'}`))
     lines.push(shape('line', { class: inside ? 'in' : '', x1: width / 2, y1: height / 2, x2: x, y2: y }))
     dots.push(dot)
-    if (shown.length <= 24) {
+    if (shown.length <= NAMED) {
       const above = y < height / 2 - 1 // its line comes from below
-      dots.push(shape('text', { x, y: y + (above ? -30 : 26) }, shortId(p.peer_id)))
+      dots.push(shape('text', { x, y: y + (above ? -30 : 26) }, width < 480 ? p.peer_id.slice(-6) : shortId(p.peer_id)))
       dots.push(shape('text', { class: 'rtt', x, y: y + (above ? -17 : 39) }, p.rtt_ms ? `${p.rtt_ms.toFixed(1)} ms` : ''))
     }
   })
