@@ -181,7 +181,7 @@ class Network:
 
     def gateway_nodes(self, m):
         """Each gateway has nodes of its own as far as they go, so that a message crosses the mesh; one inside a node has that."""
-        if self.embedded:
+        if m.kind == 'node':
             return [m]
         share = [n for n in self.nodes if n.index % len(self.gateways) == m.index] or self.nodes
         return share

@@ -175,7 +175,7 @@ def test_shapes_of_the_node(api):
         assert ask(base, 'GET', f + '/topics?topic=nobody%20knows')[1]['topics'] == []
         assert 'optimum_mump2p_delivered_messages_delay_seconds_count{' in ask(base, 'GET', f + '/metrics')[1]
     peer = ask(base, 'GET', '/debug/peers')[1]['peers'][0]
-    assert {'peer_id', 'address', 'direction', 'protocol', 'mesh', 'score', 'rtt_ms'} <= set(peer)
+    assert {'peer_id', 'address', 'direction', 'protocol', 'mesh', 'score', 'traffic', 'rtt_ms'} <= set(peer)
     # A topic that nobody else wants is no reason to wait.
     ask(f'{api.nodes[0].ip}:{network.HTTP_PORT}', 'POST', '/subscribe', {'client_id': 'alone', 'topic': 'lonely'})
     wait_until(lambda: any(t['subscribed'] for t in ask(base, 'GET', '/topics?topic=lonely')[1]['topics']))
@@ -336,7 +336,8 @@ def check_traces(traces, pb):
 
 
 def test_gossipsub_traces_are_those_of_go_libp2p_pubsub(make_network, protos):
-    net = make_network(nodes=1, gateways=0, mode='gossipsub', driver='kernel', loopback='127.0.3')
+    net = make_network(nodes=1, gateways=0, mode='gossipsub', driver='kernel', loopback='127.0.3',
+                       node_env={'GOSSIPSUB_PORT': '6161', 'GOSSIPSUB_MAX_MSG_SIZE': '1000'})
     pb = protos['sidecar']
     node = Caller(net.nodes[0].ip, network.SIDECAR_PORT, pb)
     call, out = node.stream('CommandStream/ListenCommands', 'Response', pb.Request(command=2, topic='t'), pb.Request(command=1, topic='t', data=b'm'))
@@ -347,6 +348,10 @@ def test_gossipsub_traces_are_those_of_go_libp2p_pubsub(make_network, protos):
             if e.HasField('publishMessage') or e.HasField('deliverMessage'):
                 break
     call.cancel()
+    call, out = node.stream('CommandStream/ListenCommands', 'Response', pb.Request(command=1, topic='t', data=bytes(1001)))
+    assert json.loads(next(call).data)['code'] == 413
+    call.cancel()
+    assert json.loads(net.http(net.nodes[0], network.API_PORT, '/node-state')[1])['addresses'] == [f'/ip4/{net.nodes[0].ip}/tcp/6161']
     text = net.http(net.nodes[0], network.API_PORT, '/metrics')[1]
     assert 'optimum_gossip_p2p_delivered_messages_delay_seconds_sum{' in text and 'optimum_conn_stream_duration_seconds_bucket{' in text
     node.channel.close()

@@ -53,6 +53,34 @@ def test_broken_configuration_is_one_fatal_line(build, tmp_path, name, value, ru
     assert r.returncode == 2 and f'{name}=' in r.stderr
 
 
+NODE_SETTINGS = [
+    ('CLUSTER_ID', 'other', 'cluster_id'), ('NODE_MODE', 'gossipsub', 'mode'), ('SIDECAR_PORT', 33999, 'sidecar_port'), ('API_PORT', 9999, 'api_port'),
+    ('OPTIMUM_PORT', 7999, 'port'), ('OPTIMUM_MAX_MSG_SIZE', 2000000, 'max_msg_size'), ('OPTIMUM_MESH_TARGET', 7, 'mesh_target'),
+    ('OPTIMUM_MESH_MIN', 3, 'mesh_min'), ('OPTIMUM_MESH_MAX', 20, 'mesh_max'), ('OPTIMUM_SHARD_FACTOR', 16, 'shard_factor'),
+    ('OPTIMUM_SHARD_MULT', 2.5, 'shard_mult'), ('OPTIMUM_THRESHOLD', 0.5, 'threshold'), ('LOG_LEVEL', 'error', 'log_level'),
+]
+
+
+@pytest.mark.parametrize('name,value,field', NODE_SETTINGS)
+def test_each_setting_of_the_node_holds(build, name, value, field):
+    default = json.loads(run(build, 'p2pnode', 'check-config', CLUSTER_ID='x').stdout)
+    now = json.loads(run(build, 'p2pnode', 'check-config', **{'CLUSTER_ID': 'x', name: str(value)}).stdout)
+    assert now[field] == value != default[field]
+    if name.startswith('OPTIMUM_') and name.split('_')[1] in ('PORT', 'MAX', 'MESH'):  # gossipsub's own, before its twin
+        twin = name.replace('OPTIMUM', 'GOSSIPSUB')
+        now = json.loads(run(build, 'p2pnode', 'check-config', CLUSTER_ID='x', NODE_MODE='gossipsub', **{name: str(default[field]), twin: str(value)}).stdout)
+        assert now[field] == value
+
+
+@pytest.mark.parametrize('name,value', [('CLUSTER_ID', 'other'), ('PROXY_PORT', ':8999'), ('PROXY_GRPC_PORT', ':50999'), ('API_PORT', ':8998'),
+                                        ('SUBSCRIBER_THRESHOLD', '0.5'), ('P2P_NODES', 'a:1,b:2'), ('LOG_LEVEL', 'error'),
+                                        ('CORS_ORIGINS', 'https://a.example')])
+def test_each_setting_of_the_gateway_holds(build, name, value):
+    before = run(build, 'gateway', 'check-config', CLUSTER_ID='x', P2P_NODES='a:1').stdout.splitlines()
+    now = run(build, 'gateway', 'check-config', **{'CLUSTER_ID': 'x', 'P2P_NODES': 'a:1', name: value}).stdout.splitlines()
+    assert set(now) - set(before) == {f'{name}={value}'}
+
+
 def test_check_config_prints_what_holds(build):
     r = run(build, 'p2pnode', 'check-config', CLUSTER_ID='x', NODE_MODE='gossipsub', OPTIMUM_PORT='7171')
     assert r.returncode == 0 and json.loads(r.stdout)['port'] == 7171
