@@ -17,8 +17,12 @@ WAIT = 30
 MESSAGES = 3
 
 
+class Missing(Exception):
+    """What is not on this machine."""
+
+
 def missing(why):
-    pytest.exit(f'skipped: {why}', returncode=77)
+    raise Missing(why)
 
 
 def prepare():
@@ -44,11 +48,16 @@ def prepare():
     return program
 
 
-BROWSER = prepare()
+try:
+    BROWSER, WHY_NOT = prepare(), None
+except Missing as e:
+    BROWSER, WHY_NOT = None, str(e)
 
 
 @pytest.fixture
 def net(make_network):
+    if WHY_NOT:
+        pytest.skip(WHY_NOT)
     return make_network(nodes=3, gateways=3, driver='kernel')
 
 
