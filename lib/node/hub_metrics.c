@@ -98,6 +98,8 @@ static void shard_families(struct metrics *m, const struct pubsub_counters *p)
     counter(m, "codecast_", "headers_received_total", "Generation headers received", p->headers_in);
     counter(m, "codecast_", "headers_bad_total", "Generation headers with a wrong signature or shape", p->headers_bad);
     counter(m, "codecast_", "decoded_total", "Generations decoded", p->decoded);
+    counter(m, "codecast_", "solved_ahead_total", "Generations solved but for their last row while that was awaited", p->solved_ahead);
+    counter(m, "codecast_", "decoded_ahead_total", "Of those decoded, the ones finished from there in one pass", p->decoded_ahead);
     counter(m, "codecast_", "decode_failed_total", "Decodings whose result was forged and were repaired", p->decode_failed);
     counter(m, "codecast_", "doubt_rows_total", "Coded rows taken of a generation whose rows did not verify", p->shards_aside);
     counter(m, "codecast_", "doubt_tries_total", "Choices of such rows that were tried", p->doubt_tries);

@@ -289,6 +289,8 @@ static void generation_due(struct coded *c, struct generation *g, uint64_t now)
         coded_push_hints(c, g);
         coded_doubt_run(c, g, now);
     }
+    if (is_due(&g->ahead_at_ns, now))
+        coded_ahead_run(c, g);
     if (is_due(&g->repair_at_ns, now)) {
         if (rlnc_rank_is_full(&g->rank))
             coded_try_decode(c, g, now);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "pubsub/coded_int.h"
+#include "pubsub/generation_ahead.h"
 #include "pubsub/generation_doubt.h"
 #include "pubsub/generation_header.h"
 
@@ -170,26 +171,41 @@ void coded_take(struct coded *c, struct generation *g, uint64_t now)
         name_liars(c, g);
 }
 
+/* As generation_decode; -GENERATION_E_STALE: no memory. */
+static int decode(struct coded *c, struct generation *g)
+{
+    struct buf *payload;
+    int err = g->ahead ? generation_ahead_finish(g) : -GENERATION_E_STALE;
+
+    c->host.counters->decoded_ahead += !err;
+    if (err != -GENERATION_E_STALE)
+        return err;
+    payload = coded_alloc(c, g->shape.size_bytes);
+    if (!payload)
+        return -GENERATION_E_STALE;
+    err = generation_decode(g, payload, c->scratch);
+    if (err)
+        buf_unref(payload);
+    return err;
+}
+
 void coded_try_decode(struct coded *c, struct generation *g, uint64_t now)
 {
     uint32_t before = g->bytes;
-    struct buf *payload = coded_alloc(c, g->shape.size_bytes);
+    int err = decode(c, g);
 
-    if (!payload) {
-        c->host.counters->decode_failed++;
-        g->repair_at_ns = now + 100 * CODED_MS; /* the timer tries again */
-        coded_reschedule(c, g);
+    coded_charge(c, g, before);
+    if (!err) {
+        coded_take(c, g, now);
         return;
     }
-    if (generation_decode(g, payload, c->scratch)) {
-        buf_unref(payload);
-        c->host.counters->decode_failed++;
-        coded_charge(c, g, before);
+    c->host.counters->decode_failed++;
+    if (err == -GENERATION_E_FORGED) {
         coded_repair_forged(c, g, now);
         return;
     }
-    coded_charge(c, g, before);
-    coded_take(c, g, now);
+    g->repair_at_ns = now + 100 * CODED_MS; /* the timer tries again */
+    coded_reschedule(c, g);
 }
 
 /* A peer sends in the order in which it was asked, or promised. So when what was last comes, and something before it is still open,
@@ -325,6 +341,7 @@ static void useful(struct coded *c, struct generation *g, enum generation_verdic
     coded_pull(c, g, now);
     g->repair_at_ns = TIMER_NEVER;
     coded_repair_arm(c, g, now);
+    coded_ahead_arm(g, now);
     coded_reschedule(c, g);
 }
 
@@ -333,7 +350,7 @@ static bool is_refused(struct coded *c, const struct generation *g, const struct
                        uint64_t now)
 {
     struct coded_peer *payer = coded_peer_find(c, g->charged);
-    bool is_over = payer && payer->bytes + s->payload.len > c->cfg.rows_bytes / 2;
+    bool is_over = payer && !coded_has_share(c, payer, s->payload.len);
     bool is_doubtful = s->coefs.len > 1 && g->failures && !l; /* of one that we cannot remember */
     bool is_unbidden = s->flags & CODED_SHARD_SECOND_HAND && (!l || !l->is_row_asked);
 

@@ -89,6 +89,7 @@ struct coded {
     unsigned topic_count;
     uint64_t near_at_ns;
     uint64_t doubt_since_ns, doubt_spent;
+    bool has_ahead; /* some generation may be solved ahead */
     struct coded_spoken spoken[CODED_SPOKEN_MAX];
     struct pubsub_trace trace; /* large, so it does not live on the stack */
     uint8_t *scratch;          /* generation_decode_bytes */
@@ -105,6 +106,8 @@ struct generation *coded_find(const struct coded *c, const uint8_t *id);
 bool coded_is_done(const struct coded *c, const uint8_t *id, uint64_t now);
 /* May p bring another undecoded generation of that size? Makes room when it can; else counts the refusal. */
 bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now);
+/* Do so many more bytes fit in the share of one peer? What is only there to save time gives way. */
+bool coded_has_share(struct coded *c, const struct coded_peer *peer, uint64_t bytes);
 /* Do so many more bytes fit in rows? What made no progress lately gives way to them, but for `keep`. */
 bool coded_make_room(struct coded *c, uint64_t bytes, const struct generation *keep, uint64_t now);
 /* Takes g; 0, or -1 without memory (g is freed). peer: who is charged; NULL for our own. */
@@ -141,6 +144,12 @@ enum generation_verdict coded_add_row(struct coded *c, struct generation *g, con
 void coded_doubt_aside(struct coded *c, struct generation *g, uint64_t now);
 /* Tries what can be tried: g may have its payload afterwards. */
 void coded_doubt_run(struct coded *c, struct generation *g, uint64_t now);
+
+/* coded_ahead.c: while the last row is awaited. A row came: is there something to do? */
+void coded_ahead_arm(struct generation *g, uint64_t now);
+void coded_ahead_run(struct coded *c, struct generation *g);
+/* All give their memory back; false: none had any. */
+bool coded_ahead_yield(struct coded *c);
 
 /* coded_send.c: messages to one peer */
 void coded_body_init(struct coded_body *b);

@@ -68,16 +68,24 @@ static bool evict_stale(struct coded *c, const struct generation *keep, uint64_t
 bool coded_make_room(struct coded *c, uint64_t bytes, const struct generation *keep, uint64_t now)
 {
     while (c->rows_bytes + bytes > c->cfg.rows_bytes)
-        if (!evict_stale(c, keep, now))
+        if (!coded_ahead_yield(c) && !evict_stale(c, keep, now))
             return false;
     return true;
+}
+
+bool coded_has_share(struct coded *c, const struct coded_peer *peer, uint64_t bytes)
+{
+    uint64_t most = c->cfg.rows_bytes / 2;
+
+    if (peer->bytes + bytes > most)
+        coded_ahead_yield(c);
+    return peer->bytes + bytes <= most;
 }
 
 bool coded_may_add(struct coded *c, const struct coded_peer *peer, const struct rlnc_shape *shape, uint64_t now)
 {
     /* A peer over its share must not push out what others brought. */
-    bool has_share = peer->undecoded < CODED_UNDECODED_PER_PEER &&
-                     peer->bytes + shape->size_bytes <= c->cfg.rows_bytes / 2;
+    bool has_share = peer->undecoded < CODED_UNDECODED_PER_PEER && coded_has_share(c, peer, shape->size_bytes);
 
     if (has_share && (c->undecoded_count < CODED_UNDECODED_MAX || evict_stale(c, NULL, now)) &&
         coded_make_room(c, shape->size_bytes, NULL, now))
@@ -154,7 +162,7 @@ void coded_decoded(struct coded *c, struct generation *g, uint64_t now)
     list_push_back(&c->kept, &g->order);
     c->kept_count++;
     c->kept_bytes += kept_cost(g);
-    g->hint_at_ns = g->repair_at_ns = TIMER_NEVER;
+    g->hint_at_ns = g->repair_at_ns = g->ahead_at_ns = TIMER_NEVER;
     g->expire_at_ns = now + c->cfg.keep_ns;
     coded_reschedule(c, g);
     seen_add(&c->done, msgkey_of(&c->key_seed, id_slice(g->id)), now);
@@ -192,6 +200,7 @@ void coded_reschedule(struct coded *c, struct generation *g)
 
     at = g->hint_at_ns < at ? g->hint_at_ns : at;
     at = g->repair_at_ns < at ? g->repair_at_ns : at;
+    at = g->ahead_at_ns < at ? g->ahead_at_ns : at;
     if (timer_is_set(&g->timer) && g->timer.at_ns == at)
         return;
     timerq_set(&c->timers, &g->timer, at); /* without memory the heartbeat tries again */

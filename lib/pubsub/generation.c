@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "pubsub/generation_ahead.h"
 #include "pubsub/generation_hash.h"
 #include "pubsub/generation_int.h"
 
@@ -59,7 +60,7 @@ struct generation *generation_new(const struct coded_header *h, struct buf *head
     rlnc_rank_init(&g->rank, k, g->coded + k);
     g->block_bytes = (uint32_t)(size + header_field->len + LINKS_FIRST * sizeof(struct generation_link));
     g->bytes = g->block_bytes;
-    g->hint_at_ns = g->repair_at_ns = g->expire_at_ns = TIMER_NEVER;
+    g->hint_at_ns = g->repair_at_ns = g->ahead_at_ns = g->expire_at_ns = TIMER_NEVER;
     return g;
 }
 
@@ -83,6 +84,7 @@ void generation_free(struct generation *g)
     rows_release(g, g->source, g->shape.k);
     rows_release(g, g->coded, g->coded_count);
     generation_release_dropped(g);
+    generation_ahead_drop(g);
     buf_unref(g->payload);
     buf_unref(g->header);
     free(g->links);
@@ -134,7 +136,10 @@ enum generation_verdict generation_add_source(struct generation *g, unsigned ind
     if (!generation_row_keep(g, &g->source[index], (struct slice){0}, payload, frame, from))
         return GENERATION_UNHELPFUL;
     coded_bits_put(&g->have, index);
-    return rlnc_rank_add_source(&g->rank, index) ? GENERATION_NEW : GENERATION_VERIFIED;
+    if (rlnc_rank_add_source(&g->rank, index))
+        return GENERATION_NEW;
+    generation_ahead_drop(g); /* it takes the place of a coded row, which may be the forged one */
+    return GENERATION_VERIFIED;
 }
 
 enum generation_verdict generation_add_coded(struct generation *g, const struct generation_arrival *a)
@@ -156,7 +161,7 @@ size_t generation_decode_bytes(void)
     return rlnc_decode_bytes(RLNC_K_MAX) + rlnc_rank_bytes(RLNC_K_MAX);
 }
 
-static struct rlnc_row source_row(const struct generation *g, unsigned i)
+struct rlnc_row generation_source_row(const struct generation *g, unsigned i)
 {
     const uint8_t *p = g->payload ? g->payload->data + rlnc_shape_offset(&g->shape, i) : g->source[i].p;
 
@@ -170,14 +175,12 @@ unsigned generation_verified_rows(const struct generation *g, struct rlnc_row *r
     for (unsigned i = 0; i < g->shape.k; i++)
         if (coded_bits_has(&g->have, i)) {
             rlnc_rank_add_source(rank, i);
-            rows[n++] = source_row(g, i);
+            rows[n++] = generation_source_row(g, i);
         }
     return n;
 }
 
-/* k independent rows: all verified ones, then coded ones that add to them (verified rows that came later may have made
- * some of those superfluous). */
-static unsigned choose_rows(const struct generation *g, struct rlnc_row *rows, void *rank_mem)
+unsigned generation_choose_rows(const struct generation *g, struct rlnc_row *rows, void *rank_mem)
 {
     struct rlnc_rank rank;
     unsigned n;
@@ -211,8 +214,7 @@ static bool computed_is_genuine(const struct generation *g, const uint8_t *paylo
     return true;
 }
 
-/* Coded rows become evidence; the rank is what the verified rows have. */
-static void drop_coded(struct generation *g)
+void generation_drop_coded(struct generation *g)
 {
     for (unsigned i = 0; i < g->coded_count; i++) {
         struct generation_link *l = generation_link(g, g->coded[i].from, false);
@@ -220,6 +222,7 @@ static void drop_coded(struct generation *g)
         if (l)
             l->is_suspect = true;
     }
+    generation_ahead_drop(g);
     generation_doubt_rows(g);
     g->failures += g->failures < UINT8_MAX;
     rlnc_rank_reset(&g->rank);
@@ -257,10 +260,11 @@ static int decode_rows(const struct generation *g, struct rlnc_row *rows, unsign
     return err;
 }
 
-bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *payload, void *scratch)
+bool generation_take_decoded(struct generation *g, struct buf *payload)
 {
-    if (decode_rows(g, rows, g->shape.k, payload->data, scratch) || !computed_is_genuine(g, payload->data))
+    if (!computed_is_genuine(g, payload->data))
         return false;
+    generation_ahead_drop(g);
     payload->len = g->shape.size_bytes;
     rows_release(g, g->source, g->shape.k);
     rows_release(g, g->coded, g->coded_count);
@@ -270,14 +274,19 @@ bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *pa
     return true;
 }
 
+bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *payload, void *scratch)
+{
+    return !decode_rows(g, rows, g->shape.k, payload->data, scratch) && generation_take_decoded(g, payload);
+}
+
 int generation_decode(struct generation *g, struct buf *payload, void *scratch)
 {
     struct rlnc_row rows[RLNC_K_MAX];
-    unsigned n = choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
+    unsigned n = generation_choose_rows(g, rows, (uint8_t *)scratch + rlnc_decode_bytes(RLNC_K_MAX));
 
     if (n == g->shape.k && generation_take(g, rows, payload, scratch))
         return 0;
-    drop_coded(g);
+    generation_drop_coded(g);
     return -GENERATION_E_FORGED;
 }
 
@@ -310,7 +319,7 @@ void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coe
 
     for (unsigned i = 0; i < g->shape.k; i++)
         if (coded_bits_has(&g->have, i))
-            rows[nrows++] = source_row(g, i);
+            rows[nrows++] = generation_source_row(g, i);
     rlnc_recode(&g->work, rows, nrows, rng, coefs, out, n);
 }
 

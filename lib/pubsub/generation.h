@@ -101,6 +101,7 @@ struct generation {
     struct generation_row *source, *coded; /* k each */
     struct generation_row *dropped;        /* in the block of doubt: of these some are forged */
     struct generation_doubt *doubt;        /* NULL: none yet */
+    struct generation_ahead *ahead;        /* NULL: not solved ahead */
     uint16_t coded_count, dropped_count;
     uint32_t row_number; /* of the coded row that came last */
     struct generation_link *links;
@@ -112,9 +113,10 @@ struct generation {
     uint8_t failures;      /* decodings that did not verify */
     uint8_t round;         /* repair rounds without progress */
     bool is_gate_open;     /* recoding is allowed: rank reached the threshold */
+    bool is_ahead_tried;   /* once is enough */
     pubsub_peer gossip_after; /* the last one outside the mesh that had its turn to hear of it */
     uint64_t born_ns, progress_ns;
-    uint64_t hint_at_ns, repair_at_ns, expire_at_ns;
+    uint64_t hint_at_ns, repair_at_ns, ahead_at_ns, expire_at_ns;
 };
 
 /* header_field: the whole RPC field; a reference is taken. header was read from its content.

@@ -226,6 +226,7 @@ struct pubsub_counters {
     uint64_t shards_in, shards_out, shards_new, shards_duplicate, shards_unhelpful, shards_unnecessary, shards_forged,
         shards_refused, shards_in_bytes, shards_out_bytes, headers_in, headers_bad, decoded, decode_failed,
         repairs_asked, repairs_served, generations_expired, generations_refused;
+    uint64_t solved_ahead, decoded_ahead; /* but for one row, while that was awaited; of those decoded, finished from there */
     uint64_t shards_aside, doubt_tries, doubt_solved, doubt_deferred; /* rows of which some are forged, and what was tried with them */
     uint64_t gossip_out_bytes, gossip_deferred; /* coded: of words about generations; turns put off to the next heartbeat */
     uint64_t kept_bytes, rows_bytes, generations_now, seen_now;

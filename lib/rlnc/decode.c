@@ -7,13 +7,13 @@
 #include "gf/gf.h"
 #include "rlnc/combine.h"
 
-enum { LINE = 64 };
+enum { NO_GAP = RLNC_CODED, LAST_BYTES = 1 << 17, LINE = 64 };
 
 struct plan {
     const struct rlnc_shape *s;
     struct rlnc_row *rows;
-    unsigned nrows, e;
-    uint8_t missing[RLNC_K_MAX]; /* indices of the e source shards that are not among rows, ascending */
+    unsigned nrows, e, gap;      /* gap: a missing shard that is not to be solved */
+    uint8_t missing[RLNC_K_MAX]; /* indices of the e source shards to solve, ascending */
     uint8_t coded[RLNC_K_MAX];   /* where in rows the e coded rows are */
     uint8_t *inverse;            /* of A_m: e rows of e bytes, `stride` apart */
     size_t stride;
@@ -38,7 +38,7 @@ static bool plan_make(struct plan *p)
     bool here[RLNC_K_MAX] = {false};
     unsigned coded = 0;
 
-    if (p->nrows != p->s->k)
+    if (p->nrows + (p->gap != NO_GAP) != p->s->k)
         return false;
     for (unsigned i = 0; i < p->nrows; i++) {
         if (p->rows[i].index == RLNC_CODED)
@@ -48,11 +48,13 @@ static bool plan_make(struct plan *p)
         else
             here[p->rows[i].index] = true;
     }
+    if (p->gap != NO_GAP && here[p->gap])
+        return false;
     for (unsigned i = 0; i < p->s->k; i++)
-        if (!here[i])
+        if (!here[i] && i != p->gap)
             p->missing[p->e++] = (uint8_t)i;
     p->stride = gf_matrix_stride(p->e);
-    return true; /* no index twice: exactly as many coded as missing */
+    return true; /* no index twice: exactly as many coded as to solve */
 }
 
 static int plan_invert(struct plan *p)
@@ -126,9 +128,21 @@ static void copy_sources(const struct plan *p, uint8_t *out)
     }
 }
 
+static int plan_solve(struct plan *p, uint8_t *out)
+{
+    int err = plan_invert(p);
+
+    if (err)
+        return err;
+    plan_weigh(p);
+    copy_sources(p, out);
+    plan_run(p, out);
+    return 0;
+}
+
 int rlnc_decode_one(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, unsigned index, uint8_t *out, void *scratch)
 {
-    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = at_line(scratch)};
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .gap = NO_GAP, .inverse = at_line(scratch)};
     int err = rlnc_rows_order(s, rows, nrows);
     unsigned at = 0;
 
@@ -150,18 +164,105 @@ int rlnc_decode_one(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned 
 
 int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, uint8_t *out, void *scratch)
 {
+    struct plan p = {.s = s, .rows = rows, .nrows = nrows, .gap = NO_GAP, .inverse = at_line(scratch)};
+    int err = rlnc_rows_order(s, rows, nrows);
+
+    if (err)
+        return err;
+    return plan_make(&p) ? plan_solve(&p, out) : -RLNC_E_RANK;
+}
+
+int rlnc_decode_ahead(const struct rlnc_shape *s, struct rlnc_rank *rank, struct rlnc_row *rows, unsigned nrows,
+                      uint8_t *out, void *scratch, struct rlnc_ahead *ahead)
+{
     struct plan p = {.s = s, .rows = rows, .nrows = nrows, .inverse = at_line(scratch)};
     int err = rlnc_rows_order(s, rows, nrows);
 
     if (err)
         return err;
+    if (rank->k != s->k || rank->rank + 1 != s->k)
+        return -RLNC_E_RANK;
+    p.gap = ahead->gap = (uint16_t)rlnc_rank_gap(rank, ahead->share);
     if (!plan_make(&p))
         return -RLNC_E_RANK;
-    err = plan_invert(&p);
+    for (unsigned r = 0; r < p.e; r++) /* past its end such a shard would be a multiple of the gap, not zero */
+        if (rlnc_shape_length(s, p.missing[r]) < s->shard_bytes)
+            return -RLNC_E_CUT;
+    return plan_solve(&p, out);
+}
+
+/* What is known, as rows; the last one first, as a coded row of these coefficients. Weights that give the gap; false: it adds
+ * nothing. */
+static bool last_weigh(const struct rlnc_shape *s, const struct rlnc_ahead *a, const uint8_t *coefs, struct rlnc_row *rows,
+                       const uint8_t *out, uint8_t *weight)
+{
+    uint8_t sum = coefs[a->gap], inv;
+    unsigned n = 1;
+
+    for (unsigned i = 0; i < s->k; i++)
+        if (i != a->gap) {
+            sum ^= gf_byte_mul(coefs[i], a->share[i]);
+            rows[n++] = rlnc_source_row(s, out, i);
+        }
+    if (sum == 0)
+        return false;
+    rlnc_rows_order(s, rows, n);
+    inv = gf_byte_inv(sum);
+    for (unsigned i = 0; i < n; i++)
+        weight[i] = rows[i].index == RLNC_CODED ? inv : gf_byte_mul(inv, coefs[rows[i].index]);
+    return true;
+}
+
+/* The gap from all others, and at once its share in them: strip by strip, while they are in the cache. */
+static void last_run(const struct rlnc_shape *s, const struct rlnc_ahead *a, const struct rlnc_row *rows, const uint8_t *weight,
+                     uint8_t *out)
+{
+    uint8_t *gap = out + rlnc_shape_offset(s, a->gap), *dst[RLNC_K_MAX], share[RLNC_K_MAX];
+    uint32_t len = rlnc_shape_length(s, a->gap), strip = LAST_BYTES / s->k;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->k; i++)
+        if (i != a->gap && a->share[i]) { /* such a shard was solved, so it is of full length */
+            dst[n] = out + rlnc_shape_offset(s, i);
+            share[n++] = a->share[i];
+        }
+    for (uint32_t from = 0, to; from < len; from = to) {
+        to = len - from < strip ? len : from + strip;
+        if (rows)
+            rlnc_combine(rows, s->k, weight, s->k, &gap, 1, from, to);
+        for (unsigned i = 0; i < n; i++) /* long rows: one after the other, unlike a matrix's */
+            gf_mad(dst[i] + from, gap + from, share[i], to - from);
+    }
+}
+
+int rlnc_decode_last(const struct rlnc_shape *s, const struct rlnc_ahead *ahead, const struct rlnc_row *last, uint8_t *out)
+{
+    struct rlnc_row rows[RLNC_K_MAX] = {*last};
+    uint8_t weight[RLNC_K_MAX], unit[RLNC_K_MAX] = {0};
+    const uint8_t *coefs = last->coefs;
+    int err = rlnc_rows_order(s, rows, 1);
+
     if (err)
         return err;
-    plan_weigh(&p);
-    copy_sources(&p, out);
-    plan_run(&p, out);
+    if (last->index == ahead->gap) {
+        uint8_t *to = out + rlnc_shape_offset(s, last->index);
+
+        if (last->p != to && last->len)
+            memcpy(to, last->p, last->len);
+        last_run(s, ahead, NULL, NULL, out);
+        return 0;
+    }
+    if (last->index != RLNC_CODED) {
+        if (ahead->share[last->index] == 0) /* known already */
+            return -RLNC_E_RANK;
+        unit[last->index] = 1;
+        coefs = unit;
+        rows[0].index = RLNC_CODED;
+    }
+    if (!last_weigh(s, ahead, coefs, rows, out, weight))
+        return -RLNC_E_RANK;
+    last_run(s, ahead, rows, weight, out);
+    if (last->index != RLNC_CODED) /* it comes out the same but past the end of a gap that is cut, where only the other rows spoke */
+        memcpy(out + rlnc_shape_offset(s, last->index), last->p, last->len);
     return 0;
 }

@@ -200,3 +200,16 @@ bool rlnc_rank_add_source(struct rlnc_rank *r, unsigned index)
     take(r, j);
     return true;
 }
+
+unsigned rlnc_rank_gap(struct rlnc_rank *r, uint8_t *share)
+{
+    unsigned gap = 0;
+
+    settle(r);
+    while (has(r->pivot, gap))
+        gap++;
+    memset(share, 0, r->k);
+    for (unsigned i = 0; i < r->stored_count; i++)
+        share[r->stored[i]] = row_of(r, r->stored[i])[gap];
+    return gap;
+}

@@ -27,6 +27,7 @@ enum rlnc_err {
     RLNC_E_SIZE,     /* payload above 2^32-1 bytes */
     RLNC_E_LENGTH,   /* a row whose length is not what its index says */
     RLNC_E_RANK,     /* the rows given do not span the generation */
+    RLNC_E_CUT,      /* pre-reduction does not work here */
 };
 
 /* How a payload is cut. */
@@ -95,6 +96,9 @@ bool rlnc_rank_add_source(struct rlnc_rank *r, unsigned index);
 bool rlnc_rank_would_add(struct rlnc_rank *r, const uint8_t *coefs);
 bool rlnc_rank_would_add_source(struct rlnc_rank *r, unsigned index);
 
+/* At rank k-1: the one pivot that no row has. share[i] (k bytes): how much of it the row of pivot i has. */
+unsigned rlnc_rank_gap(struct rlnc_rank *r, uint8_t *share);
+
 static inline bool rlnc_rank_is_full(const struct rlnc_rank *r)
 {
     return r->rank == r->k;
@@ -112,6 +116,22 @@ int rlnc_decode(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrow
 /* One of the missing source shards alone, as rlnc_decode would compute it: one pass over the rows. out: shard_bytes of room.
  * -RLNC_E_RANK also when it is among the rows. */
 int rlnc_decode_one(const struct rlnc_shape *s, struct rlnc_row *rows, unsigned nrows, unsigned index, uint8_t *out, void *scratch);
+
+/* Pre-reduction: with one row still missing, all but one source shard are solved up to a multiple of that one, so that the last row
+ * costs one pass over the payload instead of a decode. */
+struct rlnc_ahead {
+    uint16_t gap;              /* the source shard that is left */
+    uint8_t share[RLNC_K_MAX]; /* source shard i = what is in its place + share[i] * source shard gap */
+};
+
+/* rows: k-1 independent ones, and rank what was tracked of these (or of others with the same span). Fills out as rlnc_decode does, but for the gap; out must
+ * stay untouched, and the rows are no longer needed. scratch, reordering and errors as for rlnc_decode; besides
+ * -RLNC_E_CUT: a shard cut short would have to be solved, wait for the last row and use rlnc_decode. */
+int rlnc_decode_ahead(const struct rlnc_shape *s, struct rlnc_rank *rank, struct rlnc_row *rows, unsigned nrows,
+                      uint8_t *out, void *scratch, struct rlnc_ahead *ahead);
+
+/* The last row: 0 and out is the payload (a source shard stands in it as it came, whatever the other rows say); -RLNC_E_LENGTH or -RLNC_E_RANK (it adds nothing): out is as before. */
+int rlnc_decode_last(const struct rlnc_shape *s, const struct rlnc_ahead *ahead, const struct rlnc_row *last, uint8_t *out);
 
 const char *rlnc_err_name(int err);
 

@@ -40,6 +40,7 @@ const char *rlnc_err_name(int err)
     case RLNC_E_SIZE: return "payload is too large";
     case RLNC_E_LENGTH: return "row has a wrong length";
     case RLNC_E_RANK: return "rows do not span the generation";
+    case RLNC_E_CUT: return "a shard cut short cannot be solved ahead";
     }
     return "unknown";
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "pubsub/generation_ahead.h"
 #include "pubsub/generation_doubt.h"
 #include "pubsub/generation_header.h"
 
@@ -110,22 +111,47 @@ static bool decode_doubted(struct field *f)
     return false;
 }
 
+static void solve_ahead(struct field *f)
+{
+    struct buf *payload;
+
+    if (f->g->rank.rank + 1u != f->shape.k || f->g->is_ahead_tried)
+        return;
+    payload = buf_new(f->shape.size_bytes);
+    if (!generation_ahead_make(f->g, payload, f->scratch))
+        buf_unref(payload);
+}
+
+static int decode_full(struct field *f)
+{
+    struct buf *payload;
+    int err = f->g->ahead ? generation_ahead_finish(f->g) : -GENERATION_E_STALE;
+
+    check(!f->g->ahead);
+    if (err != -GENERATION_E_STALE)
+        return err;
+    payload = buf_new(f->shape.size_bytes);
+    err = generation_decode(f->g, payload, f->scratch);
+    if (err)
+        buf_unref(payload);
+    return err;
+}
+
 /* True once decoded. */
 static bool decode(struct field *f)
 {
-    struct buf *payload;
     unsigned verified = coded_bits_count(&f->g->have);
 
-    if (!rlnc_rank_is_full(&f->g->rank))
+    if (!rlnc_rank_is_full(&f->g->rank)) {
+        solve_ahead(f);
         return decode_doubted(f);
-    payload = buf_new(f->shape.size_bytes);
-    if (generation_decode(f->g, payload, f->scratch)) {
-        buf_unref(payload);
+    }
+    if (decode_full(f)) {
         check(f->has_forged && f->g->rank.rank == verified && f->g->coded_count == 0);
         f->has_forged = false;
         return false;
     }
-    check(slice_is_equal(buf_slice(payload), slice_of(f->payload, f->shape.size_bytes)));
+    check(slice_is_equal(buf_slice(f->g->payload), slice_of(f->payload, f->shape.size_bytes)));
     return true;
 }
 

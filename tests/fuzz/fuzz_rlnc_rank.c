@@ -1,6 +1,6 @@
 /* fuzz_rlnc_rank.c: rank tracking and decoding fed with a peer's coefficients
  * Input:   k, then rows: a tag byte (even: source index tag/2 mod k; odd: k coefficients follow)
- * Holds:   would_add agrees with add; k innovative rows always decode to bytes that give every row again
+ * Holds:   would_add agrees with add; k innovative rows always decode, at once or k-1 of them ahead, to bytes that give every row again
  */
 #include <stdlib.h>
 
@@ -15,6 +15,26 @@ static void check_decode(unsigned k, struct rlnc_row *rows, const uint8_t *paylo
 
     rlnc_shape_init(&s, SHARD * k, k);
     if (rlnc_decode(&s, rows, k, out, scratch) || memcmp(out, payload, SHARD * k))
+        abort();
+    free(out);
+    free(scratch);
+}
+
+/* At rank k-1: all but one shard, then each row that is said to add something finishes it. */
+static void check_ahead(struct rlnc_rank *rank, const struct rlnc_row *rows, const uint8_t *payload,
+                        const struct rlnc_row *last)
+{
+    unsigned k = rank->k;
+    struct rlnc_row copy[RLNC_K_MAX];
+    struct rlnc_shape s;
+    struct rlnc_ahead ahead;
+    uint8_t *out = malloc(SHARD * k), *scratch = malloc(rlnc_decode_bytes(k));
+
+    memcpy(copy, rows, (k - 1) * sizeof(rows[0]));
+    rlnc_shape_init(&s, SHARD * k, k);
+    if (rlnc_decode_ahead(&s, rank, copy, k - 1, out, scratch, &ahead))
+        abort();
+    if (rlnc_decode_last(&s, &ahead, last, out) || memcmp(out, payload, SHARD * k))
         abort();
     free(out);
     free(scratch);
@@ -46,6 +66,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (tag & 1 && size < k)
             break;
         would = tag & 1 ? rlnc_rank_would_add(&rank, data) : rlnc_rank_would_add_source(&rank, index);
+        if (would && n + 1 == k) {
+            struct rlnc_row last = rlnc_source_row(&s, payload, index);
+
+            if (tag & 1) {
+                rlnc_expect(&s, payload, data, shards + SHARD * n);
+                last = (struct rlnc_row){shards + SHARD * n, data, SHARD, RLNC_CODED};
+            }
+            check_ahead(&rank, rows, payload, &last);
+        }
         added = tag & 1 ? rlnc_rank_add(&rank, data) : rlnc_rank_add_source(&rank, index);
         if (would != added)
             abort();

@@ -9,8 +9,10 @@
 #include "crypto/sha256.h"
 #include "gf/gf.h"
 #include "pubsub/coded_maker.h"
+#include "pubsub/generation_ahead.h"
 #include "pubsub/generation_doubt.h"
 #include "pubsub/generation_hash.h"
+#include "pubsub/generation_int.h"
 
 static struct maker m;
 static uint8_t *scratch;
@@ -475,6 +477,97 @@ static void test_links_of_the_done_give_way_once_decoded(void **state)
     generation_free(g);
 }
 
+static void give_coded_until(struct generation *g, unsigned rank)
+{
+    for (unsigned i = 0; i < 1000 && g->rank.rank < rank; i++)
+        give(g, maker_coded(&m, NULL, 0), 1);
+    assert_int_equal(g->rank.rank, rank);
+}
+
+static bool solve_ahead(struct generation *g)
+{
+    struct buf *out = buf_new(g->shape.size_bytes);
+    bool is_made = generation_ahead_make(g, out, scratch);
+
+    if (!is_made)
+        buf_unref(out);
+    return is_made;
+}
+
+static void forget_last_coded(struct generation *g)
+{
+    generation_row_release(g, &g->coded[--g->coded_count]);
+    rlnc_rank_reset(&g->rank);
+    for (unsigned i = 0; i < g->coded_count; i++)
+        rlnc_rank_add(&g->rank, g->coded[i].coefs);
+}
+
+/* Rows dropped, or another number of them, since it was solved ahead: said, and decoded anew. */
+static void test_ahead_is_of_use_for_its_own_rows_alone(void **state)
+{
+    for (unsigned dropped = 0; dropped < 3; dropped++) {
+        struct generation *g = make(16, 16000);
+
+        give_coded_until(g, 15);
+        assert_true(solve_ahead(g));
+        assert_int_equal(g->bytes, g->block_bytes + 15 * 1000 + generation_ahead_bytes(g));
+        for (unsigned i = 0; i < dropped; i++)
+            forget_last_coded(g);
+        for (unsigned i = 0; i < dropped; i++) /* as many as before at the last one, but others */
+            assert_int_equal(give(g, maker_source(&m, 3 + 2 * i, 0), 1), GENERATION_NEW);
+        give_coded_until(g, 16);
+        assert_int_equal(generation_ahead_finish(g), dropped ? -GENERATION_E_STALE : 0);
+        assert_null(g->ahead);
+        if (dropped)
+            assert_int_equal(decode(g), 0);
+        assert_true(slice_is_equal(buf_slice(g->payload), buf_slice(m.payload)));
+        assert_int_equal(g->bytes, g->block_bytes);
+        generation_free(g);
+    }
+}
+
+/* Forged where the missing shard is too short to tell: the verified shard stays as it was verified, and others' hashes tell. */
+static void test_ahead_keeps_what_was_verified(void **state)
+{
+    struct generation *g = make(8, 793);
+    uint8_t coefs[8], bytes[100];
+
+    for (unsigned i = 0; i < 6; i++)
+        give(g, maker_source(&m, i, 0), 1);
+    rlnc_coefs_random(coefs, 8, &m.rng);
+    rlnc_expect(&m.shape, m.payload->data, coefs, bytes);
+    bytes[99]++;
+    give(g, maker_shard(&m, slice_of(coefs, 8), slice_of(bytes, 100), 0, 0), 1);
+    assert_true(solve_ahead(g));
+    assert_int_equal(g->ahead->rest.gap, 7);
+    assert_int_equal(give(g, maker_source(&m, 6, 0), 1), GENERATION_NEW);
+    assert_int_equal(generation_ahead_finish(g), 0);
+    assert_true(slice_is_equal(buf_slice(g->payload), buf_slice(m.payload)));
+    generation_free(g);
+}
+
+static void test_ahead_pays_for_many_bytes_to_compute(void **state)
+{
+    static const struct { unsigned k, sources; uint32_t size; bool pays; } cases[] = {
+        {64, 0, 64 * 4000, true}, {64, 0, 64 * 1000, false}, {64, 12, 64 * 4000, false}, {16, 0, 1 << 20, false},
+        {24, 0, 1 << 20, true}, {24, 12, 1 << 20, false}, {4, 0, 240000, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct generation *g = make(cases[i].k, cases[i].size);
+
+        for (unsigned j = 0; j < cases[i].sources; j++)
+            give(g, maker_source(&m, j, 0), 1);
+        give_coded_until(g, cases[i].k - 2);
+        assert_false(generation_ahead_pays(g));
+        give_coded_until(g, cases[i].k - 1);
+        assert_int_equal(generation_ahead_pays(g), cases[i].pays);
+        assert_true(solve_ahead(g));
+        assert_false(generation_ahead_pays(g));
+        generation_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +583,9 @@ int main(void)
         cmocka_unit_test(test_doubt_walks_a_bounded_way_and_goes_on),
         cmocka_unit_test(test_doubt_joins_the_ways_of_a_row),
         cmocka_unit_test(test_doubt_keeps_room_for_the_others),
+        cmocka_unit_test(test_ahead_is_of_use_for_its_own_rows_alone),
+        cmocka_unit_test(test_ahead_keeps_what_was_verified),
+        cmocka_unit_test(test_ahead_pays_for_many_bytes_to_compute),
         cmocka_unit_test(test_generation_does_not_pin_large_frames),
         cmocka_unit_test(test_links_are_bounded_and_forgotten),
         cmocka_unit_test(test_links_of_the_done_give_way_once_decoded),

@@ -326,6 +326,106 @@ static void test_decode_leaves_shards_in_place(void **state)
     }
 }
 
+/* A generation solved ahead from k-1 rows of which `coded` are mixtures, then finished by: 0 a mixture, 1 the gap's source shard,
+ * 2 another source shard when the mixtures hide one. */
+static int run_ahead(struct rng *rng, unsigned k, uint32_t size, unsigned coded, unsigned finish)
+{
+    struct rlnc_shape s;
+    struct store st;
+    struct rlnc_ahead ahead;
+    uint8_t *payload = malloc(size + 1), *out = malloc(size + 1), *scratch, coefs[RLNC_K_MAX], *shard;
+    unsigned order[RLNC_K_MAX];
+    struct rlnc_row last;
+    int err;
+
+    assert_int_equal(rlnc_shape_init(&s, size, k), 0);
+    rng_fill(rng, payload, size);
+    memset(out, 0x5A, size + 1);
+    shard = malloc(s.shard_bytes + 1);
+    scratch = malloc(rlnc_decode_bytes(k));
+    store_open(&st, &s);
+    for (unsigned i = 0; i < k; i++) {
+        unsigned j = (unsigned)rng_below(rng, i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    for (unsigned i = 0; i + 1 + coded < k; i++) {
+        struct rlnc_row r = rlnc_source_row(&s, payload, order[i]);
+        store_offer(&st, &r);
+    }
+    while (st.n + 1 < k) {
+        struct rlnc_row r = {shard, coefs, s.shard_bytes, RLNC_CODED};
+        rlnc_encode(&s, payload, rng, coefs, &shard, 1);
+        store_offer(&st, &r);
+    }
+    err = rlnc_decode_ahead(&s, &st.rank, st.rows, st.n, out, scratch, &ahead);
+    if (!err) {
+        last = (struct rlnc_row){shard, coefs, s.shard_bytes, RLNC_CODED};
+        do
+            rlnc_encode(&s, payload, rng, coefs, &shard, 1);
+        while (!rlnc_rank_would_add(&st.rank, coefs));
+        for (unsigned i = 0; i < k && finish; i++)
+            if (rlnc_rank_would_add_source(&st.rank, i) && (i == ahead.gap) == (finish == 1))
+                last = rlnc_source_row(&s, payload, i);
+        if (st.n) /* what is known already adds nothing */
+            assert_int_equal(rlnc_decode_last(&s, &ahead, &st.rows[0], out), -RLNC_E_RANK);
+        assert_int_equal(rlnc_decode_last(&s, &ahead, &last, out), 0);
+        assert_memory_equal(out, payload, size);
+    }
+    assert_int_equal(out[size], 0x5A);
+    store_close(&st);
+    free(payload);
+    free(out);
+    free(shard);
+    free(scratch);
+    return err;
+}
+
+static void test_decode_ahead_leaves_one_shard(void **state)
+{
+    unsigned ran = 0;
+    struct rng rng;
+
+    rng_init_seeded(&rng, 77);
+    for (unsigned k = 1; k <= RLNC_K_MAX; k += k < 20 ? 1 : 13)
+        for (unsigned finish = 0; finish < 3; finish++)
+            for (unsigned coded = 0; coded < k; coded += 1 + coded / 2)
+                assert_int_equal(run_ahead(&rng, k, 130 * k, coded, finish), 0);
+    for (unsigned round = 0; round < 600; round++) { /* any length: some shards are cut, and some of these cannot be solved ahead */
+        unsigned k = 1 + (unsigned)rng_below(&rng, 12);
+        int err = run_ahead(&rng, k, (uint32_t)rng_below(&rng, 300), (unsigned)rng_below(&rng, k), (unsigned)rng_below(&rng, 3));
+
+        assert_true(err == 0 || err == -RLNC_E_CUT);
+        ran += err == 0;
+    }
+    assert_true(ran > 300);
+    assert_int_equal(run_ahead(&rng, 7, 300001, 6, 0), 0); /* several strips */
+}
+
+static void test_decode_ahead_refuses_what_does_not_fit(void **state)
+{
+    uint8_t payload[12] = {1, 2, 3}, out[12], scratch[3 * (64 + 6) + 63], mem[12], c[3] = {1, 2, 3}, shard[4] = {0};
+    struct rlnc_shape s;
+    struct rlnc_rank rank;
+    struct rlnc_row rows[3], last = {shard, c, 4, RLNC_CODED};
+    struct rlnc_ahead a;
+
+    rlnc_shape_init(&s, sizeof(payload), 3);
+    rlnc_rank_init(&rank, 3, mem);
+    for (unsigned i = 0; i < 3; i++)
+        rows[i] = rlnc_source_row(&s, payload, i);
+    rlnc_rank_add_source(&rank, 0);
+    assert_int_equal(rlnc_decode_ahead(&s, &rank, rows, 1, out, scratch, &a), -RLNC_E_RANK);
+    rlnc_rank_add_source(&rank, 1);
+    assert_int_equal(rlnc_decode_ahead(&s, &rank, rows, 3, out, scratch, &a), -RLNC_E_RANK);
+    assert_int_equal(rlnc_decode_ahead(&s, &rank, rows + 1, 2, out, scratch, &a), -RLNC_E_RANK); /* 2 is the gap */
+    assert_int_equal(rlnc_decode_ahead(&s, &rank, rows, 2, out, scratch, &a), 0);
+    last.len = 3;
+    assert_int_equal(rlnc_decode_last(&s, &a, &last, out), -RLNC_E_LENGTH);
+    assert_int_equal(rlnc_decode_last(&s, &a, &rows[1], out), -RLNC_E_RANK);
+    assert_string_equal(rlnc_err_name(-RLNC_E_CUT), "a shard cut short cannot be solved ahead");
+}
+
 static void test_expect_names_what_a_row_must_hold(void **state)
 {
     struct rlnc_shape s;
@@ -393,6 +493,8 @@ int main(void)
         cmocka_unit_test(test_rank_agrees_with_elimination_at_length),
         cmocka_unit_test(test_decode_refuses_what_does_not_fit),
         cmocka_unit_test(test_decode_leaves_shards_in_place),
+        cmocka_unit_test(test_decode_ahead_leaves_one_shard),
+        cmocka_unit_test(test_decode_ahead_refuses_what_does_not_fit),
         cmocka_unit_test(test_expect_names_what_a_row_must_hold),
         cmocka_unit_test(test_coefs_are_uniform_and_never_zero),
         cmocka_unit_test(test_coded_shards_are_dependent_as_theory_says),
