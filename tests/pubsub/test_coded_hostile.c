@@ -281,7 +281,7 @@ static void test_header_flood_is_bounded(void **state)
     }
     assert_int_equal(me()->n.generations_now, 512);
     assert_int_equal(me()->n.generations_refused, 700 - 512);
-    assert_true(me()->n.rows_bytes < 512 * 4096);
+    assert_true(me()->n.rows_bytes < 512 * 4128);
     net_run(&net, net.now + 40 * S); /* nothing more comes: given up */
     assert_int_equal(me()->n.generations_now, 0);
     assert_int_equal(me()->n.rows_bytes, 0);
