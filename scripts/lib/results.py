@@ -110,14 +110,15 @@ def compare(nodes):
 MIDDLE = (('1k', 1000, 2), ('4k', 4000, 2), ('10k', 10000, 2), ('20k', 20000, 2), ('50k', 50000, 2), ('100k', 100000, 5),
           ('200k', 200000, 5), ('500k', 500000, 12), ('1M', 1000000, 12))  # and seconds between publishes
 LOCAL = dict(delay='random', delay_ms=0.05, delay_max_ms=0.15, up_mbit=1000, down_mbit=1000)
-PLACES = ((100, 6, {}), (100, 8, {}), (1000, 6, {}), (1000, 8, {}), (100, 6, LOCAL))
+FAST = dict(up_mbit=1000, down_mbit=1000, small_bytes=300000)
+PLACES = ((100, 6, '', {}), (100, 8, '', {}), (1000, 6, '', {}), (1000, 8, '', {}), (100, 6, 'local', LOCAL), (100, 6, 'fast', FAST))
 THREE = (('gossipsub', dict(mode='gossipsub')), ('k4', dict(k=4)), ('k16', dict(k=16)))
 
 
 def middle(r, place, name, options, size, nbytes, interval):
     """p50, p95, bytes, and whether all came: the mean over seeds, since the chance of a small network's mesh is some per cent."""
-    nodes, d, net = place
-    runs = [r.run(f"{nodes}-D{d}-{'local-' if net else ''}{size}-{name}-s{seed}", nodes=nodes, d=d, bytes=nbytes, seed=seed, drain_s=60,
+    nodes, d, kind, net = place
+    runs = [r.run(f"{nodes}-D{d}-{kind and kind + '-'}{size}-{name}-s{seed}", nodes=nodes, d=d, bytes=nbytes, seed=seed, drain_s=60,
                   interval_s=interval, messages=4 if ARGS.quick else 10 if nodes >= 1000 else 20, **net, **options)
             for seed in ((1, 2, 3) if nodes < 1000 else (1,))]
     rows = [(j['latency_ms']['p50'], j['latency_ms']['p95'], j['sent_over_ideal'], j['delivered_share']) for j in runs]
@@ -130,7 +131,7 @@ def sizes():
     r.row('nodes', 'D', 'size', 'gossipsub 1.2: p50 ms', 'p95 ms', 'bytes / ideal', 'k = 4: p50', 'p95', 'bytes / ideal', 'k = 16: p50', 'p95',
           'bytes / ideal', 'delivered')
     for place in PLACES:
-        title = f"{place[0]}{', local' if place[2] else ''}"
+        title = f"{place[0]}{place[2] and ', ' + place[2]}"
         curves = {'p95, k = 4': [], 'p95, k = 16': [], 'bytes, k = 4': [], 'bytes, k = 16': []}
         for size, nbytes, interval in MIDDLE:
             base, *ours = [middle(r, place, name, options, size, nbytes, interval) for name, options in THREE]
