@@ -102,6 +102,8 @@ static void write_shared(struct gateway *gw, struct metrics *m, unsigned topics)
                     gw_read(&c->published));
     metrics_counter(m, "optimum_p2p_messages_received_total",
                     "Messages received from nodes, copies not counted.", gw_read(&c->incoming));
+    metrics_family(m, "optimum_p2p_message_size_bytes", "histogram", "Payload sizes of those.");
+    metrics_hist_write(m, NULL, 0, &gw->sizes);
     metrics_family(m, "optimum_p2p_publish_errors_total", "counter", "Publishes that failed, by reason.");
     for (unsigned i = 1; i < GW_E_COUNT; i++)
         if (gw_read(&c->publish_errors[i]))

@@ -29,6 +29,7 @@ const char *hub_err_text(int err)
 
 struct hub *hub_new(const struct hub_config *cfg)
 {
+    static const double size_bounds[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};
     struct hub *h = calloc(1, sizeof(*h));
     struct rng rng;
     uint8_t seed[16];
@@ -45,6 +46,7 @@ struct hub *hub_new(const struct hub_config *cfg)
     seen_payloads_init(&h->published, SEEN_MAX, seed);
     seen_payloads_init(&h->delivered, SEEN_MAX, seed);
     peer_id_format(&cfg->self, h->peer_id);
+    metrics_hist_init(&h->sizes, size_bounds, sizeof(size_bounds) / sizeof(size_bounds[0]));
     h->started_ns = clock_now_ns();
     return h;
 }

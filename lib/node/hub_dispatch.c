@@ -117,6 +117,7 @@ static void deliver(struct hub *h, struct xdelivery *d)
     hex_encode(m->pub.message_id, slice_of(sha, 32));
     send_home(h, &home);
     h->n.delivered++;
+    metrics_hist_observe(&h->sizes, (double)d->payload->len);
     h->n.delivered_bytes += m->pub.payload.len;
     log_debug("\"deliver message\" topic=%s message_id=%s bytes=%zu from=%s upstream=%s k=%u", m->topic, m->pub.message_id,
               m->pub.payload.len, m->source, m->upstream, m->pub.k);

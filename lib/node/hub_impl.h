@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/machine.h"
+#include "http/http_metrics.h"
 #include "node/hub_xcore.h"
 #include "node/seen_payloads.h"
 #include "node/snapshot.h"
@@ -59,6 +60,7 @@ struct hub {
     struct seen_payloads published;
     struct seen_payloads delivered; /* dispatch thread */
     struct hub_counters n;
+    struct metrics_hist sizes; /* of payloads delivered; any thread */
     uint64_t started_ns;
     struct machine machine;
 };

@@ -69,6 +69,8 @@ static void client_families(struct hub *h, struct metrics *m, const struct snaps
 {
     counter(m, "optimum_p2p_", "messages_published_total", "Messages published by clients of this node", h->n.published);
     counter(m, "optimum_p2p_", "messages_received_total", "Messages delivered to clients of this node", h->n.delivered);
+    metrics_family(m, "optimum_p2p_message_size_bytes", "histogram", "Payload sizes of those");
+    metrics_hist_write(m, NULL, 0, &h->sizes);
     counter(m, "optimum_p2p_", "publish_errors_total", "Publishes that failed",
             h->n.failed + h->n.refused_size + h->n.refused_topic + h->n.refused_full);
     family(m, "optimum_p2p_", "active_topics", "gauge", "Topics with a subscriber here", s->ntopics);

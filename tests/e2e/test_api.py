@@ -109,6 +109,24 @@ def check_wrong(base, rows, families):
     assert not bad, bad
 
 
+NODE_METRICS = """conn_stream_duration_seconds conn_streams_current conn_total_connections bandwidth_messages_total bandwidth_total_bytes
+    bandwidth_traffic_bytes_total mump2p_delivered_messages_bytes mump2p_delivered_messages_count mump2p_delivered_messages_delay_seconds
+    mump2p_dropped_queue_full_total mump2p_dropped_rejected_total mump2p_dropped_throttled_total mump2p_peers_per_protocol
+    mump2p_received_messages_bytes mump2p_received_messages_count mump2p_shards_duplicate_total mump2p_shards_total mump2p_shards_unhelpful_total
+    mump2p_shards_unnecessary_total mump2p_total_peers p2p_active_topics p2p_message_size_bytes p2p_messages_published_total
+    p2p_messages_received_total p2p_publish_errors_total"""
+GATEWAY_METRICS = """client_topic_threshold fallback_deliveries_total message_first_seen_timestamp message_seen_nodes_count message_size_bytes
+    node_received_messages_total nodes_active_total publish_error_total optimum_proxy_p2p_connections optimum_proxy_published_by_client_total
+    optimum_proxy_ws_clients_active optimum_p2p_message_size_bytes"""
+
+
+def test_every_metric_that_dashboards_ask_for_is_there(api):
+    for base, names in ((node_base(api), ['optimum_' + n for n in NODE_METRICS.split()]), *((b, GATEWAY_METRICS.split()) for b in gateway_bases(api))):
+        text = ask(base, 'GET', '/metrics')[1]
+        missing = [n for n in names if f'# TYPE {n} ' not in text]
+        assert not missing and 'process_cpu_seconds_total{' in text, (base, missing)
+
+
 def test_wrong_inputs_of_the_gateway(api):
     for base in gateway_bases(api):
         ask(base, 'POST', '/subscribe', {'client_id': 'wrong', 'topic': 'wrong'})
