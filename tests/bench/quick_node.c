@@ -1,0 +1,156 @@
+/* quick_node.c: a sidecar without a node: confirms publishes at once and hands them back to who subscribed on the same stream
+ * It shows what a gateway costs without the node's hashing, signing and mesh beside it.
+ * Usage: quick_node ADDRESS:PORT; until it is killed
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/pb.h"
+#include "base/text.h"
+#include "crypto/sha256.h"
+#include "rpc/rpc_server.h"
+
+#define TOPICS_MAX 16
+#define TOPIC_MAX  64
+
+enum { PUBLISH = 1, SUBSCRIBE = 2 };
+
+struct stream {
+    char topics[TOPICS_MAX][TOPIC_MAX];
+    unsigned n_topics;
+};
+
+static void on_open(struct rpc_call *c, void *user)
+{
+    rpc_call_set_data(c, calloc(1, sizeof(struct stream)));
+}
+
+static void on_close(struct rpc_call *c, const struct rpc_status *st, void *user)
+{
+    free(rpc_call_data(c));
+    rpc_call_set_data(c, NULL);
+}
+
+static bool wants(const struct stream *s, struct slice topic)
+{
+    for (unsigned i = 0; i < s->n_topics; i++)
+        if (slice_is_equal(slice_str(s->topics[i]), topic))
+            return true;
+    return false;
+}
+
+static void respond(struct rpc_call *c, unsigned command, const char *json, size_t len)
+{
+    uint8_t head[16];
+    struct wr w = wr_of(head, sizeof(head));
+    struct rpc_msg *m;
+
+    if (command)
+        pb_put_varint(&w, 1, command);
+    pb_put_head(&w, 2, len);
+    m = rpc_msg_new(w.len + len);
+    if (!m)
+        return;
+    memcpy(rpc_msg_bytes(m), head, w.len);
+    memcpy(rpc_msg_bytes(m) + w.len, json, len);
+    rpc_call_send(c, m, RPC_MUST);
+    rpc_msg_unref(m);
+}
+
+static void deliver(struct rpc_call *c, struct slice topic, const char *id, struct slice data)
+{
+    size_t cap = BASE64_SIZE(data.len) + 512;
+    char *json = malloc(cap);
+    int n;
+
+    if (!json)
+        return;
+    n = snprintf(json, 512, "{\"source_node_id\":\"quick\",\"topic\":\"%.*s\",\"message_id\":\"%s\",\"message\":\"", (int)topic.len,
+                 (const char *)topic.p, id);
+    n += (int)base64_encode(json + n, data);
+    memcpy(json + n, "\"}", 2);
+    respond(c, 1, json, (size_t)n + 2);
+    free(json);
+}
+
+static void take(struct rpc_call *c, struct stream *s, struct slice topic, struct slice data)
+{
+    char id[2 * SHA256_BYTES + 1], json[512];
+    uint8_t sum[SHA256_BYTES];
+
+    sha256_of(data, sum);
+    hex_encode(id, slice_of(sum, sizeof(sum)));
+    respond(c, 0, json,
+            (size_t)snprintf(json, sizeof(json), "{\"status\":\"published\",\"topic\":\"%.*s\",\"message_id\":\"%s\"}", (int)topic.len,
+                             (const char *)topic.p, id));
+    if (wants(s, topic))
+        deliver(c, topic, id, data);
+}
+
+static void on_request(struct rpc_call *c, struct rpc_msg *m, void *user)
+{
+    struct rd r = rd_of(rpc_msg_slice(m));
+    struct stream *s = rpc_call_data(c);
+    struct slice data = {0}, topic = {0};
+    uint64_t command = 0;
+    struct pb_field f;
+
+    while (pb_next(&r, &f) > 0) {
+        if (pb_is(&f, 1, PB_VARINT))
+            command = f.u;
+        else if (pb_is(&f, 2, PB_BYTES))
+            data = f.bytes;
+        else if (pb_is(&f, 3, PB_BYTES))
+            topic = f.bytes;
+    }
+    if (!s || topic.len >= TOPIC_MAX)
+        return;
+    if (command == PUBLISH)
+        take(c, s, topic, data);
+    else if (command == SUBSCRIBE && !wants(s, topic) && s->n_topics < TOPICS_MAX)
+        memcpy(s->topics[s->n_topics++], topic.p, topic.len);
+}
+
+static void reply(struct rpc_call *c, const void *p, size_t n)
+{
+    struct rpc_msg *m = rpc_msg_copy(slice_of(p, n));
+
+    rpc_call_reply(c, m);
+    rpc_msg_unref(m);
+}
+
+static void on_health(struct rpc_call *c, struct rpc_msg *m, void *user)
+{
+    reply(c, "\x08\x01", 2); /* status: true */
+}
+
+static void on_topics(struct rpc_call *c, struct rpc_msg *m, void *user)
+{
+    reply(c, "", 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rpc_method methods[] = {
+        {.name = "ListenCommands", .kind = RPC_BIDI, .on = {.on_open = on_open, .on_message = on_request, .on_close = on_close},
+         .queue = {.max_messages = 1 << 20, .max_bytes = 1 << 30}},
+        {.name = "Health", .kind = RPC_UNARY, .on.on_message = on_health},
+        {.name = "ListTopics", .kind = RPC_UNARY, .on.on_message = on_topics},
+    };
+    static const struct rpc_service service = {"proto.CommandStream", methods, 3};
+    struct rpc_server_config cfg = {.bind = argc == 2 ? argv[1] : NULL, .threads = 1, .max_recv_bytes = 64 << 20};
+    struct rpc_server *s;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: quick_node ADDRESS:PORT\n");
+        return 2;
+    }
+    if (rpc_server_new(&s, &cfg) < 0 || rpc_server_add(s, &service, NULL) < 0 || rpc_server_start(s) < 0) {
+        fprintf(stderr, "quick_node: cannot listen on %s\n", argv[1]);
+        return 1;
+    }
+    for (;;)
+        pause();
+}
