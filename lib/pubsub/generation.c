@@ -216,12 +216,6 @@ static bool computed_is_genuine(const struct generation *g, const uint8_t *paylo
 
 void generation_drop_coded(struct generation *g)
 {
-    for (unsigned i = 0; i < g->coded_count; i++) {
-        struct generation_link *l = generation_link(g, g->coded[i].from, false);
-
-        if (l)
-            l->is_suspect = true;
-    }
     generation_ahead_drop(g);
     generation_doubt_rows(g);
     g->failures += g->failures < UINT8_MAX;

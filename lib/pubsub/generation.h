@@ -27,7 +27,6 @@ struct generation_link {
     bool is_answering;        /* some of what was asked has come */
     bool is_failing;          /* it promised shards, and none came in time */
     bool has_kept;            /* a shard came that it had promised */
-    bool is_suspect;          /* a row of its was among those that did not decode */
     bool is_row_asked;        /* it was asked for second-hand rows: it may send such */
     uint8_t failed;           /* times it did not answer what was asked */
     uint8_t headers;          /* sent again because it asked */
