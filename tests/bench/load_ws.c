@@ -1,6 +1,7 @@
 /* load_ws.c: WebSocket clients by the thousand, one thread: publishers with a window, subscribers of one topic
  * Usage: load_ws ADDRESS PORT PUBLISHERS SUBSCRIBERS BYTES WINDOW SECONDS
  * Says "ready" when all are connected and subscribed; a line on stdin begins the run; then the report as JSON; stays until stdin ends.
+ * The topic is named after the number of subscribers: a gateway remembers those of an earlier run, and walks through them.
  * WINDOW bounds both what a publisher has without an answer and, times publishers, what subscribers have not got yet.
  */
 #include <arpa/inet.h>
@@ -95,7 +96,7 @@ static void publish(struct conn *c)
         frame = need(malloc(bytes + 256));
     load_head(head, (uint64_t)(c - conns) << 40 | c->sent);
     memcpy(payload, head, LOAD_HEAD);
-    n = snprintf(frame, bytes + 256, "{\"type\":\"publish\",\"topic\":\"bench\",\"id\":%llu,\"message\":\"%s\"}",
+    n = snprintf(frame, bytes + 256, "{\"type\":\"publish\",\"topic\":\"bench-%u\",\"id\":%llu,\"message\":\"%s\"}", n_sub,
                  (unsigned long long)c->sent, payload);
     c->sent++;
     times.sent++;
@@ -233,9 +234,9 @@ static void connect_all(const char *address, int port, int poll)
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         handshake(c, address, i);
         if (i >= n_pub) {
-            static const char text[] = "{\"type\":\"subscribe\",\"topic\":\"bench\",\"id\":\"s\"}";
+            char text[96];
 
-            send_text(c, text, sizeof(text) - 1);
+            send_text(c, text, (size_t)snprintf(text, sizeof(text), "{\"type\":\"subscribe\",\"topic\":\"bench-%u\",\"id\":\"s\"}", n_sub));
         }
         if (epoll_ctl(poll, EPOLL_CTL_ADD, c->fd, &e) < 0)
             die("epoll_ctl");
