@@ -1,5 +1,5 @@
 /* quick_node.c: a sidecar without a node: confirms publishes at once and hands them back to who subscribed on the same stream
- * It shows what a gateway costs without the node's hashing, signing and mesh beside it.
+ * It shows what a gateway costs without the node's signing and mesh beside it.
  * Usage: quick_node ADDRESS:PORT; until it is killed
  */
 #include <stdio.h>
