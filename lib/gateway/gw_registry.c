@@ -6,8 +6,9 @@
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
 
 struct gw_topic {
-    struct list subs;
-    unsigned n_subs;
+    struct list subs;   /* of clients that are connected: a delivery walks these alone */
+    struct list absent; /* of the others */
+    unsigned n_subs;    /* of both */
     size_t len;
     uint8_t name[];
 };
@@ -73,6 +74,7 @@ static struct gw_topic *topic_get(struct gw_registry *r, struct slice name)
     if (!t)
         return NULL;
     list_init(&t->subs);
+    list_init(&t->absent);
     t->len = name.len;
     memcpy(t->name, name.p, name.len);
     if (map_put(&r->topics, name, t) < 0) {
@@ -164,7 +166,7 @@ static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topi
     s->topic = t;
     s->client = c;
     s->threshold = threshold;
-    list_push_back(&t->subs, &s->of_topic);
+    list_push_back(c->n_sinks ? &t->subs : &t->absent, &s->of_topic);
     list_push_back(&c->subs, &s->of_client);
     c->n_subs++;
     r->n_subs++;
@@ -241,6 +243,18 @@ bool gw_registry_has_topic(struct gw_registry *r, struct slice topic)
     return has;
 }
 
+/* The client came or went. */
+static void place_subs(struct gw_client *c)
+{
+    LIST_EACH(it, &c->subs)
+    {
+        struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
+
+        list_del(&s->of_topic);
+        list_push_back(c->n_sinks ? &s->topic->subs : &s->topic->absent, &s->of_topic);
+    }
+}
+
 /* Under the write lock. */
 static int sink_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once, uint64_t now)
 {
@@ -250,7 +264,8 @@ static int sink_attach(struct gw_registry *r, struct slice client, struct gw_sin
         return -GW_E_FULL;
     s->client = c;
     list_push_back(&c->sinks, &s->link);
-    c->n_sinks++;
+    if (c->n_sinks++ == 0)
+        place_subs(c);
     c->forget_at_once = forget_at_once;
     c->touched_ns = now;
     atomic_fetch_add_explicit(&r->sinks, 1, memory_order_relaxed);
@@ -267,8 +282,12 @@ static void sink_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
     s->client = NULL;
     c->touched_ns = now;
     atomic_fetch_sub_explicit(&r->sinks, 1, memory_order_relaxed);
-    if (--c->n_sinks == 0 && (c->forget_at_once || c->n_subs == 0))
+    if (--c->n_sinks)
+        return;
+    if (c->forget_at_once || c->n_subs == 0)
         client_drop(r, c);
+    else
+        place_subs(c);
 }
 
 int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sink *s, bool forget_at_once,

@@ -84,6 +84,37 @@ static void test_registry_delivers_to_subscribers_alone(void **state)
     gw_registry_fini(&r);
 }
 
+/* Subscriptions outlive connections, whichever comes first, and two of one client count as long as one is left. */
+static void test_registry_clients_come_and_go(void **state)
+{
+    struct taker a = {{.deliver = take}, 0}, a2 = a, b = a;
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){0});
+    gw_registry_attach(&r, SLICE_LIT("b"), &b.sink, false, S);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(gw_registry_subscribe(&r, i ? SLICE_LIT("b") : SLICE_LIT("a"), SLICE_LIT("t"), 0.1, S), 0);
+        assert_int_equal(gw_registry_subscribe(&r, i ? SLICE_LIT("b") : SLICE_LIT("a"), SLICE_LIT("u"), 0.1, S), 0);
+    }
+    assert_int_equal(deliver(&r, "t", 1, 4), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        gw_registry_attach(&r, SLICE_LIT("a"), &a.sink, false, S);
+        gw_registry_attach(&r, SLICE_LIT("a"), &a2.sink, false, S);
+        assert_int_equal(deliver(&r, "t", 1, 4), 3);
+        gw_registry_detach(&r, &a.sink, S);
+        assert_int_equal(deliver(&r, "u", 1, 4), 2);
+        gw_registry_detach(&r, &a2.sink, S);
+        assert_int_equal(deliver(&r, "t", 1, 4), 1);
+    }
+    assert_true(a.got == 3 && a2.got == 6 && b.got == 10);
+    gw_registry_unsubscribe(&r, SLICE_LIT("a"), SLICE_LIT("t"), S);
+    gw_registry_unsubscribe(&r, SLICE_LIT("b"), SLICE_LIT("t"), S);
+    assert_true(w.on == 2 && w.off == 1);
+    gw_registry_detach(&r, &b.sink, S);
+    gw_registry_fini(&r);
+}
+
 static void test_registry_thresholds(void **state)
 {
     static const struct {
@@ -281,7 +312,8 @@ static void test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_registry_delivers_to_subscribers_alone),
-                                       cmocka_unit_test(test_registry_thresholds),
+                                       cmocka_unit_test(test_registry_clients_come_and_go),
+        cmocka_unit_test(test_registry_thresholds),
                                        cmocka_unit_test(test_registry_one_topic_many_clients),
                                        cmocka_unit_test(test_registry_bounds),
                                        cmocka_unit_test(test_registry_forgets_clients_that_are_gone),
