@@ -17,7 +17,7 @@
 
 #define GF_INLINE static inline __attribute__((always_inline))
 
-enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, STREAM_BYTES = 4 << 20, SPREAD_COLS = 2, LINE = 64 };
+enum { L1_BYTES = 32768, FAR_BYTES = 2 << 20, STREAM_BYTES = 8 << 20, SPREAD_COLS = 2, LINE = 64 };
 
 #include "gf/one.h"
 

@@ -260,8 +260,8 @@ static void check_large(unsigned n, size_t len)
 
 static void test_dot_writes_large_destinations(void **state)
 {
-    check_large(4, (1 << 20) + 37);
-    check_large(9, 470001);
+    check_large(4, (2 << 20) + 37);
+    check_large(9, 940001);
 }
 
 static void test_front_handles_the_empty_cases(void **state)
