@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "gateway/gateway.h"
 
 enum exit_code { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
@@ -55,19 +56,6 @@ static int check_config(void)
     return EXIT_OK;
 }
 
-/* Blocked before any thread exists, so that every thread inherits it and only our sigwait sees them. */
-static void block_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    sigaddset(set, SIGUSR1);
-    sigaddset(set, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static int wait_for_end(const sigset_t *set, enum log_level configured)
 {
     int sig = 0;
@@ -103,7 +91,7 @@ static int run(void)
 
     if (!load(&cfg))
         return EXIT_USAGE;
-    block_signals(&set);
+    signals_block(&set);
     rights_seal();
     gw = gateway_start(&cfg, NULL, err);
     if (!gw) {

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "inside/inside.h"
 #include "node/config.h"
 #include "node/identity.h"
@@ -224,19 +225,6 @@ static int become_user(void *user, char err[256])
     return rc < 0 ? -1 : 0;
 }
 
-/* Blocked before any thread starts, so that all inherit it and only sigwait sees the signal. */
-static void block_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    sigaddset(set, SIGUSR1);
-    sigaddset(set, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 /* in: the gateway inside, or NULL. */
 static int run_node(struct node_config *cfg, const struct key_pair *key, struct node_options *opt, struct inside *in)
 {
@@ -245,7 +233,7 @@ static int run_node(struct node_config *cfg, const struct key_pair *key, struct 
     char err[512] = "";
     int sig = 0;
 
-    block_signals(&stop);
+    signals_block(&stop);
     rights_seal();
     opt->on_open = become_user;
     opt->user = cfg;

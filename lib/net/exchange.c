@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/rate.h"
 #include "base/uvarint.h"
 #include "net/role.h"
 
@@ -72,18 +73,6 @@ static void fail(struct netconn *c, struct exchange *x, bool is_stream_gone, con
     drop(c, x);
 }
 
-static bool may_ask(struct netconn *c, uint64_t now)
-{
-    uint64_t least = now > REQUEST_BURST * REQUEST_EVERY_NS ? now - REQUEST_BURST * REQUEST_EVERY_NS : 0;
-
-    if (c->request_ns < least)
-        c->request_ns = least;
-    if (c->request_ns + REQUEST_EVERY_NS > now)
-        return false;
-    c->request_ns += REQUEST_EVERY_NS;
-    return true;
-}
-
 static void on_opened(struct netconn *c, const struct session_event *ev, uint64_t now)
 {
     struct exchange *x = new_exchange(c, false, ev->protocol - c->net->nprotocols, now);
@@ -108,7 +97,7 @@ static bool on_message(struct netconn *c, struct exchange *x, struct buf *messag
         tell(c, NET_EV_ANSWER, x, message, NULL);
         return true;
     }
-    if (x->is_ours || x->pending >= EXCHANGES_IN || !may_ask(c, now)) {
+    if (x->is_ours || x->pending >= EXCHANGES_IN || !rate_take(&c->request_ns, REQUEST_EVERY_NS, REQUEST_BURST, now)) {
         buf_unref(message);
         c->net->counters.requests_refused += !x->is_ours;
         fail(c, x, false, "more than was asked for");

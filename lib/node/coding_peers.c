@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/rate.h"
 #include "node/coding_int.h"
 
 #define CONNS_USUAL       2 /* of one peer: both sides may dial at once */
@@ -208,19 +209,6 @@ static void stream_closed(struct coding_role *r, const struct net_event *ev, uin
     stream_failed(r, c->peer);
 }
 
-/* A peer may push what it says of itself as often as it likes; records in it cost us signature checks. */
-static bool may_identify(struct peer *p, uint64_t now)
-{
-    uint64_t least = now > IDENTIFY_BURST * IDENTIFY_EVERY_NS ? now - IDENTIFY_BURST * IDENTIFY_EVERY_NS : 0;
-
-    if (p->identified_ns < least)
-        p->identified_ns = least;
-    if (p->identified_ns + IDENTIFY_EVERY_NS > now)
-        return false;
-    p->identified_ns += IDENTIFY_EVERY_NS;
-    return true;
-}
-
 static void identified(struct coding_role *r, const struct net_event *ev, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, ev->conn);
@@ -229,7 +217,8 @@ static void identified(struct coding_role *r, const struct net_event *ev, uint64
 
     if (!c || !id)
         return;
-    if (!may_identify(c->peer, now)) {
+    /* A peer may push what it says of itself as often as it likes; records in it cost us signature checks. */
+    if (!rate_take(&c->peer->identified_ns, IDENTIFY_EVERY_NS, IDENTIFY_BURST, now)) {
         r->identities_dropped++;
         return;
     }

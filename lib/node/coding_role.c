@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/rate.h"
 #include "base/timerq.h"
 
 #define INPUTS_PER_TURN    256
@@ -45,14 +46,11 @@ void coding_note(struct coding_role *r, int level, const char *fmt, ...)
 
 void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...)
 {
-    const uint64_t start = PEER_NOTES_START * PEER_NOTES_EVERY_NS;
     va_list ap;
 
     if (!log_is_on(level))
         return;
-    if (r->now_ns > start && r->peer_notes_ns < r->now_ns - start)
-        r->peer_notes_ns = r->now_ns - start;
-    if (r->peer_notes_ns > r->now_ns) {
+    if (!rate_take(&r->peer_notes_ns, PEER_NOTES_EVERY_NS, PEER_NOTES_START, r->now_ns)) {
         r->peer_notes_left_out++;
         return;
     }
@@ -61,7 +59,6 @@ void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...)
                     (unsigned long long)(r->peer_notes_left_out - r->peer_notes_told));
         r->peer_notes_told = r->peer_notes_left_out;
     }
-    r->peer_notes_ns += PEER_NOTES_EVERY_NS;
     va_start(ap, fmt);
     note(r, level, fmt, ap);
     va_end(ap);
