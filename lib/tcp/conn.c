@@ -239,14 +239,14 @@ uint32_t conn_window_gain(const struct tcp_conn *c)
     return gain > 0 ? (uint32_t)gain : 0;
 }
 
-uint16_t conn_window(struct tcp_conn *c)
+uint16_t conn_window(struct tcp_conn *c, bool is_syn)
 {
     uint32_t gain = conn_window_gain(c), half = c->stack->cfg.recv_buf_bytes / 2;
     uint32_t step = c->rcv_mss < half ? c->rcv_mss : half;
     /* RFC 9293 3.8.6.2.2: the edge moves in whole packets or not at all, and never back. */
     uint32_t edge = gain >= step ? c->rcv_adv + gain : c->rcv_adv;
     int32_t wnd = seq_diff(edge, c->rq.nxt);
-    unsigned shift = conn_is_handshake(c) ? 0 : c->rcv_wscale;
+    unsigned shift = is_syn ? 0 : c->rcv_wscale;
 
     if (wnd < 0)
         wnd = 0;

@@ -143,8 +143,8 @@ void conn_kick(struct tcp_conn *c);
 void conn_ack_soon(struct tcp_conn *c, uint64_t now);
 void conn_ack_now(struct tcp_conn *c);
 uint32_t conn_ts_now(const struct tcp_conn *c, uint64_t now);
-/* The window to put in the next header; moves the announced edge. */
-uint16_t conn_window(struct tcp_conn *c);
+/* The window to put in the next header, unscaled in a SYN; moves the announced edge. */
+uint16_t conn_window(struct tcp_conn *c, bool is_syn);
 /* Bytes by which the announced edge could move up. */
 uint32_t conn_window_gain(const struct tcp_conn *c);
 static inline uint32_t conn_fin_seq(const struct tcp_conn *c)

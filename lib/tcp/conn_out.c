@@ -30,7 +30,7 @@ void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
 static void finish(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o)
 {
     if (o->flags & TCP_ACK) {
-        o->wnd = conn_window(c);
+        o->wnd = conn_window(c, o->flags & TCP_SYN);
         c->last_ack_sent = c->rq.nxt;
         c->unacked_bytes = 0;
         conn_timer_clear(c, CONN_DELACK);
@@ -314,7 +314,7 @@ bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
         return out_ack(c, seg, now);
     if (out_again(c, seg, now))
         return true;
-    if (conn_is_handshake(c))
-        return false;
+    if (conn_is_handshake(c)) /* a challenge; our SYN-ACK has its timer */
+        return c->state == TCP_ST_SYN_RECEIVED && out_ack(c, seg, now);
     return out_new(c, seg, now) || out_ack(c, seg, now);
 }

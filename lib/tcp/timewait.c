@@ -74,7 +74,7 @@ void timewait_enter(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
         /* The last ACK: the connection will not be there to send it. */
         struct tcp_out o;
         conn_header(c, &o, now);
-        o.wnd = conn_window(c);
+        o.wnd = conn_window(c, false);
         stack_reply(s, &o);
     }
     if (!tw)
@@ -91,7 +91,7 @@ void timewait_enter(struct tcp_stack *s, struct tcp_conn *c, uint64_t now)
                             .ts_ok = c->ts_ok,
                             .ts_recent = c->ts_recent,
                             .ts_offset = c->ts_offset,
-                            .wnd = conn_window(c)};
+                            .wnd = conn_window(c, false)};
     table_add(&s->table, &tw->flow);
     start(s, tw, now);
 }
