@@ -1,6 +1,6 @@
 /* pktio.h: one packet port queue: bursts of Ethernet frames in, bursts of segments out
  * Shape:   recv burst -> frames (borrowed, or kept by a reference); segments (inline headers + payload pieces) -> send burst
- * Backends: af_packet, af_xdp, ethdev (any DPDK port), mempair (tests)
+ * Backends: af_packet, af_xdp, ethdev (any DPDK port), mempair (tests); capture stands in front of any of them
  * Owner:   one net lcore; every call on that lcore
  * Memory:  see struct pktio_frame and pktio_send
  * Units:   bytes; frame lengths include the Ethernet header, never the FCS
@@ -67,6 +67,7 @@ struct pktio_counters {
     uint64_t tx_dropped;   /* refused for good by the port or the kernel */
     uint64_t tx_full;      /* sends cut short because the port was full */
     uint64_t rx_unkept;    /* frames handed up without a reference because keep_max was reached */
+    uint64_t captured, capture_dropped; /* capture.h: frames that it saw, and those of them that are not in its file */
 };
 
 struct pktio;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/signals.h"
+#include "drivers/capture.h"
 #include "inside/inside.h"
 #include "node/config.h"
 #include "node/identity.h"
@@ -20,7 +21,9 @@ enum exit_code { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 static const char usage[] =
     "p2pnode " CODECAST_VERSION ": a publish/subscribe node on a libp2p mesh\n"
     "\n"
-    "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2]   run, configured by the environment\n"
+    "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2] [--pcap FILE [--pcap-snap BYTES]]\n"
+    "                                                             run, configured by the environment; --pcap writes the\n"
+    "                                                             mesh's packets to FILE, for Wireshark\n"
     "       p2pnode generate-key [--force] [--output-peer-id] [--type=ed25519|secp256k1]\n"
     "                                                             make IDENTITY_DIR/p2p.key; Ed25519 unless told\n"
     "       p2pnode peer-id                                       print the peer id of that key\n"
@@ -178,8 +181,33 @@ static int check_config(void)
     return EXIT_OK;
 }
 
+/* The value of "--name VALUE" or "--name=VALUE"; NULL: argv[*i] is another option, or has none. */
+static const char *option_value(const char *name, int argc, char **argv, int *i)
+{
+    size_t n = strlen(name);
+
+    if (strncmp(argv[*i], name, n) != 0)
+        return NULL;
+    if (argv[*i][n] == '=')
+        return argv[*i] + n + 1;
+    return !argv[*i][n] && *i + 1 < argc ? argv[++*i] : NULL;
+}
+
+static int parse_snap(const char *text, uint32_t *bytes)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+
+    if (!*text || *end || n < CAPTURE_SNAP_MIN || n > CAPTURE_SNAP_MAX)
+        return fail_usage("--pcap-snap is 64 to 262144, not", text);
+    *bytes = (uint32_t)n;
+    return 0;
+}
+
 static int parse_run_options(int argc, char **argv, struct node_options *opt)
 {
+    const char *value;
+
     *opt = (struct node_options){0};
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--idle=spin") == 0)
@@ -190,7 +218,12 @@ static int parse_run_options(int argc, char **argv, struct node_options *opt)
             opt->lcores = 1;
         else if (strcmp(argv[i], "--lcores=2") == 0)
             opt->lcores = 2;
-        else
+        else if ((value = option_value("--pcap", argc, argv, &i)) && *value)
+            opt->pcap_path = value;
+        else if ((value = option_value("--pcap-snap", argc, argv, &i))) {
+            if (parse_snap(value, &opt->pcap_snap_bytes))
+                return EXIT_USAGE;
+        } else
             return fail_usage("run does not take", argv[i]);
     }
     return 0;

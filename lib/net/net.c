@@ -493,6 +493,8 @@ void net_counters_get(const struct net *n, struct net_counters *out)
     out->packets_out = t.packets_out;
     out->packets_dropped_in = t.packets_dropped_in;
     out->packets_dropped_out = t.packets_dropped_out;
+    out->captured = t.captured;
+    out->capture_dropped = t.capture_dropped;
     out->tcp_retransmits = t.tcp_retransmits;
     out->tcp_checksum_errors = t.tcp_checksum_errors;
     out->accepts_failed = t.accepts_failed;

@@ -32,6 +32,7 @@ const char *net_err_name(int err);
 enum net_driver { NET_AUTO, NET_KERNEL, NET_AF_PACKET, NET_TAP, NET_AF_XDP, NET_VFIO, NET_MEMIF, NET_MEMPAIR };
 
 struct pktio;
+struct capture;
 
 struct net_config {
     enum net_driver driver;
@@ -43,6 +44,7 @@ struct net_config {
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is
                                              * ignored); NULL: any */
     struct pktio *port;                     /* NET_MEMPAIR: the end of the cable to use (drivers/mempair.h); net_free closes it */
+    struct capture *capture;                /* borrowed: gets the port's packets (drivers/capture.h); NULL: nobody does. Not for the kernel driver */
     const struct noise_identity *identity;  /* borrowed; one per node, shared by its roles */
     const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
     const char *protocols[NET_MAX_PROTOCOLS]; /* pub/sub protocol ids, best first, NULL-terminated */
@@ -173,6 +175,7 @@ struct net_counters {
     uint64_t requests_in, requests_out, requests_refused, answers_in;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
+    uint64_t captured, capture_dropped;
     struct durations lasted; /* connections that were told UP and are over; the pub/sub streams live as long */
     uint32_t conns_now, handshakes_now;
     uint64_t partial_bytes_now;

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "drivers/af_packet.h"
 #include "drivers/af_xdp.h"
+#include "drivers/capture.h"
 #include "drivers/ethdev.h"
 #include "drivers/guard.h"
 #include "drivers/ifinfo.h"
@@ -53,11 +54,27 @@ static int own_address(const struct net_config *cfg, struct transport_tcp_config
     return 0;
 }
 
+/* The port, or the one in front of it that hears its packets; NULL: closed. */
+static struct pktio *captured(const struct net_config *cfg, struct pktio *port, char err[256])
+{
+    struct pktio *front;
+
+    if (!port || !cfg->capture)
+        return port;
+    front = capture_port(cfg->capture, port, err);
+    if (!front)
+        pktio_close(port);
+    return front;
+}
+
 /* The stack on a port; closes both port and guard when it cannot be. */
-static struct transport *on_port(const struct transport_tcp_config *tc, struct pktio *port,
+static struct transport *on_port(const struct net_config *cfg, const struct transport_tcp_config *tc, struct pktio *port,
                                  struct guard *guard, uint64_t now, char err[256])
 {
-    struct transport *t = port ? transport_tcp_new(tc, port, guard, now, err) : NULL;
+    struct transport *t;
+
+    port = captured(cfg, port, err);
+    t = port ? transport_tcp_new(tc, port, guard, now, err) : NULL;
 
     if (t)
         return t;
@@ -142,7 +159,7 @@ static struct transport *open_shared(const struct net_config *cfg, enum net_driv
     tc.dial_first = guard->dial_first;
     tc.dial_count = guard->dial_count;
     port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, info.name, err);
-    return on_port(&tc, port, guard, now, err);
+    return on_port(cfg, &tc, port, guard, now, err);
 }
 
 static const char *why_not_af_packet(const struct net_config *cfg, char text[256])
@@ -166,7 +183,7 @@ static struct transport *open_mempair(const struct net_config *cfg, uint64_t now
     }
     if (own_address(cfg, &tc, err) < 0)
         return NULL;
-    return on_port(&tc, cfg->port, NULL, now, err);
+    return on_port(cfg, &tc, cfg->port, NULL, now, err);
 }
 
 /* A tap's kernel end is for the host to plug into a bridge; address and neighbours are ours alone. */
@@ -178,7 +195,7 @@ static struct transport *open_tap(const struct net_config *cfg, uint64_t now, ch
     if (own_address(cfg, &tc, err) < 0)
         return NULL;
     rng_fill(cfg->rng, mac, sizeof(mac));
-    return on_port(&tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
+    return on_port(cfg, &tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
 }
 
 /* A NIC of our own, by its PCI address. */
@@ -192,14 +209,22 @@ static struct transport *open_vfio(const struct net_config *cfg, uint64_t now, c
         snprintf(err, 256, "NET_IFACE: the vfio driver needs a PCI address, as in 0000:3b:00.0");
         return NULL;
     }
-    return on_port(&tc, ethdev_open_pci(cfg->iface, err), NULL, now, err);
+    return on_port(cfg, &tc, ethdev_open_pci(cfg->iface, err), NULL, now, err);
+}
+
+static struct transport *open_kernel(const struct net_config *cfg, char err[256])
+{
+    if (!cfg->capture)
+        return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
+    snprintf(err, 256, "--pcap: the kernel driver has no packets of its own to capture (tcpdump sees them); set NET_DRIVER to another");
+    return NULL;
 }
 
 static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now,
                                      char err[256])
 {
     switch (driver) {
-    case NET_KERNEL: return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
+    case NET_KERNEL: return open_kernel(cfg, err);
     case NET_AF_PACKET:
     case NET_AF_XDP: return open_shared(cfg, driver, now, err);
     case NET_VFIO: return open_vfio(cfg, now, err);

@@ -45,6 +45,7 @@ struct pipe_event {
 struct transport_stats {
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors, accepts_failed;
+    uint64_t captured, capture_dropped;
 };
 
 #define PIPE_NOTHING 0  /* pipe_recv: no bytes now */

@@ -370,6 +370,8 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
         .packets_out = p.tx_segs,
         .packets_dropped_in = p.rx_dropped + p.rx_truncated,
         .packets_dropped_out = p.tx_dropped,
+        .captured = p.captured,
+        .capture_dropped = p.capture_dropped,
         .tcp_retransmits = c->tx_rtx_segments,
         .tcp_checksum_errors = c->drop_tcp_csum + c->drop_ip_csum,
         .accepts_failed = c->drop_conn_full + c->drop_backlog,

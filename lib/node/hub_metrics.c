@@ -260,6 +260,8 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     metrics_family(m, "codecast_packets_dropped_total", "counter", "Packets that the port or its ring dropped");
     metrics_u64(m, &in, 1, n->packets_dropped_in);
     metrics_u64(m, &out, 1, n->packets_dropped_out);
+    counter(m, "codecast_", "captured_packets_total", "Packets that --pcap saw", n->captured);
+    counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", n->capture_dropped);
 }
 
 static void ring_families(struct metrics *m, const struct snapshot *s)

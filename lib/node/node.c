@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "crypto/crypto.h"
+#include "drivers/capture.h"
 #include "libp2p/kad.h"
 #include "libp2p/noise.h"
 #include "node/api.h"
@@ -54,6 +55,7 @@ struct node {
     struct coding_role coding;
     struct score_params score;
     struct score_thresholds thresholds;
+    struct capture *capture; /* NULL: none */
     struct hub *hub;
     struct resolver *resolver; /* NULL: no names to resolve */
     struct sidecar *sidecar;
@@ -113,6 +115,20 @@ static void say_of_us(struct node *n)
         n->addrs[n->local.naddrs++] = n->cfg->announce[i];
 }
 
+/* Before the rights to the file are given up; its thread floats over the control CPUs. */
+static int start_capture(struct node *n, const struct node_options *opt, char err[512])
+{
+    struct capture_config cc = {.path = opt->pcap_path, .snap_bytes = opt->pcap_snap_bytes};
+    char reason[256] = "";
+
+    if (!opt->pcap_path)
+        return 0;
+    n->capture = capture_open(&cc, reason);
+    if (!n->capture)
+        snprintf(err, 512, "%s", reason);
+    return n->capture ? 0 : -1;
+}
+
 static int start_net(struct node *n, uint64_t now, char err[512])
 {
     const struct node_config *c = n->cfg;
@@ -126,6 +142,7 @@ static int start_net(struct node *n, uint64_t now, char err[512])
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
     nc.addr = *c->net_addr ? c->net_addr : NULL;
     nc.listen_ip = nc.addr;
+    nc.capture = n->capture;
     for (unsigned i = 0; i < n->npubsub; i++)
         nc.protocols[i] = n->protocols[i];
     nc.services[0] = *n->kad_protocol ? n->kad_protocol : NULL;
@@ -382,7 +399,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
         }
     now = clock_now_ns();
     say_of_us(n);
-    if (make_rings(n, err) || make_hub(n, err) || start_net(n, now, err) || start_coding(n, now, err) || start_resolver(n, err) ||
+    if (make_rings(n, err) || make_hub(n, err) || start_capture(n, opt, err) || start_net(n, now, err) || start_coding(n, now, err) || start_resolver(n, err) ||
         start_control(n, err) || start_guest(n, err) || say_open(opt, err) || launch(n, opt, err))
         goto fail;
     n->is_up = true;
@@ -462,6 +479,7 @@ void node_stop(struct node *n)
         settle_coding(n);
     if (n->has_net)
         net_role_fini(&n->net);
+    capture_close(n->capture);
     hub_free(n->hub);
     xring_fini(&n->net_to_coding);
     xring_fini(&n->coding_to_net);

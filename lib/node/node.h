@@ -28,6 +28,8 @@ struct node_guest {
 struct node_options {
     bool is_spin;    /* never sleep: dedicated servers */
     unsigned lcores; /* 0: by CPUs; 1: net and coding together; 2: split */
+    const char *pcap_path;    /* the port's packets go there; NULL: nowhere */
+    uint32_t pcap_snap_bytes; /* of each; 0: all */
     /* Called when every port is open and before the first peer is heard; not 0 ends the start, with a sentence in err.
      * NULL: nothing to do. */
     int (*on_open)(void *user, char err[256]);

@@ -46,13 +46,15 @@ class Member:
 class Network:
     def __init__(self, nodes=4, gateways=2, mode='optimum', driver='auto', build=None, workdir=None, node_env=None,
                  gateway_env=None, say=lambda text: None, tag=None, max_bytes=None, loopback='127.0.0', late=0, lan=None,
-                 known=None, key_types=(), embedded=False):
+                 known=None, key_types=(), embedded=False, node_args=()):
         """late: so many of the last nodes are not started yet, and nobody has heard of them.
         known: so many of the first nodes alone are in everybody's list of bootstrap peers.
         lan: a namespace that is there already, for the bridge and the clients; it stays.
         key_types: of the first nodes' identities; the rest are Ed25519.
-        embedded: each node has a gateway inside, and these are the gateways: there is no other, unless embedded is 'too'."""
+        embedded: each node has a gateway inside, and these are the gateways: there is no other, unless embedded is 'too'.
+        node_args: of p2pnode; {name} in them is the node's name."""
         gateways = 0 if embedded is True else gateways
+        self.node_args = node_args
         self.embedded = embedded
         self.key_types = key_types
         self.mode, self.say, self.loopback = mode, say, loopback
@@ -200,6 +202,8 @@ class Network:
     def spawn(self, m):
         m.env = self._node_env(m) if m.kind == 'node' else self._gateway_env(m)
         argv = [self.program('p2pnode' if m.kind == 'node' else 'gateway')]
+        if m.kind == 'node':
+            argv += [str(a).format(name=m.name) for a in self.node_args]
         m.argv = (['ip', 'netns', 'exec', m.ns] if m.ns else []) + argv
         m.log = self.work / f'{m.name}.log'
         # An interrupt between the start and the note of it would leave the program behind. The child's mask is of no account:

@@ -21,8 +21,14 @@ def kernel_connections(net, port):
 
 
 @pytest.fixture
-def bypass(make_network):
-    return make_network(nodes=4, gateways=0, driver='af_packet')
+def bypass(make_network, tmp_path):
+    return make_network(nodes=4, gateways=0, driver='af_packet', node_args=['--pcap', tmp_path / '{name}.pcapng'])
+
+
+def own_captures(net, folder):
+    """What each node's --pcap has by now, as tcpdump reads it while the node still writes."""
+    return [subprocess.run(['tcpdump', '--nano', '-ttnr', folder / f'{n.name}.pcapng', 'tcp'], capture_output=True, text=True).stdout.splitlines()
+            for n in net.nodes]
 
 
 def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_path):
@@ -48,6 +54,10 @@ def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_pa
     resets = [line for line in text.splitlines() if 'Flags [R' in line]
     assert len(data) > 20, text[-2000:]
     assert resets == []
+    for lines in own_captures(net, tmp_path):
+        sizes = [int(line.rsplit('length ', 1)[1].split(':')[0]) for line in lines if 'length ' in line]
+        assert len(sizes) > 20 and max(sizes) > 10000, lines[-5:] # segments of up to 64 KiB are whole
+        assert all(len(line.split()[0].split('.')[1]) == 9 for line in lines) # ns
 
 
 def test_relays_pass_on_coded_shards(bypass, protos):

@@ -153,6 +153,16 @@ def telemetry(command, field):
     return said
 
 
+def test_a_capture_wants_packets_of_our_own(build, tmp_path):
+    env = {'CLUSTER_ID': 'x', 'IDENTITY_DIR': str(tmp_path), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9'}
+    r = run(build, 'p2pnode', '--pcap', str(tmp_path / 'x.pcapng'), **env)
+    assert r.returncode == 1 and '--pcap' in r.stderr and 'kernel driver' in r.stderr
+    r = run(build, 'p2pnode', '--pcap=/nosuch/x.pcapng', **env)
+    assert r.returncode == 1 and '/nosuch/x.pcapng: No such file' in r.stderr
+    for args in (['--pcap'], ['--pcap='], ['--pcap', 'x', '--pcap-snap', '10']):
+        assert run(build, 'p2pnode', *args, **env).returncode == 2
+
+
 def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
            'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json'}
