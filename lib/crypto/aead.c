@@ -1,70 +1,56 @@
 #include "crypto/aead.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 #include <sodium.h>
 
-/* The library's Poly1305 takes 64-byte blocks by pairs, and a bulk run that leaves an odd block is slower as a whole.
- * So bulk goes down in whole pairs, and what is left over after it. */
-#define PAIR_BYTES 128
-/* Each call into the library costs about 120 ns, as much as copying a few KiB that are in cache: pieces below DIRECT are
+#include "crypto/aead_lib.h"
+
+/* Each call into the library costs more than a hundred ns, as much as copying a few KiB that are in cache: pieces below DIRECT are
  * copied together in the output and crypted there, GATHER bytes at a time. */
 #define DIRECT_BYTES 4096
 #define GATHER_BYTES 16384
 
-#define LEN_MAX ((size_t)1 << 30) /* the library counts in int */
+#define LEN_MAX ((size_t)1 << 30) /* OpenSSL counts in int */
 
 int aead_init(struct aead *a, const uint8_t key[AEAD_KEY_BYTES])
 {
-    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-
-    a->cipher = NULL;
-    if (!c || EVP_CipherInit_ex(c, EVP_chacha20_poly1305(), NULL, key, NULL, 1) != 1) {
-        EVP_CIPHER_CTX_free(c);
-        return -CRYPTO_ENOMEM;
-    }
-    a->cipher = c;
-    return 0;
+    *a = (struct aead){0};
+    a->has_key = aead_lib_init(a, key) == 0;
+    return a->has_key ? 0 : -CRYPTO_ENOMEM;
 }
 
 void aead_fini(struct aead *a)
 {
-    EVP_CIPHER_CTX_free(a->cipher); /* wipes the key */
-    a->cipher = NULL;
+    if (a->has_key)
+        aead_lib_fini(a);
+    *a = (struct aead){0};
 }
 
 /* One message on its way: out[0, done) is finished, out[done, done + pending) is copied there but not yet crypted. */
 struct run {
-    EVP_CIPHER_CTX *c;
+    struct aead_run lib;
     uint8_t *out;
     size_t done, pending;
 };
 
-static void run_begin(struct run *r, struct aead *a, const uint8_t *nonce, struct slice ad, uint8_t *out,
-                      int is_seal)
+static void run_begin(struct run *r, struct aead *a, const uint8_t *nonce, struct slice ad, uint8_t *out, bool is_seal)
 {
-    int n, ok;
-
-    *r = (struct run){a->cipher, out, 0, 0};
-    ok = EVP_CipherInit_ex(r->c, NULL, NULL, NULL, nonce, is_seal);
-    assert(ok == 1);
-    if (ad.len)
-        ok = EVP_CipherUpdate(r->c, NULL, &n, ad.p, (int)ad.len);
-    assert(ok == 1);
+    assert(a->has_key);
+    r->out = out;
+    r->done = r->pending = 0;
+    aead_lib_begin(&r->lib, a, nonce, ad, is_seal);
 }
 
 static void run_crypt(struct run *r, const uint8_t *in, size_t len)
 {
-    int n, ok = EVP_CipherUpdate(r->c, r->out + r->done, &n, in, (int)len);
-
-    assert(ok == 1 && (size_t)n == len);
+    aead_lib_crypt(&r->lib, r->out + r->done, in, len);
     r->done += len;
 }
 
-/* Whole pairs, then the rest; the message has to end here or the next bytes pay for the odd end. */
-static void run_crypt_pairs(struct run *r, const uint8_t *in, size_t len)
+/* What the library takes at full speed, then the rest; the message has to end here or the next bytes pay for the odd end. */
+static void run_crypt_aligned(struct run *r, const uint8_t *in, size_t len)
 {
-    size_t bulk = len & ~(size_t)(PAIR_BYTES - 1);
+    size_t bulk = len - len % aead_lib_align;
 
     if (bulk)
         run_crypt(r, in, bulk);
@@ -77,7 +63,7 @@ static void run_flush(struct run *r)
     size_t len = r->pending;
 
     r->pending = 0;
-    run_crypt_pairs(r, r->out + r->done, len);
+    run_crypt_aligned(r, r->out + r->done, len);
 }
 
 static size_t run_gather(struct run *r, const uint8_t *in, size_t len, size_t limit)
@@ -93,16 +79,16 @@ static size_t run_gather(struct run *r, const uint8_t *in, size_t len, size_t li
 static void run_add(struct run *r, const uint8_t *in, size_t len)
 {
     while (len) {
-        size_t odd = r->pending % PAIR_BYTES, take;
+        size_t odd = r->pending % aead_lib_align, take;
         if (len < DIRECT_BYTES) {
             take = run_gather(r, in, len, GATHER_BYTES);
             if (r->pending == GATHER_BYTES)
                 run_flush(r);
         } else if (odd) {
-            take = run_gather(r, in, len, r->pending + PAIR_BYTES - odd);
+            take = run_gather(r, in, len, r->pending + aead_lib_align - odd);
         } else {
             run_flush(r);
-            take = len & ~(size_t)(PAIR_BYTES - 1);
+            take = len - len % aead_lib_align;
             run_crypt(r, in, take);
         }
         in += take;
@@ -126,20 +112,17 @@ void aead_sealv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct sl
                 const struct slice *pieces, size_t count, uint8_t *out)
 {
     struct run r;
-    int n, ok;
 
     (void)total_of(pieces, count);
-    run_begin(&r, a, nonce, ad, out, 1);
+    run_begin(&r, a, nonce, ad, out, true);
     if (count == 1) { /* perhaps in place */
-        run_crypt_pairs(&r, pieces[0].p, pieces[0].len);
+        run_crypt_aligned(&r, pieces[0].p, pieces[0].len);
     } else {
         for (size_t i = 0; i < count; i++)
             run_add(&r, pieces[i].p, pieces[i].len);
         run_flush(&r);
     }
-    ok = EVP_CipherFinal_ex(r.c, out + r.done, &n) == 1 &&
-         EVP_CIPHER_CTX_ctrl(r.c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, out + r.done) == 1;
-    assert(ok);
+    aead_lib_seal_tag(&r.lib, out + r.done);
 }
 
 void aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad, const uint8_t *in,
@@ -154,20 +137,19 @@ int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct sli
                const struct slice *pieces, size_t count, uint8_t *out)
 {
     size_t total = total_of(pieces, count), left, tag_len = 0;
-    uint8_t tag[AEAD_TAG_BYTES], nothing[1];
+    uint8_t tag[AEAD_TAG_BYTES];
     struct run r;
-    int n, ok;
 
     if (total < AEAD_TAG_BYTES)
         return -CRYPTO_EAUTH;
     left = total - AEAD_TAG_BYTES;
-    run_begin(&r, a, nonce, ad, out, 0);
+    run_begin(&r, a, nonce, ad, out, false);
     for (size_t i = 0; i < count; i++) {
         size_t body = pieces[i].len < left ? pieces[i].len : left;
         if (!pieces[i].len)
             continue;
         if (count == 1) /* perhaps in place */
-            run_crypt_pairs(&r, pieces[i].p, body);
+            run_crypt_aligned(&r, pieces[i].p, body);
         else
             run_add(&r, pieces[i].p, body);
         left -= body;
@@ -175,9 +157,7 @@ int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct sli
         tag_len += pieces[i].len - body;
     }
     run_flush(&r);
-    ok = EVP_CIPHER_CTX_ctrl(r.c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) == 1 &&
-         EVP_CipherFinal_ex(r.c, nothing, &n) == 1;
-    if (!ok) {
+    if (!aead_lib_open_tag(&r.lib, tag)) {
         crypto_wipe(out, r.done);
         return -CRYPTO_EAUTH;
     }

@@ -1,9 +1,9 @@
-/* aead.h: ChaCha20-Poly1305 with a context that is made once per key and direction
+/* aead.h: ChaCha20-Poly1305 with a context for each key and direction
  * Shape:   key -> context; nonce, associated data, plaintext pieces -> ciphertext || 16-byte tag, and back
- * Source:  RFC 8439. Bulk goes down in runs of whole 128 bytes, which libcrypto's Poly1305 needs for its speed;
- *          small pieces are first copied together, each call of the library being dear
+ * Source:  RFC 8439, by libipsec-mb on x86-64, elsewhere by OpenSSL. Small pieces are first copied together, each call of a library
+ *          being dear
  * Owner:   one lcore, or one sans-IO core
- * Memory:  init allocates the context, fini frees it; seal and open allocate nothing
+ * Memory:  init may allocate the library's context, which fini frees; seal and open allocate nothing
  * Units:   bytes
  * Errors:  0 or -CRYPTO_E…; sealing cannot fail (a message over 1 GiB is our bug)
  */
@@ -18,7 +18,9 @@
 #define AEAD_TAG_BYTES   16
 
 struct aead {
-    void *cipher; /* the library's context; NULL: not initialised */
+    bool has_key;
+    uint8_t key[AEAD_KEY_BYTES];
+    void *cipher; /* the library's context, where it needs one */
 };
 
 /* -CRYPTO_ENOMEM: no memory; the context stays empty, and fini is harmless. */

@@ -1,7 +1,7 @@
 /* ed25519.h: signatures
  * Shape:   32-byte seed -> key pair; key, message -> 64-byte signature; public key, message, signature -> yes or no
- * Source:  RFC 8032; libsodium (it verifies 1.7 times as fast as libcrypto, and refuses low-order keys and
- *          malleable signatures)
+ * Source:  RFC 8032; libsodium, which verifies 2.1 times as fast as libcrypto, and refuses low-order keys and malleable signatures;
+ *          libcrypto for messages of 256 KiB and more, of which it hashes 1.5 times as many. Neither checks several at once
  * Owner:   any thread
  * Errors:  0 or -CRYPTO_E…
  */

@@ -3,8 +3,8 @@
  *          transport: plaintext pieces -> one frame; one frame -> plaintext
  * Source:  noise_wire.h
  * Owner:   the connection's lcore. struct noise_identity is immutable after init and shared by all connections
- * Memory:  caller places everything. A handshake is about 5 KiB and can go once done; a transport is small, and holds
- *          two cipher contexts that only init and fini allocate and free. Input is borrowed until return
+ * Memory:  caller places everything. A handshake is about 5 KiB and can go once done; a transport is small; where the
+ *          cipher is OpenSSL's it holds two contexts that only init and fini allocate and free. Input is borrowed until return
  * Errors:  counts, 0, or -NOISE_E…; after an error only fini
  * Limits:  handshake messages over NOISE_HANDSHAKE_MAX are refused by their length; three DH and one signature check is
  *          what a stranger can make us compute

@@ -1,5 +1,7 @@
 #include "vec.h"
 
+#include <sodium.h>
+
 #include "crypto/ed25519.h"
 
 static void test_ed25519_known_answers(void **state)
@@ -66,11 +68,40 @@ static void test_ed25519_refuses_what_was_not_signed(void **state)
     assert_int_equal(ed25519_verify(other, message, slice_of(s, 64)), -CRYPTO_EAUTH);
 }
 
+/* Short and long messages go to different libraries: both sign alike, and both refuse what was not signed. */
+static void test_ed25519_long_messages(void **state)
+{
+    static const size_t lens[] = {(256u << 10) - 1, 256u << 10, 1u << 20};
+    uint8_t seed[32] = {3}, s[64], want[64], joined[64], other[32] = {1};
+    uint8_t *m = calloc(1, 1u << 20);
+    struct ed25519_key k;
+
+    ed25519_key_init(&k, seed);
+    memcpy(joined, k.seed, 32), memcpy(joined + 32, k.public, 32);
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct slice message = slice_of(m, lens[i]);
+
+        ed25519_sign(&k, message, s);
+        crypto_sign_detached(want, NULL, m, lens[i], joined);
+        assert_memory_equal(s, want, 64);
+        assert_int_equal(ed25519_verify(k.public, message, slice_of(s, 64)), 0);
+        m[lens[i] - 1] ^= 1;
+        assert_int_equal(ed25519_verify(k.public, message, slice_of(s, 64)), -CRYPTO_EAUTH);
+        m[lens[i] - 1] ^= 1;
+        s[40] ^= 1;
+        assert_int_equal(ed25519_verify(k.public, message, slice_of(s, 64)), -CRYPTO_EAUTH);
+        memset(s, 0, 64), s[0] = 1; /* the neutral element again */
+        assert_int_equal(ed25519_verify(other, message, slice_of(s, 64)), -CRYPTO_EAUTH);
+    }
+    free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ed25519_known_answers),
         cmocka_unit_test(test_ed25519_refuses_what_was_not_signed),
+        cmocka_unit_test(test_ed25519_long_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
