@@ -95,11 +95,13 @@ static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, struct 
 static void recover_without_sack(struct tcp_conn *c, const struct sb_news *news, bool is_dup, uint64_t now)
 {
     if (news->acked_bytes) {
-        c->dupacks = 0;
-        if (c->recovery == CONN_RECOVERY) { /* partial: the next hole */
+        uint32_t acked = news->acked_bytes / c->mss, left = c->dupacks + 1;
+        if (c->recovery == CONN_RECOVERY) { /* partial: the next hole, and one packet has left for it (3.2, step 3) */
+            c->dupacks = left > acked ? left - acked : 0;
             sb_mark_head_lost(&c->sb);
             conn_kick(c);
-        }
+        } else
+            c->dupacks = 0;
         return;
     }
     if (!is_dup)

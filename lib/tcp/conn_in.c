@@ -113,6 +113,8 @@ static bool check_timestamp(struct tcp_conn *c, const struct tcp_in *in, uint64_
     if (!c->ts_ok || (in->flags & TCP_RST))
         return true;
     if (!in->opt.has_ts) {
+        if (in->flags & TCP_SYN) /* of a peer that began anew: to be challenged (RFC 5961 4) */
+            return true;
         c->stack->n.drop_no_timestamp++;
         return false;
     }

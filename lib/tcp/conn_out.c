@@ -143,8 +143,9 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 
     if (!len)
         return false;
-    /* The first retransmission of a recovery goes in any case (RFC 6675 5, 4.3). */
-    if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && !c->rtx_ts_set)) {
+    /* The first retransmission of a recovery goes in any case (RFC 6675 5, 4.3), without SACK that of each partial
+     * acknowledgement (RFC 6582 3.2). */
+    if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && (!c->rtx_ts_set || !c->sack_ok))) {
         c->cwnd_limited = true;
         return false;
     }

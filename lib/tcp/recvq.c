@@ -273,8 +273,8 @@ static void chain_cut(struct recvq *q, struct rx_chain *c, uint32_t n, uint32_t 
     }
 }
 
-/* nxt moved: what lay beyond the hole and is now reached becomes readable. */
-static void take_reached(struct recvq *q)
+/* nxt moved: what lay beyond the hole and is now reached becomes readable; what came again just now stays as it came now. */
+static void take_reached(struct recvq *q, uint32_t *dup_bytes)
 {
     uint32_t done = 0, ignored = 0;
 
@@ -283,6 +283,8 @@ static void take_reached(struct recvq *q)
         q->ooo_pieces -= chain_count(&r->chain, NULL);
         uint32_t old = seq_min(q->nxt, r->hi) - r->lo;
         chain_cut(q, &r->chain, old, &ignored);
+        if (old)
+            note_duplicate(q, r->lo, r->lo + old, dup_bytes);
         q->unread_bytes += r->hi - r->lo - old;
         chain_join(&q->ready, &r->chain);
         q->nxt = seq_max(q->nxt, r->hi);
@@ -320,7 +322,7 @@ enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data,
     q->nxt += kept;
     q->unread_bytes += kept;
     if (q->range_count)
-        take_reached(q);
+        take_reached(q, dup_bytes);
     return RECVQ_IN_ORDER;
 }
 

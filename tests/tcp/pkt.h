@@ -64,6 +64,7 @@ struct pkt {
     struct tcp_counters before;
     uint64_t start_ns, now;
     struct pkt_peer peer;
+    unsigned this_flow; /* of lines that name none */
     struct pkt_flow flow[PKT_FLOWS];
     struct pkt_seg queue[PKT_QUEUE]; /* what left and no line has asked for yet */
     unsigned head, tail;

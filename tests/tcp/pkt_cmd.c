@@ -427,6 +427,7 @@ static void do_open(struct pkt_do *d)
 {
     struct pkt *p = d->p;
 
+    p->this_flow = d->flow;
     if (d->n && strcmp(d->words[0], "passive") == 0) {
         run(p, "listen");
         run(p, "< S 0");
@@ -440,6 +441,7 @@ static void do_open(struct pkt_do *d)
         run(p, "> A 1 ack 1");
         run(p, "event connected");
     }
+    p->this_flow = 0;
 }
 
 /* ---- lines ---- */
@@ -480,7 +482,7 @@ void pkt_run_line(struct pkt *p, char *text)
 {
     char *words[PKT_WORDS];
     unsigned n = pkt_words(text, words), i = 0;
-    struct pkt_do d = {.p = p, .at_ns = p->now};
+    struct pkt_do d = {.p = p, .at_ns = p->now, .flow = p->this_flow};
 
     if (n == 0)
         return;

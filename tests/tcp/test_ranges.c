@@ -281,7 +281,9 @@ static void test_recvq_reports_the_latest_ranges_first(void **state)
     assert_true(s[0].lo == 205 && s[0].hi == 210 && s[1].lo == 200 && s[1].hi == 220);
     assert_int_equal(recvq_sacks(&x->q, s, 1), 1);
     assert_true(s[0].lo == 200);
-    rx_insert(x, 0, 1000, false);
+    rx_insert(x, 0, 1000, false); /* all of them came twice now, the one at 600 last */
+    assert_int_equal(recvq_sacks(&x->q, s, 4), 1);
+    assert_true(s[0].lo == 600 && s[0].hi == 610);
     assert_int_equal(recvq_sacks(&x->q, s, 4), 0);
     rx_fini(x);
     free(x);
