@@ -270,6 +270,8 @@ static const char *set_up(struct af_packet *a, const struct af_packet_config *cf
     struct af_packet_filter f = {.listen_port = cfg->listen_port,
                                  .dial_first = cfg->dial_first,
                                  .dial_count = cfg->dial_count,
+                                 .role = cfg->role,
+                                 .nroles = cfg->nroles,
                                  .max_bytes = slot - PACKET_RING_OVERHEAD};
     int sndbuf = SNDBUF_BYTES;
     const char *failed;

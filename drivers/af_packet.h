@@ -21,6 +21,7 @@ struct af_packet_config {
     uint8_t ip4[4];
     uint16_t listen_port;            /* 0: none */
     uint16_t dial_first, dial_count; /* local ports of our outgoing connections */
+    unsigned role, nroles;           /* of several ports that share the listening port; see af_packet_filter.h. 0: 1 */
     uint32_t small_slots;            /* 0: 8 MiB of them, 4096 at an MTU of 1500 */
     uint32_t big_slots;              /* 0: 120 (8 MiB) */
     uint32_t gso_max_bytes;          /* 0: 64 KiB; 1: send only packets of the MTU */

@@ -8,6 +8,7 @@
 #define OFF_IP       14
 #define OFF_FRAG     20
 #define OFF_PROTO    23
+#define OFF_IP_SRC   26
 #define OFF_IP_DST   30
 #define OFF_ARP_TPA  38
 #define FRAG_MASK    0x1fff
@@ -16,9 +17,11 @@
 #define PROTO_ICMP   1
 #define PROTO_TCP    6
 #define ICMP_UNREACH 3
+#define MIX          0x9e3779b1u /* spreads what differs in few bits: neighbours' addresses, ports in a row */
+#define MIX_SHIFT    16
 
 /* Labels above any real jump; resolved at the end. */
-enum label { NEXT = 200, L_IP, L_TCP, L_ICMP, L_ACCEPT, L_DROP, L_COUNT };
+enum label { NEXT = 200, L_IP, L_TCP, L_ICMP, L_FLOW, L_ACCEPT, L_DROP, L_COUNT };
 
 struct program {
     struct sock_filter *at;
@@ -44,6 +47,27 @@ static void mark(struct program *p, enum label l)
 static uint8_t resolve(const struct program *p, unsigned i, uint8_t label)
 {
     return label == NEXT ? 0 : (uint8_t)(p->place[label - NEXT] - i - 1);
+}
+
+/* X has the IP header's length. */
+static void flow(struct program *p, const struct af_packet_filter *f)
+{
+    mark(p, L_FLOW);
+    load(p, BPF_LD | BPF_H | BPF_IND, OFF_IP);
+    load(p, BPF_MISC | BPF_TAX, 0);
+    load(p, BPF_LD | BPF_W | BPF_ABS, OFF_IP_SRC);
+    load(p, BPF_ALU | BPF_ADD | BPF_X, 0);
+    load(p, BPF_ALU | BPF_MUL | BPF_K, MIX);
+    load(p, BPF_ALU | BPF_RSH | BPF_K, MIX_SHIFT);
+    load(p, BPF_ALU | BPF_MOD | BPF_K, f->nroles);
+    jump(p, BPF_JEQ, f->role, L_ACCEPT, L_DROP);
+}
+
+unsigned af_packet_flow_role(const uint8_t ip4[4], uint16_t port, unsigned nroles)
+{
+    uint32_t ip = (uint32_t)ip4[0] << 24 | (uint32_t)ip4[1] << 16 | (uint32_t)ip4[2] << 8 | ip4[3];
+
+    return nroles > 1 ? ((ip + port) * MIX >> MIX_SHIFT) % nroles : 0;
 }
 
 unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packet_filter *f)
@@ -79,13 +103,15 @@ unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packe
     mark(&p, L_TCP);
     load(&p, BPF_LD | BPF_H | BPF_IND, OFF_IP + 2);
     if (f->listen_port)
-        jump(&p, BPF_JEQ, f->listen_port, L_ACCEPT, NEXT);
+        jump(&p, BPF_JEQ, f->listen_port, f->nroles > 1 ? L_FLOW : L_ACCEPT, NEXT);
     if (f->dial_count) {
         jump(&p, BPF_JGE, f->dial_first, NEXT, L_DROP);
         jump(&p, BPF_JGT, (uint32_t)f->dial_first + f->dial_count - 1, L_DROP, L_ACCEPT);
     } else {
         load(&p, BPF_RET | BPF_K, 0);
     }
+    if (f->nroles > 1)
+        flow(&p, f);
     mark(&p, L_ACCEPT);
     load(&p, BPF_RET | BPF_K, 0xffffffff);
     mark(&p, L_DROP);

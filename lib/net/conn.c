@@ -47,7 +47,7 @@ struct netconn *netconn_new(struct net *n, struct pipe *pipe, const struct endpo
     if (!c)
         return NULL;
     c->net = n;
-    c->id = ++n->last_id << 16 | slot;
+    c->id = (uint64_t)n->cfg.role << 56 | ++n->last_id << 16 | slot; /* 40 bits of numbers: never used up */
     c->pipe = pipe;
     c->remote = *remote;
     c->is_dialer = is_dialer;

@@ -53,7 +53,7 @@ struct endpoint endpoint_of_sockaddr(const struct sockaddr_storage *sa)
     return e;
 }
 
-static int listen_on(struct listener *l, const struct endpoint *e)
+static int listen_on(struct listener *l, const struct endpoint *e, enum listener_share share)
 {
     struct sockaddr_storage sa;
     socklen_t len = endpoint_to_sockaddr(e, &sa);
@@ -65,8 +65,14 @@ static int listen_on(struct listener *l, const struct endpoint *e)
     setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (sa.ss_family == AF_INET6)
         setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-    if (bind(l->fd, (struct sockaddr *)&sa, len) == 0 && listen(l->fd, LISTEN_BACKLOG) == 0)
-        return 0;
+    if (share == LISTENER_NEXT)
+        setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    if (bind(l->fd, (struct sockaddr *)&sa, len) == 0) {
+        if (share == LISTENER_FIRST)
+            setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+        if (listen(l->fd, LISTEN_BACKLOG) == 0)
+            return 0;
+    }
     int saved = errno;
 
     close(l->fd);
@@ -107,7 +113,7 @@ static bool parse_ip(const char *text, struct endpoint *e)
     return inet_pton(AF_INET6, ip, e->ip) == 1;
 }
 
-int listener_open(struct listener *l, const char *listen_ip, uint16_t port, char err[256])
+int listener_open(struct listener *l, const char *listen_ip, uint16_t port, enum listener_share share, char err[256])
 {
     struct endpoint e = {.ip_len = 16, .port = port};
 
@@ -117,9 +123,9 @@ int listener_open(struct listener *l, const char *listen_ip, uint16_t port, char
         snprintf(err, 256, "\"%s\" is not an IP address to listen on", listen_ip);
         return -1;
     }
-    if (listen_on(l, &e) < 0) {
+    if (listen_on(l, &e, share) < 0) {
         e.ip_len = listen_ip ? e.ip_len : 4; /* a machine without IPv6 */
-        if (listen_ip || listen_on(l, &e) < 0) {
+        if (listen_ip || listen_on(l, &e, share) < 0) {
             snprintf(err, 256, "cannot listen on %s port %u: %s", listen_ip ? listen_ip : "any address", port,
                      strerror(errno));
             return -1;

@@ -1,4 +1,5 @@
 /* net.c: the network role: its turn, its limits, its API (net.h) */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,6 +40,11 @@ void net_identity_free(struct net_identity *id)
 
 /* ---- life ---- */
 
+static uint32_t at_least(uint32_t v, uint32_t low)
+{
+    return v > low ? v : low;
+}
+
 static void set_defaults(struct net_config *cfg)
 {
     if (!cfg->max_conns)
@@ -47,14 +53,16 @@ static void set_defaults(struct net_config *cfg)
         cfg->max_conns = MAX_CONNS_LIMIT;
     if (!cfg->max_conns_per_ip)
         cfg->max_conns_per_ip = cfg->max_conns / 4 > 16 ? cfg->max_conns / 4 : 16;
+    if (!cfg->nroles)
+        cfg->nroles = 1;
     if (!cfg->max_handshakes)
-        cfg->max_handshakes = 64;
+        cfg->max_handshakes = at_least(64 / cfg->nroles, 16);
     if (!cfg->max_handshakes_per_ip)
-        cfg->max_handshakes_per_ip = 16;
+        cfg->max_handshakes_per_ip = at_least(16 / cfg->nroles, 8);
     if (!cfg->max_frame_bytes)
         cfg->max_frame_bytes = 16u << 20;
     if (!cfg->max_partial_bytes)
-        cfg->max_partial_bytes = (64ull << 20) + 4ull * cfg->max_frame_bytes;
+        cfg->max_partial_bytes = (64ull << 20) / cfg->nroles + 4ull * cfg->max_frame_bytes;
     if (!cfg->max_queue_bytes)
         cfg->max_queue_bytes = 4u << 20;
     if (!cfg->handshake_ns)
@@ -91,7 +99,7 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
     n->nslots = n->cfg.max_conns * 2;
     n->slots = calloc(n->nslots, sizeof(struct netconn *));
     if (n->slots)
-        n->transport = net_open_transport(&n->cfg, now, err, why ? why : scrap);
+        n->transport = net_open_transport(&n->cfg, cfg->first ? &cfg->first->share : NULL, &n->share, now, err, why ? why : scrap);
     else
         snprintf(err, 256, "no memory");
     if (!n->transport) {
@@ -509,4 +517,17 @@ const char *net_driver_text(const struct net *n)
 const struct multiaddr *net_listen_addr(const struct net *n)
 {
     return &n->listen_addr;
+}
+
+/* All but what ends the struct is a run of 64-bit counts. */
+void net_counters_add(struct net_counters *sum, const struct net_counters *c)
+{
+    uint64_t *to = (uint64_t *)(void *)sum;
+    const uint64_t *from = (const uint64_t *)(const void *)c;
+
+    for (size_t i = 0; i < (offsetof(struct net_counters, lasted) + sizeof(c->lasted)) / sizeof(*to); i++)
+        to[i] += from[i];
+    sum->conns_now += c->conns_now;
+    sum->handshakes_now += c->handshakes_now;
+    sum->partial_bytes_now += c->partial_bytes_now;
 }

@@ -25,6 +25,7 @@
 #define NET_MAX_SERVICES  4
 #define NET_MESSAGE_MAX   65536 /* of a request or an answer */
 #define NET_MAX_PIECES    4
+#define NET_ROLES_MAX     16 /* of one node */
 
 enum net_err { NET_EFULL = 1, NET_ENOCONN, NET_EADDR, NET_ELIMIT, NET_EMEM, NET_EDRIVER, NET_EALLOW };
 const char *net_err_name(int err);
@@ -33,6 +34,7 @@ enum net_driver { NET_AUTO, NET_KERNEL, NET_AF_PACKET, NET_TAP, NET_AF_XDP, NET_
 
 struct pktio;
 struct capture;
+struct net;
 
 struct net_config {
     enum net_driver driver;
@@ -49,6 +51,10 @@ struct net_config {
     const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
     const char *protocols[NET_MAX_PROTOCOLS]; /* pub/sub protocol ids, best first, NULL-terminated */
     const char *services[NET_MAX_SERVICES]; /* request-and-answer protocol ids, NULL-terminated; see net_request */
+    unsigned role, nroles;                  /* this role's number among those of its node, and how many there are (0: 1);
+                                             * at most net_roles_max of the driver. Defaults below are divided by them */
+    struct net *first;                      /* role > 0: role 0, open already and freed last. Driver, port and address are
+                                             * as it has them: each role gets its own flows of the one port */
     uint32_t max_conns;                     /* 0: 256 */
     uint32_t max_conns_per_ip;              /* inbound; IPv6 by /64. 0: a quarter of max_conns, at least 16 */
     uint32_t max_handshakes;                /* inbound connections not yet up; the oldest makes way. 0: 64 */
@@ -76,6 +82,12 @@ struct net_identity {
 void net_identity_free(struct net_identity *id);
 
 typedef uint64_t net_conn_id; /* never reused in a process's life; 0 is none */
+
+/* Which of the node's net roles has it. */
+static inline unsigned net_conn_role(net_conn_id conn)
+{
+    return (unsigned)(conn >> 56);
+}
 
 enum net_event_type {
     NET_EV_CONN_UP,      /* conn, peer, addr, is_dialer, token: handshake done, and the peer is allowed */
@@ -119,7 +131,8 @@ struct net_piece {
     uint32_t off, len;
 };
 
-struct net;
+/* How many roles may share one port of this driver. */
+unsigned net_roles_max(enum net_driver driver);
 
 /* Opens the driver and listens. NULL: err says why, naming the setting. `why` (may be NULL) gets the one line that
  * says which driver was chosen and why not the better ones. */
@@ -181,6 +194,8 @@ struct net_counters {
     uint64_t partial_bytes_now;
 };
 void net_counters_get(const struct net *n, struct net_counters *out);
+/* Adds another role's to the sum. */
+void net_counters_add(struct net_counters *sum, const struct net_counters *c);
 /* The driver in use, e.g. "af_packet eth0 172.28.0.12/16 mtu 1500 gso 64k". */
 const char *net_driver_text(const struct net *n);
 /* Our own address as peers on the same network dial it (ip4/../tcp/..); len 0 when unknown (bound to any). */

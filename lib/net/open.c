@@ -18,7 +18,8 @@
 #include "net/transport_tcp.h"
 
 #define TAP_IFACE  "cctap0"
-#define DIAL_PORTS 64 /* local ports; each serves any number of different remotes */
+#define DIAL_PORTS 64 /* local ports of all roles; each serves any number of different remotes */
+#define DIAL_LEAST 16 /* of one role */
 
 /* The same in every life of this identity, and of little use to others who know it: it only picks ports. */
 static uint64_t seed_of_identity(const struct net_config *cfg)
@@ -34,6 +35,7 @@ static struct transport_tcp_config tcp_config(const struct net_config *cfg)
     return (struct transport_tcp_config){.listen_port = cfg->listen_port,
                                          .max_conns = cfg->max_conns,
                                          .max_half_open = cfg->max_handshakes * 4,
+                                         .nroles = cfg->nroles,
                                          .dial_seed = seed_of_identity(cfg),
                                          .rng = cfg->rng};
 }
@@ -114,9 +116,10 @@ static int shared_interface(const struct net_config *cfg, struct ifinfo *info, c
     return -1;
 }
 
-static struct pktio *port_af_packet(const struct transport_tcp_config *tc, const char *iface, char err[256])
+static struct pktio *port_af_packet(const struct transport_tcp_config *tc, unsigned role, const char *iface, char err[256])
 {
-    struct af_packet_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count};
+    struct af_packet_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count,
+                                 .role = role, .nroles = tc->nroles};
 
     memcpy(c.ip4, tc->ip4, 4);
     return af_packet_open(&c, err);
@@ -130,35 +133,68 @@ static struct pktio *port_af_xdp(const struct transport_tcp_config *tc, const ch
     return af_xdp_open(&c, err);
 }
 
-/* A port beside the kernel: our TCP on its address, its sockets silent on our ports. */
-static struct transport *open_shared(const struct net_config *cfg, enum net_driver driver, uint64_t now, char err[256])
+/* Of each role: a power of two, so that all of them are one. */
+static uint16_t dial_ports_each(unsigned nroles)
 {
-    struct transport_tcp_config tc = tcp_config(cfg);
-    struct pktio *port;
-    struct guard *guard;
-    struct ifinfo info;
+    uint16_t each = DIAL_PORTS;
+
+    while (each > DIAL_LEAST && each * nroles > DIAL_PORTS)
+        each /= 2;
+    return each;
+}
+
+static unsigned next_power(unsigned n)
+{
+    unsigned p = 1;
+
+    while (p < n)
+        p *= 2;
+    return p;
+}
+
+/* The kernel's sockets that are silent on our ports: role 0 opens them for all. NULL with err. */
+static struct guard *open_guard(const struct net_config *cfg, const uint8_t ip[4], uint64_t dial_seed, struct net_share *share, char err[256])
+{
+    struct guard *guard = calloc(1, sizeof(*guard));
     struct rng usual; /* the ports of the last life, if they are free */
 
-    rng_init_seeded(&usual, tc.dial_seed);
-    if (shared_interface(cfg, &info, err) < 0)
-        return NULL;
-    guard = calloc(1, sizeof(*guard));
     if (!guard) {
         snprintf(err, 256, "no memory");
         return NULL;
     }
-    /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
-    if (guard_open(guard, info.ip4, cfg->listen_port, DIAL_PORTS, &usual, err) < 0) {
+    rng_init_seeded(&usual, dial_seed);
+    share->dial_each = dial_ports_each(cfg->nroles);
+    if (guard_open(guard, ip, cfg->listen_port, (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err) < 0) {
         guard_close(guard);
         free(guard);
         return NULL;
     }
+    share->dial_first = guard->dial_first;
+    return guard;
+}
+
+/* A port beside the kernel: our TCP on its address, its sockets silent on our ports. */
+static struct transport *open_shared(const struct net_config *cfg, const struct net_share *first, struct net_share *share,
+                                     enum net_driver driver, uint64_t now, char err[256])
+{
+    struct transport_tcp_config tc = tcp_config(cfg);
+    struct pktio *port;
+    struct guard *guard = NULL;
+    struct ifinfo info;
+
+    if (shared_interface(cfg, &info, err) < 0)
+        return NULL;
+    /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
+    if (first)
+        *share = *first;
+    else if (!(guard = open_guard(cfg, info.ip4, tc.dial_seed, share, err)))
+        return NULL;
     memcpy(tc.ip4, info.ip4, 4);
     memcpy(tc.gateway4, info.gateway4, 4);
     tc.prefix = info.ip4_prefix;
-    tc.dial_first = guard->dial_first;
-    tc.dial_count = guard->dial_count;
-    port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, info.name, err);
+    tc.dial_first = (uint16_t)(share->dial_first + cfg->role * share->dial_each);
+    tc.dial_count = share->dial_each;
+    port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, cfg->role, info.name, err);
     return on_port(cfg, &tc, port, guard, now, err);
 }
 
@@ -212,21 +248,29 @@ static struct transport *open_vfio(const struct net_config *cfg, uint64_t now, c
     return on_port(cfg, &tc, ethdev_open_pci(cfg->iface, err), NULL, now, err);
 }
 
-static struct transport *open_kernel(const struct net_config *cfg, char err[256])
+static struct transport *open_kernel(const struct net_config *cfg, const struct net_share *first, char err[256])
 {
+    enum listener_share share = cfg->nroles < 2 ? LISTENER_ALONE : first ? LISTENER_NEXT : LISTENER_FIRST;
+
     if (!cfg->capture)
-        return transport_kernel_new(cfg->listen_ip, cfg->listen_port, err);
+        return transport_kernel_new(cfg->listen_ip, first ? first->listen_port : cfg->listen_port, share, err);
     snprintf(err, 256, "--pcap: the kernel driver has no packets of its own to capture (tcpdump sees them); set NET_DRIVER to another");
     return NULL;
 }
 
-static struct transport *open_driver(const struct net_config *cfg, enum net_driver driver, uint64_t now,
-                                     char err[256])
+unsigned net_roles_max(enum net_driver driver)
 {
+    return driver == NET_AUTO || driver == NET_KERNEL || driver == NET_AF_PACKET ? NET_ROLES_MAX : 1;
+}
+
+static struct transport *open_driver(const struct net_config *cfg, const struct net_share *first, struct net_share *share,
+                                     enum net_driver driver, uint64_t now, char err[256])
+{
+    share->driver = driver;
     switch (driver) {
-    case NET_KERNEL: return open_kernel(cfg, err);
+    case NET_KERNEL: return open_kernel(cfg, first, err);
     case NET_AF_PACKET:
-    case NET_AF_XDP: return open_shared(cfg, driver, now, err);
+    case NET_AF_XDP: return open_shared(cfg, first, share, driver, now, err);
     case NET_VFIO: return open_vfio(cfg, now, err);
     case NET_TAP: return open_tap(cfg, now, err);
     case NET_MEMPAIR: return open_mempair(cfg, now, err);
@@ -234,7 +278,7 @@ static struct transport *open_driver(const struct net_config *cfg, enum net_driv
     }
 }
 
-static struct transport *open_best(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
+static struct transport *open_best(const struct net_config *cfg, struct net_share *share, uint64_t now, char err[256], char why[512])
 {
     char no_packet[256], failed[256];
     struct driver_facts f = {.no_vfio = "only when asked for", .no_af_xdp = "only when asked for"};
@@ -242,19 +286,31 @@ static struct transport *open_best(const struct net_config *cfg, uint64_t now, c
 
     f.no_af_packet = why_not_af_packet(cfg, no_packet);
     if (select_driver(&f, why) == NET_AF_PACKET) {
-        t = open_shared(cfg, NET_AF_PACKET, now, failed);
+        t = open_driver(cfg, NULL, share, NET_AF_PACKET, now, failed);
         if (t)
             return t;
         f.no_af_packet = failed; /* what cannot be seen beforehand: the next best */
         select_driver(&f, why);
     }
-    return open_driver(cfg, NET_KERNEL, now, err);
+    return open_driver(cfg, NULL, share, NET_KERNEL, now, err);
 }
 
-struct transport *net_open_transport(const struct net_config *cfg, uint64_t now, char err[256], char why[512])
+struct transport *net_open_transport(const struct net_config *cfg, const struct net_share *first, struct net_share *share, uint64_t now,
+                                     char err[256], char why[512])
 {
-    if (cfg->driver == NET_AUTO)
-        return open_best(cfg, now, err, why);
+    struct transport *t;
+
+    if (first) {
+        snprintf(why, 512, "%s: as role 0", net_driver_name(first->driver));
+        return open_driver(cfg, first, share, first->driver, now, err);
+    }
+    if (cfg->nroles > net_roles_max(cfg->driver)) {
+        snprintf(err, 256, "NET_DRIVER: %s has one queue here, so one net role alone can use it", net_driver_name(cfg->driver));
+        return NULL;
+    }
     snprintf(why, 512, "%s: as configured", net_driver_name(cfg->driver));
-    return open_driver(cfg, cfg->driver, now, err);
+    t = cfg->driver == NET_AUTO ? open_best(cfg, share, now, err, why) : open_driver(cfg, NULL, share, cfg->driver, now, err);
+    if (t)
+        share->listen_port = t->listen.port;
+    return t;
 }

@@ -8,6 +8,15 @@
 #include "net/net.h"
 #include "net/transport.h"
 
-struct transport *net_open_transport(const struct net_config *cfg, uint64_t now, char err[256], char why[512]);
+/* What role 0 found and the node's other roles take over. */
+struct net_share {
+    enum net_driver driver;
+    uint16_t listen_port;
+    uint16_t dial_first, dial_each; /* local ports of dials: role i has dial_each of them from dial_first + i * dial_each */
+};
+
+/* first: of role 0, NULL for itself, which fills *share. */
+struct transport *net_open_transport(const struct net_config *cfg, const struct net_share *first, struct net_share *share, uint64_t now,
+                                     char err[256], char why[512]);
 
 #endif

@@ -12,6 +12,7 @@
 #include "net/framer.h"
 #include "net/iplimit.h"
 #include "net/net.h"
+#include "net/open.h"
 #include "net/transport.h"
 
 /* An event as it waits; the peer and address of CONN_UP are taken from the connection when it is handed out. */
@@ -80,6 +81,7 @@ struct net {
     unsigned nprotocols, nservices;
     const char *accepts[NET_MAX_PROTOCOLS + NET_MAX_SERVICES]; /* protocols, then services */
     struct transport *transport;
+    struct net_share share; /* what this node's other roles open theirs by */
     struct netconn **slots; /* max_conns of them and as many again for those that are over but not yet told */
     uint32_t nslots, free_hint;
     uint64_t last_id;

@@ -13,7 +13,6 @@
 
 #include "base/list.h"
 #include "base/timerq.h"
-#include "net/listener.h"
 
 #define SCRATCH_BYTES    (256u << 10)
 #define QUEUE_PIECES     64           /* per pipe; room is 0 when they are all in use */
@@ -512,7 +511,7 @@ static const struct transport_ops kernel_ops = {kernel_poll,          kernel_nex
 
 /* ---- opening ---- */
 
-struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, char err[256])
+struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, enum listener_share share, char err[256])
 {
     struct kernel *kn = calloc(1, sizeof(*kn));
     struct epoll_event ev = {.events = EPOLLIN};
@@ -531,7 +530,7 @@ struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_po
         snprintf(err, 256, "epoll: %s", strerror(errno));
         goto fail;
     }
-    if (listener_open(&kn->listener, listen_ip, listen_port, err) < 0)
+    if (listener_open(&kn->listener, listen_ip, listen_port, share, err) < 0)
         goto fail;
     kn->t.listen = kn->listener.listen;
     if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, kn->listener.fd, &ev) < 0) {

@@ -446,6 +446,10 @@ static void stack_config(const struct transport_tcp_config *cfg, const struct pk
     c->max_half_open = cfg->max_half_open;
     c->send_buf_bytes = SEND_BUF;
     c->recv_buf_bytes = RECV_BUF;
+    if (cfg->nroles > 1) {
+        c->rx_pool_bytes /= cfg->nroles;
+        c->tx_pool_bytes /= cfg->nroles;
+    }
 }
 
 struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port,

@@ -18,6 +18,7 @@ struct transport_tcp_config {
     uint16_t listen_port;
     uint16_t dial_first, dial_count; /* local ports of dials; count 0: the stack's default range */
     uint32_t max_conns, max_half_open;
+    unsigned nroles; /* that share the memory meant for received and for queued bytes; 0: 1 */
     /* Not 0: a dial to a remote comes from a port that follows from this and the remote, if it can, so that the next life of
      * a node that died without a word takes over what its peers still hold for a connection. The same in every life. */
     uint64_t dial_seed;

@@ -142,12 +142,56 @@ static void test_filter_parts_by_length(void **state)
     assert_true(passes_filter(&f, frame, sizeof(frame)));
 }
 
+/* Each flow to the listening port passes one role's filter alone, the one that the function names; dial ports are each
+ * role's own; what is not of a flow passes all. */
+static void test_filter_deals_flows_to_roles(void **state)
+{
+    for (unsigned nroles = 2; nroles <= 4; nroles++) {
+        unsigned got[4] = {0};
+        for (unsigned port = 0; port < 64; port++) {
+            struct pktio_seg s;
+            unsigned role = af_packet_flow_role(other, (uint16_t)(40000 + port), nroles);
+            frame_make(&s, mac, mac, other, ours, 7070, NULL, 0, 0);
+            put16(s.head + 34, 40000 + port);
+            for (unsigned i = 0; i < nroles; i++) {
+                struct af_packet_filter f = {.listen_port = 7070, .role = i, .nroles = nroles};
+                memcpy(f.ip4, ours, 4);
+                assert_int_equal(passes_filter(&f, s.head, s.head_len), i == role);
+            }
+            got[role]++;
+        }
+        for (unsigned i = 0; i < nroles; i++)
+            assert_true(got[i] >= 64 / nroles / 2);
+    }
+    assert_int_equal(af_packet_flow_role(other, 40000, 1), 0);
+}
+
+static void test_filter_of_a_role_keeps_the_rest(void **state)
+{
+    struct af_packet_filter f = {.listen_port = 7070, .dial_first = 20096, .dial_count = 16, .role = 1, .nroles = 2};
+    uint8_t arp[42] = {0};
+    struct pktio_seg s;
+
+    memcpy(f.ip4, ours, 4);
+    put16(arp + 12, 0x0806);
+    memcpy(arp + 38, ours, 4);
+    assert_true(passes_filter(&f, arp, sizeof(arp)));
+    frame_make(&s, mac, mac, other, ours, 20111, NULL, 0, 0);
+    assert_true(passes_filter(&f, s.head, s.head_len));
+    put16(s.head + 36, 20112);
+    assert_false(passes_filter(&f, s.head, s.head_len));
+    s.head[23] = 1;
+    s.head[34] = 3;
+    assert_true(passes_filter(&f, s.head, s.head_len));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filter_takes_our_tcp_alone),   cmocka_unit_test(test_filter_follows_ip_options),
         cmocka_unit_test(test_filter_takes_arp_for_us),      cmocka_unit_test(test_filter_takes_icmp_errors),
         cmocka_unit_test(test_filter_survives_short_frames), cmocka_unit_test(test_filter_parts_by_length),
+        cmocka_unit_test(test_filter_deals_flows_to_roles),  cmocka_unit_test(test_filter_of_a_role_keeps_the_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
