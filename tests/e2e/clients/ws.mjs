@@ -17,7 +17,7 @@ const clientId = 'js-client';
 say(await post('subscribe', { client_id: clientId, topic, threshold: 0.1 }));
 
 const ws = new WebSocket(`ws://${host}/api/v1/ws?client_id=${clientId}`);
-let messages = 0;
+let messages = 0, acks = 0; // the acknowledgement may come before or after the message itself
 ws.on('open', async () => {
   say(await post('publish', { client_id: clientId, topic, message: 'Hello from JavaScript' }));
   ws.send(JSON.stringify({ type: 'publish', client_id: clientId, topic, message: 'and on the socket', id: 7 }));
@@ -26,7 +26,9 @@ ws.on('message', (data) => {
   const frame = JSON.parse(data);
   if (frame.message) frame.text = Buffer.from(frame.message, 'base64').toString();
   say(frame);
-  if (frame.message && ++messages === 2) ws.close();
+  if (frame.message) messages++;
+  if (frame.type === 'ack') acks++;
+  if (messages === 2 && acks === 1) ws.close();
 });
 ws.on('error', (e) => { say({ error: e.message }); process.exit(1); });
 ws.on('close', () => process.exit(0));
