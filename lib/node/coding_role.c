@@ -147,6 +147,7 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
         free(m->publish);
         break;
     case X_SUBSCRIBE:
+    case X_RELAY:
     case X_UNSUBSCRIBE: free(m->publish); break;
     case X_SENT_HOME:
     case X_PAYLOADS_HOME:

@@ -79,6 +79,7 @@ static void publish(struct coding_role *r, struct xpublish *p, uint64_t now)
 
     switch (p->kind) {
     case X_SUBSCRIBE: p->err = pubsub_subscribe(r->ps, topic, now); break;
+    case X_RELAY: p->err = pubsub_relay(r->ps, topic, now); break;
     case X_UNSUBSCRIBE: p->err = pubsub_unsubscribe(r->ps, topic, now); break;
     default:
         coding_adopt(r, p->payload, coding_source_release);
@@ -125,6 +126,7 @@ void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t n
     switch (m->type) {
     case X_PUBLISH:
     case X_SUBSCRIBE:
+    case X_RELAY:
     case X_UNSUBSCRIBE: publish(r, m->publish, now); break;
     case X_PAYLOADS_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)

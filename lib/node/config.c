@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/allowlist.h"
+#include "pubsub/pubsub.h"
 
 #define MIB 1048576
 
@@ -51,6 +52,7 @@ static const struct setting table[] = {
     BOOL("FLOOD_PUBLISH", is_flood_publish, "false", "our own plain messages go to all subscribers, not to the mesh alone"),
     BOOL("PEER_EXCHANGE", has_px, "true", "name other peers to those we prune, and dial the peers that trusted ones name"),
     U32("SCORE_IP_THRESHOLD", score_ip_threshold, "10", 0, 100000, "peers of one address that cost no score; 0: any number"),
+    TEXT("RELAY_TOPICS", relay_text, "", NULL, "comma list of topics that are passed on also while no client of this node subscribes to them"),
     TEXT("DIRECT_PEERS", direct_text, "", NULL, "comma list of peer ids that get all our messages, outside the mesh; they name us too"),
     TEXT("BOOTSTRAP_PEERS", bootstrap_text, "", NULL, "comma list of /ip4|dns4/../tcp/../p2p/.. and /dnsaddr/..; this node itself may be in it"),
     TEXT("CHAIN_ID", chain_id, "default", NULL, "the network that we find peers of: all its nodes have the same"),
@@ -208,6 +210,25 @@ static void parse_direct(struct node_config *c, struct settings_report *rep)
     }
 }
 
+static void parse_relay(struct node_config *c, struct settings_report *rep)
+{
+    const char *list = c->relay_text;
+    struct slice e;
+
+    while (next_entry(&list, &e)) {
+        char text[100];
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 90 ? e.len : 90), (const char *)e.p);
+        if (c->nrelay == NODE_MAX_RELAY) {
+            settings_fatal(rep, "RELAY_TOPICS", text, "at most %u topics", NODE_MAX_RELAY);
+            return;
+        }
+        if (e.len > PUBSUB_TOPIC_MAX)
+            settings_fatal(rep, "RELAY_TOPICS", text, "a topic has at most %u bytes", PUBSUB_TOPIC_MAX);
+        else
+            c->relay[c->nrelay++] = e;
+    }
+}
+
 static void check_ports(const struct node_config *c, struct settings_report *rep)
 {
     char value[16];
@@ -299,6 +320,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
                       c->signing ? signing_names[c->signing] : id_names[c->id_rule], "has no effect in mode optimum");
     c->nbootstrap = parse_addrs("BOOTSTRAP_PEERS", c->bootstrap_text, c->bootstrap, NODE_MAX_BOOTSTRAP, true, rep);
     parse_direct(c, rep);
+    parse_relay(c, rep);
     c->nannounce = parse_addrs("ANNOUNCE_ADDRS", c->announce_text, c->announce, NODE_MAX_ANNOUNCE, false, rep);
     return rep->fatal - before;
 }

@@ -15,6 +15,7 @@
 #define NODE_MAX_BOOTSTRAP 64
 #define NODE_MAX_ANNOUNCE  8
 #define NODE_MAX_DIRECT    64
+#define NODE_MAX_RELAY     64
 
 enum node_dht { NODE_DHT_PRIVATE, NODE_DHT_PUBLIC, NODE_DHT_OFF };
 enum node_mode { NODE_OPTIMUM, NODE_GOSSIPSUB };
@@ -48,6 +49,9 @@ struct node_config {
     unsigned nbootstrap, nannounce;
     struct multiaddr bootstrap[NODE_MAX_BOOTSTRAP];
     struct multiaddr announce[NODE_MAX_ANNOUNCE];
+    const char *relay_text;
+    unsigned nrelay;
+    struct slice relay[NODE_MAX_RELAY]; /* topics */
     const char *direct_text;
     unsigned ndirect;
     struct peer_id direct[NODE_MAX_DIRECT];

@@ -387,7 +387,7 @@ static int tell_core(struct hub *h, const char *topic, enum xmsg_type kind)
         return -HUB_EMEM;
     snprintf(p->topic, sizeof(p->topic), "%s", topic);
     p->kind = kind;
-    if ((kind == X_UNSUBSCRIBE || h->late.count < LATE_SUBSCRIBES) && hub_push_locked(h, &m, true))
+    if ((kind != X_SUBSCRIBE || h->late.count < LATE_SUBSCRIBES) && hub_push_locked(h, &m, true))
         return 0;
     free(p);
     return -HUB_EFULL;
@@ -399,35 +399,59 @@ static void leave_topic(struct hub *h, struct slice name)
 
     if (!t || --t->subscribers > 0)
         return;
+    if (t->is_relayed) {
+        if (!h->is_stopping)
+            tell_core(h, t->name, X_RELAY);
+        return;
+    }
     map_del(&h->topics, name);
     if (!h->is_stopping)
         tell_core(h, t->name, X_UNSUBSCRIBE);
     free(t);
 }
 
-static int join_topic(struct hub *h, struct slice name, const char *text)
+static struct hub_topic *topic_new(struct hub *h, struct slice name)
+{
+    struct hub_topic *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    memcpy(t->name, name.p, name.len);
+    if (map_put(&h->topics, slice_str(t->name), t)) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static int join_topic(struct hub *h, struct slice name)
 {
     struct hub_topic *t = map_get(&h->topics, name);
     int err;
 
-    if (t) {
-        t->subscribers++;
+    if (!t && !(t = topic_new(h, name)))
+        return -HUB_EMEM;
+    if (t->subscribers++)
         return 0;
-    }
-    t = calloc(1, sizeof(*t));
-    if (!t)
-        return -HUB_EMEM;
-    t->subscribers = 1;
-    snprintf(t->name, sizeof(t->name), "%s", text);
-    if (map_put(&h->topics, name, t)) {
-        free(t);
-        return -HUB_EMEM;
-    }
-    err = tell_core(h, text, X_SUBSCRIBE);
-    if (err) {
+    err = tell_core(h, t->name, X_SUBSCRIBE);
+    if (err && --t->subscribers == 0 && !t->is_relayed) {
         map_del(&h->topics, name);
         free(t);
     }
+    return err;
+}
+
+int hub_relay(struct hub *h, struct slice topic)
+{
+    struct hub_topic *t = NULL;
+    int err = topic.len && topic.len <= PUBSUB_TOPIC_MAX ? -HUB_EMEM : -HUB_ETOPIC;
+
+    pthread_mutex_lock(&h->lock);
+    if (err == -HUB_EMEM && ((t = map_get(&h->topics, topic)) || (t = topic_new(h, topic)))) {
+        t->is_relayed = true;
+        err = t->subscribers ? 0 : tell_core(h, t->name, X_RELAY);
+    }
+    pthread_mutex_unlock(&h->lock);
     return err;
 }
 
@@ -445,7 +469,7 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
     else if (!map_get(&s->topics, name)) {
         if (map_put(&s->topics, name, s))
             err = -HUB_EFULL;
-        else if ((err = join_topic(h, name, topic)))
+        else if ((err = join_topic(h, name)))
             map_del(&s->topics, name);
     }
     pthread_mutex_unlock(&h->lock);

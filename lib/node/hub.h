@@ -43,6 +43,8 @@ struct hub_subscriber_ops {
 struct hub_subscriber;
 
 struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscriber_ops *ops, void *user);
+/* Topics that the node is a member of whoever subscribes to them. */
+int hub_relay(struct hub *h, struct slice topic);
 /* After it returns no callback runs or will run. */
 void hub_subscriber_free(struct hub_subscriber *s);
 /* Repeats are harmless. The node joins the topic's mesh at the first subscriber and leaves it after the last. */

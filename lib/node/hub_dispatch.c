@@ -240,7 +240,7 @@ static void drop_late(const struct xmsg *m)
     if (m->type == X_PAYLOADS_HOME)
         for (unsigned i = 0; i < m->homes.count; i++)
             buf_unref(m->homes.buf[i]);
-    if (m->type == X_SUBSCRIBE || m->type == X_UNSUBSCRIBE)
+    if (m->type == X_SUBSCRIBE || m->type == X_RELAY || m->type == X_UNSUBSCRIBE)
         free(m->publish);
     if (m->type == X_ALLOW)
         allowlist_free(m->allow);

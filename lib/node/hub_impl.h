@@ -23,6 +23,7 @@ struct hub_subscriber {
 
 struct hub_topic {
     unsigned subscribers;
+    bool is_relayed; /* stays when the last subscriber goes */
     char name[PUBSUB_TOPIC_MAX + 1];
 };
 

@@ -291,6 +291,11 @@ static int make_hub(struct node *n, char err[512])
 
     key_pair_peer_id(n->key, &hc.self);
     n->hub = hub_new(&hc);
+    for (unsigned i = 0; n->hub && i < n->cfg->nrelay; i++)
+        if (hub_relay(n->hub, n->cfg->relay[i])) {
+            hub_free(n->hub);
+            n->hub = NULL;
+        }
     if (!n->hub)
         snprintf(err, 512, "no memory for the hub");
     return n->hub ? 0 : -1;

@@ -42,6 +42,7 @@ enum xmsg_type {
     /* control -> coding */
     X_PUBLISH,       /* publish; comes back as X_PUBLISHED */
     X_SUBSCRIBE,     /* publish->topic alone; comes back as X_PUBLISHED */
+    X_RELAY,         /* the same: a member of the topic, but nothing of it is delivered */
     X_UNSUBSCRIBE,   /* the same */
     X_PAYLOADS_HOME, /* bufs that X_DELIVER lent */
     X_TRACE_HOME,    /* trace */

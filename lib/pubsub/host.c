@@ -100,7 +100,10 @@ static void host_deliver(void *core, struct slice topic, const struct peer_id *f
     trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, payload->len);
     if (upstream)
         durations_add(&ps->c.delays, ps->now - since_ns);
-    relay_deliver(ps, topic, from, p ? &p->id : NULL, payload, k);
+    if (tp->has_reader)
+        relay_deliver(ps, topic, from, p ? &p->id : NULL, payload, k);
+    else
+        buf_unref(payload);
 }
 
 static void host_penalize(void *core, pubsub_peer handle, double severity, const char *rule)

@@ -228,18 +228,29 @@ static void announce(struct pubsub *ps, const struct topic *tp, bool is_subscrib
         peer_send_subscription(ps, CONTAINER_OF(it, struct peer, node), topic_slice(tp), is_subscribe);
 }
 
-int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now)
+static int join(struct pubsub *ps, struct slice topic, bool has_reader, uint64_t now)
 {
     struct topic *tp = is_topic_name(topic) ? topic_get(&ps->topics, topic, TOPICS_MAX) : NULL;
 
     ps->now = now;
     if (!tp)
         return is_topic_name(topic) ? -PUBSUB_EFULL : -PUBSUB_ETOPIC;
+    tp->has_reader = has_reader;
     if (tp->is_subscribed)
         return 0;
     announce(ps, tp, true);
     topic_join(ps, tp);
     return 0;
+}
+
+int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now)
+{
+    return join(ps, topic, true, now);
+}
+
+int pubsub_relay(struct pubsub *ps, struct slice topic, uint64_t now)
+{
+    return join(ps, topic, false, now);
 }
 
 int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now)

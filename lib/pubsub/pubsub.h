@@ -121,6 +121,9 @@ void pubsub_peer_app_score(struct pubsub *ps, pubsub_peer p, double score);
 void pubsub_rpc(struct pubsub *ps, pubsub_peer p, struct buf *frame, uint64_t now);
 
 int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now);
+/* A member of the topic as by subscribe, but nothing of it is delivered: for a node that only passes on. Each of the two takes the place
+ * of the other; unsubscribe ends both. */
+int pubsub_relay(struct pubsub *ps, struct slice topic, uint64_t now);
 int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now);
 /* sha256: of the payload, made where it entered (the client's message id). The payload's reference passes to the core
  * on 0 only. -PUBSUB_ESIZE: larger than max_msg_bytes. */

@@ -181,7 +181,8 @@ static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const st
     trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic_slice(tp), id_of(m), NULL, m->payload.len);
     forward(ps, tp, m);
     durations_add(&ps->c.delays, ps->now - since_ns);
-    relay_deliver(ps, topic_slice(tp), &m->from, upstream, message_payload(m), 1);
+    if (tp->has_reader)
+        relay_deliver(ps, topic_slice(tp), &m->from, upstream, message_payload(m), 1);
     keep(ps, tp, m);
     relay_evict(ps);
 }
@@ -362,7 +363,7 @@ int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload)
     }
     trace_message(ps, TRACE_PUBLISH_MESSAGE, NULL, topic, id_of(m), NULL, payload->len);
     send_ours(ps, tp, m);
-    if (tp->is_subscribed)
+    if (tp->is_subscribed && tp->has_reader)
         relay_deliver(ps, topic, &ps->self, NULL, message_payload(m), 1);
     keep(ps, tp, m);
     relay_evict(ps);

@@ -28,6 +28,7 @@ struct topic {
     unsigned npeers, nmesh;
     unsigned npending; /* messages that wait for the application's verdict */
     bool is_subscribed;
+    bool has_reader; /* subscribed, and the application wants the messages too */
     struct score_subject subject; /* set when we subscribe */
     uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
     uint16_t len;

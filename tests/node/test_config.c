@@ -74,6 +74,20 @@ static void test_config_gossipsub_rules_are_chosen_by_name(void **state)
     assert_int_equal(rep.warnings, 1); /* only mode gossipsub has a choice */
 }
 
+static void test_config_topics_to_relay(void **state)
+{
+    const char *v[] = {"CLUSTER_ID", "n1", "RELAY_TOPICS", " blocks, a b ,", NULL};
+    struct settings_report rep;
+
+    assert_int_equal(load(v, &rep), 0);
+    assert_int_equal(cfg.nrelay, 2);
+    assert_true(slice_is_equal(cfg.relay[0], slice_str("blocks")) && slice_is_equal(cfg.relay[1], slice_str("a b")));
+}
+
+#define X16 "xxxxxxxxxxxxxxxx"
+#define X64 X16 X16 X16 X16
+#define TOPIC_257 X64 X64 X64 X64 "x"
+
 static void test_config_every_broken_rule_is_one_clear_line(void **state)
 {
     static const struct {
@@ -89,6 +103,7 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"API_PORT", "7070", "API_PORT=7070: is also the mesh's port"},
         {"GOSSIPSUB_SIGNING", "maybe", "GOSSIPSUB_SIGNING=maybe: must be one of strict, none"},
         {"DIRECT_PEERS", ID ",nobody", "DIRECT_PEERS=nobody: not a peer id"},
+        {"RELAY_TOPICS", "a," TOPIC_257, "RELAY_TOPICS=xxxxxxxx"},
         {"PEER_EXCHANGE", "2", "PEER_EXCHANGE=2: must be true or false"},
         {"OPTIMUM_PORT", "x", "OPTIMUM_PORT=x: "},
         {"OPTIMUM_MAX_MSG_SIZE", "0", "OPTIMUM_MAX_MSG_SIZE=0: "},
@@ -205,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_config_defaults_are_those_operators_know),
         cmocka_unit_test(test_config_gossipsub_values_fall_back_to_their_twins),
         cmocka_unit_test(test_config_gossipsub_rules_are_chosen_by_name),
+        cmocka_unit_test(test_config_topics_to_relay),
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
         cmocka_unit_test(test_config_of_a_nic_of_our_own),
         cmocka_unit_test(test_config_warns_without_failing),

@@ -197,12 +197,42 @@ static void test_hub_bounds_its_snapshots(void **state)
     drop(&f); /* they come back abandoned and are freed */
 }
 
+/* A topic to relay: a member from the start and to the end; the lcore is told when somebody begins and ceases to read. */
+static void test_hub_relays_a_topic_without_subscribers(void **state)
+{
+    static const enum xmsg_type want[] = {X_RELAY, X_SUBSCRIBE, X_RELAY, X_SUBSCRIBE, X_RELAY};
+    struct hub_subscriber_ops ops = {.on_message = on_message};
+    struct fix f;
+    struct xmsg m;
+
+    make(&f);
+    assert_int_equal(hub_relay(f.hub, slice_str("t")), 0);
+    assert_int_equal(hub_relay(f.hub, slice_str("")), -HUB_ETOPIC);
+    struct hub_subscriber *a = hub_subscriber_new(f.hub, &ops, NULL), *b = hub_subscriber_new(f.hub, &ops, NULL);
+    assert_int_equal(hub_subscribe(a, "t"), 0);
+    assert_int_equal(hub_subscribe(b, "t"), 0);
+    assert_int_equal(hub_unsubscribe(a, "t"), 0);
+    assert_int_equal(hub_unsubscribe(b, "t"), 0);
+    assert_int_equal(hub_subscribe(b, "t"), 0);
+    hub_subscriber_free(a);
+    hub_subscriber_free(b);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        assert_true(xring_pop_sc(&f.to_coding, &m));
+        assert_int_equal(m.type, want[i]);
+        assert_string_equal(m.publish->topic, "t");
+        free(m.publish);
+    }
+    assert_false(xring_pop_sc(&f.to_coding, &m));
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hub_does_not_wait_for_room),
         cmocka_unit_test(test_hub_stop_returns_what_is_late),
         cmocka_unit_test(test_hub_stop_drops_late_subscriptions),
+        cmocka_unit_test(test_hub_relays_a_topic_without_subscribers),
         cmocka_unit_test(test_hub_tells_its_address),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
     };

@@ -223,6 +223,45 @@ static void test_unsubscribed_node_gets_nothing_more(void **state)
     netsim_free(s);
 }
 
+/* A chain with a relay in the middle, which hands its application nothing, until that subscribes. */
+static void relay_in_the_middle(enum pubsub_mode mode, enum pubsub_proto proto)
+{
+    struct pubsub_config cfg = netsim_config(mode);
+    struct netsim *s = netsim_new(77, NULL);
+
+    for (unsigned i = 0; i < 3; i++)
+        netsim_add(s, &cfg);
+    netsim_subscribe(s, 0, TOPIC);
+    netsim_subscribe(s, 2, TOPIC);
+    assert_int_equal(pubsub_relay(netsim_core(s, 1), slice_str(TOPIC), netsim_now(s)), 0);
+    netsim_drain(s, 1);
+    netsim_connect(s, 0, 1, proto);
+    netsim_connect(s, 1, 2, proto);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned m = 1; m < 4; m++) {
+        publish(s, 0, m, 100000);
+        netsim_run(s, 3 * NETSIM_S);
+        expect(s, 2, m, m + 1, 100000, 1);
+        expect(s, 1, m, m + 1, 100000, m == 2);
+        if (m == 1)
+            netsim_subscribe(s, 1, TOPIC);
+        else
+            assert_int_equal(pubsub_relay(netsim_core(s, 1), slice_str(TOPIC), netsim_now(s)), 0);
+    }
+    assert_int_equal(netsim_unsubscribe(s, 1, TOPIC), 0);
+    netsim_run(s, NETSIM_S);
+    publish(s, 0, 9, 1000);
+    netsim_run(s, 3 * NETSIM_S);
+    expect(s, 2, 9, 10, 1000, 0);
+    netsim_free(s);
+}
+
+static void test_relay_passes_on_and_delivers_nothing(void **state)
+{
+    relay_in_the_middle(PUBSUB_GOSSIP, V12);
+    relay_in_the_middle(PUBSUB_CODED, PUBSUB_CODED_1);
+}
+
 /* The message waits for the first peer, whether or not the publisher is in the topic. */
 static void test_first_message_before_any_peer_is_known(void **state)
 {
@@ -563,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_publish_refuses_repeats_and_oversize),
         cmocka_unit_test(test_topics_do_not_leak),
         cmocka_unit_test(test_unsubscribed_node_gets_nothing_more),
+        cmocka_unit_test(test_relay_passes_on_and_delivers_nothing),
         cmocka_unit_test(test_first_message_before_any_peer_is_known),
         cmocka_unit_test(test_first_message_is_not_kept_for_ever),
         cmocka_unit_test(test_late_joiner_gets_what_is_kept_and_what_follows),
