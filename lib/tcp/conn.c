@@ -7,8 +7,19 @@
 
 #define WINDOW_UNDER_PRESSURE_SEGMENTS 4
 
-static uint8_t window_scale_for(uint32_t bytes)
+uint16_t conn_our_mss(const struct tcp_config *cfg)
 {
+    return (uint16_t)(cfg->mtu_bytes - IPV4_HLEN - TCP_HLEN);
+}
+
+uint16_t conn_first_window(const struct tcp_config *cfg)
+{
+    return cfg->recv_buf_bytes < UINT16_MAX ? (uint16_t)cfg->recv_buf_bytes : UINT16_MAX;
+}
+
+uint8_t conn_window_scale(const struct tcp_config *cfg)
+{
+    uint32_t bytes = cfg->recv_buf_bytes;
     uint8_t s = 0;
 
     while (s < TCP_WSCALE_MAX && bytes >> s > UINT16_MAX)
@@ -38,7 +49,7 @@ struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote,
     c->peer_mss = TCP_MSS_DEFAULT;
     cc_init(&c->cc, &cc_cubic_ops, TCP_MSS_DEFAULT);
     conn_set_mss(c, true);
-    c->rcv_wscale = window_scale_for(s->cfg.recv_buf_bytes);
+    c->rcv_wscale = conn_window_scale(&s->cfg);
     c->rcv_mss = TCP_MSS_DEFAULT;
     c->ts_offset = (uint32_t)flow_hash(s->ts_key, remote, local_port);
     c->last_heard_ns = now;

@@ -17,6 +17,7 @@
 #include "tcp/scoreboard.h"
 #include "tcp/segment.h"
 #include "tcp/sendq.h"
+#include "tcp/syncookie.h"
 #include "tcp/table.h"
 #include "tcp/tcp.h"
 
@@ -136,6 +137,10 @@ void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 void conn_set_mss(struct tcp_conn *c, bool is_initial);
 /* The path takes only this much. */
 void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes);
+/* What our SYNs say. */
+uint16_t conn_our_mss(const struct tcp_config *cfg);
+uint16_t conn_first_window(const struct tcp_config *cfg);
+uint8_t conn_window_scale(const struct tcp_config *cfg);
 /* Both sides know of each other. */
 void conn_established(struct tcp_conn *c, uint64_t now);
 /* Has something to send: put it in line. */
@@ -163,6 +168,8 @@ static inline bool conn_is_handshake(const struct tcp_conn *c)
 
 /* ---- conn_in.c ---- */
 void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_t now);
+/* A SYN that we no longer remember has made c: its ACK, yet to be given to conn_input, brought back what it said. */
+void conn_accept_cookie(struct tcp_conn *c, const struct tcp_in *in, const struct syncookie_facts *f, uint64_t now);
 /* A first SYN for a listener has made c. */
 void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
 

@@ -44,13 +44,9 @@ static void challenge(struct tcp_conn *c, uint64_t now)
 
 static void learn_irs(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
-    uint16_t first_window = UINT16_MAX;
-
     c->irs = in->seq;
     c->rq.nxt = in->seq + 1;
-    if (c->stack->cfg.recv_buf_bytes < first_window)
-        first_window = (uint16_t)c->stack->cfg.recv_buf_bytes;
-    c->rcv_adv = c->rq.nxt + first_window;
+    c->rcv_adv = c->rq.nxt + conn_first_window(&c->stack->cfg);
     c->last_ack_sent = c->rq.nxt;
     conn_set_options(c, in, now);
     conn_learn_window(c, in);
@@ -61,6 +57,26 @@ void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     learn_irs(c, in, now);
     c->state = TCP_ST_SYN_RECEIVED;
     conn_kick(c);
+}
+
+void conn_accept_cookie(struct tcp_conn *c, const struct tcp_in *in, const struct syncookie_facts *f, uint64_t now)
+{
+    struct tcp_in syn = {.seq = f->irs,
+                         .flags = TCP_SYN,
+                         .opt = {.has_mss = true,
+                                 .mss = f->mss,
+                                 .has_sack_ok = f->has_sack,
+                                 .has_wscale = f->has_wscale,
+                                 .wscale = f->wscale,
+                                 .has_ts = f->has_ts,
+                                 .ts_val = in->opt.ts_val}};
+
+    learn_irs(c, &syn, now);
+    c->state = TCP_ST_SYN_RECEIVED;
+    /* Our SYN is behind us, and nothing tells how long its answer took. */
+    c->iss = in->ack - 1;
+    sb_init(&c->sb, in->ack);
+    sendq_init(&c->sq, in->ack);
 }
 
 static void input_syn_sent(struct tcp_conn *c, struct tcp_in *in, uint64_t now)

@@ -87,11 +87,11 @@ static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     conn_header(c, &o, now);
     o.seq = c->iss;
     o.flags = is_answer ? TCP_SYN | TCP_ACK : TCP_SYN;
-    o.wnd = c->stack->cfg.recv_buf_bytes < UINT16_MAX ? (uint16_t)c->stack->cfg.recv_buf_bytes : UINT16_MAX;
+    o.wnd = conn_first_window(&c->stack->cfg);
     if (!is_answer)
         o.ack = 0;
     o.opt.has_mss = true;
-    o.opt.mss = (uint16_t)(c->stack->cfg.mtu_bytes - IPV4_HLEN - TCP_HLEN);
+    o.opt.mss = conn_our_mss(&c->stack->cfg);
     o.opt.has_sack_ok = !is_answer || c->sack_ok;
     o.opt.has_wscale = !is_answer || c->wscale_ok;
     o.opt.wscale = c->rcv_wscale;

@@ -27,6 +27,9 @@
     X(conn_timeout)     /* ended by our own patience */                                                      \
     X(conn_refused)     /* RST or port-unreachable to our SYN */                                             \
     X(conn_aborted)     /* tcp_abort */                                                                      \
+    X(syncookie_sent)     /* SYNs answered without remembering them: no room for half-open ones */              \
+    X(syncookie_accepted) /* connections made of the ACK that brought one back */                           \
+    X(syncookie_failed)   /* ACKs to a listener that brought none of ours */                                \
     X(timewait_reused)  /* TIME_WAIT left early for a newer connection (RFC 6191) */                         \
     /* recovery */                                                                                           \
     X(rto_fired)       /* retransmission timeouts */                                                         \

@@ -51,15 +51,94 @@ void listen_forget_half(struct tcp_conn *c)
     c->listener = NULL;
 }
 
+/* c becomes a half-open connection of l. */
+static void add_half(struct listener *l, struct tcp_conn *c, uint64_t now)
+{
+    struct tcp_stack *s = c->stack;
+
+    c->listener = l;
+    l->half_open++;
+    s->half_open_count++;
+    list_push_back(&l->half, &c->half_link);
+    table_add(&s->table, &c->flow);
+    c->in_table = true;
+    s->n.conn_passive++;
+    conn_timer_set(c, CONN_LIFE, now + s->cfg.syn_timeout_ns);
+}
+
+/* ---- cookies ---- */
+
+static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, const struct ip_endpoint *remote,
+                               const struct tcp_in *in, const uint8_t *src_mac, uint64_t now)
+{
+    struct syncookie_facts f = {.remote = *remote,
+                                .local_port = l->port,
+                                .irs = in->seq,
+                                .mss = in->opt.has_mss ? in->opt.mss : TCP_MSS_DEFAULT,
+                                .has_ts = in->opt.has_ts,
+                                .has_sack = in->opt.has_sack_ok,
+                                .has_wscale = in->opt.has_wscale,
+                                .wscale = in->opt.wscale};
+    struct tcp_out o = {.src_mac = s->cfg.mac,
+                        .dst_mac = src_mac,
+                        .src_ip = &s->cfg.ip,
+                        .dst_ip = &remote->ip,
+                        .src_port = l->port,
+                        .dst_port = remote->port,
+                        .seq = syncookie_make(&s->cookie, &f, s->rng, now),
+                        .ack = in->seq + 1,
+                        .wnd = conn_first_window(&s->cfg),
+                        .flags = TCP_SYN | TCP_ACK,
+                        .ttl = s->cfg.ttl};
+
+    o.opt = (struct tcp_options){.has_mss = true,
+                                 .mss = conn_our_mss(&s->cfg),
+                                 .has_sack_ok = f.has_sack,
+                                 .has_wscale = f.has_wscale,
+                                 .wscale = conn_window_scale(&s->cfg),
+                                 .has_ts = f.has_ts,
+                                 .ts_val = syncookie_timestamp(&f, stack_ts(s, remote, l->port, now)),
+                                 .ts_ecr = in->opt.ts_val};
+    if (stack_reply(s, &o))
+        s->n.syncookie_sent++;
+}
+
+struct tcp_conn *listen_cookie(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
+                               const struct tcp_in *in, uint64_t now)
+{
+    struct syncookie_facts f = {
+        .remote = *remote, .local_port = l->port, .irs = in->seq - 1, .has_ts = in->opt.has_ts};
+
+    if (!syncookie_check(&s->cookie, &f, in->ack - 1, in->opt.ts_ecr, s->rng, now)) {
+        s->n.syncookie_failed++;
+        return NULL;
+    }
+    struct tcp_conn *c = s->open_count < s->cfg.max_conns ? conn_new(s, remote, l->port, now) : NULL;
+    if (!c) {
+        s->n.drop_conn_full++;
+        return NULL;
+    }
+    s->n.syncookie_accepted++;
+    add_half(l, c, now);
+    conn_accept_cookie(c, in, &f, now);
+    return c;
+}
+
+/* ---- SYNs ---- */
+
 void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
-                const struct tcp_in *in, uint64_t now)
+                const struct tcp_in *in, const uint8_t *src_mac, uint64_t now)
 {
     if (s->open_count >= s->cfg.max_conns) {
         s->n.drop_conn_full++;
         return; /* silence: the peer tries again */
     }
-    /* The oldest gives way: a flood must come faster than honest handshakes take to hurt them. */
     if (l->half_open >= l->backlog || s->half_open_count >= s->cfg.max_half_open) {
+        if (s->cfg.syn_cookies) {
+            answer_with_cookie(s, l, remote, in, src_mac, now);
+            return;
+        }
+        /* The oldest gives way: a flood must come faster than honest handshakes take to hurt them. */
         s->n.drop_backlog++;
         if (list_is_empty(&l->half))
             return; /* other ports hold them all */
@@ -70,13 +149,6 @@ void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoin
         s->n.drop_conn_full++;
         return;
     }
-    c->listener = l;
-    l->half_open++;
-    s->half_open_count++;
-    list_push_back(&l->half, &c->half_link);
-    table_add(&s->table, &c->flow);
-    c->in_table = true;
-    s->n.conn_passive++;
-    conn_timer_set(c, CONN_LIFE, now + s->cfg.syn_timeout_ns);
+    add_half(l, c, now);
     conn_accept_syn(c, in, now);
 }

@@ -46,6 +46,7 @@ void tcp_config_defaults(struct tcp_config *c)
     *c = (struct tcp_config){.prefix_len = 24,
                              .mtu_bytes = 1500,
                              .ttl = 64,
+                             .syn_cookies = true,
                              .port_min = 40000,
                              .port_max = 49999,
                              .max_conns = 4096,
@@ -194,6 +195,12 @@ void tcp_stack_set_mtu(struct tcp_stack *s, uint32_t mtu_bytes)
 }
 
 /* ---- time ---- */
+
+uint32_t stack_ts(const struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now)
+{
+    return (uint32_t)(now / 1000000) + (uint32_t)flow_hash(s->ts_key, remote, local_port);
+}
+
 
 uint64_t tcp_stack_next_deadline(const struct tcp_stack *s)
 {

@@ -8,6 +8,7 @@
 #include "tcp/conn.h"
 #include "tcp/eth.h"
 #include "tcp/rate.h"
+#include "tcp/syncookie.h"
 #include "tcp/timewait.h"
 
 #define STACK_CTL_QUEUE 1024
@@ -37,6 +38,7 @@ struct tcp_stack {
     uint32_t open_count; /* connections that are not half-open */
     uint32_t half_open_count;
     struct listener *listeners;
+    struct syncookie cookie;
 
     struct list tx;      /* connections with something to send, served in turn */
     struct list starved; /* short of tx_bytes */
@@ -58,6 +60,9 @@ struct listener *stack_listener(struct tcp_stack *s, uint16_t port);
 /* Bytes left the connections' send queues: whoever was short may go on. */
 void stack_tx_freed(struct tcp_stack *s, uint64_t bytes);
 
+/* Our timestamp towards remote now. */
+uint32_t stack_ts(const struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, uint64_t now);
+
 /* ---- stack_in.c ---- */
 /* Connections waiting for n go on. */
 void stack_wake_waiters(struct tcp_stack *s, struct neigh *n);
@@ -78,7 +83,11 @@ bool stack_push_ctl(struct tcp_stack *s, const struct ctl_frame *f);
 
 /* ---- listen.c ---- */
 void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
-                const struct tcp_in *in, uint64_t now);
+                const struct tcp_in *in, const uint8_t *src_mac, uint64_t now);
+/* An ACK for a listener from an unknown peer: the connection its cookie proves, half-open, which the ACK is still to be given
+ * to; or NULL. */
+struct tcp_conn *listen_cookie(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
+                               const struct tcp_in *in, uint64_t now);
 /* c leaves the half-open state, for better or worse. */
 void listen_forget_half(struct tcp_conn *c);
 

@@ -155,13 +155,20 @@ static bool is_our_port(struct tcp_stack *s, uint16_t port)
 }
 
 static void input_stranger(struct tcp_stack *s, const struct frame *f, const struct ip_endpoint *remote,
-                           const struct tcp_in *in, uint64_t now)
+                           struct tcp_in *in, uint64_t now)
 {
     struct listener *l = stack_listener(s, in->dst_port);
 
     if (l && (in->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
-        listen_syn(s, l, remote, in, now);
+        listen_syn(s, l, remote, in, f->eth.src, now);
         return;
+    }
+    if (l && (in->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK && syncookie_is_active(&s->cookie, now)) {
+        struct tcp_conn *c = listen_cookie(s, l, remote, in, now);
+        if (c) {
+            conn_input(c, in, f->lent, now);
+            return;
+        }
     }
     s->n.drop_tcp_port++;
     if (is_our_port(s, in->dst_port))

@@ -51,6 +51,7 @@ struct tcp_config {
     bool csum_rx_trusted;   /* the port verifies TCP checksums of every frame it delivers */
     uint32_t gso_max_bytes; /* largest TCP payload + headers the port cuts up itself; 0: none */
     bool address_shared;    /* a kernel owns the address too: do not answer ARP, echo, or ports not ours */
+    bool syn_cookies;       /* answer SYNs beyond the backlog without remembering them; else the oldest gives way */
     bool neigh_external;    /* no ARP of our own: TCP_EV_NEIGH_WANTED and tcp_stack_neigh_set instead */
     uint8_t ttl;
     /* local ports of tcp_connect, inclusive */

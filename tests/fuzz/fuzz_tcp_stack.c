@@ -245,6 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         c.csum_tx = true;
         c.gso_max_bytes = 65535;
     }
+    c.syn_cookies = !(form & 2);
     rng_init_zero(&x.rng);
     x.s = tcp_stack_new(&c, &x.rng, NULL, x.now);
     x.data = buf_new(60000);

@@ -43,6 +43,7 @@ struct pkt_flow {
     uint8_t our_wscale;
     uint32_t ts_base, last_ts;
     bool peer_ts_used, peer_ws_used; /* by the peer's SYN */
+    uint8_t peer_wscale;
     struct tcp_conn *conn;
 };
 

@@ -345,6 +345,9 @@ static void do_set(struct pkt_do *d)
     struct tcp_config *c = &d->p->cfg;
     int64_t v = pkt_number(d->p, arg(d, 1));
     const char *name = arg(d, 0);
+
+    if (d->p->s)
+        pkt_fail(d->p, "the stack is running");
     const struct {
         const char *name;
         uint32_t *at;
@@ -368,6 +371,10 @@ static void do_set(struct pkt_do *d)
                  {"keepalive_idle", &c->keepalive_idle_ns, PKT_MS},
                  {"keepalive_interval", &c->keepalive_interval_ns, PKT_MS}};
 
+    if (strcmp(name, "syn_cookies") == 0) {
+        c->syn_cookies = v;
+        return;
+    }
     for (unsigned i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         if (strcmp(name, numbers[i].name) == 0) {
             *numbers[i].at = (uint32_t)v;

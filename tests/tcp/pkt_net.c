@@ -194,6 +194,7 @@ static struct tcp_options options_for(struct pkt *p, struct pkt_flow *f, const s
     if (is_syn) {
         f->peer_ts_used = o.has_ts;
         f->peer_ws_used = o.has_wscale;
+        f->peer_wscale = o.wscale < TCP_WSCALE_MAX ? o.wscale : TCP_WSCALE_MAX;
     }
     return o;
 }
@@ -203,9 +204,7 @@ void pkt_input(struct pkt *p, const struct pkt_seg *s)
     struct pkt_flow *f = &p->flow[s->flow];
     struct tcp_options opt = options_for(p, f, s);
     struct ip_addr us = pkt_our_ip(p), peer = pkt_peer_ip(p);
-    unsigned shift = !(s->flags & TCP_SYN) && f->peer_ws_used && (f->our_ws || !f->knows_ts) && p->peer.ws > 0
-                         ? (unsigned)p->peer.ws
-                         : 0;
+    unsigned shift = !(s->flags & TCP_SYN) && f->peer_ws_used && f->our_ws ? f->peer_wscale : 0;
     uint32_t win = (s->has_win ? s->win : p->peer.win) >> (s->has_win ? shift : 0);
     static uint8_t zeroes[66000];
     struct tcp_segment seg = {.slice_count = 1, .payload_bytes = s->len};
