@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DROPPED UINT64_MAX
+
 void wan_init(struct wan *w, unsigned nodes, uint64_t seed, uint64_t held_max)
 {
     memset(w, 0, sizeof(*w));
@@ -68,7 +70,7 @@ static struct wan_packet pop(struct wan *w)
 
 /* ---- links ---- */
 
-/* The time at which a packet that comes now has left the link; 0: dropped. */
+/* The time at which a packet that comes now has left the link, or DROPPED. */
 static uint64_t link_pass(struct wan_link *l, struct wan_packet *p, uint32_t bytes, uint64_t now)
 {
     uint64_t backlog;
@@ -78,7 +80,7 @@ static uint64_t link_pass(struct wan_link *l, struct wan_packet *p, uint32_t byt
     backlog = l->busy_ns > now ? (uint64_t)((double)(l->busy_ns - now) * (double)l->rate / 1e9) : 0;
     if (l->queue_bytes && backlog + bytes > l->queue_bytes) {
         l->dropped++;
-        return 0;
+        return DROPPED;
     }
     if (l->mark_bytes && backlog + bytes > l->mark_bytes && wan_frame_is_ect(p->frame)) {
         p->is_ce = true;
@@ -114,8 +116,8 @@ static void send_packet(struct wan *w, unsigned from, struct wan_packet p, uint6
         path->packets++;
         path->bytes += bytes;
         t = link_pass(&w->up[from], &p, bytes, now);
-        t = t ? link_pass(&path->link, &p, bytes, t) : 0;
-        if (!t)
+        t = t == DROPPED ? t : link_pass(&path->link, &p, bytes, t);
+        if (t == DROPPED)
             return;
         if (path->loss && rng_below(&path->rng, 1000000) < path->loss) {
             path->lost++;
@@ -152,7 +154,7 @@ bool wan_output(struct wan *w, struct wan_packet *out, uint64_t now)
         if (p.is_at_downlink) { /* it comes in order of time here, whoever sent it */
             p.is_at_downlink = false;
             p.due_ns = link_pass(&w->down[p.to], &p, bytes, p.due_ns);
-            if (p.due_ns && push(w, p))
+            if (p.due_ns != DROPPED && push(w, p))
                 continue;
             w->held_bytes -= bytes;
             wan_frame_unref(p.frame);
