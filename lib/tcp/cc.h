@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "tcp/cubic.h"
+#include "tcp/rate_sample.h"
 
 struct cc;
 
@@ -23,6 +24,10 @@ struct cc_ack {
     uint64_t srtt_ns, min_rtt_ns;
     bool is_limited;  /* the window, not the application or the peer, held us back */
     bool in_recovery; /* fast recovery: cwnd stays at ssthresh */
+    uint32_t lost_bytes;      /* newly believed lost */
+    uint32_t in_flight_bytes; /* after this ACK */
+    uint64_t total_delivered_bytes;
+    struct rate_sample rate;
     uint64_t now;
 };
 

@@ -44,6 +44,7 @@ struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote,
     sb_init(&c->sb, c->iss);
     sendq_init(&c->sq, c->iss + 1);
     recvq_init(&c->rq, &s->rxpool, 0);
+    rack_init(&c->rack);
     rtt_init(&c->rtt, s->cfg.rto_min_ns, s->cfg.rto_max_ns);
     c->mtu_bytes = s->cfg.mtu_bytes;
     c->peer_mss = TCP_MSS_DEFAULT;

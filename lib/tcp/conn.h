@@ -1,7 +1,7 @@
 /* conn.h: one connection, inside
  * Shape:   segments, user calls and deadlines -> state; conn_output asks it for the next segment
- * Files:   conn.c life, events, windows; conn_in.c segments; conn_ack.c acknowledgement and recovery;
- *          conn_out.c sending; conn_timer.c deadlines; conn_api.c the user's calls (tcp.h)
+ * Files:   conn.c life, events, windows; conn_in.c segments; conn_ack.c acknowledgement; conn_loss.c
+ *          loss and recovery; conn_out.c sending; conn_timer.c deadlines; conn_api.c the user's calls (tcp.h)
  * Owner:   the stack
  * Note:    nothing here may free a connection but conn_free and conn_finish; both say when
  */
@@ -12,6 +12,7 @@
 #include "base/timerq.h"
 #include "tcp/cc.h"
 #include "tcp/neigh.h"
+#include "tcp/prr.h"
 #include "tcp/recvq.h"
 #include "tcp/rtt.h"
 #include "tcp/scoreboard.h"
@@ -24,6 +25,8 @@
 /* A connection has one timer in the stack's queue and these deadlines (conn_timer.c). */
 enum conn_deadline {
     CONN_RTX,     /* something is in flight and unanswered */
+    CONN_TLP,     /* the same, sooner: a probe may bring the ACK that tells of a loss */
+    CONN_REORDER, /* something is overdue, unless it was overtaken */
     CONN_PERSIST, /* nothing is in flight and the peer's window holds us */
     CONN_DELACK,  /* an acknowledgement is owed */
     CONN_KEEP,    /* silence */
@@ -79,17 +82,26 @@ struct tcp_conn {
     uint32_t peer_mss;                   /* as announced */
     uint32_t mss;                        /* payload of a full packet: less than both, options counted */
     bool fin_queued, fin_sent, is_short; /* is_short: the user waits for WRITABLE */
-    bool cwnd_limited;
+    bool is_cwnd_limited;  /* the window held us back within the last round trip */
+    uint32_t limited_seq;  /* nxt when it did so last */
     bool probe_now;   /* send an empty segment below the window: the peer must answer */
     bool unreachable; /* the network said so, softly */
     struct cc cc;
     struct rtt rtt;
+    struct rack rack;
+    struct prr prr;
     enum conn_recovery recovery;
     uint32_t recover;         /* recovery ends when this is acknowledged */
     uint32_t timeout_una;     /* una at the last timeout: still there, then it is a repeated one */
     uint32_t dupacks;         /* without SACK */
     uint32_t rtx_ts, rtx_seq; /* timestamp and place of the first retransmission of this recovery */
     bool undo_armed, rtx_ts_set;
+    bool is_first_timeout;   /* F-RTO may still find it spurious */
+    bool undo_by_dsack;      /* if all that was sent again since undo_una turns out a duplicate */
+    uint32_t undo_una, undo_rtx_bytes;
+    bool probe_tail;         /* send a tail loss probe now */
+    bool probe_out, probe_is_rtx;
+    uint32_t probe_end;      /* nxt when the probe left */
     uint32_t syn_timeouts, probes, persist_count;
     uint64_t stuck_since_ns; /* first transmission or probe since the last sign of progress; 0: none */
     uint64_t last_sent_ns;   /* data */
@@ -178,11 +190,26 @@ void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
 void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
 /* The send window of a header that is newer than what we know. */
 void conn_learn_window(struct tcp_conn *c, const struct tcp_in *in);
+
+/* ---- conn_loss.c; those that take an sb_news run once an ACK, in this order ---- */
+void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news, uint64_t now);
+void conn_probe_acked(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack,
+                      const struct sb_news *news, uint64_t now);
+void conn_detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack,
+                          struct sb_news *news, uint64_t now);
+void conn_recover(struct tcp_conn *c, const struct sb_news *news, bool is_dup, uint64_t now);
+/* New data left, or old were acknowledged. */
+void conn_probe_arm(struct tcp_conn *c, uint64_t now);
+/* The deadlines TLP, REORDER and RTX. */
+void conn_on_probe(struct tcp_conn *c, uint64_t now);
+void conn_on_reorder(struct tcp_conn *c, uint64_t now);
 void conn_timeout(struct tcp_conn *c, uint64_t now);
 
 /* ---- conn_out.c ---- */
 /* Fills seg: true. False: nothing to send now. c survives. */
 bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now);
+/* The congestion window, not the application or the peer, held us back lately. */
+bool conn_is_cwnd_limited(const struct tcp_conn *c);
 /* Header fields common to all its segments. */
 void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now);
 

@@ -1,5 +1,5 @@
-/* conn_ack.c: acknowledgements, loss recovery and retransmission timeouts
- * Source:  RFC 9293 3.10.7.4 (fifth), 6675 (recovery), 6582 (without SACK), 3522 (Eifel detection), 2883, 5681, 6298
+/* conn_ack.c: acknowledgements: what they say of windows, times, duplicates and the path's speed. Loss is conn_loss.c's
+ * Source:  RFC 9293 3.10.7.4 (fifth), 2018, 2883, 5681, 6298
  */
 #include "tcp/conn.h"
 #include "tcp/stack.h"
@@ -42,8 +42,8 @@ static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const stru
 {
     uint64_t rtt = 0;
 
-    if (news->sent_ns)
-        rtt = now > news->sent_ns ? now - news->sent_ns : 1;
+    if (news->once)
+        rtt = now > news->once->sent_ns ? now - news->once->sent_ns : 1;
     else if (news->acked_bytes)
         rtt = timestamp_rtt(c, in, now);
     if (!rtt)
@@ -53,97 +53,37 @@ static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const stru
     return rtt;
 }
 
-/* ---- recovery ---- */
-
-static void recovery_begin(struct tcp_conn *c, enum conn_recovery how)
-{
-    c->recovery = how;
-    c->recover = c->sb.nxt;
-    c->undo_armed = true;
-    c->rtx_ts_set = false;
-}
-
-static void enter_fast_recovery(struct tcp_conn *c, uint64_t now)
-{
-    c->stack->n.fast_recovery++;
-    c->recovery_count++;
-    recovery_begin(c, CONN_RECOVERY);
-    c->cc.ops->congestion(&c->cc, sb_pipe(&c->sb), now);
-    conn_kick(c);
-}
-
-/* RFC 3522: the ACK that reaches beyond the first segment we sent again echoes a timestamp older than that: it answers
- * the original, which was only late. */
-static void detect_spurious(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news, uint64_t now)
-{
-    if (c->recovery == CONN_OPEN || !c->undo_armed || !news->acked_bytes || !c->rtx_ts_set)
-        return;
-    if (!c->ts_ok || !in->opt.has_ts || seq_leq(c->sb.una, c->rtx_seq))
-        return;
-    c->undo_armed = false;
-    if (seq_geq(in->opt.ts_ecr, c->rtx_ts))
-        return;
-    c->stack->n.spurious_undone++;
-    c->cc.ops->undo(&c->cc, now);
-    sb_unmark_lost(&c->sb);
-    news->lost_bytes = 0; /* also what this ACK made us believe: the next one judges anew */
-    c->recovery = CONN_OPEN;
-    c->dupacks = 0;
-}
-
-/* Without SACK: RFC 6582. Each duplicate stands for one packet that left the network (conn_out.c counts it so). */
-static void recover_without_sack(struct tcp_conn *c, const struct sb_news *news, bool is_dup, uint64_t now)
-{
-    if (news->acked_bytes) {
-        uint32_t acked = news->acked_bytes / c->mss, left = c->dupacks + 1;
-        if (c->recovery == CONN_RECOVERY) { /* partial: the next hole, and one packet has left for it (3.2, step 3) */
-            c->dupacks = left > acked ? left - acked : 0;
-            sb_mark_head_lost(&c->sb);
-            conn_kick(c);
-        } else
-            c->dupacks = 0;
-        return;
-    }
-    if (!is_dup)
-        return;
-    c->dupacks++;
-    conn_kick(c); /* limited transmit (RFC 3042), or inflation during recovery */
-    if (c->recovery == CONN_OPEN && c->dupacks == SB_DUP_THRESH) {
-        enter_fast_recovery(c, now);
-        sb_mark_head_lost(&c->sb);
-    }
-}
-
-static void recover(struct tcp_conn *c, const struct sb_news *news, bool is_dup, uint64_t now)
-{
-    if (c->recovery != CONN_OPEN && seq_geq(c->sb.una, c->recover)) {
-        c->recovery = CONN_OPEN;
-        c->undo_armed = false;
-        c->dupacks = 0;
-    }
-    if (!c->sack_ok)
-        recover_without_sack(c, news, is_dup, now);
-    else if (news->lost_bytes && c->recovery == CONN_OPEN)
-        enter_fast_recovery(c, now);
-}
-
 /* ---- SACK ---- */
 
-static void take_sacks(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news)
+/* Returns the duplicate the peer reports, or NULL. */
+static const struct seq_range *take_sacks(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news)
 {
     const struct tcp_options *o = &in->opt;
+    const struct seq_range *dsack = NULL;
     unsigned i = 0;
 
     if (!c->sack_ok || !o->sack_count)
-        return;
+        return NULL;
     /* RFC 2883 4: the first block is a duplicate if it lies below the ACK or inside the second. */
     if (seq_leq(o->sack[0].hi, in->ack) || (o->sack_count > 1 && seq_geq(o->sack[0].lo, o->sack[1].lo) &&
                                             seq_leq(o->sack[0].hi, o->sack[1].hi))) {
         c->stack->n.dsack_seen++;
+        if (seq_lt(o->sack[0].lo, o->sack[0].hi))
+            dsack = &o->sack[0];
         i = 1;
     }
     for (; i < o->sack_count; i++)
         sb_sack(&c->sb, o->sack[i].lo, o->sack[i].hi, news);
+    return dsack;
+}
+
+/* RFC 8985 6.2, step 4: we sent again what was only late. Duplicates of a probe, or of what we never sent twice, say
+ * nothing of it. */
+static void learn_from_duplicate(struct tcp_conn *c, const struct seq_range *dsack)
+{
+    if (!dsack || !c->rtx_segments || (c->probe_out && dsack->hi == c->probe_end))
+        return;
+    rack_duplicate(&c->rack, c->sb.una, c->sb.nxt);
 }
 
 /* ---- the ACK ---- */
@@ -166,6 +106,7 @@ static void on_progress(struct tcp_conn *c, uint64_t now)
         conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
     else
         conn_timer_clear(c, CONN_RTX);
+    conn_probe_arm(c, now);
 }
 
 static void wake_writer(struct tcp_conn *c)
@@ -179,12 +120,32 @@ static void wake_writer(struct tcp_conn *c)
     conn_event(c, CONN_EV_WRITABLE);
 }
 
+static void tell_cc(struct tcp_conn *c, const struct sb_news *news, uint64_t rtt, bool is_limited,
+                    bool was_recovering, uint64_t now)
+{
+    struct cc_ack a = {.delivered_bytes = news->delivered_bytes,
+                       .lost_bytes = news->lost_bytes,
+                       .is_progress = news->acked_bytes > 0,
+                       .rtt_ns = rtt,
+                       .srtt_ns = c->rtt.srtt_ns,
+                       .min_rtt_ns = c->rtt.min_ns,
+                       .is_limited = is_limited,
+                       .in_recovery = was_recovering,
+                       .now = now};
+
+    sb_sample(&c->sb, news, &a.rate, now);
+    if (!news->delivered_bytes)
+        return;
+    a.in_flight_bytes = sb_pipe(&c->sb);
+    a.total_delivered_bytes = c->sb.rate.delivered_bytes;
+    c->cc.ops->ack(&c->cc, &a);
+}
+
 void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     struct sb_news news = {0};
     uint32_t prior_wnd = c->snd_wnd;
-    bool is_limited =
-        c->cwnd_limited || (cc_in_slow_start(&c->cc) && c->cc.cwnd_bytes < 2ull * sb_flight(&c->sb));
+    bool is_limited = conn_is_cwnd_limited(c);
 
     if (seq_geq(in->ack, c->sb.una) && is_newer_window(c, in)) {
         conn_learn_window(c, in);
@@ -197,56 +158,19 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
         c->stuck_since_ns = 0; /* an answered probe */
     if (seq_gt(in->ack, c->sb.una))
         sb_ack(&c->sb, in->ack, &news);
-    take_sacks(c, in, &news);
-    if (c->sack_ok && c->sb.sacked.count)
-        sb_detect(&c->sb, c->mss, &news);
-    c->stack->n.rtx_lost_again += news.lost_again;
+    const struct seq_range *dsack = take_sacks(c, in, &news);
+    learn_from_duplicate(c, dsack);
 
     uint64_t rtt = take_rtt(c, in, &news, now);
-    detect_spurious(c, in, &news, now);
+    conn_detect_loss(c, in, &news, now);
+    conn_probe_acked(c, in, dsack, &news, now);
+    conn_detect_spurious(c, in, dsack, &news, now);
     bool was_recovering = c->recovery == CONN_RECOVERY;
-    recover(c, &news, is_dup, now);
+    conn_recover(c, &news, is_dup, now);
     if (news.acked_bytes)
         on_progress(c, now);
-    if (news.delivered_bytes) {
-        struct cc_ack a = {.delivered_bytes = news.delivered_bytes,
-                           .is_progress = news.acked_bytes > 0,
-                           .rtt_ns = rtt,
-                           .srtt_ns = c->rtt.srtt_ns,
-                           .min_rtt_ns = c->rtt.min_ns,
-                           .is_limited = is_limited,
-                           .in_recovery = was_recovering,
-                           .now = now};
-        c->cc.ops->ack(&c->cc, &a);
-    }
+    tell_cc(c, &news, rtt, is_limited, was_recovering, now);
     if (news.delivered_bytes || news.lost_bytes)
         conn_kick(c);
     wake_writer(c);
-}
-
-/* ---- timeout ---- */
-
-void conn_timeout(struct tcp_conn *c, uint64_t now)
-{
-    struct tcp_stack *s = c->stack;
-    bool is_first = c->recovery != CONN_LOSS || c->sb.una != c->timeout_una;
-
-    s->n.rto_fired++;
-    c->rto_count++;
-    rtt_backoff(&c->rtt);
-    if (conn_is_handshake(c)) {
-        sb_mark_head_lost(&c->sb);
-        c->syn_timeouts++;
-        conn_kick(c);
-        return;
-    }
-    uint32_t pipe = sb_pipe(&c->sb);
-    if (sb_mark_all_lost(&c->sb))
-        s->n.sack_reneged++;
-    recovery_begin(c, CONN_LOSS);
-    c->undo_armed = is_first;
-    c->timeout_una = c->sb.una;
-    c->dupacks = 0;
-    c->cc.ops->timeout(&c->cc, pipe, is_first, now);
-    conn_kick(c);
 }

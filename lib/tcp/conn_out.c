@@ -1,5 +1,5 @@
 /* conn_out.c: the next segment of a connection: what was lost, then what is new, then a bare ACK
- * Source:  RFC 6675 5 (NextSeg), RFC 9293 3.8.6.2.1 (silly windows; Nagle is off), RFC 3042, RFC 9293 3.8.6.1 (probes)
+ * Source:  RFC 6675 5 (NextSeg), RFC 6937, RFC 8985 7.3, RFC 9293 3.8.6.2.1 (silly windows; Nagle is off), RFC 3042, RFC 9293 3.8.6.1 (probes)
  */
 #include "tcp/conn.h"
 #include "tcp/stack.h"
@@ -69,12 +69,29 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
 {
     uint64_t pipe = sb_pipe(&c->sb), cwnd = c->cc.cwnd_bytes;
 
-    if (!c->sack_ok) {
+    if (c->sack_ok) {
+        if (c->recovery == CONN_RECOVERY)
+            cwnd = c->prr.cwnd_bytes;
+    } else {
         /* Duplicate ACKs: each tells of a packet that arrived. Before the third, two new ones may go (RFC 3042). */
         uint64_t out = (uint64_t)c->dupacks * c->mss;
         pipe = pipe > out ? pipe - out : 0;
     }
     return cwnd > pipe ? (uint32_t)(cwnd - pipe < UINT32_MAX ? cwnd - pipe : UINT32_MAX) : 0;
+}
+
+static void note_cwnd_limited(struct tcp_conn *c)
+{
+    c->is_cwnd_limited = true;
+    c->limited_seq = c->sb.nxt;
+}
+
+bool conn_is_cwnd_limited(const struct tcp_conn *c)
+{
+    /* For the round trip in which it happened: a paced sender is held by its clock most of the time. */
+    if (c->is_cwnd_limited && seq_leq(c->sb.una, c->limited_seq))
+        return true;
+    return cc_in_slow_start(&c->cc) && c->cc.cwnd_bytes < 2ull * sb_flight(&c->sb);
 }
 
 /* ---- SYN ---- */
@@ -135,9 +152,30 @@ static uint32_t fill(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out
     return got;
 }
 
-static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+static void note_again(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_out *o, uint32_t len, bool is_probe,
+                       uint64_t now)
 {
-    uint32_t seq, room = cwnd_room(c), burst = burst_bytes(c);
+    if (!c->rtx_ts_set) {
+        c->rtx_ts_set = true;
+        c->rtx_ts = o->opt.ts_val;
+        c->rtx_seq = o->seq;
+        /* Were it not the oldest, its ACK could answer a retransmission of an earlier recovery. */
+        c->undo_armed &= o->seq == c->sb.una;
+    }
+    c->undo_rtx_bytes += is_probe ? 0 : len;
+    prr_sent(&c->prr, len);
+    if (o->seq == c->sb.una)
+        conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
+    note_sent(c, now);
+    c->rtx_segments++;
+    c->rtx_bytes += seg->payload_bytes;
+    c->stack->n.tx_rtx_segments++;
+    c->stack->n.tx_rtx_bytes += seg->payload_bytes;
+}
+
+static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, uint64_t now)
+{
+    uint32_t seq, room = cwnd_room(c), burst = is_probe ? c->mss : burst_bytes(c);
     uint32_t len = sb_next_rtx(&c->sb, c->mss, room < burst ? room : burst, &seq);
     struct tcp_out o;
 
@@ -145,8 +183,8 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
         return false;
     /* The first retransmission of a recovery goes in any case (RFC 6675 5, 4.3), without SACK that of each partial
      * acknowledgement (RFC 6582 3.2). */
-    if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && (!c->rtx_ts_set || !c->sack_ok))) {
-        c->cwnd_limited = true;
+    if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && (!c->rtx_ts_set || !c->sack_ok)) && !is_probe) {
+        note_cwnd_limited(c);
         return false;
     }
     if (conn_is_handshake(c)) {
@@ -159,20 +197,7 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     len = fill(c, seg, &o, seq, len);
     sb_retransmitted(&c->sb, seq, len, now);
     finish(c, seg, &o);
-    if (!c->rtx_ts_set) {
-        c->rtx_ts_set = true;
-        c->rtx_ts = o.opt.ts_val;
-        c->rtx_seq = seq;
-        /* Were it not the oldest, its ACK could answer a retransmission of an earlier recovery. */
-        c->undo_armed &= seq == c->sb.una;
-    }
-    if (seq == c->sb.una)
-        conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
-    note_sent(c, now);
-    c->rtx_segments++;
-    c->rtx_bytes += seg->payload_bytes;
-    c->stack->n.tx_rtx_segments++;
-    c->stack->n.tx_rtx_bytes += seg->payload_bytes;
+    note_again(c, seg, &o, len, is_probe, now);
     return true;
 }
 
@@ -191,7 +216,8 @@ static uint32_t sendable(struct tcp_conn *c, uint32_t avail, uint32_t wnd_room, 
 {
     uint32_t room = cwnd_room(c), n = avail, burst = burst_bytes(c);
 
-    c->cwnd_limited = room < avail && room <= wnd_room;
+    if (room < avail && room <= wnd_room)
+        note_cwnd_limited(c);
     if (n > wnd_room)
         n = wnd_room;
     if (n > room)
@@ -218,7 +244,7 @@ static uint32_t sendable(struct tcp_conn *c, uint32_t avail, uint32_t wnd_room, 
     return 0;
 }
 
-static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, uint64_t now)
 {
     bool fin = c->fin_queued && !c->fin_sent;
     uint32_t avail = c->fin_sent ? 0 : c->sq.end - c->sb.nxt;
@@ -226,12 +252,18 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     uint32_t wnd_room = wnd > 0 ? (uint32_t)wnd : 0;
     struct tcp_out o;
 
-    if (!avail)
-        c->cwnd_limited = false;
+    if (!avail && sb_pipe(&c->sb) < c->cc.cwnd_bytes && !c->sb.lost_bytes)
+        sb_note_idle(&c->sb);
     if (!avail && !fin)
         return false;
     restart_after_idle(c, now);
     uint32_t n = sendable(c, avail, wnd_room, now);
+    if (is_probe && n > c->mss)
+        n = c->mss;
+    else if (is_probe && !n) /* a probe goes beyond the congestion window, not beyond the peer's */
+        n = avail < c->mss ? avail : c->mss;
+    if (n > wnd_room)
+        n = 0;
     if (n < avail)
         fin = false;
     if (!n && !fin)
@@ -247,11 +279,30 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
         c->fin_sent = true;
     c->sent_bytes += seg->payload_bytes;
     sb_sent(&c->sb, len, c->mss, now);
+    prr_sent(&c->prr, len);
     conn_timer_clear(c, CONN_PERSIST);
     c->acks_owed = 0;
     c->probe_now = false;
     finish(c, seg, &o);
     note_sent(c, now);
+    conn_probe_arm(c, now);
+    return true;
+}
+
+/* ---- tail loss probe (RFC 8985 7.3) ---- */
+
+static bool out_probe(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    c->probe_tail = false;
+    if (c->recovery != CONN_OPEN || sb_flight(&c->sb) == 0 || conn_is_handshake(c))
+        return false;
+    c->probe_is_rtx = !out_new(c, seg, true, now);
+    if (c->probe_is_rtx && (!sb_mark_tail_lost(&c->sb) || !out_again(c, seg, true, now)))
+        return false;
+    c->stack->n.tail_probes++;
+    c->probe_out = true;
+    c->probe_end = c->sb.nxt;
+    conn_timer_clear(c, CONN_TLP);
     return true;
 }
 
@@ -313,9 +364,11 @@ bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (!conn_is_handshake(c) && c->acks_owed &&
         (recvq_has_holes(&c->rq) || c->rq.dsack.lo != c->rq.dsack.hi))
         return out_ack(c, seg, now);
-    if (out_again(c, seg, now))
+    if (c->probe_tail && out_probe(c, seg, now))
+        return true;
+    if (out_again(c, seg, false, now))
         return true;
     if (conn_is_handshake(c)) /* a challenge; our SYN-ACK has its timer */
         return c->state == TCP_ST_SYN_RECEIVED && out_ack(c, seg, now);
-    return out_new(c, seg, now) || out_ack(c, seg, now);
+    return out_new(c, seg, false, now) || out_ack(c, seg, now);
 }

@@ -1,5 +1,7 @@
 /* conn_timer.c: every deadline of a connection
  * RTX      from the first unanswered transmission; restarted when new data are acknowledged or the head is sent again
+ * TLP      two round trips after the last transmission or progress, while nothing is known to be missing
+ * REORDER  when the first overdue packet counts as lost
  * PERSIST  nothing in flight, something queued, no window (or no memory, or no neighbour): probe and look again
  * DELACK   from the first segment not yet acknowledged
  * KEEP     checked lazily: silence is measured from last_heard_ns
@@ -153,6 +155,10 @@ void conn_on_timer(struct tcp_conn *c, uint64_t now)
         conn_ack_now(c);
     if (take_due(c, CONN_LIFE, now) && on_life(c, now))
         return;
+    if (take_due(c, CONN_REORDER, now))
+        conn_on_reorder(c, now);
+    if (take_due(c, CONN_TLP, now))
+        conn_on_probe(c, now); /* puts RTX off */
     if (take_due(c, CONN_RTX, now) && on_rtx(c, now))
         return;
     if (take_due(c, CONN_PERSIST, now) && on_persist(c, now))

@@ -34,6 +34,9 @@
     /* recovery */                                                                                           \
     X(rto_fired)       /* retransmission timeouts */                                                         \
     X(fast_recovery)   /* recoveries entered by SACK or duplicate ACKs */                                    \
+    X(tail_probes)     /* tail loss probes sent (RFC 8985) */                                                \
+    X(probe_repaired)  /* of these: repaired a loss that nothing else told of */                             \
+    X(reordering_seen) /* connections whose path was found to reorder */                                     \
     X(rtx_lost_again)  /* retransmissions found lost without a timeout */                                    \
     X(spurious_undone) /* window reductions taken back (RFC 3522) */                                         \
     X(sack_reneged)    /* peers that took back a SACK */                                                     \

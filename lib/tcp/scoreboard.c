@@ -65,7 +65,7 @@ static struct sb_mark *queue_front(const struct sb_queue *q)
 
 void sb_init(struct scoreboard *sb, uint32_t seq)
 {
-    *sb = (struct scoreboard){.una = seq, .nxt = seq};
+    *sb = (struct scoreboard){.una = seq, .nxt = seq, .highest = seq};
     seqset_init(&sb->sacked, SB_MAX_RANGES);
 }
 
@@ -97,12 +97,35 @@ int sb_reserve(struct scoreboard *sb, uint32_t n)
     return 0;
 }
 
+static uint32_t ticks(uint64_t ns)
+{
+    return ns / SB_TICK_NS < UINT32_MAX ? (uint32_t)(ns / SB_TICK_NS) : UINT32_MAX;
+}
+
+/* What a transmission at now remembers. */
+static struct sb_record stamp(struct scoreboard *sb, uint64_t now)
+{
+    struct rate_meter *m = &sb->rate;
+
+    if (sb_pipe(sb) == 0)
+        m->first_sent_ns = m->delivered_ns = now;
+    return (struct sb_record){.sent_ns = now,
+                              .flags = m->idle_until ? SB_IDLE : 0,
+                              .delivered = (uint32_t)m->delivered_bytes,
+                              .since_delivered = ticks(now - m->delivered_ns),
+                              .since_first = ticks(now - m->first_sent_ns)};
+}
+
 void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now)
 {
+    struct sb_record r = stamp(sb, now);
+
     while (len) {
         uint32_t n = len < mss ? len : mss;
-        assert(sb->tail - sb->head < sb->cap);
-        *rec_at(sb, sb->tail++) = (struct sb_record){.sent_ns = now, .seq = sb->nxt, .len = n};
+        assert(sb->tail - sb->head < sb->cap && n <= UINT16_MAX);
+        r.seq = sb->nxt;
+        r.len = (uint16_t)n;
+        *rec_at(sb, sb->tail++) = r;
         sb->nxt += n;
         len -= n;
     }
@@ -112,11 +135,26 @@ void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now)
 
 static void note_delivered(struct scoreboard *sb, const struct sb_record *r, struct sb_news *news)
 {
+    uint32_t end = r->seq + r->len;
+
     news->delivered_bytes += r->len;
-    if (needs_rtx(r))
+    if (needs_rtx(r)) {
         sb->lost_bytes -= r->len;
-    if (!(r->flags & SB_EVER_RTX) && r->sent_ns > news->sent_ns)
-        news->sent_ns = r->sent_ns;
+        if (!(r->flags & SB_EVER_RTX))
+            news->late_bytes += r->len;
+    }
+    if (r->flags & SB_EVER_RTX) {
+        if (!news->again || r->sent_ns >= news->again->sent_ns)
+            news->again = r;
+    } else {
+        if (seq_lt(end, sb->highest))
+            news->is_reordered = true;
+        if (!news->once || r->sent_ns > news->once->sent_ns ||
+            (r->sent_ns == news->once->sent_ns && seq_gt(r->seq, news->once->seq)))
+            news->once = r;
+    }
+    if (seq_gt(end, sb->highest))
+        sb->highest = end;
 }
 
 /* Marks whose records are acknowledged: a peer without SACK would never have them judged. */
@@ -134,9 +172,10 @@ void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
         struct sb_record *r = rec_at(sb, sb->head);
         if (seq_gt(r->seq + r->len, ack))
             break;
-        if (r->flags & SB_SACKED)
+        if (r->flags & SB_SACKED) {
             sb->sacked_bytes -= r->len;
-        else
+            sb->sacked_count--;
+        } else
             note_delivered(sb, r, news);
         sb->head++;
     }
@@ -151,7 +190,7 @@ void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
         if (needs_rtx(r))
             sb->lost_bytes -= cut;
         r->seq += cut;
-        r->len -= cut;
+        r->len = (uint16_t)(r->len - cut);
     }
     seqset_trim(&sb->sacked, ack);
     queue_trim(sb, &sb->in_flight_again);
@@ -176,6 +215,7 @@ static void mark_sacked(struct scoreboard *sb, uint32_t lo, uint32_t hi, struct 
         note_delivered(sb, rec, news);
         rec->flags |= SB_SACKED;
         sb->sacked_bytes += rec->len;
+        sb->sacked_count++;
         news->sacked_bytes += rec->len;
     }
 }
@@ -209,60 +249,70 @@ static void mark_lost(struct scoreboard *sb, struct sb_record *r, struct sb_news
     news->lost_bytes += r->len;
 }
 
-/* RFC 6675 IsLost turned round: the highest sequence number at or above which three separate ranges, or more than
- * two segments' bytes, are SACKed: everything not SACKed below it is lost. */
-static bool lost_below(const struct scoreboard *sb, uint32_t mss, uint32_t *limit)
-{
-    uint32_t bytes = 0, ranges = 0, enough = (SB_DUP_THRESH - 1) * mss + 1;
-
-    for (uint32_t i = sb->sacked.count; i-- > 0;) {
-        bytes += sb->sacked.r[i].hi - sb->sacked.r[i].lo;
-        ranges++;
-        *limit = sb->sacked.r[i].lo + (bytes > enough ? bytes - enough : 0);
-        if (ranges >= SB_DUP_THRESH || bytes >= enough)
-            return true;
-    }
-    return false;
-}
-
-static void judge_retransmissions(struct scoreboard *sb, uint32_t limit, struct sb_news *news)
+/* Retransmissions in their order of sending. Of two that left in the same turn of the loop it is not known which was
+ * first: not the one that was sent at the same time as what arrived, but those before it are judged. */
+static uint64_t judge_again(struct scoreboard *sb, const struct rack *rack, uint64_t wait_ns,
+                            struct sb_news *news, uint64_t now)
 {
     struct sb_mark *m;
 
-    while ((m = queue_front(&sb->in_flight_again))) {
-        if (is_live(sb, m->index)) {
-            struct sb_record *r = rec_at(sb, m->index);
-            if ((r->flags & SB_RTX) && !(r->flags & SB_SACKED)) {
-                /* Judged by what was new when it left: those behind it in the queue left later. */
-                if (seq_gt(m->nxt, limit))
-                    return;
-                if (!queue_push(&sb->again, *m))
-                    return;
-                mark_lost(sb, r, news);
-                news->lost_again++;
-            }
-        }
-        sb->in_flight_again.head++;
+    for (; (m = queue_front(&sb->in_flight_again)); sb->in_flight_again.head++) {
+        if (!is_live(sb, m->index))
+            continue;
+        struct sb_record *r = rec_at(sb, m->index);
+        if (!(r->flags & SB_RTX) || (r->flags & SB_SACKED))
+            continue;
+        if (r->sent_ns >= rack->sent_ns)
+            return 0;
+        if (r->sent_ns + wait_ns > now)
+            return r->sent_ns + wait_ns;
+        if (!queue_push(&sb->again, *m))
+            return 0;
+        mark_lost(sb, r, news);
+        news->lost_again++;
     }
+    return 0;
 }
 
-void sb_detect(struct scoreboard *sb, uint32_t mss, struct sb_news *news)
+/* What was sent once lies in the ring in its order of sending. */
+static uint64_t judge_once(struct scoreboard *sb, const struct rack *rack, uint64_t wait_ns,
+                           struct sb_news *news, uint64_t now)
 {
-    uint32_t limit;
-
-    if (!lost_below(sb, mss, &limit))
-        return;
     for (; sb->judged != sb->tail; sb->judged++) {
         struct sb_record *r = rec_at(sb, sb->judged);
-        if (seq_geq(r->seq, limit))
-            break;
         if (r->flags & (SB_SACKED | SB_LOST))
             continue;
+        if (!rack_is_after(rack, r->sent_ns, r->seq + r->len))
+            return 0;
+        if (r->sent_ns + wait_ns > now)
+            return r->sent_ns + wait_ns;
         mark_lost(sb, r, news);
         if (seq_lt(sb->judged, sb->cursor))
             sb->cursor = sb->judged;
     }
-    judge_retransmissions(sb, limit, news);
+    return 0;
+}
+
+uint64_t sb_detect(struct scoreboard *sb, const struct rack *rack, uint64_t wait_ns, struct sb_news *news,
+                   uint64_t now)
+{
+    uint64_t once = judge_once(sb, rack, wait_ns, news, now);
+    uint64_t again = judge_again(sb, rack, wait_ns, news, now);
+
+    return once && (!again || once < again) ? once : again;
+}
+
+bool sb_mark_tail_lost(struct scoreboard *sb)
+{
+    struct sb_news ignored = {0};
+
+    if (sb->head == sb->tail || (rec_at(sb, sb->tail - 1)->flags & SB_SACKED))
+        return false;
+    if (!needs_rtx(rec_at(sb, sb->tail - 1)))
+        mark_lost(sb, rec_at(sb, sb->tail - 1), &ignored);
+    if (sb->lost_bytes == rec_at(sb, sb->tail - 1)->len)
+        sb->cursor = sb->tail - 1;
+    return true;
 }
 
 void sb_mark_head_lost(struct scoreboard *sb)
@@ -281,7 +331,7 @@ bool sb_mark_all_lost(struct scoreboard *sb)
 
     if (reneged) {
         seqset_clear(&sb->sacked);
-        sb->sacked_bytes = 0;
+        sb->sacked_bytes = sb->sacked_count = 0;
     }
     sb->lost_bytes = 0;
     for (uint32_t i = sb->head; i != sb->tail; i++) {
@@ -316,7 +366,7 @@ void sb_unmark_lost(struct scoreboard *sb)
 static bool retract(struct scoreboard *sb, uint32_t first, uint32_t seq, uint32_t len)
 {
     if (seq + len != sb->nxt || first == sb->tail || rec_at(sb, first)->seq != seq ||
-        rec_at(sb, first)->flags)
+        (rec_at(sb, first)->flags & ~SB_IDLE))
         return false;
     sb->tail = first;
     sb->nxt = seq;
@@ -351,14 +401,15 @@ int sb_resegment(struct scoreboard *sb, uint32_t mss)
     for (uint32_t i = sb->head; i != sb->tail; i++)
         count += (rec_at(sb, i)->len + mss - 1) / mss;
     n.ring = NULL;
-    n.cap = n.head = n.tail = 0;
+    n.cap = n.head = n.tail = n.sacked_count = 0;
     if (sb_reserve(&n, count ? count : 1))
         return -1;
     for (uint32_t i = sb->head; i != sb->tail; i++) {
         struct sb_record r = *rec_at(sb, i), part = r;
         for (uint32_t at = 0; at < r.len; at += part.len) {
             part.seq = r.seq + at;
-            part.len = r.len - at < mss ? r.len - at : mss;
+            part.len = (uint16_t)(r.len - at < mss ? r.len - at : mss);
+            n.sacked_count += !!(r.flags & SB_SACKED);
             *rec_at(&n, n.tail++) = part;
         }
     }
@@ -411,13 +462,42 @@ uint32_t sb_next_rtx(struct scoreboard *sb, uint32_t mss, uint32_t max_bytes, ui
 
 void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_t now)
 {
+    struct sb_record how = stamp(sb, now);
+
     for (uint32_t i = rec_find(sb, seq); i != sb->tail && seq_lt(rec_at(sb, i)->seq, seq + len); i++) {
         struct sb_record *r = rec_at(sb, i);
         if (!needs_rtx(r))
             continue;
-        r->flags |= SB_RTX | SB_EVER_RTX;
-        r->sent_ns = now;
+        how.seq = r->seq;
+        how.len = r->len;
+        how.flags = (uint8_t)((how.flags & SB_IDLE) | (r->flags & ~SB_IDLE) | SB_RTX | SB_EVER_RTX);
+        *r = how;
         sb->lost_bytes -= r->len;
-        queue_push(&sb->in_flight_again, (struct sb_mark){i, sb->nxt});
+        queue_push(&sb->in_flight_again, (struct sb_mark){i});
     }
+}
+
+/* ---- delivery rate ---- */
+
+void sb_note_idle(struct scoreboard *sb)
+{
+    sb->rate.idle_until = sb->rate.delivered_bytes + sb_pipe(sb);
+    if (!sb->rate.idle_until)
+        sb->rate.idle_until = 1;
+}
+
+void sb_sample(struct scoreboard *sb, const struct sb_news *news, struct rate_sample *out, uint64_t now)
+{
+    const struct sb_record *r = news->once;
+
+    if (!r || (news->again && news->again->sent_ns > r->sent_ns))
+        r = news->again;
+    struct rate_then then = {0};
+    if (r)
+        then = (struct rate_then){.sent_ns = r->sent_ns,
+                                  .delivered = r->delivered,
+                                  .since_delivered_ns = (uint64_t)r->since_delivered * SB_TICK_NS,
+                                  .since_first_ns = (uint64_t)r->since_first * SB_TICK_NS,
+                                  .is_idle = r->flags & SB_IDLE};
+    rate_take_sample(&sb->rate, r ? &then : NULL, news->delivered_bytes, out, now);
 }

@@ -184,6 +184,7 @@ void puppet_connect(struct puppet *p)
     assert_true(puppet_next(p));
     assert_int_equal(p->in.flags, TCP_SYN);
     p->our_port = p->in.src_port;
+    puppet_wait(p, p->rtt_ns);
     puppet_send(p, TCP_SYN | TCP_ACK, 0, 1, 0);
     puppet_expect(p, TCP_ACK, 1, 1, 0);
     puppet_event(p, TCP_EV_CONNECTED, NULL);

@@ -23,6 +23,7 @@ struct puppet {
     bool sack, ts;            /* what the peer offers */
     int wscale;               /* -1: none */
     uint16_t mss, wnd;        /* of the peer */
+    uint64_t rtt_ns;          /* of puppet_connect's handshake */
     uint32_t ts_val, ts_ecr;  /* the peer's clock, and our last timestamp */
     struct tcp_options extra; /* SACK blocks for the next segment; cleared by it */
     /* the last segment seen by puppet_next */
