@@ -491,6 +491,13 @@ uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id id)
     return c && c->session ? session_queued_bytes(c->session) : 0;
 }
 
+uint64_t net_conn_took(struct net *n, net_conn_id id, uint64_t bytes)
+{
+    struct netconn *c = find(n, id);
+
+    return c ? c->taken_bytes += bytes : 0;
+}
+
 void net_counters_get(const struct net *n, struct net_counters *out)
 {
     struct transport_stats t;

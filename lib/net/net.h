@@ -176,6 +176,9 @@ void net_conn_close_idle(struct net *n, net_conn_id conn, uint64_t now);
 /* cfg.local has changed (its version was raised): tells every peer by identify push. */
 void net_local_changed(struct net *n, uint64_t now);
 uint64_t net_conn_queue_bytes(const struct net *n, net_conn_id conn);
+/* For a caller behind a ring, who must know what is still on its way to us: adds to the bytes taken for this connection, sent or not;
+ * all of them so far. 0: there is no such connection. */
+uint64_t net_conn_took(struct net *n, net_conn_id conn, uint64_t bytes);
 
 struct net_counters {
     uint64_t conns_in, conns_out, conns_refused, handshakes_failed, dials_failed;

@@ -69,6 +69,7 @@ struct netconn {
     uint32_t out_stream, in_stream;
     uint8_t out_protocol, in_protocol;
     bool is_out_ready;
+    uint64_t taken_bytes; /* of RPCs, sent or dropped: net_conn_took */
     struct framer framer;
     uint64_t stall_deadline_ns; /* bytes wait and the peer takes none */
     uint64_t frame_deadline_ns; /* while a frame is half received */

@@ -1,6 +1,6 @@
 /* coding_int.h: what the files of the coding role share (inside lib/node only)
  * Owner:   one worker lcore
- * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control,
+ * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control, coding_held.c publishes that wait,
  *          coding_upkeep.c what is looked after once a second, coding_kad.c the DHT, coding_trust.c what the core is told of a peer beside its frames
  */
 #ifndef NODE_CODING_INT_H
@@ -55,6 +55,13 @@ uint64_t coding_kad_deadline(const struct coding_role *r);
 /* coding_trust.c. up: p's stream is ready. record: its envelope from identify, unverified, or NULL; a reference is taken. */
 void coding_trust_up(struct coding_role *r, const struct peer *p, uint64_t now);
 void coding_trust_record(struct coding_role *r, struct peer *p, struct buf *record, uint64_t now);
+
+/* coding_held.c. Publishes p, or keeps it until those before it have gone and its peers keep up. */
+void coding_publish(struct coding_role *r, struct xpublish *p, uint64_t now);
+/* Publishes the first that waits, if it may go. False: it may not, or none waits. */
+bool coding_held_go_on(struct coding_role *r, uint64_t now);
+uint64_t coding_held_deadline(const struct coding_role *r, uint64_t now);
+void coding_held_drop(struct coding_role *r);
 
 /* coding_service.c */
 void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t now);

@@ -182,6 +182,7 @@ void coding_role_settle(struct coding_role *r, const struct xout *kept)
             free(r->to_control.held[i].name);
         else if (r->to_control.held[i].type == X_SNAPSHOT)
             free(r->to_control.held[i].snapshot);
+    coding_held_drop(r);
     peers_fini(&r->peers);
     peerstore_fini(&r->store);
     kad_free(r->kad);
@@ -198,10 +199,23 @@ void coding_role_fini(struct coding_role *r)
 
 /* ---- outputs of the core ---- */
 
-static void send_rpc(struct coding_role *r, struct pubsub_output *o)
+/* What waits for the peer: in its connection's queue as net last said, and what we sent since, in the ring. */
+static void tell_queue(struct coding_role *r, const struct peer_conn *c, uint64_t now)
+{
+    struct peer *p = c->peer;
+
+    if (p->stream != c->id)
+        return;
+    p->queue_bytes = c->reported_bytes + c->sent_bytes - c->taken_bytes;
+    if (p->is_known)
+        pubsub_peer_queue(r->ps, p->handle, p->queue_bytes, now);
+}
+
+static void send_rpc(struct coding_role *r, struct pubsub_output *o, uint64_t now)
 {
     struct peer *p = peers_at(&r->peers, o->peer);
-    struct xmsg m = {.type = X_SEND, .conn = p ? p->stream : 0};
+    struct peer_conn *c = p ? peers_conn(&r->peers, p->stream) : NULL;
+    struct xmsg m = {.type = X_SEND, .conn = c ? c->id : 0};
 
     if (!m.conn) { /* the stream went while the core was speaking */
         for (unsigned i = 0; i < o->npieces; i++)
@@ -211,10 +225,12 @@ static void send_rpc(struct coding_role *r, struct pubsub_output *o)
     for (unsigned i = 0; i < o->npieces; i++) {
         m.send.piece[i] = (struct net_piece){o->pieces[i].buf, o->pieces[i].off, o->pieces[i].len};
         p->bytes_out += o->pieces[i].len;
+        c->sent_bytes += o->pieces[i].len;
     }
     p->rpc_out++;
     m.send.count = o->npieces;
     xout_send(&r->to_net, &m);
+    tell_queue(r, c, now);
 }
 
 static void deliver(struct coding_role *r, struct pubsub_output *o)
@@ -283,7 +299,7 @@ static bool drain_outputs(struct coding_role *r, uint64_t now)
         if (!pubsub_next_output(r->ps, &o))
             return true;
         switch (o.type) {
-        case PUBSUB_SEND: send_rpc(r, &o); break;
+        case PUBSUB_SEND: send_rpc(r, &o, now); break;
         case PUBSUB_DELIVER: deliver(r, &o); break;
         case PUBSUB_TRACE: trace(r, o.trace); break;
         case PUBSUB_DISCONNECT: disconnect(r, &o); break;
@@ -305,10 +321,10 @@ static void from_net(struct coding_role *r, const struct xmsg *m, uint64_t now)
             buf_unref(m->homes.buf[i]);
         break;
     case X_QUEUE:
-        if ((c = peers_conn(&r->peers, m->conn)) && c->peer->stream == m->conn) {
-            c->peer->queue_bytes = m->number;
-            if (c->peer->is_known)
-                pubsub_peer_queue(r->ps, c->peer->handle, m->number, now);
+        if ((c = peers_conn(&r->peers, m->conn)) != NULL) {
+            c->reported_bytes = m->queue.bytes;
+            c->taken_bytes = m->queue.taken_bytes;
+            tell_queue(r, c, now);
         }
         break;
     case X_SNAPSHOT: xout_send(&r->to_control, m); break;
@@ -372,6 +388,8 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     coding_kad_poll(r, now);
     coding_names_poll(r, now);
     coding_dial_due(r, now);
+    while (drain_outputs(r, now) && coding_held_go_on(r, now))
+        work++;
     if (drain_outputs(r, now) && r->is_leaving)
         coding_go_on_leaving(r, now);
     xhomes_flush_sp(&r->frames, r->to_net.ring, X_FRAMES_HOME);
@@ -387,6 +405,8 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
         return r->leave_by_ns < at ? r->leave_by_ns : at;
     if (kad < at)
         at = kad;
+    if (coding_held_deadline(r, r->now_ns) < at)
+        at = coding_held_deadline(r, r->now_ns);
     if (names_next_deadline(&r->names) < at)
         at = names_next_deadline(&r->names);
     dial = dialer_next_deadline(&r->dialer, r->now_ns);

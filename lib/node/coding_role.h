@@ -73,6 +73,9 @@ struct coding_role {
     struct xring *from_net, *from_control;
     struct bufpool payloads;
     struct xhomes frames, sources;
+    struct xpublish *held, *held_last; /* publishes that wait: coding_held.c */
+    uint64_t held_ns;                  /* since when the first of them is the first */
+    uint64_t nheld, publishes_held;    /* now; all so far */
     struct xdelivery *deliveries, *delivery_stock; /* free list; the whole stock */
     struct xtrace *traces, *trace_stock;
     bool is_leaving, has_left, has_closed;

@@ -62,6 +62,8 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->peers_unkept = r->store.refused;
     s->dials = r->dialer.dialed;
     s->frames_dropped = r->frames_dropped;
+    s->publishes_waiting = r->nheld;
+    s->publishes_held = r->publishes_held;
     s->traces_dropped = r->traces_dropped;
     s->notes_dropped = r->notes_dropped;
     s->notes_left_out = r->peer_notes_left_out;
@@ -72,7 +74,7 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
 
 /* ---- commands of control ---- */
 
-static void publish(struct coding_role *r, struct xpublish *p, uint64_t now)
+static void join_or_leave(struct coding_role *r, struct xpublish *p, uint64_t now)
 {
     struct xmsg m = {.type = X_PUBLISHED, .publish = p};
     struct slice topic = slice_str(p->topic);
@@ -80,12 +82,7 @@ static void publish(struct coding_role *r, struct xpublish *p, uint64_t now)
     switch (p->kind) {
     case X_SUBSCRIBE: p->err = pubsub_subscribe(r->ps, topic, now); break;
     case X_RELAY: p->err = pubsub_relay(r->ps, topic, now); break;
-    case X_UNSUBSCRIBE: p->err = pubsub_unsubscribe(r->ps, topic, now); break;
-    default:
-        coding_adopt(r, p->payload, coding_source_release);
-        p->err = pubsub_publish_hashed(r->ps, topic, p->payload, p->sha256, slice_of(p->hashes, p->hashes_len), now);
-        if (p->err)
-            buf_unref(p->payload);
+    default: p->err = pubsub_unsubscribe(r->ps, topic, now); break;
     }
     xout_send(&r->to_control, &m);
 }
@@ -94,6 +91,8 @@ static void leave(struct coding_role *r, uint64_t now)
 {
     r->is_leaving = true;
     r->leave_by_ns = now + LEAVE_NS;
+    while (xring_room(r->to_control.ring) > 64 && coding_held_go_on(r, now)) /* they wait for nobody now */
+        ;
     pubsub_leave(r->ps, now);
 }
 
@@ -124,10 +123,10 @@ void coding_go_on_leaving(struct coding_role *r, uint64_t now)
 void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t now)
 {
     switch (m->type) {
-    case X_PUBLISH:
+    case X_PUBLISH: coding_publish(r, m->publish, now); break;
     case X_SUBSCRIBE:
     case X_RELAY:
-    case X_UNSUBSCRIBE: publish(r, m->publish, now); break;
+    case X_UNSUBSCRIBE: join_or_leave(r, m->publish, now); break;
     case X_PAYLOADS_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
             buf_unref(m->homes.buf[i]);

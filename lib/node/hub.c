@@ -11,6 +11,9 @@
 #define SEEN_MAX     200000
 #define TOPICS_MAX   4096 /* of one subscriber, unless it wants more */
 #define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
+/* Publishes that the coding role has not answered: those in the ring, and those that it holds while peers are behind. */
+#define PUBLISHING_BYTES (32u << 20)
+#define PUBLISHING_MAX   16384
 #define LATE_SUBSCRIBES 8192 /* with so much late, nothing new is subscribed to */
 #define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 1 MB */
 
@@ -96,9 +99,11 @@ static bool late_add(struct hub_late *l, const struct xmsg *m)
     return true;
 }
 
+/* Room for a publish. */
 static bool has_room(const struct hub *h)
 {
-    return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE;
+    return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE && h->publishing_bytes < PUBLISHING_BYTES &&
+           h->publishing < PUBLISHING_MAX;
 }
 
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
@@ -296,6 +301,9 @@ static int submit(struct hub *h, struct xpublish *p)
     else if (!hub_push_locked(h, &m, false)) {
         seen_payloads_forget(&h->published, p->topic, p->sha256);
         err = -HUB_EFULL;
+    } else {
+        h->publishing++;
+        h->publishing_bytes += p->bytes;
     }
     pthread_mutex_unlock(&h->lock);
     return err;
@@ -315,6 +323,7 @@ static struct xpublish *publish_new(const struct hub *h, const char *topic, stru
         return NULL;
     snprintf(p->topic, sizeof(p->topic), "%s", topic);
     p->kind = X_PUBLISH;
+    p->bytes = (uint32_t)payload.len;
     sha256_of(payload, p->sha256);
     p->hashes_len = (uint16_t)len;
     memcpy(p->hashes, hashes, len);

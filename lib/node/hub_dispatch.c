@@ -144,11 +144,14 @@ static void published(struct hub *h, struct xpublish *p)
         h->n.failed++;
         log_warn("\"%s failed\" topic=%s reason=%s", p->kind == X_PUBLISH ? "publish" : "subscribe", p->topic,
                  pubsub_err_name(p->err));
-        if (p->kind == X_PUBLISH) {
-            pthread_mutex_lock(&h->lock);
+    }
+    if (p->kind == X_PUBLISH) {
+        pthread_mutex_lock(&h->lock);
+        h->publishing--;
+        h->publishing_bytes -= p->bytes;
+        if (p->err)
             seen_payloads_forget(&h->published, p->topic, p->sha256);
-            pthread_mutex_unlock(&h->lock);
-        }
+        pthread_mutex_unlock(&h->lock);
     }
     free(p);
 }

@@ -53,6 +53,8 @@ struct hub {
     pthread_t thread;
     bool has_thread, is_stopping, has_left;
     unsigned snapshots_out; /* on their way through the roles */
+    unsigned publishing;    /* publishes that the coding role has not answered yet, and their bytes */
+    uint64_t publishing_bytes;
     struct hub_late late;   /* what had to go to the coding role and found its ring full */
     uint32_t stop, wants_traces;
     struct list subscribers;

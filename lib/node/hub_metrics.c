@@ -47,6 +47,10 @@ static void mode_families(struct hub *h, struct metrics *m, const struct snapsho
     counter(m, x, "received_messages_count", "RPCs received from peers", p->rpc_in);
     counter(m, x, "received_messages_bytes", "Bytes of RPCs received from peers", p->rpc_in_bytes);
     counter(m, x, "dropped_queue_full_total", "RPCs not sent because a peer's queue was full", p->rpc_dropped + s->send_dropped);
+    counter(m, "codecast_", "put_off_total", "Messages that waited for a peer to have room", p->put_off);
+    counter(m, "codecast_", "put_off_spared_total", "Of them, not sent: the peer had them by then", p->spared);
+    counter(m, "codecast_", "publishes_held_total", "Publishes of clients that waited while peers were behind", s->publishes_held);
+    family(m, "codecast_", "publishes_waiting", "gauge", "Of them, waiting now", s->publishes_waiting);
     counter(m, x, "dropped_rejected_total", "Messages and RPCs rejected as invalid", p->rejected + p->invalid_rpc);
     counter(m, x, "dropped_throttled_total", "Control messages past a peer's budget", p->control_ignored);
     counter(m, x, "shards_total", "Shards received", p->shards_in);

@@ -11,6 +11,9 @@
 #define FRAMES_KEEP_BYTES (32ull << 20)
 #define WATCH_NS          10000000ull /* how often queues that hold something are reported */
 #define WATCH_BYTES       65536u
+#define LOOK_NS           500000ull
+#define REPORT_EACH_BYTES   (256u << 10)
+#define REPORT_CHANGE_BYTES (1u << 20)
 #define SHADOWS_PER_BLOCK 256
 
 struct shadow {
@@ -94,16 +97,33 @@ void net_role_fini(struct net_role *r)
     allowlist_free(r->allow);
 }
 
-static void watch(struct net_role *r, net_conn_id conn, uint64_t now)
+/* After it took `bytes` more, `taken` in all. One whose queue stays short is reported now and then too: until then the coding role
+ * counts what it sent as waiting. */
+static void watch(struct net_role *r, net_conn_id conn, uint64_t bytes, uint64_t taken, uint64_t now)
 {
+    if (net_conn_queue_bytes(r->net, conn) < WATCH_BYTES && taken / REPORT_EACH_BYTES == (taken - bytes) / REPORT_EACH_BYTES)
+        return;
     for (unsigned i = 0; i < r->nwatched; i++)
-        if (r->watched[i] == conn)
+        if (r->watched[i].conn == conn)
             return;
     if (r->nwatched == NET_ROLE_WATCHED)
         return;
-    r->watched[r->nwatched++] = conn;
+    r->watched[r->nwatched++] = (struct net_watched){.conn = conn};
     if (r->next_watch_ns == TIMER_NEVER)
         r->next_watch_ns = now + WATCH_NS;
+}
+
+/* False: the ring is full. */
+static bool report(struct net_role *r, struct net_watched *w)
+{
+    struct xmsg m = {.type = X_QUEUE, .conn = w->conn,
+                     .queue = {net_conn_queue_bytes(r->net, w->conn), net_conn_took(r->net, w->conn, 0)}};
+
+    if (!xring_push_sp(r->to_coding.ring, &m))
+        return false;
+    w->told_bytes = m.queue.bytes;
+    w->told_taken = m.queue.taken_bytes;
+    return true;
 }
 
 /* Tells the coding role how full the watched queues are; those that have drained are told so once and forgotten. */
@@ -112,14 +132,24 @@ static void report_queues(struct net_role *r, uint64_t now)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < r->nwatched; i++) {
-        uint64_t bytes = net_conn_queue_bytes(r->net, r->watched[i]);
-        struct xmsg m = {.type = X_QUEUE, .conn = r->watched[i], .number = bytes};
-        bool is_told = xring_push_sp(r->to_coding.ring, &m);
-        if (!is_told || bytes >= WATCH_BYTES)
+        bool is_told = report(r, &r->watched[i]);
+        if (!is_told || r->watched[i].told_bytes >= WATCH_BYTES)
             r->watched[kept++] = r->watched[i];
     }
     r->nwatched = kept;
     r->next_watch_ns = kept ? now + WATCH_NS : TIMER_NEVER;
+}
+
+/* Between two reports, those for which much has changed: a fast line drains megabytes in that time. */
+static void report_changes(struct net_role *r, uint64_t now)
+{
+    r->next_look_ns = now + LOOK_NS;
+    for (unsigned i = 0; i < r->nwatched; i++) {
+        struct net_watched *w = &r->watched[i];
+        uint64_t bytes = net_conn_queue_bytes(r->net, w->conn), taken = net_conn_took(r->net, w->conn, 0);
+        if (bytes + REPORT_CHANGE_BYTES <= w->told_bytes || taken - w->told_taken >= REPORT_CHANGE_BYTES)
+            report(r, w);
+    }
 }
 
 /* Without a shadow (no memory): straight home. */
@@ -135,9 +165,13 @@ static void give_back(struct net_role *r, const struct net_piece *p, unsigned co
 static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
 {
     struct net_piece piece[NET_MAX_PIECES] = {0};
+    uint64_t bytes = 0;
     unsigned n = 0;
     int err = -NET_EMEM;
 
+    for (unsigned i = 0; i < m->send.count; i++)
+        bytes += m->send.piece[i].len;
+    watch(r, m->conn, bytes, net_conn_took(r->net, m->conn, bytes), now);
     for (; n < m->send.count; n++) {
         const struct net_piece *p = &m->send.piece[n];
         struct shadow *s = shadow_get(r);
@@ -151,11 +185,8 @@ static void send_rpc(struct net_role *r, const struct xmsg *m, uint64_t now)
     }
     if (n == m->send.count)
         err = net_send(r->net, m->conn, piece, n, now);
-    if (err == 0) {
-        if (net_conn_queue_bytes(r->net, m->conn) >= WATCH_BYTES)
-            watch(r, m->conn, now);
+    if (err == 0)
         return;
-    }
     for (unsigned i = 0; i < n; i++)
         buf_unref(piece[i].buf);
     if (err == -NET_ENOCONN) {
@@ -315,6 +346,8 @@ unsigned net_role_poll(struct net_role *r, uint64_t now)
     work += n;
     if (now >= r->next_watch_ns)
         report_queues(r, now);
+    else if (now >= r->next_look_ns && r->nwatched)
+        report_changes(r, now);
     flush_done(r);
     return work;
 }

@@ -28,9 +28,12 @@ struct net_role {
     struct allowlist *allow; /* NULL: anyone */
     struct session_local *local; /* what identify says of us; this lcore's from init on */
     struct xself *self;          /* what it points into; NULL: what the caller of init gave */
-    net_conn_id watched[NET_ROLE_WATCHED];
+    struct net_watched {
+        net_conn_id conn;
+        uint64_t told_bytes, told_taken; /* as the coding role knows it */
+    } watched[NET_ROLE_WATCHED];
     unsigned nwatched;
-    uint64_t next_watch_ns;
+    uint64_t next_watch_ns, next_look_ns;
     uint64_t send_dropped, send_no_conn;
 };
 

@@ -52,6 +52,8 @@ struct peer_conn {
     struct multiaddr addr;
     bool is_dialer, has_no_pubsub;
     unsigned opens; /* of our stream, here */
+    uint64_t sent_bytes;              /* of RPCs, into the ring */
+    uint64_t reported_bytes, taken_bytes; /* X_QUEUE, as it last came */
     uint64_t since_ns;
 };
 

@@ -45,6 +45,7 @@ struct snapshot {
     struct kad_counters kad; /* zeroes without a DHT */
     unsigned peers_known;
     uint64_t peers_trimmed, peers_idle_closed, peers_turned_away, peers_unkept, identities_dropped, dials;
+    uint64_t publishes_waiting, publishes_held; /* now; all that had to wait */
     uint64_t frames_dropped, send_dropped, pool_refused, traces_dropped, notes_dropped, notes_left_out;
     bool is_done; /* control's, under the hub's mutex */
     bool is_abandoned;

@@ -26,7 +26,7 @@ enum xmsg_type {
     X_EVENT,      /* event: a net_event other than RPC, on the heap; the receiver frees it */
     X_RPC,        /* conn, protocol, buf: a frame; goes home by X_FRAMES_HOME */
     X_SENT_HOME,  /* bufs: buffers that X_SEND lent are done with */
-    X_QUEUE,      /* conn, number: bytes waiting in its output */
+    X_QUEUE,      /* conn, queue: bytes waiting in its output, and bytes of X_SEND taken so far */
     /* coding -> net */
     X_SEND,        /* conn, pieces: references are lent until X_SENT_HOME */
     X_DIAL,        /* dial, on the heap; the receiver frees it */
@@ -88,10 +88,12 @@ struct xexchange {
 };
 
 struct xpublish { /* made by control, comes home to control */
+    struct xpublish *next; /* the coding role's, while it waits there */
     char topic[PUBSUB_TOPIC_MAX + 1];
     struct buf *payload;
     uint8_t sha256[32];
     int err;
+    uint32_t bytes; /* of the payload */
     enum xmsg_type kind;
     uint16_t hashes_len;
     uint8_t hashes[]; /* of the source shards: made by control, so that the lcore need not read the payload */
@@ -137,6 +139,9 @@ struct xmsg {
         struct xdelivery *delivery;
         struct snapshot *snapshot;
         struct xnote *note;
+        struct {
+            uint64_t bytes, taken_bytes;
+        } queue;
         struct {
             struct buf *buf[XMSG_HOMES];
             uint32_t count;

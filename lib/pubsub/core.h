@@ -1,5 +1,5 @@
 /* core.h: the pub/sub core's insides, shared by the files of the room that make it up (private)
- * Reading order: pubsub.c (the calls), peers.c (who is there), control.c (what they say of topics and gossip), relay.c
+ * Reading order: pubsub.c (the calls), peers.c (who is there), backlog.c (what waits for them), control.c (what they say of topics and gossip), relay.c
  *          (messages), heartbeat.c (upkeep), host.c (what the coded router asks)
  * Owner:   one lcore; nothing here is called from another
  */
@@ -9,6 +9,7 @@
 #include "pubsub/backoff.h"
 #include "pubsub/coded.h"
 #include "pubsub/events.h"
+#include "pubsub/later.h"
 #include "pubsub/limits.h"
 #include "pubsub/mcache.h"
 #include "pubsub/mesh.h"
@@ -36,6 +37,9 @@
 #define IDONTWANT_MIN_BYTES 1024
 #define OPPORTUNISTIC_TICKS 60   /* heartbeats between looks at a mesh's median score */
 #define OPPORTUNISTIC_PEERS 2
+#define HOLD_FEW_NS         SECOND_NS         /* a slow peer among others may hold up our publishes for so long */
+#define HOLD_RENEW_NS       (SECOND_NS / 10)  /* of it comes back with each heartbeat */
+#define HOLD_STILL_NS       (5 * SECOND_NS)   /* no byte taken for so long: not waited for */
 #define SLOW_BEATS_MAX      5    /* a peer that stays slow for this many heartbeats leaves our meshes */
 #define PX_PEERS            16   /* told in a PRUNE, and believed of one; js drops RPCs with more */
 #define PX_RECORD_MAX       2048 /* bytes of a signed record that we pass on; identify keeps its own below 4 KiB */
@@ -66,7 +70,10 @@ struct peer {
     unsigned nlinks;
     struct score *score;
     struct outq out;
+    struct later later;    /* put off until out and the connection have room */
     uint64_t queued_bytes; /* as the connection last said */
+    uint64_t moved_ns;     /* when it last said less than before, or was short */
+    uint64_t held_ns;      /* of HOLD_FEW_NS, used */
     struct unwanted unwanted;
     struct limits limits;
     unsigned slow_beats; /* heartbeats in a row that found it slow */
@@ -108,6 +115,7 @@ struct pubsub {
     struct coded *coded; /* NULL in gossip mode */
     uint32_t tick;
     uint64_t heartbeat_at;
+    uint64_t held_at_ns; /* the last look at a publish found a few peers that it waits for; 0: none */
     bool is_leaving;
     struct mesh_candidate *cand; /* scratch of heartbeats and publishes */
     unsigned cand_cap;
@@ -117,7 +125,6 @@ struct pubsub {
 /* peers.c */
 struct peer *peer_find(const struct pubsub *ps, pubsub_peer p);
 double peer_score(const struct pubsub *ps, const struct peer *p);
-bool peer_is_slow(const struct pubsub *ps, const struct peer *p);
 /* Are its RPCs ignored? */
 bool peer_is_graylisted(const struct pubsub *ps, const struct peer *p);
 /* Takes n of the peer's limit. False: past it (counted; a flood costs score). */
@@ -133,8 +140,20 @@ void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint
 /* One IHAVE, IWANT or IDONTWANT entry; ids one after the other. topic is IHAVE's. */
 void peer_send_ids(struct pubsub *ps, struct peer *p, enum control_field field, struct slice topic,
                    const struct slice *ids, unsigned n);
-/* Queues a message; false when the peer is slow or there is no memory (counted). */
+
+/* backlog.c */
+/* More waits for it than queue_bytes. */
+bool peer_is_slow(const struct pubsub *ps, const struct peer *p);
+/* It sent or wrote it, or said that it has it. */
+bool peer_may_have(const struct pubsub *ps, const struct peer *p, const struct message *m);
+/* Queues a message, or puts it off while the peer's queue is long: then m must be in mcache before the next output is taken. False when
+ * too many are put off or there is no memory (counted). */
 bool peer_send_message(struct pubsub *ps, struct peer *p, struct message *m);
+/* Sends of what was put off what there is room for. */
+void peer_feed(struct pubsub *ps, struct peer *p);
+/* p leaves: nothing waits for it any more. */
+void peer_forget_later(struct pubsub *ps, struct peer *p);
+void backlog_heartbeat(struct pubsub *ps);
 
 /* control.c */
 struct link *link_find(const struct peer *p, const struct topic *tp);

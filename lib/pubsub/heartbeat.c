@@ -244,6 +244,7 @@ void heartbeat_run(struct pubsub *ps)
     scores_tick(&ps->scores, ps->now);
     backoff_expire(&ps->backoff, ps->now);
     punish_broken_promises(ps);
+    backlog_heartbeat(ps);
     note_slow_peers(ps);
     give_up_late_verdicts(ps);
     ask_again(ps);

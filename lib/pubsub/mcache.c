@@ -66,7 +66,8 @@ struct message *mcache_pop(struct mcache *c, uint64_t now)
     if (list_is_empty(&c->by_age))
         return NULL;
     struct message *m = CONTAINER_OF(c->by_age.next, struct message, by_age);
-    bool is_over = c->count > c->max_count || c->bytes > c->max_bytes;
+    uint64_t max_bytes = m->awaited ? MCACHE_AWAITED_TIMES * c->max_bytes : c->max_bytes;
+    bool is_over = c->count > c->max_count || c->bytes > max_bytes;
     bool is_old = c->tick - m->tick >= MCACHE_HISTORY_TICKS && now - m->at_ns >= c->keep_ns;
 
     if (!is_over && !is_old)

@@ -5,7 +5,8 @@
  * Memory:  holds one reference of each message; mcache_pop gives it back to the caller
  * Units:   ns, bytes of buffers held
  * Errors:  init: -1 without memory
- * Limits:  max_bytes and max_count; the oldest go first
+ * Limits:  max_bytes and max_count; the oldest go first. While the oldest one waits for peers to have room, so much more is kept
+ *          as MCACHE_AWAITED_TIMES says
  */
 #ifndef PUBSUB_MCACHE_H
 #define PUBSUB_MCACHE_H
@@ -15,6 +16,7 @@
 #define MCACHE_HISTORY_TICKS 5
 #define MCACHE_GOSSIP_TICKS  3
 #define MCACHE_SERVE_MAX     3  /* answers to IWANT per message and peer (GossipRetransmission) */
+#define MCACHE_AWAITED_TIMES 4
 #define MCACHE_SERVED_PEERS  512
 
 struct mcache {

@@ -85,6 +85,7 @@ struct message {
     struct pubsub_piece payload;   /* inside one of them */
     uint32_t bytes;                /* of all pieces */
     uint32_t sent;                 /* peers it was queued for */
+    uint32_t awaited;              /* peers for which it is put off (later.h) */
     /* mcache's */
     struct list by_age;
     struct message *next_hash;

@@ -24,16 +24,6 @@ bool peer_is_graylisted(const struct pubsub *ps, const struct peer *p)
     return !p->is_direct && peer_score(ps, p) < ps->thresholds.graylist;
 }
 
-static uint64_t waiting_bytes(const struct peer *p)
-{
-    return p->queued_bytes + outq_pending_bytes(&p->out);
-}
-
-bool peer_is_slow(const struct pubsub *ps, const struct peer *p)
-{
-    return waiting_bytes(p) > ps->cfg.queue_bytes;
-}
-
 bool peer_take(struct pubsub *ps, struct peer *p, enum pubsub_limit limit, uint32_t n)
 {
     enum limit_verdict v = limits_take(&p->limits, limit, n);
@@ -165,18 +155,10 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
     list_del(&p->node);
     ps->ndirect -= p->is_direct;
     outq_fini(&p->out);
+    peer_forget_later(ps, p);
     unwanted_fini(&p->unwanted);
     score_leave(&ps->scores, p->score, now);
     free(p);
-}
-
-void pubsub_peer_queue(struct pubsub *ps, pubsub_peer handle, uint64_t queued_bytes, uint64_t now)
-{
-    struct peer *p = peer_find(ps, handle);
-
-    ps->now = now;
-    if (p)
-        p->queued_bytes = queued_bytes;
 }
 
 void pubsub_peer_direct(struct pubsub *ps, pubsub_peer handle, bool is_direct)
@@ -258,23 +240,4 @@ void peer_send_ids(struct pubsub *ps, struct peer *p, enum control_field field, 
     ps->c.no_memory += w.bad;
     outq_control_commit(&p->out, &w);
     peer_mark_dirty(ps, p);
-}
-
-bool peer_send_message(struct pubsub *ps, struct peer *p, struct message *m)
-{
-    if (peer_is_slow(ps, p)) {
-        ps->c.slow_drops++;
-        ps->c.rpc_dropped++;
-        p->has_lost = true;
-        p->told_beats = 0;
-        trace_message(ps, TRACE_DROP_RPC, p, (struct slice){0}, slice_of(m->id, m->id_len), "slow peer", m->bytes);
-        return false;
-    }
-    if (outq_push(&p->out, m->pieces, m->npieces)) {
-        ps->c.no_memory++;
-        return false;
-    }
-    m->sent++;
-    peer_mark_dirty(ps, p);
-    return true;
 }

@@ -363,6 +363,8 @@ static bool next_send(struct pubsub *ps, struct pubsub_output *out)
         uint64_t bytes = 0;
         unsigned n = outq_next(&p->out, core_alloc, ps, out->pieces, &bytes);
         bool is_stuck = !n && !outq_is_empty(&p->out);
+        if (p->later.count)
+            peer_feed(ps, p);
         if (outq_is_empty(&p->out) || is_stuck)
             list_del(&p->out.node); /* without memory it waits for the next thing queued */
         ps->c.no_memory += is_stuck;

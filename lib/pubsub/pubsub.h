@@ -73,7 +73,8 @@ struct pubsub_config {
                                       * more redundancy and fewer shards (docs/PROTOCOL.md 6); 0: 16384 */
     uint64_t keep_ns, keep_bytes;    /* messages kept for late mesh peers: 0: 30 s, 64 MiB */
     uint64_t rows_bytes;             /* bytes in rows of undecoded generations, all peers together; 0: 256 MiB */
-    uint64_t queue_bytes;            /* past this many queued bytes a peer is slow: it gets control, no messages;
+    uint64_t queue_bytes;            /* a peer for which more bytes wait is slow. Past a fourth of it messages wait as references
+                                      * to those kept, past half of it our own publishes should wait (pubsub_publish_waits);
                                       * 0: 8 MiB + 4 * max_msg_bytes. The connection's own bound must be higher */
     uint32_t seen_max;               /* ids remembered for 120 s; 0: 1 Mi (memory is touched as it fills) */
     bool is_flood_publish;           /* our own messages go to every subscriber, not to the mesh alone */
@@ -135,6 +136,11 @@ size_t pubsub_hash_shards(const struct pubsub_config *cfg, struct slice payload,
 /* hashes: what that made of this very payload; of another length they are made anew. */
 int pubsub_publish_hashed(struct pubsub *ps, struct slice topic, struct buf *payload, const uint8_t sha256[32],
                           struct slice hashes, uint64_t now);
+
+/* Should a publish to topic wait, because those it goes to are behind with what they have got? Ask again while the answer is yes, when a
+ * queue got shorter (pubsub_peer_queue) and every now and then: a few slow peers hold it up for a second at most, many as long as
+ * they take something. Publishing all the same is allowed: what finds no room is put off, and in the end dropped (counted). */
+bool pubsub_publish_waits(struct pubsub *ps, struct slice topic, uint64_t now);
 
 /* The verdict on a VALIDATE output. -PUBSUB_ETOKEN: it took too long, and was given up. */
 int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verdict, uint64_t now);
@@ -239,6 +245,7 @@ struct pubsub_counters {
     uint64_t unsubscribed;        /* messages of topics that we are not in */
     uint64_t bad_signatures;      /* of those rejected */
     uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;
+    uint64_t put_off, spared;     /* messages that waited for a peer to have room; of them, not sent because it had them by then */
     uint64_t limits[PUBSUB_LIMIT_COUNT]; /* things past a peer's limit */
     uint64_t floods;              /* times that a peer went so far past one that it cost score */
     uint64_t extensions_in, extensions_bad, test_extensions_in;

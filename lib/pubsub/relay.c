@@ -52,23 +52,18 @@ void relay_deliver(struct pubsub *ps, struct slice topic, const struct peer_id *
     memcpy(ev->out.topic, topic.p, topic.len);
 }
 
-static bool may_have(const struct pubsub *ps, const struct peer *p, const struct message *m)
-{
-    return p->handle == m->source || peer_id_is_equal(&p->id, &m->from) || unwanted_has(&p->unwanted, m->key, ps->tick);
-}
-
 static void forward(struct pubsub *ps, struct topic *tp, struct message *m)
 {
     LIST_EACH(it, &tp->mesh) {
         struct peer *p = CONTAINER_OF(it, struct link, by_mesh)->peer;
-        if (!may_have(ps, p, m) && !p->is_closing)
+        if (!peer_may_have(ps, p, m) && !p->is_closing)
             peer_send_message(ps, p, m);
     }
     LIST_EACH(it, &ps->peer_list) {
         struct peer *p = CONTAINER_OF(it, struct peer, node);
         if (!ps->ndirect)
             break;
-        if (p->is_direct && !may_have(ps, p, m) && !p->is_closing && link_find(p, tp))
+        if (p->is_direct && !peer_may_have(ps, p, m) && !p->is_closing && link_find(p, tp))
             peer_send_message(ps, p, m);
     }
 }
@@ -83,7 +78,7 @@ static void send_idontwant(struct pubsub *ps, struct topic *tp, const struct mes
         return;
     LIST_EACH(it, &tp->mesh) {
         struct peer *p = CONTAINER_OF(it, struct link, by_mesh)->peer;
-        if (p->proto == PUBSUB_MESHSUB_11 || may_have(ps, p, m) || peer_is_slow(ps, p))
+        if (p->proto == PUBSUB_MESHSUB_11 || peer_may_have(ps, p, m) || peer_is_slow(ps, p))
             continue;
         peer_send_ids(ps, p, CONTROL_F_IDONTWANT, (struct slice){0}, &id, 1);
         ps->c.idontwant_out++;
@@ -125,6 +120,8 @@ static void note_copy(struct pubsub *ps, struct peer *p, const struct incoming *
 
     ps->c.duplicates++;
     promises_kept(&ps->promises, in->key);
+    if (p->later.count)
+        unwanted_add(&p->unwanted, in->key, ps->tick); /* if it waits for p, it need not be sent */
     trace_message(ps, TRACE_DUPLICATE_MESSAGE, p, in->f.topic, in->ids, NULL, in->f.data.len);
     if (pm) {
         pending_also(pm, p->handle);
@@ -386,7 +383,7 @@ static struct message *kept_newer(const struct topic *tp, const struct message *
 
 static bool is_offered(const struct pubsub *ps, const struct link *l, const struct message *m, bool only_ours)
 {
-    return (m->is_ours || !only_ours) && !may_have(ps, l->peer, m);
+    return (m->is_ours || !only_ours) && !peer_may_have(ps, l->peer, m);
 }
 
 /* The oldest of the newest messages to offer: OFFER_IDS_MAX of them, relayed ones up to OFFER_RELAYED_BYTES. */

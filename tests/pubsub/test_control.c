@@ -539,33 +539,6 @@ static void test_gossip_goes_to_peers_outside_the_mesh_for_three_heartbeats(void
     raw_free(out);
 }
 
-/* What a slow mesh peer missed is told to it by gossip, whichever topic it was of. */
-static void test_gossip_tells_a_mesh_peer_what_it_missed_in_any_topic(void **state)
-{
-    netsim_subscribe(s, 0, "first");
-    netsim_subscribe(s, 0, "second");
-    struct raw *r = raw_new(s, 0, V12, true);
-
-    raw_graft(r, 0, "first");
-    raw_graft(r, 0, "second");
-    netsim_publish(s, 0, "first", SLICE_LIT("got"));
-    pubsub_peer_queue(netsim_core(s, 0), r->node + 1, 1ull << 40, netsim_now(s));
-    netsim_publish(s, 0, "second", SLICE_LIT("missed"));
-    pubsub_peer_queue(netsim_core(s, 0), r->node + 1, 0, netsim_now(s));
-    assert_int_equal(counters().slow_drops, 1);
-    raw_forget(r);
-    netsim_run(s, 1100 * NETSIM_MS);
-    assert_true(raw_count(r, RPC_IHAVE) >= 2); /* of both */
-    assert_string_equal(raw_last(r, RPC_IHAVE)->topic, "second");
-    netsim_run(s, 5 * NETSIM_S);
-    raw_forget(r);
-    netsim_publish(s, 0, "first", SLICE_LIT("got too"));
-    netsim_run(s, 5 * NETSIM_S);
-    assert_int_equal(raw_count(r, RPC_MESSAGE), 1);
-    assert_int_equal(raw_count(r, RPC_IHAVE), 0); /* it is not slow any more */
-    raw_free(r);
-}
-
 /* Kept messages: ours that nobody got is sent; a relayed one is told of after GRAFT, and sent when asked. */
 static void test_kept_messages_are_offered_after_graft(void **state)
 {
@@ -683,7 +656,6 @@ int main(void)
         TEST(test_idontwant_holds_a_message_back_for_three_heartbeats),
         TEST(test_idontwant_is_sent_for_large_messages_to_v12_peers),
         TEST(test_gossip_goes_to_peers_outside_the_mesh_for_three_heartbeats),
-        TEST(test_gossip_tells_a_mesh_peer_what_it_missed_in_any_topic),
         TEST(test_kept_messages_are_offered_after_graft),
         TEST(test_gossip_of_many_messages_comes_in_rpcs_that_all_take),
         TEST(test_extension_fields_are_ignored_by_a_plain_node),
