@@ -276,6 +276,7 @@ static int start_grpc(struct gateway *gw, char err[256])
     struct rpc_server_config cfg = {.bind = where,
                                     .threads = gw->cfg.grpc_threads,
                                     .cpus = gw->cfg.cpus,
+                                    .poller = gw_pool_poller(gw->pool),
                                     .tls_cert = gw->tls.cert,
                                     .tls_key = gw->tls.key,
                                     .max_recv_bytes = ceiling(gw) + (1u << 20)};

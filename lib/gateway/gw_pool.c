@@ -88,6 +88,11 @@ void gw_node_lost(struct gw_node *n, uint64_t messages)
 
 /* ---- for the gateway ---- */
 
+struct rpc_loop *gw_pool_poller(const struct gw_pool *pool)
+{
+    return pool->loops[0];
+}
+
 void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted)
 {
     pthread_mutex_lock(&pool->lock);
@@ -237,7 +242,7 @@ static bool add_remote_nodes(struct gw_pool *pool, const struct gw_config *cfg)
     uint32_t ceiling = cfg->max_message_bytes > GW_MESSAGE_CEILING ? cfg->max_message_bytes : GW_MESSAGE_CEILING;
 
     for (unsigned i = 0; i < cfg->n_nodes && i < 2; i++) {
-        pool->loops[i] = rpc_loop_new(i ? "gw-nodes-1" : "gw-nodes-0", cfg->cpus);
+        pool->loops[i] = i ? rpc_loop_new_fed("gw-nodes-1", cfg->cpus) : rpc_loop_new("gw-nodes-0", cfg->cpus);
         if (!pool->loops[0])
             return false;
     }

@@ -11,6 +11,7 @@
 #include "gateway/gw_config.h"
 
 struct gw_pool;
+struct rpc_loop;
 
 struct gw_node_info {
     char target[128];
@@ -31,6 +32,8 @@ void gw_pool_publish(struct gw_pool *pool, struct gw_publish *p);
 void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted);
 /* Does any node know the topic? answer(user, ..) runs once, maybe at once. */
 void gw_pool_ask_topic(struct gw_pool *pool, struct slice topic, void (*answer)(void *user, bool is_known), void *user);
+/* The thread that looks after gRPC core's sockets as long as the pool is there; NULL: no node is reached by gRPC. */
+struct rpc_loop *gw_pool_poller(const struct gw_pool *pool);
 unsigned gw_pool_nodes(struct gw_pool *pool, struct gw_node_info *out, unsigned cap);
 /* Bit n: there is a node n. */
 uint64_t gw_pool_all(const struct gw_pool *pool);

@@ -56,7 +56,15 @@ static void keep_core(void)
     grpc_init();
 }
 
-struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
+static grpc_completion_queue *make_cq(grpc_cq_polling_type polling)
+{
+    grpc_completion_queue_attributes a = {
+        .version = 1, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = polling};
+
+    return grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&a), &a, NULL);
+}
+
+static struct rpc_loop *loop_new(const char *name, const cpu_set_t *cpus, grpc_cq_polling_type polling)
 {
     struct rpc_loop *l = calloc(1, sizeof(*l));
     struct rpc_thread_mask saved;
@@ -73,7 +81,7 @@ struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
     gpr_set_log_function(core_log);
     pthread_once(&core_kept, keep_core);
     grpc_init();
-    l->cq = grpc_completion_queue_create_for_next(NULL);
+    l->cq = make_cq(polling);
     err = pthread_create(&l->thread, NULL, loop_main, l);
     rpc_thread_leave(&saved);
     if (err) {
@@ -87,6 +95,16 @@ struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
     }
     pthread_setname_np(l->thread, l->name);
     return l;
+}
+
+struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus)
+{
+    return loop_new(name, cpus, GRPC_CQ_DEFAULT_POLLING);
+}
+
+struct rpc_loop *rpc_loop_new_fed(const char *name, const cpu_set_t *cpus)
+{
+    return loop_new(name, cpus, GRPC_CQ_NON_POLLING);
 }
 
 void rpc_loop_free(struct rpc_loop *l)

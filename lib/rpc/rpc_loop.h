@@ -15,6 +15,10 @@ struct rpc_loop;
  * (not merely the caller's own: EAL pins the main thread, and threads would inherit that).
  * name: at most 15 characters, shown by ps and top. All signals are blocked in the thread. NULL: no memory. */
 struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus);
+/* A loop that only handles what has come in: its sockets are looked after by a loop of rpc_loop_new in the same process, which must be
+ * there as long as this one has anything to do. gRPC core has one set of sockets for the process, and threads that all wait on it
+ * wake each other in turn, whether the event was for them or not. */
+struct rpc_loop *rpc_loop_new_fed(const char *name, const cpu_set_t *cpus);
 /* Joins the thread. Not from a callback. */
 void rpc_loop_free(struct rpc_loop *l);
 bool rpc_loop_is_current(const struct rpc_loop *l);

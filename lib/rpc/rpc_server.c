@@ -317,11 +317,13 @@ static void on_accept(struct rpc_tag *t, bool ok)
 
 static int start_loops(struct rpc_server *s)
 {
+    if (s->cfg.poller) /* its queue alone listens; no call is ever asked for on it */
+        grpc_server_register_completion_queue(s->core, rpc_loop_cq(s->cfg.poller), NULL);
     for (unsigned i = 0; i < s->cfg.threads; i++) {
         char name[24];
 
         snprintf(name, sizeof(name), "rpc-server-%u", i);
-        s->loops[i] = rpc_loop_new(name, s->cfg.cpus);
+        s->loops[i] = s->cfg.poller ? rpc_loop_new_fed(name, s->cfg.cpus) : rpc_loop_new(name, s->cfg.cpus);
         if (!s->loops[i])
             return -RPC_ENOMEM;
         grpc_server_register_completion_queue(s->core, rpc_loop_cq(s->loops[i]), NULL);

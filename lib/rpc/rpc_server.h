@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include "rpc/rpc_call.h"
+#include "rpc/rpc_loop.h"
 
 struct rpc_server;
 
@@ -39,6 +40,7 @@ struct rpc_server_config {
     const char *bind;         /* "127.0.0.1:33212", "[::1]:0", ":50051" (all addresses), "50051" */
     unsigned threads;         /* 0: 2 */
     const cpu_set_t *cpus;    /* see rpc_loop.h; copied */
+    struct rpc_loop *poller;  /* looks after the sockets, so that idle threads sleep; outlives the server. NULL: the threads do it */
     uint32_t max_recv_bytes;  /* one message; 0: 4 MiB. Larger ones end their call with RESOURCE_EXHAUSTED */
     uint32_t max_send_bytes;  /* 0: no bound */
     uint32_t max_calls;       /* open at once, all connections; more get RESOURCE_EXHAUSTED. 0: 4096 */
