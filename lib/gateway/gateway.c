@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/gw_impl.h"
 #include "gateway/gw_pool.h"
+#include "rpc/rpc_gather.h"
 
 #define TICK_MS      200
 #define SEEN_TTL_NS  120000000000ull
@@ -229,6 +230,15 @@ static int make_routes(struct gateway *gw)
     return rc ? rc : gw_status_routes(gw);
 }
 
+/* The publishes of one turn go to a node together. */
+static void gather_turn(bool last)
+{
+    if (last)
+        rpc_gather_end();
+    else
+        rpc_gather_flush();
+}
+
 static int start_http(struct gateway *gw, char err[256])
 {
     struct http_server_config proxy = {.bind = gw->cfg.proxy.host,
@@ -243,6 +253,7 @@ static int start_http(struct gateway *gw, char err[256])
                                        .cors_origins = gw->cfg.cors_origins,
                                        .gate = gw_auth_gate,
                                        .gate_user = gw,
+                                       .on_turn = gather_turn,
                                        .routes = &gw->routes};
     struct http_server_config api = proxy; /* for monitoring: plain whatever clients have */
     int rc;

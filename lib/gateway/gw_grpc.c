@@ -42,13 +42,13 @@ int gw_grpc_add(struct gateway *gw)
     struct rpc_queue_limits queue = {.max_messages = 1u << 20,
                                      .max_bytes = gw->cfg.client_queue_bytes,
                                      .policy = gw->cfg.grpc_policy == WS_DROP_OLDEST ? RPC_DROP_OLDEST : RPC_REFUSE};
-    const struct rpc_method methods[] = {{"ClientStream", RPC_BIDI, gw_grpc_stream_handlers, queue},
-                                         {"Stream", RPC_BIDI, gw_grpc_stream_handlers, queue},
-                                         {"Publish", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_publish}, {0}},
-                                         {"Subscribe", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_subscribe}, {0}},
-                                         {"ExposeNodes", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_expose}, {0}}};
+    const struct rpc_method methods[] = {{"ClientStream", RPC_BIDI, gw_grpc_stream_handlers, queue, false},
+                                         {"Stream", RPC_BIDI, gw_grpc_stream_handlers, queue, false},
+                                         {"Publish", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_publish}, {0}, false},
+                                         {"Subscribe", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_subscribe}, {0}, false},
+                                         {"ExposeNodes", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_expose}, {0}, false}};
     static const struct rpc_method session_methods[] = {
-        {"CreateSession", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_session}, {0}}};
+        {"CreateSession", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_session}, {0}, false}};
     static const struct rpc_service session_service = {"proto.SessionService", session_methods, 1};
     int rc;
 

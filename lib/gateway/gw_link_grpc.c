@@ -220,7 +220,8 @@ static bool open_stream(struct grpc_link *g, uint64_t now)
                                    .header_count = 2 + token_header(g, token, &headers[2]),
                                    .queue = {.max_messages = STREAM_MSGS_MAX,
                                              .max_bytes = g->queue_bytes + COMMANDS_BYTES,
-                                             .policy = RPC_REFUSE}};
+                                             .policy = RPC_REFUSE},
+                                   .offers_bundles = true};
 
     if (g->stream || !g->is_ready)
         return false;

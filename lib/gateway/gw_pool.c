@@ -1,6 +1,7 @@
 /* gw_pool.c: the nodes: which are up, what is wanted of them, what they send */
 #include "gateway/gw_pool.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@
 #define HEALTH_NS 2000000000ull
 #define KNOWN_NS  10000000000ull
 #define KNOWN_MAX 100000
+#define CPUS_FOR_TWO 4
 
 /* ---- for links ---- */
 
@@ -237,12 +239,24 @@ static void add_node(struct gw_pool *pool, struct gw_link *link)
     link->node = n;
 }
 
+/* Two threads that wait on gRPC core's sockets wake each other (rpc_loop.h): only where CPUs are many does a second one pay. */
+static unsigned loops_wanted(const struct gw_config *cfg)
+{
+    cpu_set_t all;
+
+    if (cfg->cpus)
+        all = *cfg->cpus;
+    else if (sched_getaffinity(0, sizeof(all), &all) < 0)
+        return 1;
+    return CPU_COUNT(&all) < CPUS_FOR_TWO ? 1 : 2;
+}
+
 static bool add_remote_nodes(struct gw_pool *pool, const struct gw_config *cfg)
 {
     uint32_t ceiling = cfg->max_message_bytes > GW_MESSAGE_CEILING ? cfg->max_message_bytes : GW_MESSAGE_CEILING;
 
-    for (unsigned i = 0; i < cfg->n_nodes && i < 2; i++) {
-        pool->loops[i] = i ? rpc_loop_new_fed("gw-nodes-1", cfg->cpus) : rpc_loop_new("gw-nodes-0", cfg->cpus);
+    for (unsigned i = 0; i < cfg->n_nodes && i < loops_wanted(cfg); i++) {
+        pool->loops[i] = rpc_loop_new(i ? "gw-nodes-1" : "gw-nodes-0", cfg->cpus);
         if (!pool->loops[0])
             return false;
     }

@@ -383,7 +383,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *h, h2o_ostream_t **s
             http_linger_start(p); /* the rest of the body is still coming: let the client read our answer */
     }
     add_common_headers(s, h);
-    p->acked = http_tcp_acked(p->fd);
+    p->has_acked = false; /* the sweep asks the kernel, if the answer lasts that long */
     p->moved_at_ms = h2o_now(p->thread->loop);
     h2o_setup_next_ostream(h, slot);
 }

@@ -34,7 +34,7 @@ struct http_reply {
 
 /* Work for a thread, from any thread. Embedded; run() owns it. */
 struct http_msg {
-    h2o_multithread_message_t super;
+    struct http_msg *next; /* in the inbox */
     void (*run)(struct http_msg *m, struct http_thread *th);
 };
 
@@ -55,9 +55,13 @@ struct http_thread {
     h2o_accept_ctx_t accept;
     struct http_tls *tls; /* of connections accepted from now on; NULL: none */
     h2o_socket_t *listener;
-    h2o_multithread_receiver_t inbox;
-    pthread_mutex_t lock;     /* guards open */
-    bool open;                /* messages may be posted */
+    h2o_multithread_receiver_t bell; /* wakes the loop, without a message */
+    pthread_mutex_t lock;            /* guards open, sleeps, inbox */
+    bool open;                       /* messages may be posted */
+    bool sleeps;                     /* or is about to: who posts must ring */
+    struct http_inbox {
+        struct http_msg *first, **end;
+    } inbox;
     struct list peers;        /* struct http_peer: every accepted socket */
     struct list laters;       /* struct http_later whose request lives */
     struct list ws;           /* struct ws_conn */
@@ -98,6 +102,7 @@ struct http_peer {
     int fd;
     bool upgraded;
     h2o_socket_t *linger; /* a second descriptor of the socket, see http_linger.c */
+    bool has_acked;       /* for the present answer */
     uint64_t acked;       /* TCP's count when last looked at */
     uint64_t moved_at_ms; /* when acked last changed */
 };

@@ -36,6 +36,9 @@ struct http_server_config {
     /* Asked before every handler, on its thread. False: it has answered the request. NULL: all may pass. */
     bool (*gate)(struct http_req *q, const struct http_route *r, void *user);
     void *gate_user;
+    /* After every turn of a server thread, on it: what the handlers of that turn gathered may go now. last: no turn follows.
+     * NULL: nothing. */
+    void (*on_turn)(bool last);
     struct http_tls *tls; /* a reference is taken; NULL: plain */
 };
 

@@ -20,7 +20,8 @@ bool http_peer_has_moved(struct http_peer *p, uint64_t now_ms, uint32_t limit_ms
 {
     uint64_t acked = http_tcp_acked(p->fd);
 
-    if (acked != p->acked) {
+    if (!p->has_acked || acked != p->acked) {
+        p->has_acked = true;
         p->acked = acked;
         p->moved_at_ms = now_ms;
     }

@@ -9,31 +9,78 @@
 
 #define ACCEPTS_PER_WAKE 16
 #define POOL_CHUNKS_KEPT 16
+#define STOPPING_MS      20  /* between two looks at what is still open */
 #define KILL_MS          500 /* after drain_ms: for connections to notice that they were shut */
 
 bool http_thread_post(struct http_thread *th, struct http_msg *m)
 {
-    bool open;
+    bool open, rings;
 
-    m->super = (h2o_multithread_message_t){{NULL, NULL}};
+    m->next = NULL;
     pthread_mutex_lock(&th->lock);
     open = th->open;
-    if (open)
-        h2o_multithread_send_message(&th->inbox, &m->super);
+    rings = open && th->sleeps;
+    if (open) {
+        *th->inbox.end = m;
+        th->inbox.end = &m->next;
+    }
+    if (rings) {
+        th->sleeps = false;
+        h2o_multithread_send_message(&th->bell, NULL); /* under the lock: the thread may end once it is out of it */
+    }
     pthread_mutex_unlock(&th->lock);
     return open;
 }
 
-static void on_inbox(h2o_multithread_receiver_t *r, h2o_linklist_t *messages)
+static void on_bell(h2o_multithread_receiver_t *r, h2o_linklist_t *messages)
 {
-    struct http_thread *th = CONTAINER_OF(r, struct http_thread, inbox);
+    (void)r;
+    (void)messages; /* there are none: the turn looks into the inbox */
+}
 
-    while (!h2o_linklist_is_empty(messages)) {
-        struct http_msg *m = CONTAINER_OF(messages->next, struct http_msg, super.link);
+/* Runs what was posted. True: there was something. */
+static bool take_inbox(struct http_thread *th)
+{
+    struct http_msg *m, *next;
 
-        h2o_linklist_unlink(&m->super.link);
+    pthread_mutex_lock(&th->lock);
+    th->sleeps = false;
+    m = th->inbox.first;
+    th->inbox = (struct http_inbox){NULL, &th->inbox.first};
+    pthread_mutex_unlock(&th->lock);
+    if (!m)
+        return false;
+    for (; m; m = next) {
+        next = m->next; /* m is its runner's */
         m->run(m, th);
     }
+    return true;
+}
+
+static void end_turn(struct http_thread *th, bool last)
+{
+    if (th->server->cfg.on_turn)
+        th->server->cfg.on_turn(last);
+}
+
+/* How long the loop may sleep: not at all while anything is posted. */
+static int32_t sleep_ms(struct http_thread *th)
+{
+    bool sleeps;
+
+    pthread_mutex_lock(&th->lock);
+    sleeps = th->sleeps = th->inbox.first == NULL;
+    pthread_mutex_unlock(&th->lock);
+    return !sleeps ? 0 : th->stopping ? STOPPING_MS : INT32_MAX;
+}
+
+/* Running a message may leave callbacks to h2o's next turn, which must not sleep before them. */
+static void turn(struct http_thread *th)
+{
+    bool has_run = take_inbox(th);
+
+    end_turn(th, false);
+    h2o_evloop_run(th->loop, has_run ? 0 : sleep_ms(th));
 }
 
 static void tick_arm(struct http_thread *th)
@@ -130,7 +177,7 @@ static void thread_open(struct http_thread *th)
     h2o_context_init(&th->ctx, th->loop, &s->conf);
     th->accept = (h2o_accept_ctx_t){.ctx = &th->ctx, .hosts = s->conf.hosts, .ssl_ctx = th->tls ? th->tls->ctx : NULL};
     th->tick.cb = on_tick;
-    h2o_multithread_register_receiver(th->ctx.queue, &th->inbox, on_inbox);
+    h2o_multithread_register_receiver(th->ctx.queue, &th->bell, on_bell);
     th->listener = h2o_evloop_socket_create(th->loop, th->fd, H2O_SOCKET_FLAG_DONT_READ);
     th->fd = -1; /* the socket's now */
     th->listener->data = th;
@@ -187,11 +234,12 @@ static void thread_close(struct http_thread *th)
     pthread_mutex_lock(&th->lock);
     th->open = false;
     pthread_mutex_unlock(&th->lock);
-    h2o_evloop_run(th->loop, 0); /* what was posted before */
+    take_inbox(th); /* what was posted before */
+    h2o_evloop_run(th->loop, 0);
     if (!list_is_empty(&th->peers) || th->lingers)
         return; /* a connection that h2o did not let go of: leak it rather than free what it uses */
     h2o_timeout_unlink(&th->tick);
-    h2o_multithread_unregister_receiver(queue, &th->inbox);
+    h2o_multithread_unregister_receiver(queue, &th->bell);
     h2o_context_dispose(&th->ctx);
     free(queue); /* h2o 2.2.5 frees it for libuv only */
     h2o_evloop_run(th->loop, 0);
@@ -220,7 +268,8 @@ void *http_thread_main(void *arg)
     block_signals();
     thread_open(th);
     while (!thread_is_done(th))
-        h2o_evloop_run(th->loop, th->stopping ? 20 : INT32_MAX);
+        turn(th);
     thread_close(th);
+    end_turn(th, true);
     return NULL;
 }

@@ -217,6 +217,7 @@ static void stream_closed(struct rpc_call *call, const struct rpc_status *status
 const struct rpc_method sidecar_listen_commands = {
     .name = "ListenCommands",
     .kind = RPC_BIDI,
+    .takes_bundles = true,
     .on = {.on_open = stream_opened,
            .on_message = command_came,
            .on_half_close = stream_half_closed,

@@ -7,7 +7,11 @@
 #include <grpc/support/time.h>
 
 #include "rpc/rpc_call_impl.h"
+#include "rpc/rpc_gather.h"
 #include "rpc/rpc_slice.h"
+
+#define GATHER_BYTES 32768 /* so much goes out at once, also from a thread that gathers */
+#define GATHER_COUNT 32
 
 struct rpc_call *rpc_call_make(grpc_call *call, struct slice path, const struct rpc_call_setup *s)
 {
@@ -24,6 +28,7 @@ struct rpc_call *rpc_call_make(grpc_call *call, struct slice path, const struct 
     c->is_server = s->is_server;
     c->is_unary = s->is_unary;
     c->home = s->home;
+    c->may_bundle = s->may_bundle;
     c->on = *s->on;
     c->user = s->user;
     atomic_init(&c->data, s->data);
@@ -65,6 +70,7 @@ void rpc_call_unref(struct rpc_call *c)
     grpc_metadata_array_destroy(&c->in_trailers);
     grpc_slice_unref(c->in_message);
     rpc_msg_unref(c->notice);
+    rpc_msg_unref(c->rest);
     for (size_t i = 0; i < c->out_header_count; i++) {
         grpc_slice_unref(c->out_headers[i].key);
         grpc_slice_unref(c->out_headers[i].value);
@@ -117,10 +123,18 @@ int rpc_call_send(struct rpc_call *c, struct rpc_msg *m, enum rpc_worth worth)
             RPC_COUNT(c->home->totals.refused, 1);
             c->starved = true;
         }
-        rpc_call_pump(c);
+        if (c->sending || c->out.bytes >= GATHER_BYTES || c->out.count >= GATHER_COUNT || !rpc_gather_add(c))
+            rpc_call_pump(c);
     }
     pthread_mutex_unlock(&c->lock);
     return err;
+}
+
+void rpc_call_pump_now(struct rpc_call *c)
+{
+    pthread_mutex_lock(&c->lock);
+    rpc_call_pump(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* Under the lock. The first outcome stays. */
@@ -211,6 +225,14 @@ struct slice rpc_call_metadata(const struct rpc_call *c, const char *key)
             if (grpc_slice_str_cmp(c->in_headers.metadata[i].key, key) == 0)
                 return rpc_slice_view(&c->in_headers.metadata[i].value);
     return (struct slice){NULL, 0};
+}
+
+bool rpc_call_has_header(const struct rpc_call *c, const char *key)
+{
+    for (size_t i = 0; i < c->in_headers.count; i++)
+        if (grpc_slice_str_cmp(c->in_headers.metadata[i].key, key) == 0)
+            return slice_is_equal(rpc_slice_view(&c->in_headers.metadata[i].value), SLICE_LIT("1"));
+    return false;
 }
 
 const char *rpc_call_peer(const struct rpc_call *c)

@@ -5,6 +5,7 @@
 #include <grpc/support/alloc.h>
 
 #include "base/log.h"
+#include "rpc/rpc_bundle.h"
 #include "rpc/rpc_call_impl.h"
 #include "rpc/rpc_slice.h"
 
@@ -106,10 +107,11 @@ static void on_sent(struct rpc_tag *t, bool ok)
         tell_dropped(c);
     c->pending--;
     c->sending = false;
-    if (ok && c->send_has_msg) {
-        c->stats.sent++;
+    if (ok && c->send_count) {
+        c->stats.sent += c->send_count;
         c->stats.sent_bytes += c->send_len;
-        RPC_COUNT(c->home->totals.sent, 1);
+        c->stats.bundles += c->send_count > 1;
+        RPC_COUNT(c->home->totals.sent, c->send_count);
         RPC_COUNT(c->home->totals.sent_bytes, c->send_len);
     }
     if (!ok) {
@@ -165,6 +167,10 @@ void rpc_call_pump(struct rpc_call *c)
         return;
     m = c->notice ? c->notice : rpc_queue_pop(&c->out);
     c->notice = NULL;
+    c->send_count = m != NULL;
+    c->send_len = m ? rpc_msg_len(m) : 0;
+    if (m && c->may_bundle)
+        m = rpc_bundle_make(&c->out, m, &c->send_count, &c->send_len);
     last = c->finish_wanted && !c->finish_sent && c->out.count == 0;
     if (!c->headers_sent && (c->headers_due || m || last))
         n += put_headers(c, &ops[n]);
@@ -176,8 +182,6 @@ void rpc_call_pump(struct rpc_call *c)
     }
     if (last)
         n += put_last(c, &ops[n], &details);
-    c->send_has_msg = m != NULL;
-    c->send_len = m ? rpc_msg_len(m) : 0;
     if (n && start_batch(c, ops, n, &c->tag_send))
         c->sending = true;
     else if (n)
@@ -195,6 +199,53 @@ static bool wants_messages(const struct rpc_call *c)
     return !c->aborted && !(c->is_server && c->finish_wanted);
 }
 
+static void deliver_one(struct rpc_call *c, struct rpc_msg *m)
+{
+    pthread_mutex_lock(&c->lock);
+    c->stats.received++;
+    c->stats.received_bytes += rpc_msg_len(m);
+    pthread_mutex_unlock(&c->lock);
+    RPC_COUNT(c->home->totals.received, 1);
+    RPC_COUNT(c->home->totals.received_bytes, rpc_msg_len(m));
+    if (c->on.on_message)
+        c->on.on_message(c, m, c->user);
+}
+
+/* Whether to go on with the bundle m from at on; a pause keeps the rest. */
+static bool goes_on(struct rpc_call *c, struct rpc_msg *m, size_t at)
+{
+    bool goes;
+
+    pthread_mutex_lock(&c->lock);
+    goes = wants_messages(c) && !c->paused;
+    if (c->paused && wants_messages(c)) {
+        c->rest = rpc_msg_ref(m);
+        c->rest_at = at;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return goes;
+}
+
+/* Each message is copied, or one that is kept would keep them all. */
+static void deliver_bundle(struct rpc_call *c, struct rpc_msg *m, size_t at)
+{
+    struct slice all = rpc_msg_slice(m), item;
+    int rc = 0;
+
+    while (goes_on(c, m, at) && (rc = rpc_bundle_next(all, &at, &item)) > 0) {
+        struct rpc_msg *one = rpc_msg_copy(item);
+
+        if (!one) {
+            rpc_call_abort(c, RPC_CODE_RESOURCE_EXHAUSTED, "no memory");
+            return;
+        }
+        deliver_one(c, one);
+        rpc_msg_unref(one);
+    }
+    if (rc < 0)
+        rpc_call_abort(c, RPC_CODE_INTERNAL, "a bundle does not decode");
+}
+
 static void deliver(struct rpc_call *c, grpc_byte_buffer *bb)
 {
     struct rpc_msg *m;
@@ -206,10 +257,10 @@ static void deliver(struct rpc_call *c, grpc_byte_buffer *bb)
         rpc_call_abort(c, RPC_CODE_RESOURCE_EXHAUSTED, "Received message larger than max, once decompressed");
     if (err < 0)
         return;
-    RPC_COUNT(c->home->totals.received, 1);
-    RPC_COUNT(c->home->totals.received_bytes, rpc_msg_len(m));
-    if (c->on.on_message)
-        c->on.on_message(c, m, c->user);
+    if (c->may_bundle && rpc_bundle_is(rpc_msg_slice(m)))
+        deliver_bundle(c, m, 0);
+    else
+        deliver_one(c, m);
     rpc_msg_unref(m);
 }
 
@@ -219,6 +270,15 @@ static void half_closed(struct rpc_call *c)
         rpc_call_finish(c, RPC_CODE_INTERNAL, "the call carries no request");
     else if (c->on.on_half_close)
         c->on.on_half_close(c, c->user);
+}
+
+static void delivered(struct rpc_call *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->delivering = false;
+    rpc_call_read(c);
+    pthread_mutex_unlock(&c->lock);
+    end_if_over(c);
 }
 
 static void on_received(struct rpc_tag *t, bool ok)
@@ -235,12 +295,13 @@ static void on_received(struct rpc_tag *t, bool ok)
     wanted = wants_messages(c);
     is_half_close = ok && !bb && c->is_server && !c->close_seen && !grpc_call_failed_before_recv_message(c->call);
     if (bb && ok) {
+        if (!c->got_message && !c->is_server && c->offers_bundles)
+            c->may_bundle = rpc_call_has_header(c, RPC_BUNDLE_KEY);
         c->got_message = true;
-        c->stats.received++;
-        c->stats.received_bytes += grpc_byte_buffer_length(bb);
     } else {
         c->read_done = true;
     }
+    c->delivering = true;
     pthread_mutex_unlock(&c->lock);
 
     if (bb && ok && wanted)
@@ -250,10 +311,35 @@ static void on_received(struct rpc_tag *t, bool ok)
     else if (is_half_close && wanted)
         half_closed(c);
 
+    delivered(c);
+}
+
+/* Under the lock: the rest of a bundle is the loop thread's to deliver, whoever ended the pause. An empty batch completes at once,
+ * over there. */
+static void go_on_with_rest(struct rpc_call *c)
+{
+    if (!c->rest_called)
+        c->rest_called = start_batch(c, NULL, 0, &c->tag_rest);
+}
+
+static void on_rest(struct rpc_tag *t, bool ok)
+{
+    struct rpc_call *c = CONTAINER_OF(t, struct rpc_call, tag_rest);
+    struct rpc_msg *m = NULL;
+
     pthread_mutex_lock(&c->lock);
-    rpc_call_read(c);
+    c->pending--;
+    c->rest_called = false;
+    if (!c->paused) {
+        m = c->rest;
+        c->rest = NULL;
+        c->delivering = true;
+    }
     pthread_mutex_unlock(&c->lock);
-    end_if_over(c);
+    if (m)
+        deliver_bundle(c, m, c->rest_at);
+    rpc_msg_unref(m);
+    delivered(c);
 }
 
 void rpc_call_read(struct rpc_call *c)
@@ -261,7 +347,13 @@ void rpc_call_read(struct rpc_call *c)
     grpc_op ops[2];
     size_t n = 0;
 
-    if (!c->started || c->reading || c->paused || c->read_done || c->ended)
+    if (!c->started || c->reading || c->delivering || c->paused || c->ended)
+        return;
+    if (c->rest && wants_messages(c)) {
+        go_on_with_rest(c);
+        return;
+    }
+    if (c->read_done)
         return;
     if (c->is_server && (c->close_seen || c->finish_wanted || (c->is_unary && c->got_message)))
         return;
@@ -296,6 +388,7 @@ void rpc_call_watch_end(struct rpc_call *c)
     c->tag_send.fn = on_sent;
     c->tag_recv.fn = on_received;
     c->tag_close.fn = on_end;
+    c->tag_rest.fn = on_rest;
     if (c->is_server) {
         op = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
         op.data.recv_close_on_server.cancelled = &c->close_cancelled;

@@ -31,7 +31,7 @@ struct rpc_call {
     size_t out_header_count;
     uint32_t start_flags;
 
-    struct rpc_tag tag_send, tag_recv, tag_close;
+    struct rpc_tag tag_send, tag_recv, tag_close, tag_rest;
     grpc_byte_buffer *in;
     int close_cancelled;             /* server: RECV_CLOSE's answer */
     grpc_metadata_array in_trailers; /* client */
@@ -48,10 +48,17 @@ struct rpc_call {
     } noticed; /* what on_dropped was told of */
     unsigned pending;
     bool headers_due, headers_sent; /* due: even before there is a message */
-    bool sending, send_has_msg;
+    bool sending;
+    bool offers_bundles; /* client: the header went out with the call */
+    bool may_bundle;     /* the peer reads bundles, and sends them */
+    unsigned send_count; /* messages under way */
     size_t send_len;
     bool started;
     bool reading, read_done, paused, got_message;
+    bool delivering;         /* on_message is running: what comes next is asked for when it is through */
+    struct rpc_msg *rest;    /* a bundle that a pause left half read, from rest_at on */
+    size_t rest_at;
+    bool rest_called;     /* the loop thread will go on with it */
     bool in_headers_asked; /* client */
     bool finish_wanted, finish_sent;
     bool aborted;
@@ -63,7 +70,7 @@ struct rpc_call {
 };
 
 struct rpc_call_setup {
-    bool is_server, is_unary;
+    bool is_server, is_unary, may_bundle;
     const struct rpc_handlers *on;
     void *user, *data;
     const struct rpc_queue_limits *queue;
@@ -80,8 +87,14 @@ void rpc_call_watch_end(struct rpc_call *c);
 void rpc_call_start(struct rpc_call *c);
 /* Under the lock: starts the next send if one is due. */
 void rpc_call_pump(struct rpc_call *c);
+/* The same without the lock. */
+void rpc_call_pump_now(struct rpc_call *c);
+/* rpc_gather.c. False: this thread does not gather, or has no place for another call. */
+bool rpc_gather_add(struct rpc_call *c);
 /* Under the lock: starts the next read if one is due. */
 void rpc_call_read(struct rpc_call *c);
+/* Whether the peer's headers have key as "1". A client's: once the first message is here. */
+bool rpc_call_has_header(const struct rpc_call *c, const char *key);
 /* Under the lock. */
 void rpc_call_count_drops(struct rpc_call *c, struct rpc_queue_drops d);
 

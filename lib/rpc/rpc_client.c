@@ -8,6 +8,7 @@
 #include <grpc/support/time.h>
 
 #include "rpc/rpc_args.h"
+#include "rpc/rpc_bundle.h"
 #include "rpc/rpc_call_impl.h"
 #include "rpc/rpc_client_impl.h"
 #include "rpc/rpc_thread.h"
@@ -202,11 +203,11 @@ uint32_t rpc_client_flags(const struct rpc_call_options *o)
 
 int rpc_client_headers(const struct rpc_call_options *o, grpc_metadata **out, size_t *count)
 {
-    size_t n = o ? o->header_count : 0;
+    size_t n = o ? o->header_count : 0, all = n + (o && o->offers_bundles);
 
     *out = NULL;
     *count = 0;
-    if (!n)
+    if (!all)
         return 0;
     for (size_t i = 0; i < n; i++) {
         grpc_slice key = grpc_slice_from_static_string(o->headers[i].key);
@@ -216,7 +217,7 @@ int rpc_client_headers(const struct rpc_call_options *o, grpc_metadata **out, si
             (!grpc_is_binary_header(key) && !grpc_header_nonbin_value_is_legal(value)))
             return -RPC_EARG;
     }
-    *out = calloc(n, sizeof(**out));
+    *out = calloc(all, sizeof(**out));
     if (!*out)
         return -RPC_ENOMEM;
     for (size_t i = 0; i < n; i++) {
@@ -224,7 +225,11 @@ int rpc_client_headers(const struct rpc_call_options *o, grpc_metadata **out, si
         (*out)[i].value =
             grpc_slice_from_copied_buffer((const char *)o->headers[i].value.p, o->headers[i].value.len);
     }
-    *count = n;
+    if (all > n) {
+        (*out)[n].key = grpc_slice_from_static_string(RPC_BUNDLE_KEY);
+        (*out)[n].value = grpc_slice_from_static_string("1");
+    }
+    *count = all;
     return 0;
 }
 
@@ -272,6 +277,7 @@ int rpc_client_open(struct rpc_client *c, const char *path, const struct rpc_han
     call->out_headers = headers;
     call->out_header_count = header_count;
     call->start_flags = rpc_client_flags(opt);
+    call->offers_bundles = opt && opt->offers_bundles;
     *out = rpc_call_ref(call); /* before the end can come, on the loop's thread */
     rpc_call_watch_end(call);
     rpc_call_start(*out);

@@ -52,6 +52,7 @@ struct rpc_call_options {
     uint32_t timeout_ms;    /* 0: none */
     bool wait_for_ready;    /* wait for the connection within the timeout rather than fail at once */
     struct rpc_queue_limits queue; /* streams only */
+    bool offers_bundles; /* streams only: several small messages may cross as one (rpc_bundle.h) if the server can, too */
 };
 
 /* Runs once, whatever happens. reply is borrowed, NULL unless st->code is RPC_CODE_OK. */

@@ -7,12 +7,16 @@
 #include <grpc/support/log.h>
 
 #include "base/log.h"
+#include "rpc/rpc_gather.h"
 #include "rpc/rpc_tag.h"
 #include "rpc/rpc_thread.h"
+
+#define TURN_EVENTS 32
 
 struct rpc_loop {
     grpc_completion_queue *cq;
     pthread_t thread;
+    bool is_fed;
     bool has_cpus;
     cpu_set_t cpus;
     char name[16];
@@ -35,16 +39,30 @@ static void core_log(gpr_log_func_args *a)
 static void *loop_main(void *arg)
 {
     struct rpc_loop *l = arg;
+    unsigned turn = 0;
 
+    rpc_gather_flush();
     for (;;) {
-        grpc_event ev = grpc_completion_queue_next(l->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-        struct rpc_tag *t = ev.tag;
+        bool looks_only = l->is_fed && rpc_gather_has() && turn++ < TURN_EVENTS;
+        grpc_event ev;
+        struct rpc_tag *t;
 
+        if (!looks_only) {
+            rpc_gather_flush();
+            turn = 0;
+        }
+        ev = grpc_completion_queue_next(
+            l->cq, looks_only ? gpr_inf_past(GPR_CLOCK_REALTIME) : gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        t = ev.tag;
         if (ev.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
+            break;
         if (ev.type == GRPC_OP_COMPLETE)
             t->fn(t, ev.success != 0);
+        else
+            turn = TURN_EVENTS; /* nothing has come: what waits goes out */
     }
+    rpc_gather_end();
+    return NULL;
 }
 
 /* One reference of gRPC core is kept for the process's life. The last grpc_shutdown joins core's own threads, and after a
@@ -81,6 +99,7 @@ static struct rpc_loop *loop_new(const char *name, const cpu_set_t *cpus, grpc_c
     gpr_set_log_function(core_log);
     pthread_once(&core_kept, keep_core);
     grpc_init();
+    l->is_fed = polling == GRPC_CQ_NON_POLLING;
     l->cq = make_cq(polling);
     err = pthread_create(&l->thread, NULL, loop_main, l);
     rpc_thread_leave(&saved);

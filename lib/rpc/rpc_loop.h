@@ -16,7 +16,7 @@ struct rpc_loop;
  * name: at most 15 characters, shown by ps and top. All signals are blocked in the thread. NULL: no memory. */
 struct rpc_loop *rpc_loop_new(const char *name, const cpu_set_t *cpus);
 /* A loop that only handles what has come in: its sockets are looked after by a loop of rpc_loop_new in the same process, which must be
- * there as long as this one has anything to do. gRPC core has one set of sockets for the process, and threads that all wait on it
+ * there as long as this one has anything to do. For servers: core refuses clients' calls on it. gRPC core has one set of sockets for the process, and threads that all wait on it
  * wake each other in turn, whether the event was for them or not. */
 struct rpc_loop *rpc_loop_new_fed(const char *name, const cpu_set_t *cpus);
 /* Joins the thread. Not from a callback. */

@@ -128,6 +128,24 @@ uint8_t *rpc_msg_bytes(struct rpc_msg *m)
     return GRPC_SLICE_START_PTR(m->part[0]);
 }
 
+void rpc_msg_cut(struct rpc_msg *m, size_t len)
+{
+    assert(m->count == 1 && len <= m->len);
+    GRPC_SLICE_SET_LENGTH(m->part[0], len);
+    m->len = len;
+}
+
+void rpc_msg_read(const struct rpc_msg *m, uint8_t *out)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        struct slice s = rpc_slice_view(&m->part[i]);
+
+        if (s.len)
+            memcpy(out, s.p, s.len);
+        out += s.len;
+    }
+}
+
 grpc_byte_buffer *rpc_msg_to_buffer(const struct rpc_msg *m)
 {
     /* create only takes references: it does not write through the pointer */

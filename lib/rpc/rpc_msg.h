@@ -36,5 +36,9 @@ size_t rpc_msg_len(const struct rpc_msg *m);
 struct slice rpc_msg_slice(const struct rpc_msg *m);
 /* For messages from rpc_msg_new alone, before they are sent. */
 uint8_t *rpc_msg_bytes(struct rpc_msg *m);
+/* The same: the message ends after len bytes. */
+void rpc_msg_cut(struct rpc_msg *m, size_t len);
+/* Copies the bytes, also of a joined message: out has room for rpc_msg_len(m). */
+void rpc_msg_read(const struct rpc_msg *m, uint8_t *out);
 
 #endif

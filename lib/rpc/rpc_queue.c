@@ -106,6 +106,25 @@ int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth,
     return 0;
 }
 
+struct rpc_msg *rpc_queue_front(const struct rpc_queue *q)
+{
+    return list_is_empty(&q->all) ? NULL : CONTAINER_OF(q->all.next, struct item, all)->msg;
+}
+
+unsigned rpc_queue_run(const struct rpc_queue *q, unsigned max, size_t item_max, size_t head, size_t *room)
+{
+    unsigned n = 0;
+
+    for (struct list *it = q->all.next; it != &q->all && n < max; it = it->next, n++) {
+        size_t len = rpc_msg_len(CONTAINER_OF(it, struct item, all)->msg);
+
+        if (len > item_max || len + head > *room)
+            break;
+        *room -= len + head;
+    }
+    return n;
+}
+
 struct rpc_msg *rpc_queue_pop(struct rpc_queue *q)
 {
     return list_is_empty(&q->all) ? NULL : take(q, CONTAINER_OF(q->all.next, struct item, all));

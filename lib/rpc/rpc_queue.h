@@ -30,5 +30,10 @@ struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q);
 int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth, struct rpc_queue_drops *drops);
 /* The next message with its reference; NULL when empty. */
 struct rpc_msg *rpc_queue_pop(struct rpc_queue *q);
+/* The same, left there. */
+struct rpc_msg *rpc_queue_front(const struct rpc_queue *q);
+/* How many from the front on are of at most item_max bytes and fit together into *room, each with head bytes more; at most max.
+ * *room is what they leave. */
+unsigned rpc_queue_run(const struct rpc_queue *q, unsigned max, size_t item_max, size_t head, size_t *room);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "proto/descriptors.h"
 #include "rpc/rpc_args.h"
+#include "rpc/rpc_bundle.h"
 #include "rpc/rpc_call_impl.h"
 #include "rpc/rpc_server_impl.h"
 #include "rpc/rpc_slice.h"
@@ -252,6 +253,18 @@ static void take_headers(struct rpc_call *c, grpc_metadata_array *from)
     }
 }
 
+/* Before the call starts. Without memory for the header there will be no bundles. */
+static void agree_on_bundles(struct rpc_call *c)
+{
+    c->out_headers = calloc(1, sizeof(*c->out_headers));
+    if (!c->out_headers)
+        return;
+    c->out_headers[0].key = grpc_slice_from_static_string(RPC_BUNDLE_KEY);
+    c->out_headers[0].value = grpc_slice_from_static_string("1");
+    c->out_header_count = 1;
+    c->may_bundle = true;
+}
+
 /* A call that was asked for: routed, or refused by a status. Takes call and headers. */
 static void accept_call(struct rpc_server *s, grpc_call *call, const grpc_call_details *details,
                         grpc_metadata_array *headers)
@@ -281,6 +294,8 @@ static void accept_call(struct rpc_server *s, grpc_call *call, const grpc_call_d
         return;
     }
     take_headers(c, headers);
+    if (m->takes_bundles && rpc_call_has_header(c, RPC_BUNDLE_KEY))
+        agree_on_bundles(c);
     rpc_call_watch_end(c);
     if (is_full) {
         RPC_COUNT(s->refused, 1);

@@ -27,6 +27,7 @@ struct rpc_method {
     enum rpc_kind kind;
     struct rpc_handlers on;
     struct rpc_queue_limits queue;
+    bool takes_bundles; /* several small messages may cross as one with clients that can (rpc_bundle.h): callbacks do not see it */
 };
 
 /* Static: lives as long as the server. The same method twice under two names is how aliases are made. */

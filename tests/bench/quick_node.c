@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 {
     static const struct rpc_method methods[] = {
         {.name = "ListenCommands", .kind = RPC_BIDI, .on = {.on_open = on_open, .on_message = on_request, .on_close = on_close},
-         .queue = {.max_messages = 1 << 20, .max_bytes = 1 << 30}},
+         .queue = {.max_messages = 1 << 20, .max_bytes = 1 << 30}, .takes_bundles = true},
         {.name = "Health", .kind = RPC_UNARY, .on.on_message = on_health},
         {.name = "ListTopics", .kind = RPC_UNARY, .on.on_message = on_topics},
     };

@@ -1,7 +1,9 @@
 /* echo_service.h: a service that the room's tests, in C and Python, call
  *   Unary    echoes; an empty request: FAILED_PRECONDITION "empty"
  *   Later    echoes from another thread, 50 ms on
- *   Bidi     echoes each message; finishes at half-close
+ *   Bidi     echoes each message; finishes at half-close. Plain: the same, and takes no bundles
+ *   Nap      echoes as Bidi, but pauses after every 10th message until another thread resumes it; a message that comes meanwhile
+ *            ends the call with INTERNAL
  *   Tail     sends nothing until half-close, then "count=N", then OK
  *   Source   the request is 3 little-endian uint32: count, size, worth (0 must, 1 may); sends them all at once, then, when
  *            drained or at once if nothing was lost, finishes OK with the message "refused=R dropped=D"
@@ -13,6 +15,7 @@
 #define TESTS_ECHO_SERVICE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -70,6 +73,49 @@ static void echo_bidi(struct rpc_call *c, struct rpc_msg *m, void *user)
 static void echo_done(struct rpc_call *c, void *user)
 {
     rpc_call_finish(c, RPC_CODE_OK, NULL);
+}
+
+/* Per call: whether it is paused, and how many have come. */
+struct echo_nap {
+    atomic_bool is_napping;
+    unsigned count;
+};
+
+static void echo_nap_open(struct rpc_call *c, void *user)
+{
+    rpc_call_set_data(c, calloc(1, sizeof(struct echo_nap)));
+}
+
+static void echo_nap_close(struct rpc_call *c, const struct rpc_status *st, void *user)
+{
+    free(rpc_call_data(c)); /* no nap outlives its call: the client waits for all echoes */
+}
+
+static void *echo_nap_main(void *arg)
+{
+    struct rpc_call *c = arg;
+    struct echo_nap *n = rpc_call_data(c);
+
+    atomic_store(&n->is_napping, false);
+    rpc_call_resume(c);
+    rpc_call_unref(c);
+    return NULL;
+}
+
+static void echo_nap(struct rpc_call *c, struct rpc_msg *m, void *user)
+{
+    struct echo_nap *n = rpc_call_data(c);
+    pthread_t t;
+
+    if (atomic_load(&n->is_napping))
+        rpc_call_abort(c, RPC_CODE_INTERNAL, "woken too early");
+    if (++n->count % 10 == 0) {
+        atomic_store(&n->is_napping, true);
+        rpc_call_pause(c);
+        pthread_create(&t, NULL, echo_nap_main, rpc_call_ref(c));
+        pthread_detach(t);
+    }
+    echo_send(c, m);
 }
 
 static void echo_tail_message(struct rpc_call *c, struct rpc_msg *m, void *user)
@@ -146,7 +192,11 @@ static const struct rpc_method echo_methods[] = {
     {.name = "Unary", .kind = RPC_UNARY, .on = {.on_message = echo_unary}},
     {.name = "Later", .kind = RPC_UNARY, .on = {.on_message = echo_later}},
     {.name = "Bidi", .kind = RPC_BIDI, .on = {.on_message = echo_bidi, .on_half_close = echo_done},
+     .queue = {.max_messages = 10000, .max_bytes = 64 << 20}, .takes_bundles = true},
+    {.name = "Plain", .kind = RPC_BIDI, .on = {.on_message = echo_bidi, .on_half_close = echo_done},
      .queue = {.max_messages = 10000, .max_bytes = 64 << 20}},
+    {.name = "Nap", .kind = RPC_BIDI, .on = {.on_open = echo_nap_open, .on_message = echo_nap, .on_half_close = echo_done,
+     .on_close = echo_nap_close}, .queue = {.max_messages = 10000, .max_bytes = 64 << 20}, .takes_bundles = true},
     {.name = "Tail", .kind = RPC_BIDI, .on = {.on_message = echo_tail_message, .on_half_close = echo_tail_done}},
     {.name = "Source", .kind = RPC_BIDI, .on = {.on_message = echo_source, .on_drained = echo_source_report},
      .queue = {.max_messages = 100, .max_bytes = 1 << 20}},
