@@ -231,7 +231,7 @@ static void af_packet_close(struct pktio *io)
 
 static const struct pktio_ops af_packet_ops = {af_packet_recv,    af_packet_recv_done, af_packet_send,
                                                af_packet_wait_fd, af_packet_refresh,   af_packet_counters,
-                                               af_packet_close};
+                                               af_packet_close, NULL};
 
 int af_packet_probe(void)
 {

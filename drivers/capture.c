@@ -206,8 +206,13 @@ static void tap_close(struct pktio *io)
     t->behind = NULL;
 }
 
-static const struct pktio_ops tap_ops = {tap_recv,    tap_recv_done, tap_send, tap_wait_fd,
-                                         tap_refresh, tap_counters,  tap_close};
+static unsigned tap_flow_queue(const struct pktio *io, const struct pktio_flow *flow)
+{
+    return pktio_flow_queue(CONTAINER_OF((struct pktio *)(uintptr_t)io, struct tap, io)->behind, flow);
+}
+
+static const struct pktio_ops tap_ops = {tap_recv,    tap_recv_done, tap_send,  tap_wait_fd,
+                                         tap_refresh, tap_counters,  tap_close, tap_flow_queue};
 
 static void tap_free(struct tap *t)
 {

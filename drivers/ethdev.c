@@ -1,393 +1,374 @@
-/* ethdev.c: a DPDK port behind pktio.h (ethdev.h) */
+/* ethdev.c: a DPDK device, its queues and its troubles (ethdev.h) */
 #include "drivers/ethdev.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
-#include <rte_ethdev.h>
-#include <rte_ip.h>
-#include <rte_log.h>
-#include <rte_mbuf.h>
 
-#include "base/list.h"
+#include "drivers/ethdev_pvt.h"
 
 #define MBUFS_DEFAULT 4096u
+#define MBUFS_LARGE   2048u
+#define MTU_LARGE     2000u
 #define POOL_CACHE    128u
-#define DESCS         512u
-#define ETH_HEAD      14u
-#define IP4_HEAD      20u
-#define GSO_MAX       65535u
-#define NAME_PREFIX   "codecast_port"
 
-struct ethdev {
-    struct pktio io;
-    uint16_t port;
-    bool is_started, owns_device, has_no_wait;
-    uint32_t kept;
-    struct rte_mempool *pool;
-    struct rte_mbuf *lent[PKTIO_BURST];
-    unsigned nlent;
-    struct pktio_counters counters;
-};
+/* ---- trouble ---- */
 
-/* In the private area of each mbuf. */
-struct frame {
-    struct buf buf;
-    struct ethdev *port;
-};
-
-#define PRIVATE_BYTES RTE_ALIGN(sizeof(struct frame), RTE_MBUF_PRIV_ALIGN)
-
-static struct ethdev *self(struct pktio *io)
+void ethdev_tell(struct ethdev *e, unsigned event)
 {
-    return CONTAINER_OF(io, struct ethdev, io);
+    __atomic_fetch_or(&e->events, event, __ATOMIC_RELEASE);
 }
 
-/* ---- receiving ---- */
-
-static void release(struct buf *b)
+static int on_port_event(uint16_t port, enum rte_eth_event_type type, void *user, void *result)
 {
-    CONTAINER_OF(b, struct frame, buf)->port->kept--;
-    rte_pktmbuf_free(b->home);
+    ethdev_tell(user, type == RTE_ETH_EVENT_INTR_RMV ? ETHDEV_EVENT_REMOVED : ETHDEV_EVENT_RESET);
+    return 0;
 }
 
-static struct buf *lend(struct ethdev *e, struct rte_mbuf *m)
+/* Of vfio: the kernel wants the device back. */
+static void on_device_event(const char *name, enum rte_dev_event_type type, void *user)
 {
-    struct frame *f = rte_mbuf_to_priv(m);
-
-    f->buf = (struct buf){.data = rte_pktmbuf_mtod(m, uint8_t *),
-                          .len = m->data_len,
-                          .cap = m->data_len,
-                          .refs = 1,
-                          .release = release,
-                          .home = m};
-    f->port = e;
-    e->kept++;
-    return &f->buf;
+    if (type == RTE_DEV_EVENT_REMOVE)
+        ethdev_tell(user, ETHDEV_EVENT_REMOVED);
 }
 
-static bool is_csum_ok(const struct rte_mbuf *m)
+static void listen_for_trouble(struct ethdev *e)
 {
-    return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    rte_eth_dev_callback_register(e->port, RTE_ETH_EVENT_INTR_RMV, on_port_event, e);
+    rte_eth_dev_callback_register(e->port, RTE_ETH_EVENT_INTR_RESET, on_port_event, e);
+    rte_dev_event_callback_register(e->name, on_device_event, e);
 }
 
-static unsigned ethdev_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
+static void listen_no_more(struct ethdev *e)
 {
-    struct ethdev *e = self(io);
-    struct rte_mbuf *got[PKTIO_BURST];
-    uint16_t n = rte_eth_rx_burst(e->port, 0, got, (uint16_t)(cap < PKTIO_BURST ? cap : PKTIO_BURST));
+    rte_eth_dev_callback_unregister(e->port, RTE_ETH_EVENT_INTR_RMV, on_port_event, e);
+    rte_eth_dev_callback_unregister(e->port, RTE_ETH_EVENT_INTR_RESET, on_port_event, e);
+    rte_dev_event_callback_unregister(e->name, on_device_event, e);
+}
 
-    e->nlent = 0;
-    for (uint16_t i = 0; i < n; i++) {
-        struct rte_mbuf *m = got[i];
-        bool may_keep = e->kept < e->io.link.keep_max;
+bool ethdev_may_run(struct ethdev_queue *q)
+{
+    struct ethdev *e = q->dev;
 
-        if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) < 0) {
-            e->counters.rx_truncated++;
-            rte_pktmbuf_free(m);
-            continue;
-        }
-        e->counters.rx_frames++;
-        e->counters.rx_bytes += m->data_len;
-        e->counters.rx_unkept += !may_keep;
-        struct buf *b = lend(e, m);
-        frames[e->nlent] = (struct pktio_frame){b->data, b->len, is_csum_ok(m), may_keep ? b : NULL};
-        e->lent[e->nlent++] = m;
+    if (__atomic_load_n(&e->state, __ATOMIC_ACQUIRE) == ETHDEV_RUNS)
+        return true;
+    if (q->outage != e->outage) {
+        q->outage = e->outage;
+        ethdev_forget(q);
+        q->wait_fd = -2;
+        __atomic_fetch_add(&e->letgo, 1, __ATOMIC_RELEASE);
     }
-    return e->nlent;
+    return false;
 }
 
-static void ethdev_recv_done(struct pktio *io)
+static void begin_outage(struct ethdev *e, enum ethdev_state why)
 {
-    struct ethdev *e = self(io);
+    struct pktio_counters *c = &e->queues[0]->counters;
 
-    while (e->nlent > 0)
-        buf_unref(&((struct frame *)rte_mbuf_to_priv(e->lent[--e->nlent]))->buf);
-}
-
-/* ---- sending ---- */
-
-struct writer {
-    struct rte_mempool *pool;
-    struct rte_mbuf *head, *last;
-};
-
-/* Appends bytes to the chain; false when the pool is empty. */
-static bool append(struct writer *w, const uint8_t *p, uint32_t len)
-{
-    while (len > 0) {
-        uint16_t room = rte_pktmbuf_tailroom(w->last), n = len < room ? (uint16_t)len : room;
-
-        if (n == 0) {
-            struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
-
-            if (!m)
-                return false;
-            w->last->next = m;
-            w->last = m;
-            w->head->nb_segs++;
-            continue;
-        }
-        memcpy(rte_pktmbuf_mtod_offset(w->last, uint8_t *, w->last->data_len), p, n);
-        w->last->data_len = (uint16_t)(w->last->data_len + n);
-        w->head->pkt_len += n;
-        p += n;
-        len -= n;
+    if (why == ETHDEV_GONE)
+        c->lost++;
+    if (e->state == ETHDEV_RUNS) {
+        e->outage++;
+        __atomic_store_n(&e->letgo, 0, __ATOMIC_RELAXED);
     }
+    __atomic_store_n(&e->state, why, __ATOMIC_RELEASE);
+}
+
+/* The counts of a device that starts anew begin at 0. */
+static void keep_counts(struct ethdev *e)
+{
+    struct rte_eth_stats st;
+
+    if (e->is_closed || rte_eth_stats_get(e->port, &st) < 0)
+        return;
+    e->before.imissed += st.imissed;
+    e->before.ierrors += st.ierrors;
+    e->before.rx_nombuf += st.rx_nombuf;
+    e->before.oerrors += st.oerrors;
+}
+
+static void close_device(struct ethdev *e)
+{
+    if (e->is_closed)
+        return;
+    listen_no_more(e);
+    ethdev_stop(e);
+    if (e->cfg.owns_device)
+        ethdev_remove_vdev(e->port);
+    else
+        rte_eth_dev_close(e->port);
+    e->is_closed = true;
+}
+
+/* The device as it was, by its name; false: not there yet. */
+static bool find_again(struct ethdev *e)
+{
+    const char *bus = e->cfg.owns_device ? "vdev" : "pci";
+    int rc;
+
+    close_device(e);
+    if (!e->cfg.devargs)
+        return false;
+    if (!e->cfg.owns_device)
+        rte_eal_hotplug_remove(bus, e->name); /* what is left of it, so that it is probed anew */
+    if (rte_eal_hotplug_add(bus, e->name, e->devargs) < 0 || rte_eth_dev_get_port_by_name(e->name, &e->port) < 0)
+        return false;
+    e->is_closed = false;
+    if (ethdev_start(e, &rc)) {
+        close_device(e);
+        return false;
+    }
+    listen_for_trouble(e);
     return true;
 }
 
-/* What the port is to finish. DPDK wants the pseudo-header's sum without the length when it segments. */
-static void set_offloads(struct rte_mbuf *m, const struct pktio_seg *seg)
+static bool reset(struct ethdev *e)
 {
-    uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
-    struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(head + ETH_HEAD);
+    int rc;
 
-    m->l2_len = ETH_HEAD;
-    m->l3_len = (uint64_t)(seg->csum_start - ETH_HEAD);
-    m->l4_len = (uint64_t)(seg->head_len - seg->csum_start);
-    m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-    if (seg->gso_bytes) {
-        uint16_t sum;
+    keep_counts(e);
+    ethdev_stop(e);
+    rc = rte_eth_dev_reset(e->port); /* a driver that cannot is stopped and started */
+    return (rc == 0 || rc == -ENOTSUP) && !ethdev_start(e, &rc);
+}
 
-        m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
-        m->tso_segsz = seg->gso_bytes;
-        ip->hdr_checksum = 0;
-        sum = rte_ipv4_phdr_cksum(ip, m->ol_flags);
-        memcpy(head + seg->csum_start + seg->csum_offset, &sum, 2);
+/* Once a second, while it does not run and no queue uses it. */
+static void recover(struct ethdev *e)
+{
+    struct pktio_counters *c = &e->queues[0]->counters;
+
+    if (e->state == ETHDEV_RESETS) {
+        c->resets++;
+        if (reset(e))
+            __atomic_store_n(&e->state, ETHDEV_RUNS, __ATOMIC_RELEASE);
+        else
+            begin_outage(e, ETHDEV_GONE);
+        return;
+    }
+    if (!e->is_closed)
+        keep_counts(e);
+    if (find_again(e)) {
+        c->found++;
+        __atomic_store_n(&e->state, ETHDEV_RUNS, __ATOMIC_RELEASE);
     }
 }
 
-static struct rte_mbuf *mbuf_of(struct ethdev *e, const struct pktio_seg *seg)
+static void look_after(struct ethdev *e)
 {
-    struct writer w = {.pool = e->pool};
-    bool ok;
+    unsigned events = __atomic_exchange_n(&e->events, 0, __ATOMIC_ACQUIRE);
 
-    w.head = w.last = rte_pktmbuf_alloc(e->pool);
-    if (!w.head)
-        return NULL;
-    ok = append(&w, seg->head, seg->head_len);
-    for (unsigned i = 0; ok && i < seg->npieces; i++)
-        ok = append(&w, seg->pieces[i].data, seg->pieces[i].len);
-    if (!ok) {
-        rte_pktmbuf_free(w.head);
-        return NULL;
-    }
-    if (seg->csum_start)
-        set_offloads(w.head, seg);
-    return w.head;
+    if (e->state == ETHDEV_RUNS && *e->iface && if_nametoindex(e->iface) == 0)
+        events |= ETHDEV_EVENT_REMOVED;
+    if ((events & ETHDEV_EVENT_REMOVED) && e->state != ETHDEV_GONE)
+        begin_outage(e, ETHDEV_GONE);
+    else if ((events & ETHDEV_EVENT_RESET) && e->state == ETHDEV_RUNS)
+        begin_outage(e, ETHDEV_RESETS);
+    if (!ethdev_may_run(e->queues[0]) && __atomic_load_n(&e->letgo, __ATOMIC_ACQUIRE) == e->nqueues)
+        recover(e);
 }
 
-static unsigned ethdev_send(struct pktio *io, const struct pktio_seg *segs, unsigned count)
-{
-    struct ethdev *e = self(io);
-    unsigned done = 0;
+/* ---- the port ---- */
 
-    for (; done < count; done++) {
-        struct rte_mbuf *m = mbuf_of(e, &segs[done]);
-        uint32_t len = m ? m->pkt_len : 0;
-
-        if (!m || rte_eth_tx_burst(e->port, 0, &m, 1) == 0) {
-            rte_pktmbuf_free(m);
-            e->counters.tx_full++;
-            break;
-        }
-        e->counters.tx_segs++;
-        e->counters.tx_bytes += len;
-    }
-    return done;
-}
-
-/* ---- the rest ---- */
-
-/* Drivers with receive interrupts give their descriptor here; net_tap's is the tap's own. */
+/* Drivers with receive interrupts give their descriptor here; net_tap's is the tap's own. Asked for before each sleep. */
 static int ethdev_wait_fd(struct pktio *io, bool wants_tx)
 {
-    struct ethdev *e = self(io);
+    struct ethdev_queue *q = ethdev_queue_of(io);
 
-    return e->has_no_wait ? -1 : rte_eth_dev_rx_intr_ctl_q_get_fd(e->port, 0);
+    if (!ethdev_may_run(q))
+        return -1;
+    if (q->nwaiting)
+        ethdev_push(q);
+    if (q->wait_fd == -2)
+        q->wait_fd = q->dev->cfg.has_no_wait ? -1 : rte_eth_dev_rx_intr_ctl_q_get_fd(q->dev->port, q->index);
+    return q->nwaiting ? -1 : q->wait_fd;
 }
 
 static void ethdev_refresh(struct pktio *io)
 {
+    struct ethdev_queue *q = ethdev_queue_of(io);
     struct rte_eth_link link;
 
-    if (rte_eth_link_get_nowait(self(io)->port, &link) == 0)
-        io->link.is_up = link.link_status == RTE_ETH_LINK_UP;
+    if (q->index == 0)
+        look_after(q->dev);
+    io->link.is_up = ethdev_may_run(q) && rte_eth_link_get_nowait(q->dev->port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
+/* The device's own counts are the first queue's. */
 static void ethdev_counters(struct pktio *io, struct pktio_counters *out)
 {
-    struct ethdev *e = self(io);
-    struct rte_eth_stats st;
+    struct ethdev_queue *q = ethdev_queue_of(io);
+    const struct rte_eth_stats *b = &q->dev->before;
+    struct rte_eth_stats st = {0};
 
-    if (rte_eth_stats_get(e->port, &st) == 0) {
-        e->counters.rx_dropped = st.imissed + st.ierrors + st.rx_nombuf;
-        e->counters.tx_dropped = st.oerrors;
+    *out = q->counters;
+    if (q->index)
+        return;
+    if (ethdev_may_run(q))
+        rte_eth_stats_get(q->dev->port, &st);
+    out->rx_dropped += st.imissed + b->imissed + st.ierrors + b->ierrors + st.rx_nombuf + b->rx_nombuf;
+    out->no_memory += st.rx_nombuf + b->rx_nombuf;
+    out->tx_dropped += st.oerrors + b->oerrors;
+}
+
+static unsigned ethdev_flow_queue(const struct pktio *io, const struct pktio_flow *flow)
+{
+    return rss_queue(&ethdev_queue_of(io)->dev->rss, flow);
+}
+
+static void free_device(struct ethdev *e)
+{
+    close_device(e);
+    for (unsigned i = 0; i < ETHDEV_QUEUES_MAX && e->queues[i]; i++)
+        ethdev_side_close(e->queues[i]);
+    for (unsigned i = 0; i < ETHDEV_QUEUES_MAX && e->queues[i]; i++) {
+        rte_mempool_free(e->queues[i]->pool);
+        free(e->queues[i]);
     }
-    *out = e->counters;
+    free(e);
 }
 
 static void ethdev_close(struct pktio *io)
 {
-    struct ethdev *e = self(io);
+    struct ethdev_queue *q = ethdev_queue_of(io);
 
     ethdev_recv_done(io);
-    if (e->is_started)
-        rte_eth_dev_stop(e->port);
-    if (e->owns_device)
-        ethdev_remove_vdev(e->port);
-    else
-        rte_eth_dev_close(e->port);
-    rte_mempool_free(e->pool);
-    free(e);
-}
-
-static const struct pktio_ops ethdev_ops = {ethdev_recv,    ethdev_recv_done, ethdev_send, ethdev_wait_fd,
-                                            ethdev_refresh, ethdev_counters,  ethdev_close};
-
-/* Configures, sets the queues up and starts. NULL, or the step that failed with *rc its code. */
-static const char *start(struct ethdev *e, const struct ethdev_config *cfg,
-                         const struct rte_eth_dev_info *info, int *rc)
-{
-    struct rte_eth_conf conf = {.intr_conf = {.rxq = !cfg->has_no_wait}};
-    const uint64_t wanted_tx = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
-                               RTE_ETH_TX_OFFLOAD_MULTI_SEGS |
-                               (cfg->has_no_tso ? 0 : RTE_ETH_TX_OFFLOAD_TCP_TSO);
-    uint16_t rx = DESCS, tx = DESCS;
-
-    conf.rxmode.offloads =
-        info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-    conf.txmode.offloads = info->tx_offload_capa & wanted_tx;
-    *rc = rte_eth_dev_configure(e->port, 1, 1, &conf);
-    if (*rc < 0) { /* a driver without receive interrupts */
-        conf.intr_conf.rxq = 0;
-        *rc = rte_eth_dev_configure(e->port, 1, 1, &conf);
+    if (ethdev_may_run(q)) {
+        ethdev_push(q);
+        ethdev_forget(q);
     }
-    if (*rc < 0)
-        return "configure";
-    if ((*rc = rte_eth_dev_adjust_nb_rx_tx_desc(e->port, &rx, &tx)) < 0)
-        return "queue sizes";
-    if ((*rc = rte_eth_rx_queue_setup(e->port, 0, rx, SOCKET_ID_ANY, NULL, e->pool)) < 0)
-        return "receive queue";
-    if ((*rc = rte_eth_tx_queue_setup(e->port, 0, tx, SOCKET_ID_ANY, NULL)) < 0)
-        return "transmit queue";
-    if (cfg->mtu && (*rc = rte_eth_dev_set_mtu(e->port, cfg->mtu)) < 0)
-        return "MTU";
-    if ((*rc = rte_eth_dev_start(e->port)) < 0)
-        return "start";
-    e->is_started = true;
-    e->io.link.has_rx_csum = conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-    e->io.link.has_tx_csum = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-    if ((conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) &&
-        (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) && e->io.link.has_tx_csum)
-        e->io.link.gso_max_bytes = GSO_MAX;
-    return NULL;
+    if (--q->dev->nopen == 0)
+        free_device(q->dev);
 }
 
-static void learn_link(struct ethdev *e, const struct ethdev_config *cfg, uint32_t mbufs)
-{
-    struct rte_ether_addr mac = {0};
-    char name[RTE_ETH_NAME_MAX_LEN] = "";
+static const struct pktio_ops ethdev_ops = {ethdev_recv,    ethdev_recv_done, ethdev_send,  ethdev_wait_fd,
+                                            ethdev_refresh, ethdev_counters,  ethdev_close, ethdev_flow_queue};
 
-    rte_eth_macaddr_get(e->port, &mac);
-    memcpy(e->io.link.mac, cfg->has_own_mac ? cfg->mac : mac.addr_bytes, 6);
-    rte_eth_dev_get_mtu(e->port, &e->io.link.mtu);
-    e->io.link.keep_max = mbufs / 2;
-    ethdev_refresh(&e->io);
-    rte_eth_dev_get_name_by_port(e->port, name);
-    snprintf(e->io.text, sizeof(e->io.text), "ethdev %.40s mtu %u%s", name, e->io.link.mtu,
-             e->io.link.gso_max_bytes ? " gso 64k" : "");
+/* ---- opening ---- */
+
+/* On the device's NUMA node, if that has memory to spare. */
+static struct rte_mempool *make_pool(const struct ethdev *e, unsigned index, uint32_t mbufs)
+{
+    uint32_t room = e->cfg.mtu > MTU_LARGE ? e->cfg.mtu + 64u + RTE_PKTMBUF_HEADROOM : RTE_MBUF_DEFAULT_BUF_SIZE;
+    struct rte_mempool *pool = NULL;
+    char name[32];
+
+    snprintf(name, sizeof(name), "codecast_port%u_%u", e->port, index);
+    if (e->socket != SOCKET_ID_ANY)
+        pool = rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, ETHDEV_PRIVATE_BYTES, (uint16_t)room, e->socket);
+    return pool ? pool : rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, ETHDEV_PRIVATE_BYTES, (uint16_t)room, SOCKET_ID_ANY);
+}
+
+static int make_queue(struct ethdev *e, unsigned index)
+{
+    uint32_t mbufs = e->cfg.mbufs ? e->cfg.mbufs : e->cfg.mtu > MTU_LARGE ? MBUFS_LARGE : MBUFS_DEFAULT;
+    struct ethdev_queue *q = calloc(1, sizeof(*q));
+
+    if (!q)
+        return -ENOMEM;
+    e->queues[index] = q;
+    q->io.ops = &ethdev_ops;
+    q->io.link.keep_max = mbufs / 2;
+    q->dev = e;
+    q->index = (uint16_t)index;
+    q->wait_fd = -2;
+    q->pool = make_pool(e, index, mbufs);
+    return q->pool ? ethdev_side_open(q) : -rte_errno;
+}
+
+/* As many queues as RSS turned out to have; the others were made in vain. */
+static void drop_spare(struct ethdev *e, unsigned made)
+{
+    for (unsigned i = e->nqueues; i < made; i++) {
+        ethdev_side_close(e->queues[i]);
+        rte_mempool_free(e->queues[i]->pool);
+        free(e->queues[i]);
+        e->queues[i] = NULL;
+    }
+    if (e->nqueues == 1)
+        ethdev_side_close(e->queues[0]);
+}
+
+static const char *set_up(struct ethdev *e, int *rc)
+{
+    unsigned made = e->nqueues;
+    const char *failed;
+
+    for (unsigned i = 0; i < made; i++)
+        if ((*rc = make_queue(e, i)) < 0)
+            return "memory for mbufs";
+    failed = ethdev_start(e, rc);
+    if (!failed)
+        drop_spare(e, made);
+    return failed;
+}
+
+static void say(struct ethdev *e)
+{
+    for (unsigned i = 0; i < e->nqueues; i++) {
+        struct pktio *io = &e->queues[i]->io;
+        int n = snprintf(io->text, sizeof(io->text), "ethdev %.40s mtu %u", e->name, io->link.mtu);
+
+        if (io->link.gso_max_bytes)
+            n += snprintf(io->text + n, sizeof(io->text) - (size_t)n, " gso %uk", (io->link.gso_max_bytes + 1) >> 10);
+        if (e->cfg.vlan)
+            n += snprintf(io->text + n, sizeof(io->text) - (size_t)n, " vlan %u", e->cfg.vlan);
+        if (e->nqueues > 1)
+            snprintf(io->text + n, sizeof(io->text) - (size_t)n, " queue %u of %u", i, e->nqueues);
+        ethdev_refresh(io);
+    }
+}
+
+static struct ethdev *make_device(const struct ethdev_config *cfg, unsigned cap)
+{
+    unsigned wanted = cfg->queues ? cfg->queues : 1;
+    struct ethdev *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    wanted = wanted < cap ? wanted : cap;
+    e->cfg = *cfg;
+    e->cfg.queues = e->nqueues = (uint16_t)(wanted < ETHDEV_QUEUES_MAX ? wanted : ETHDEV_QUEUES_MAX);
+    e->port = cfg->port_id;
+    e->socket = rte_eth_dev_socket_id(e->port);
+    if (e->socket < 0)
+        e->socket = SOCKET_ID_ANY;
+    rte_eth_dev_get_name_by_port(e->port, e->name);
+    snprintf(e->devargs, sizeof(e->devargs), "%s", cfg->devargs ? cfg->devargs : "");
+    snprintf(e->iface, sizeof(e->iface), "%s", cfg->iface ? cfg->iface : "");
+    return e;
+}
+
+int ethdev_open_queues(const struct ethdev_config *cfg, struct pktio **ios, unsigned cap, char err[256])
+{
+    struct rte_eth_dev_info info;
+    const char *failed;
+    struct ethdev *e;
+    int rc = 0;
+
+    if (rte_eth_dev_info_get(cfg->port_id, &info) < 0 || !(e = make_device(cfg, cap))) {
+        snprintf(err, 256, rte_eth_dev_is_valid_port(cfg->port_id) ? "no memory for port %u" : "there is no DPDK port %u", cfg->port_id);
+        return -1;
+    }
+    failed = set_up(e, &rc);
+    if (failed) {
+        snprintf(err, 256, "DPDK port %u (%s): %s: %s", cfg->port_id, info.driver_name, failed, rte_strerror(-rc));
+        free_device(e);
+        return -1;
+    }
+    listen_for_trouble(e);
+    say(e);
+    e->nopen = e->nqueues;
+    for (unsigned i = 0; i < e->nqueues; i++)
+        ios[i] = &e->queues[i]->io;
+    return e->nqueues;
 }
 
 struct pktio *ethdev_open(const struct ethdev_config *cfg, char err[256])
 {
-    struct ethdev *e = calloc(1, sizeof(*e));
-    struct rte_eth_dev_info info;
-    uint32_t mbufs = cfg->mbufs ? cfg->mbufs : MBUFS_DEFAULT;
-    char name[32];
-    const char *failed = "memory for mbufs";
-    int rc = -ENOMEM;
-
-    if (!e || rte_eth_dev_info_get(cfg->port_id, &info) < 0) {
-        snprintf(err, 256, e ? "there is no DPDK port %u" : "no memory for port %u", cfg->port_id);
-        free(e);
-        return NULL;
-    }
-    e->io.ops = &ethdev_ops;
-    e->port = cfg->port_id;
-    e->owns_device = cfg->owns_device;
-    e->has_no_wait = cfg->has_no_wait;
-    snprintf(name, sizeof(name), NAME_PREFIX "%u", cfg->port_id);
-    e->pool = rte_pktmbuf_pool_create(name, mbufs, POOL_CACHE, PRIVATE_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                      SOCKET_ID_ANY);
-    if (e->pool)
-        failed = start(e, cfg, &info, &rc);
-    else
-        rc = -rte_errno;
-    if (failed) {
-        snprintf(err, 256, "DPDK port %u (%s): %s: %s", cfg->port_id, info.driver_name, failed,
-                 rte_strerror(-rc));
-        ethdev_close(&e->io);
-        return NULL;
-    }
-    learn_link(e, cfg, mbufs);
-    return &e->io;
-}
-
-/* ---- virtual devices ---- */
-
-int ethdev_create_vdev(const char *name, const char *args, uint16_t *port_id, char err[256])
-{
-    int rc = rte_eal_hotplug_add("vdev", name, args);
-
-    if (rc == 0)
-        rc = rte_eth_dev_get_port_by_name(name, port_id);
-    if (rc < 0)
-        snprintf(err, 256, "DPDK device %s (%s): %s", name, args, rte_strerror(-rc));
-    return rc < 0 ? -1 : 0;
-}
-
-void ethdev_remove_vdev(uint16_t port_id)
-{
-    struct rte_eth_dev_info info;
-    char name[RTE_ETH_NAME_MAX_LEN];
-
-    if (rte_eth_dev_info_get(port_id, &info) < 0 || rte_eth_dev_get_name_by_port(port_id, name) < 0)
-        return;
-    rte_eth_dev_close(port_id);
-    rte_eal_hotplug_remove("vdev", name);
-}
-
-struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], char err[256])
-{
-    struct ethdev_config cfg = {.has_own_mac = true, .has_no_tso = true, .owns_device = true};
-    char args[64];
     struct pktio *io;
 
-    memcpy(cfg.mac, mac, 6);
-    cfg.mac[0] = (uint8_t)((cfg.mac[0] & 0xfc) | 2); /* local, unicast */
-    snprintf(args, sizeof(args), "iface=%.15s", iface);
-    rte_log_set_level_pattern("pmd.net.tap",
-                              RTE_LOG_CRIT); /* it complains of flow rules that nobody asked for */
-    if (ethdev_create_vdev("net_tap0", args, &cfg.port_id, err) < 0)
-        return NULL;
-    io = ethdev_open(&cfg, err);
-    if (io)
-        snprintf(io->text, sizeof(io->text), "tap %.15s mtu %u", iface, io->link.mtu);
-    return io;
-}
-
-struct pktio *ethdev_open_pci(const char *address, char err[256])
-{
-    struct ethdev_config cfg = {.has_no_wait = true};
-
-    if (rte_eth_dev_get_port_by_name(address, &cfg.port_id) < 0) {
-        snprintf(err, 256, "vfio: DPDK has no port %.40s: is it a NIC of a driver that is installed, bound to vfio-pci, its group in /dev/vfio?",
-                 address);
-        return NULL;
-    }
-    return ethdev_open(&cfg, err);
+    return ethdev_open_queues(cfg, &io, 1, err) == 1 ? io : NULL;
 }

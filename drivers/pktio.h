@@ -47,7 +47,15 @@ struct pktio_seg {
     struct pktio_piece pieces[PKTIO_PIECES_MAX];
 };
 
-/* Facts of the port. Fixed after opening, but for is_up. */
+/* A connection as this end sees it. */
+struct pktio_flow {
+    uint8_t local[16], remote[16]; /* the first four bytes, or all with is_ip6 */
+    uint16_t local_port, remote_port;
+    bool is_ip6;
+};
+
+/* Facts of the port. Fixed after opening, but for is_up; after the port was lost and found (lost in the counters) they
+ * may all have changed. */
 struct pktio_link {
     uint8_t mac[6];
     bool is_up;
@@ -58,6 +66,7 @@ struct pktio_link {
     uint16_t mtu;           /* IP packet bytes */
     uint32_t gso_max_bytes; /* largest IP packet of a segment with gso_bytes; 0: the port does not segment */
     uint32_t keep_max;      /* frames that may be held by reference at one time */
+    uint16_t queue, queues; /* which of the port's receive queues this is; queues 0 or 1: there is no other */
 };
 
 struct pktio_counters {
@@ -67,6 +76,10 @@ struct pktio_counters {
     uint64_t tx_dropped;   /* refused for good by the port or the kernel */
     uint64_t tx_full;      /* sends cut short because the port was full */
     uint64_t rx_unkept;    /* frames handed up without a reference because keep_max was reached */
+    uint64_t rx_foreign;   /* frames of another VLAN */
+    uint64_t no_memory;    /* out of mbufs, either way */
+    uint64_t lost, found;  /* times that the device was gone, and there again */
+    uint64_t resets;       /* times that it had to be started anew */
     uint64_t captured, capture_dropped; /* capture.h: frames that it saw, and those of them that are not in its file */
 };
 
@@ -79,6 +92,7 @@ struct pktio_ops {
     void (*refresh)(struct pktio *io);
     void (*counters)(struct pktio *io, struct pktio_counters *out);
     void (*close)(struct pktio *io);
+    unsigned (*flow_queue)(const struct pktio *io, const struct pktio_flow *flow); /* NULL: of one queue */
 };
 
 /* The common head of every backend's port. */
@@ -101,7 +115,8 @@ static inline void pktio_recv_done(struct pktio *io)
 }
 
 /* Sends in order; returns how many segments were taken. Those not taken stay the caller's: offer them again later. Pieces
- * are only looked at during the call. */
+ * are only looked at during the call. A port may hold what it took back until the next pktio_recv or pktio_wait_fd, to send
+ * much at once. */
 static inline unsigned pktio_send(struct pktio *io, const struct pktio_seg *segs, unsigned count)
 {
     return io->ops->send(io, segs, count);
@@ -123,6 +138,13 @@ static inline void pktio_refresh(struct pktio *io)
 static inline void pktio_counters_get(struct pktio *io, struct pktio_counters *out)
 {
     io->ops->counters(io, out);
+}
+
+/* The queue, below link.queues, that the packets of a flow come to: a local port for which this is link.queue makes a
+ * connection ours to serve. */
+static inline unsigned pktio_flow_queue(const struct pktio *io, const struct pktio_flow *flow)
+{
+    return io->ops->flow_queue ? io->ops->flow_queue(io, flow) : 0;
 }
 
 /* Frames still kept by reference must be given back first. */

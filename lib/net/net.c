@@ -148,6 +148,7 @@ void net_free(struct net *n)
         free(n->slots[i]);
     free(n->slots);
     transport_free(n->transport);
+    net_share_close(&n->share);
     buf_unref(n->block);
     bufpool_fini(&n->pool);
     iplimit_fini(&n->iplimit);
@@ -255,6 +256,7 @@ static void check_link(struct net *n, uint64_t now)
 
         event_queue_push(&n->events, &ev);
         n->is_link_up = is_up;
+        n->counters.port.links_down += !is_up;
     }
 }
 
@@ -508,8 +510,8 @@ void net_counters_get(const struct net *n, struct net_counters *out)
     out->packets_out = t.packets_out;
     out->packets_dropped_in = t.packets_dropped_in;
     out->packets_dropped_out = t.packets_dropped_out;
-    out->captured = t.captured;
-    out->capture_dropped = t.capture_dropped;
+    t.port.links_down = n->counters.port.links_down;
+    out->port = t.port;
     out->tcp_retransmits = t.tcp_retransmits;
     out->tcp_checksum_errors = t.tcp_checksum_errors;
     out->accepts_failed = t.accepts_failed;

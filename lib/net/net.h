@@ -20,6 +20,7 @@
 #include "libp2p/noise.h"
 #include "libp2p/peer_id.h"
 #include "libp2p/session.h"
+#include "net/transport.h"
 
 #define NET_MAX_PROTOCOLS 8
 #define NET_MAX_SERVICES  4
@@ -42,10 +43,13 @@ struct net_config {
                                              * the interface to make or take; NULL: cctap0. EAL must be running for tap */
     const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
     const char *gateway;                    /* for ports that are ours alone */
+    uint16_t vlan, mtu;                     /* the same; 0: untagged; as the port has it */
     uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is
                                              * ignored); NULL: any */
-    struct pktio *port;                     /* NET_MEMPAIR: the end of the cable to use (drivers/mempair.h); net_free closes it */
+    const char *pci;                        /* vfio: address of the NIC */
+    struct pktio *port;                     /* a port that is open already: NET_MEMPAIR's end of a cable (drivers/mempair.h), or a
+                                             * queue of a NIC (net_ports_open in open.h); net_free closes it. NULL: opens one */
     struct capture *capture;                /* borrowed: gets the port's packets (drivers/capture.h); NULL: nobody does. Not for the kernel driver */
     const struct noise_identity *identity;  /* borrowed; one per node, shared by its roles */
     const struct session_local *local;      /* borrowed: what identify says of us; see net_local_changed */
@@ -191,7 +195,7 @@ struct net_counters {
     uint64_t requests_in, requests_out, requests_refused, answers_in;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
-    uint64_t captured, capture_dropped;
+    struct port_counters port;
     struct durations lasted; /* connections that were told UP and are over; the pub/sub streams live as long */
     uint32_t conns_now, handshakes_now;
     uint64_t partial_bytes_now;

@@ -174,7 +174,7 @@ static struct guard *open_guard(const struct net_config *cfg, const uint8_t ip[4
 }
 
 /* A port beside the kernel: our TCP on its address, its sockets silent on our ports. */
-static struct transport *open_shared(const struct net_config *cfg, const struct net_share *first, struct net_share *share,
+static struct transport *open_shared(const struct net_config *cfg, struct net_share *first, struct net_share *share,
                                      enum net_driver driver, uint64_t now, char err[256])
 {
     struct transport_tcp_config tc = tcp_config(cfg);
@@ -209,43 +209,79 @@ static const char *why_not_af_packet(const struct net_config *cfg, char text[256
 
 /* ---- the others ---- */
 
-static struct transport *open_mempair(const struct net_config *cfg, uint64_t now, char err[256])
-{
-    struct transport_tcp_config tc = tcp_config(cfg);
-
-    if (!cfg->port) {
-        snprintf(err, 256, "mempair: no end of a cable was given");
-        return NULL;
-    }
-    if (own_address(cfg, &tc, err) < 0)
-        return NULL;
-    return on_port(cfg, &tc, cfg->port, NULL, now, err);
-}
-
 /* A tap's kernel end is for the host to plug into a bridge; address and neighbours are ours alone. */
-static struct transport *open_tap(const struct net_config *cfg, uint64_t now, char err[256])
+static int tap_port(const struct net_config *cfg, struct pktio **ports, char err[256])
 {
-    struct transport_tcp_config tc = tcp_config(cfg);
+    struct ethdev_wishes w = {.vlan = cfg->vlan, .mtu = cfg->mtu};
     uint8_t mac[6];
 
-    if (own_address(cfg, &tc, err) < 0)
-        return NULL;
     rng_fill(cfg->rng, mac, sizeof(mac));
-    return on_port(cfg, &tc, ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, err), NULL, now, err);
+    ports[0] = ethdev_open_tap(cfg->iface ? cfg->iface : TAP_IFACE, mac, &w, err);
+    return ports[0] ? 1 : -1;
 }
 
 /* A NIC of our own, by its PCI address. */
-static struct transport *open_vfio(const struct net_config *cfg, uint64_t now, char err[256])
+static int vfio_ports(const struct net_config *cfg, struct pktio **ports, unsigned wanted, char err[256])
+{
+    struct ethdev_wishes w = {.queues = (uint16_t)wanted, .vlan = cfg->vlan, .mtu = cfg->mtu};
+
+    if (cfg->pci)
+        return ethdev_open_pci(cfg->pci, &w, ports, wanted, err);
+    snprintf(err, 256, "NET_PCI: the vfio driver needs a NIC's PCI address, as in 0000:3b:00.0");
+    return -1;
+}
+
+/* Once for each of up to `wanted` queues. Returns how many, at least 1, or -1. */
+static int own_ports(const struct net_config *cfg, struct pktio **ports, unsigned wanted, char err[256])
+{
+    switch (cfg->driver) {
+    case NET_TAP: return tap_port(cfg, ports, err);
+    case NET_VFIO: return vfio_ports(cfg, ports, wanted, err);
+    default: snprintf(err, 256, "%s: no end of a cable was given", net_driver_name(cfg->driver)); return -1;
+    }
+}
+
+void net_share_close(struct net_share *share)
+{
+    for (unsigned i = 0; i < NET_ROLES_MAX; i++) {
+        pktio_close(share->ports[i]);
+        share->ports[i] = NULL;
+    }
+}
+
+/* Role 0 opens the port for all, once for each queue; NULL with err. */
+static struct pktio *own_port(const struct net_config *cfg, struct net_share *first, struct net_share *share, char err[256])
+{
+    struct net_share *from = first ? first : share;
+    struct pktio *port;
+    int n;
+
+    if (cfg->port)
+        return cfg->port;
+    if (!first) {
+        n = own_ports(cfg, share->ports, cfg->nroles ? cfg->nroles : 1, err);
+        if (n > 0 && (unsigned)n < cfg->nroles) {
+            snprintf(err, 256, "%s: %d net roles can share this NIC (by RSS queues), not %u: --net-lcores", net_driver_name(cfg->driver), n, cfg->nroles);
+            net_share_close(share);
+        }
+    }
+    port = from->ports[cfg->role];
+    from->ports[cfg->role] = NULL;
+    return port;
+}
+
+/* A port whose address is ours alone. */
+static struct transport *open_own(const struct net_config *cfg, struct net_share *first, struct net_share *share, uint64_t now, char err[256])
 {
     struct transport_tcp_config tc = tcp_config(cfg);
+    struct transport *t;
 
     if (own_address(cfg, &tc, err) < 0)
         return NULL;
-    if (!cfg->iface) {
-        snprintf(err, 256, "NET_IFACE: the vfio driver needs a PCI address, as in 0000:3b:00.0");
-        return NULL;
-    }
-    return on_port(cfg, &tc, ethdev_open_pci(cfg->iface, err), NULL, now, err);
+    t = on_port(cfg, &tc, own_port(cfg, first, share, err), NULL, now, err);
+    if (!t && !first)
+        net_share_close(share);
+    return t;
 }
 
 static struct transport *open_kernel(const struct net_config *cfg, const struct net_share *first, char err[256])
@@ -260,10 +296,10 @@ static struct transport *open_kernel(const struct net_config *cfg, const struct 
 
 unsigned net_roles_max(enum net_driver driver)
 {
-    return driver == NET_AUTO || driver == NET_KERNEL || driver == NET_AF_PACKET ? NET_ROLES_MAX : 1;
+    return driver == NET_AUTO || driver == NET_KERNEL || driver == NET_AF_PACKET || driver == NET_VFIO ? NET_ROLES_MAX : 1;
 }
 
-static struct transport *open_driver(const struct net_config *cfg, const struct net_share *first, struct net_share *share,
+static struct transport *open_driver(const struct net_config *cfg, struct net_share *first, struct net_share *share,
                                      enum net_driver driver, uint64_t now, char err[256])
 {
     share->driver = driver;
@@ -271,9 +307,9 @@ static struct transport *open_driver(const struct net_config *cfg, const struct 
     case NET_KERNEL: return open_kernel(cfg, first, err);
     case NET_AF_PACKET:
     case NET_AF_XDP: return open_shared(cfg, first, share, driver, now, err);
-    case NET_VFIO: return open_vfio(cfg, now, err);
-    case NET_TAP: return open_tap(cfg, now, err);
-    case NET_MEMPAIR: return open_mempair(cfg, now, err);
+    case NET_VFIO:
+    case NET_TAP:
+    case NET_MEMPAIR: return open_own(cfg, first, share, now, err);
     default: snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver)); return NULL;
     }
 }
@@ -295,7 +331,7 @@ static struct transport *open_best(const struct net_config *cfg, struct net_shar
     return open_driver(cfg, NULL, share, NET_KERNEL, now, err);
 }
 
-struct transport *net_open_transport(const struct net_config *cfg, const struct net_share *first, struct net_share *share, uint64_t now,
+struct transport *net_open_transport(const struct net_config *cfg, struct net_share *first, struct net_share *share, uint64_t now,
                                      char err[256], char why[512])
 {
     struct transport *t;

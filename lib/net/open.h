@@ -13,10 +13,14 @@ struct net_share {
     enum net_driver driver;
     uint16_t listen_port;
     uint16_t dial_first, dial_each; /* local ports of dials: role i has dial_each of them from dial_first + i * dial_each */
+    struct pktio *ports[NET_ROLES_MAX]; /* of a NIC's queues, until the role of that number takes its own */
 };
 
 /* first: of role 0, NULL for itself, which fills *share. */
-struct transport *net_open_transport(const struct net_config *cfg, const struct net_share *first, struct net_share *share, uint64_t now,
+struct transport *net_open_transport(const struct net_config *cfg, struct net_share *first, struct net_share *share, uint64_t now,
                                      char err[256], char why[512]);
+
+/* Closes what no role has taken. */
+void net_share_close(struct net_share *share);
 
 #endif

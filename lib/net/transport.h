@@ -42,10 +42,17 @@ struct pipe_event {
     const char *reason;     /* of GONE */
 };
 
+/* What befell the port below; drivers/pktio.h says what each is. */
+struct port_counters {
+    uint64_t tx_full, no_memory, foreign, truncated, unkept;
+    uint64_t lost, found, resets, links_down;
+    uint64_t captured, capture_dropped;
+};
+
 struct transport_stats {
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors, accepts_failed;
-    uint64_t captured, capture_dropped;
+    struct port_counters port; /* of a packet port; kernel sockets: zeroes */
 };
 
 #define PIPE_NOTHING 0  /* pipe_recv: no bytes now */

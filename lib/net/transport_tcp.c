@@ -13,6 +13,7 @@
 #define RETRY_NS    2000000ull /* when the stack had no memory for a send */
 #define TX_RETRY_NS 100000ull  /* when a port is full that cannot say when it is not */
 #define POLL_NS     100000ull /* a port that cannot say when something arrives is looked at so often */
+#define PORT_TRIES  64 /* local ports of our queue that turn out to be taken */
 #define SEND_BUF    (4u << 20)
 #define RECV_BUF    (4u << 20)
 
@@ -51,6 +52,37 @@ static uint16_t usual_port(struct ttcp *t, struct tpipe *p, const struct endpoin
     return (uint16_t)(t->dial_first + (uint32_t)hash % t->dial_count);
 }
 
+static bool is_ours(const struct ttcp *t, const struct endpoint *to, uint16_t port)
+{
+    struct pktio_flow f = {.local_port = port, .remote_port = to->port};
+
+    memcpy(f.local, t->t.listen.ip, 4);
+    memcpy(f.remote, to->ip, 4);
+    return pktio_flow_queue(t->port, &f) == t->port->link.queue;
+}
+
+/* From the wanted port (0: any). Where the port has several queues: from the next one whose answers come to ours. */
+static int connect_from(struct ttcp *t, struct tpipe *p, const struct endpoint *to, const struct ip_endpoint *remote, uint16_t port,
+                        uint64_t now)
+{
+    uint32_t at = port ? (uint32_t)(port - t->dial_first) : (uint32_t)rng_below(t->rng, t->dial_count), tries = 0;
+    int rc = -TCP_ENOPORT;
+
+    if (t->port->link.queues < 2)
+        return tcp_connect(t->stack, remote, port, p, &p->tcp, now);
+    for (uint32_t i = 0; i < t->dial_count && tries < PORT_TRIES; i++) {
+        uint16_t local = (uint16_t)(t->dial_first + (at + i) % t->dial_count);
+
+        if (!is_ours(t, to, local))
+            continue;
+        rc = tcp_connect(t->stack, remote, local, p, &p->tcp, now);
+        if (rc != -TCP_EINUSE)
+            break;
+        tries++;
+    }
+    return rc;
+}
+
 static void usual_port_answered(struct ttcp *t, struct tpipe *p)
 {
     if (p->usual_slot)
@@ -78,9 +110,9 @@ static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, u
         return NULL;
     }
     port = usual_port(t, p, to);
-    rc = tcp_connect(t->stack, &remote, port, p, &p->tcp, now);
+    rc = connect_from(t, p, to, &remote, port, now);
     if (port && rc == -TCP_EINUSE)
-        rc = tcp_connect(t->stack, &remote, 0, p, &p->tcp, now);
+        rc = connect_from(t, p, to, &remote, 0, now);
     if (rc < 0) {
         *reason = tcp_err_name(rc);
         tpipe_free(p);
@@ -370,8 +402,9 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
         .packets_out = p.tx_segs,
         .packets_dropped_in = p.rx_dropped + p.rx_truncated,
         .packets_dropped_out = p.tx_dropped,
-        .captured = p.captured,
-        .capture_dropped = p.capture_dropped,
+        .port = {.tx_full = p.tx_full, .no_memory = p.no_memory, .foreign = p.rx_foreign, .truncated = p.rx_truncated,
+                 .unkept = p.rx_unkept, .lost = p.lost, .found = p.found, .resets = p.resets, .captured = p.captured,
+                 .capture_dropped = p.capture_dropped},
         .tcp_retransmits = c->tx_rtx_segments,
         .tcp_checksum_errors = c->drop_tcp_csum + c->drop_ip_csum,
         .accepts_failed = c->drop_conn_full + c->drop_backlog,
@@ -478,6 +511,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     t->port = port;
     t->guard = guard;
     t->dial_seed = cfg->dial_seed;
+    t->rng = cfg->rng;
     t->dial_first = c.port_min;
     t->dial_count = (uint16_t)(c.port_max - c.port_min + 1);
     t->now = now;

@@ -43,6 +43,7 @@ struct ttcp {
     bool is_tx_full;
     bool is_starved; /* a send found no memory */
     uint64_t dial_seed;
+    struct rng *rng;
     uint16_t dial_first, dial_count;
     bool is_unanswered[USUAL_SLOTS]; /* by hash of the remote: the last dial from the usual port */
     uint64_t now;

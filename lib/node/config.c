@@ -64,9 +64,12 @@ static const struct setting table[] = {
     TEXT("DNS_SERVERS", dns_servers, "", NULL, "comma list of a.b.c.d[:port] that resolve dns.. bootstrap peers; default: the system's"),
     TEXT("ANNOUNCE_ADDRS", announce_text, "", NULL, "comma list of addresses to tell peers, behind NAT: /ip4/../tcp/.."),
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
-    TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route; vfio: PCI address of the NIC"),
+    TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
+    TEXT("NET_PCI", net_pci, "", NULL, "vfio: PCI address of the NIC, as in 0000:3b:00.0; NET_IFACE may hold it too"),
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
+    U32("NET_VLAN", net_vlan, "0", 0, 4094, "VLAN of a port that is ours alone; 0: none"),
+    U32("NET_MTU", net_mtu, "0", 0, 9600, "IP packet bytes of a port that is ours alone; 0: as the port has it"),
     SETTING_RUN_AS_USER(FIELD(run_as)),
     SETTING_LOG_LEVEL(FIELD(log_level)),
     SETTING_LOG_FORMAT(FIELD(log_format)),
@@ -272,6 +275,27 @@ static bool is_pci_address(const char *s)
     return sscanf(s, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) == 4 && end == 12 && !s[end];
 }
 
+/* vfio and tap: of a NIC or interface that is ours alone. */
+static void check_own_port(const struct node_config *c, const char *driver, struct settings_report *rep)
+{
+    bool is_vfio = strcmp(driver, "vfio") == 0, is_own = is_vfio || strcmp(driver, "tap") == 0;
+    char value[16];
+
+    if (is_vfio && !is_pci_address(c->net_pci))
+        settings_fatal(rep, "NET_PCI", *c->net_pci ? c->net_pci : NULL, "the vfio driver needs a NIC's PCI address, as in 0000:3b:00.0");
+    else if (!is_vfio && *c->net_pci)
+        settings_warn(rep, "NET_PCI", c->net_pci, "has no effect with the driver %s", driver);
+    snprintf(value, sizeof(value), "%u", c->net_vlan);
+    if (c->net_vlan && !is_own)
+        settings_fatal(rep, "NET_VLAN", value, "the driver %s shares the kernel's interface: make one of that VLAN (ip link add link eth0 name "
+                       "eth0.%s type vlan id %s) and name it in NET_IFACE", driver, value, value);
+    snprintf(value, sizeof(value), "%u", c->net_mtu);
+    if (c->net_mtu && !is_own)
+        settings_fatal(rep, "NET_MTU", value, "the driver %s takes the MTU of the kernel's interface: ip link set IF mtu %s", driver, value);
+    else if (c->net_mtu && c->net_mtu < 1280)
+        settings_fatal(rep, "NET_MTU", value, "must be 1280 to 9600");
+}
+
 static void check_addresses(const struct node_config *c, struct settings_report *rep)
 {
     const char *driver = node_driver_names[c->net_driver];
@@ -287,8 +311,7 @@ static void check_addresses(const struct node_config *c, struct settings_report 
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
     else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0) && !has_len)
         settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL, "the %s driver needs an address of its own, as in 172.28.0.10/16", driver);
-    if (strcmp(driver, "vfio") == 0 && !is_pci_address(c->net_iface))
-        settings_fatal(rep, "NET_IFACE", *c->net_iface ? c->net_iface : NULL, "the vfio driver needs a NIC's PCI address, as in 0000:3b:00.0");
+    check_own_port(c, driver, rep);
 }
 
 unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep)
@@ -299,6 +322,8 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
     memset(c, 0, sizeof(*c));
     settings_load(table, COUNT, c, get, ctx, rep);
     take_twins(c, get, ctx);
+    if (!*c->net_pci && strcmp(node_driver_names[c->net_driver], "vfio") == 0)
+        c->net_pci = c->net_iface;
     c->active = c->mode == NODE_GOSSIPSUB ? &c->gossip : &c->optimum;
     settings_check_name(rep, "CLUSTER_ID", c->cluster_id);
     check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);

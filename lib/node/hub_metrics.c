@@ -264,8 +264,21 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     metrics_family(m, "codecast_packets_dropped_total", "counter", "Packets that the port or its ring dropped");
     metrics_u64(m, &in, 1, n->packets_dropped_in);
     metrics_u64(m, &out, 1, n->packets_dropped_out);
-    counter(m, "codecast_", "captured_packets_total", "Packets that --pcap saw", n->captured);
-    counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", n->capture_dropped);
+}
+
+static void port_families(struct metrics *m, const struct port_counters *p)
+{
+    counter(m, "codecast_", "port_full_total", "Times that the port took no more for now", p->tx_full);
+    counter(m, "codecast_", "port_no_memory_total", "Packets that found no memory of the port", p->no_memory);
+    counter(m, "codecast_", "port_foreign_total", "Packets of another VLAN than NET_VLAN", p->foreign);
+    counter(m, "codecast_", "port_truncated_total", "Packets longer than the port's slots", p->truncated);
+    counter(m, "codecast_", "port_unkept_total", "Packets copied because half of the port's memory was held", p->unkept);
+    counter(m, "codecast_", "port_links_down_total", "Times that the link went down, or the port was lost", p->links_down);
+    counter(m, "codecast_", "port_lost_total", "Times that the port's interface or device was removed", p->lost);
+    counter(m, "codecast_", "port_found_total", "Times that it was there again and opened anew", p->found);
+    counter(m, "codecast_", "port_resets_total", "Times that the device asked for a reset", p->resets);
+    counter(m, "codecast_", "captured_packets_total", "Packets that --pcap saw", p->captured);
+    counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", p->capture_dropped);
 }
 
 static void ring_families(struct metrics *m, const struct snapshot *s)
@@ -311,6 +324,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     score_families(m, s);
     peer_families(m, s);
     net_families(m, s);
+    port_families(m, &s->net.port);
     ring_families(m, s);
     topic_families(m, s);
     free(s);

@@ -140,6 +140,9 @@ static int start_net(struct node *n, uint64_t now, char err[512])
 
     nc.iface = *c->net_iface ? c->net_iface : NULL;
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
+    nc.pci = *c->net_pci ? c->net_pci : NULL;
+    nc.vlan = (uint16_t)c->net_vlan;
+    nc.mtu = (uint16_t)c->net_mtu;
     nc.addr = *c->net_addr ? c->net_addr : NULL;
     nc.listen_ip = nc.addr;
     nc.capture = n->capture;
@@ -393,7 +396,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     rng_init_seeded(&n->coding_rng, rng_u64(&n->net_rng));
     noise_identity_init(&n->noise, key, &n->net_rng);
     eal_plan_make(&n->plan, opt->lcores);
-    n->plan.pci = cfg->net_driver == NET_VFIO ? cfg->net_iface : NULL;
+    n->plan.pci = cfg->net_driver == NET_VFIO ? cfg->net_pci : NULL;
     if (eal_start(&n->plan, "p2pnode", cfg->log_level == LOG_DEBUG_L, err))
         goto fail;
     n->nworkers = n->plan.workers;

@@ -16,25 +16,32 @@
 #include <rte_eal.h>
 
 #include "drivers/af_packet.h"
-#include "drivers/ethdev.h"
+#include "drivers/ethdev_pvt.h"
 #include "frames.h"
 
 static const uint8_t ip_a[4] = {10, 9, 0, 1}, ip_b[4] = {10, 9, 0, 2};
 static uint8_t bytes[65536];
 static bool has_tap;
 
-static struct pktio *open_ring(uint32_t mbufs)
+static struct pktio *open_ring_with(struct ethdev_config cfg)
 {
-    struct ethdev_config cfg = {.mbufs = mbufs, .owns_device = true};
+    static unsigned made;
+    char name[32];
     struct pktio *io;
     char err[256];
 
-    if (ethdev_create_vdev("net_ring0", "", &cfg.port_id, err) < 0)
+    snprintf(name, sizeof(name), "net_ring%u", made++); /* a name that is used again finds the old ring, and what was left in it */
+    if (ethdev_create_vdev(name, "", &cfg.port_id, err) < 0)
         fail_msg("%s", err);
     io = ethdev_open(&cfg, err);
     if (!io)
         fail_msg("%s", err);
     return io;
+}
+
+static struct pktio *open_ring(uint32_t mbufs)
+{
+    return open_ring_with((struct ethdev_config){.mbufs = mbufs, .owns_device = true});
 }
 
 static void make(struct pktio_seg *s, const struct pktio *from, const uint8_t *dst, uint32_t len)
@@ -167,7 +174,7 @@ static void test_ethdev_tap_carries_both_ways(void **state)
 
     if (!has_tap)
         skip();
-    tap = ethdev_open_tap("nettap0", mac, err);
+    tap = ethdev_open_tap("nettap0", mac, &(struct ethdev_wishes){0}, err);
     if (!tap) {
         fail_msg("%s", err);
         return;
@@ -187,6 +194,7 @@ static void test_ethdev_tap_carries_both_ways(void **state)
     if (!tap->link.has_tx_csum)
         s.csum_start = 0;
     assert_int_equal(pktio_send(tap, &s, 1), 1);
+    assert_true(pktio_wait_fd(tap, false) >= 0);
     assert_int_equal(recv_within(packet, f, 8, 1000), 1);
     assert_int_equal(f[0].len, FRAME_HEAD + 1000);
     assert_memory_equal(f[0].data + FRAME_HEAD, bytes, 1000);
@@ -212,6 +220,129 @@ static void test_ethdev_tap_carries_both_ways(void **state)
     assert_true(system("ip link show nettap0 >/dev/null 2>&1") != 0); /* nothing is left behind */
 }
 
+/* Lost when its interface is deleted, and made anew: frames flow again, and each step is counted. */
+static void test_ethdev_tap_deleted_comes_back(void **state)
+{
+    const uint8_t mac[6] = {0x01, 2, 3, 4, 5, 7};
+    struct ethdev_wishes none = {0};
+    struct pktio_counters c;
+    struct pktio_frame f[8];
+    struct pktio_seg s;
+    struct pktio *tap;
+    char err[256];
+
+    if (!has_tap)
+        skip();
+    tap = ethdev_open_tap("nettap1", mac, &none, err);
+    assert_non_null(tap);
+    make(&s, tap, tap->link.mac, 100);
+    assert_int_equal(system("ip link set nettap1 up"), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pktio_send(tap, &s, 1), 1);
+        assert_int_equal(system("ip link del nettap1"), 0);
+        pktio_recv(tap, f, 8); /* what waited finds nobody */
+        pktio_recv_done(tap);
+        for (unsigned n = 0; n < 100 && if_nametoindex("nettap1") == 0; n++) {
+            pktio_refresh(tap);
+            assert_int_equal(pktio_send(tap, &s, 1), 1); /* like a cable that is out */
+            pktio_recv(tap, f, 8);
+            pktio_recv_done(tap);
+        }
+        pktio_counters_get(tap, &c);
+        assert_int_equal(c.lost, i + 1);
+        assert_int_equal(c.found, i + 1);
+        assert_true(c.tx_dropped > i);
+        assert_int_equal(system("ip link set nettap1 up"), 0);
+        pktio_refresh(tap);
+        assert_true(tap->link.is_up);
+    }
+    pktio_close(tap);
+    assert_int_equal(if_nametoindex("nettap1"), 0);
+}
+
+/* ---- a VLAN, and trouble, on net_ring ---- */
+
+static void test_ethdev_vlan_tags_and_strips(void **state)
+{
+    struct pktio *io = open_ring_with((struct ethdev_config){.vlan = 0x123, .owns_device = true});
+    uint16_t port = ethdev_queue_of(io)->dev->port;
+    struct rte_mbuf *m;
+    struct pktio_counters c;
+    struct pktio_frame f[4];
+    struct pktio_seg s;
+
+    make(&s, io, io->link.mac, 333);
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    pktio_wait_fd(io, false);
+    assert_int_equal(rte_eth_rx_burst(port, 0, &m, 1), 1); /* as it is on the wire */
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+    assert_int_equal(m->pkt_len, FRAME_HEAD + 4 + 333);
+    assert_memory_equal(p, s.head, 12);
+    assert_memory_equal(p + 12, "\x81\x00\x01\x23\x08\x00", 6);
+    assert_memory_equal(p + FRAME_HEAD + 4, bytes, 333);
+    assert_int_equal(rte_eth_tx_burst(port, 0, &m, 1), 1);
+    assert_int_equal(pktio_recv(io, f, 4), 1);
+    assert_int_equal(f[0].len, FRAME_HEAD + 333);
+    assert_memory_equal(f[0].data, s.head, s.head_len);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, 333);
+    pktio_recv_done(io);
+
+    for (unsigned vlan = 0; vlan < 3; vlan++) { /* of others, or of none */
+        assert_int_equal(pktio_send(io, &s, 1), 1);
+        pktio_wait_fd(io, false);
+        assert_int_equal(rte_eth_rx_burst(port, 0, &m, 1), 1);
+        rte_pktmbuf_mtod(m, uint8_t *)[vlan == 0 ? 15 : vlan == 1 ? 14 : 12] ^= 1;
+        assert_int_equal(rte_eth_tx_burst(port, 0, &m, 1), 1);
+        assert_int_equal(pktio_recv(io, f, 4), 0);
+        pktio_recv_done(io);
+        pktio_counters_get(io, &c);
+        assert_int_equal(c.rx_foreign, vlan + 1);
+    }
+    pktio_close(io);
+}
+
+static void test_ethdev_reset_starts_anew(void **state)
+{
+    struct pktio *io = open_ring(0);
+    struct ethdev *e = ethdev_queue_of(io)->dev;
+    struct pktio_counters c;
+    struct pktio_frame f[4];
+    struct pktio_seg s;
+    struct buf *kept;
+
+    make(&s, io, io->link.mac, 50);
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    assert_int_equal(pktio_recv(io, f, 4), 1);
+    kept = buf_ref(f[0].buf);
+    pktio_recv_done(io);
+    ethdev_tell(e, ETHDEV_EVENT_RESET);
+    pktio_refresh(io);
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.resets, 1);
+    assert_int_equal(c.lost, 0);
+    assert_true(io->link.is_up);
+    assert_memory_equal(kept->data + FRAME_HEAD, bytes, 50); /* what was kept outlives it */
+    buf_unref(kept);
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    assert_int_equal(pktio_recv(io, f, 4), 1);
+    pktio_recv_done(io);
+
+    ethdev_tell(e, ETHDEV_EVENT_REMOVED); /* and a device that nobody can make again stays lost, quietly */
+    for (unsigned i = 0; i < 3; i++) {
+        pktio_refresh(io);
+        assert_false(io->link.is_up);
+        assert_int_equal(pktio_send(io, &s, 1), 1);
+        assert_int_equal(pktio_recv(io, f, 4), 0);
+        pktio_recv_done(io);
+        assert_int_equal(pktio_wait_fd(io, true), -1);
+    }
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.lost, 1);
+    assert_int_equal(c.found, 0);
+    assert_int_equal(c.tx_dropped, 3);
+    pktio_close(io);
+}
+
 static void test_ethdev_names_what_fails(void **state)
 {
     char err[256] = "";
@@ -233,6 +364,9 @@ int main(void)
         cmocka_unit_test(test_ethdev_keeps_by_reference_up_to_a_bound),
         cmocka_unit_test(test_ethdev_full_ring_takes_no_more),
         cmocka_unit_test(test_ethdev_tap_carries_both_ways),
+        cmocka_unit_test(test_ethdev_tap_deleted_comes_back),
+        cmocka_unit_test(test_ethdev_vlan_tags_and_strips),
+        cmocka_unit_test(test_ethdev_reset_starts_anew),
         cmocka_unit_test(test_ethdev_names_what_fails),
     };
     int rc;

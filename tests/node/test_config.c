@@ -160,7 +160,7 @@ static void test_config_of_a_nic_of_our_own(void **state)
     } cases[] = {{"0000:3b:00.0", 0}, {"0000:3B:1f.7", 0}, {"", 1}, {"eth0", 1}, {"3b:00.0", 1}, {"0000:3b:00.0x", 1}, {"0000:3b:00", 1}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *env[] = {"CLUSTER_ID", "n1", "NET_DRIVER", "vfio", "NET_ADDR", "10.0.0.1/24", "NET_IFACE", cases[i].iface, NULL};
+        const char *env[] = {"CLUSTER_ID", "n1", "NET_DRIVER", "vfio", "NET_ADDR", "10.0.0.1/24", i & 1 ? "NET_PCI" : "NET_IFACE", cases[i].iface, NULL};
         struct settings_report rep;
 
         assert_int_equal(load(env, &rep), cases[i].fatal);
