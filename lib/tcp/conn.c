@@ -12,9 +12,18 @@ uint16_t conn_our_mss(const struct tcp_config *cfg)
     return (uint16_t)(cfg->mtu_bytes - IPV4_HLEN - TCP_HLEN);
 }
 
+static uint32_t first_buffer(const struct tcp_config *cfg)
+{
+    uint32_t first = cfg->recv_buf_first_bytes;
+
+    return first && first < cfg->recv_buf_bytes ? first : cfg->recv_buf_bytes;
+}
+
 uint16_t conn_first_window(const struct tcp_config *cfg)
 {
-    return cfg->recv_buf_bytes < UINT16_MAX ? (uint16_t)cfg->recv_buf_bytes : UINT16_MAX;
+    uint32_t first = first_buffer(cfg);
+
+    return first < UINT16_MAX ? (uint16_t)first : UINT16_MAX;
 }
 
 uint8_t conn_window_scale(const struct tcp_config *cfg)
@@ -47,6 +56,8 @@ struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote,
     rack_init(&c->rack);
     rtt_init(&c->rtt, s->cfg.rto_min_ns, s->cfg.rto_max_ns);
     c->mtu_bytes = s->cfg.mtu_bytes;
+    c->mtu_raise_ns = UINT64_MAX;
+    c->recv_buf_bytes = first_buffer(&s->cfg);
     c->peer_mss = TCP_MSS_DEFAULT;
     cc_init(&c->cc, &cc_cubic_ops, TCP_MSS_DEFAULT);
     conn_set_mss(c, true);
@@ -130,34 +141,6 @@ void conn_event(struct tcp_conn *c, enum conn_event ev)
         list_push_back(&c->stack->events, &c->event_link);
 }
 
-void conn_set_mss(struct tcp_conn *c, bool is_initial)
-{
-    uint32_t ours = c->mtu_bytes - IPV4_HLEN - TCP_HLEN;
-    uint32_t least = c->peer_mss < ours ? c->peer_mss : ours;
-
-    c->mss = least - (c->ts_ok ? TCP_TS_LEN : 0);
-    cc_set_mss(&c->cc, c->mss, is_initial);
-}
-
-void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes)
-{
-    uint32_t before = c->mss;
-
-    if (mtu_bytes < PMTU_MIN)
-        mtu_bytes = PMTU_MIN;
-    if (mtu_bytes > c->stack->cfg.mtu_bytes)
-        mtu_bytes = c->stack->cfg.mtu_bytes;
-    c->mtu_bytes = mtu_bytes;
-    conn_set_mss(c, false);
-    if (c->mss >= before || conn_is_handshake(c) || c->state == TCP_ST_CLOSED)
-        return;
-    /* RFC 1191 6.4: what was too large is sent again without taking it for congestion. Without memory to cut the
-     * records the timeout tries again. */
-    if (sb_resegment(&c->sb, c->mss) == 0)
-        sb_mark_all_lost(&c->sb);
-    conn_kick(c);
-}
-
 void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     const struct tcp_options *o = &in->opt;
@@ -232,7 +215,7 @@ uint32_t conn_ts_now(const struct tcp_conn *c, uint64_t now)
 static uint32_t wanted_edge(const struct tcp_conn *c)
 {
     const struct rxpool *p = c->rq.pool;
-    uint32_t buf = c->stack->cfg.recv_buf_bytes, unread = c->rq.unread_bytes;
+    uint32_t buf = c->recv_buf_bytes, unread = c->rq.unread_bytes;
     uint32_t room = buf > unread ? buf - unread : 0;
     uint32_t least = WINDOW_UNDER_PRESSURE_SEGMENTS * c->rcv_mss, most = (uint32_t)UINT16_MAX << c->rcv_wscale;
 
@@ -253,7 +236,7 @@ uint32_t conn_window_gain(const struct tcp_conn *c)
 
 uint16_t conn_window(struct tcp_conn *c, bool is_syn)
 {
-    uint32_t gain = conn_window_gain(c), half = c->stack->cfg.recv_buf_bytes / 2;
+    uint32_t gain = conn_window_gain(c), half = c->recv_buf_bytes / 2;
     uint32_t step = c->rcv_mss < half ? c->rcv_mss : half;
     /* RFC 9293 3.8.6.2.2: the edge moves in whole packets or not at all, and never back. */
     uint32_t edge = gain >= step ? c->rcv_adv + gain : c->rcv_adv;

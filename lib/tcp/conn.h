@@ -14,6 +14,7 @@
 #include "tcp/neigh.h"
 #include "tcp/prr.h"
 #include "tcp/recvq.h"
+#include "tcp/rcvtune.h"
 #include "tcp/rtt.h"
 #include "tcp/scoreboard.h"
 #include "tcp/segment.h"
@@ -79,6 +80,10 @@ struct tcp_conn {
     uint8_t snd_wscale;
     uint16_t ip_id;
     uint32_t mtu_bytes;                  /* of the path as far as we know */
+    uint32_t mtu_before_hole;            /* smaller sizes are being tried since timeouts began; 0: not */
+    uint64_t mtu_raise_ns;               /* when larger packets are tried again */
+    uint8_t mtu_raise_shift;
+    bool must_cut;
     uint32_t peer_mss;                   /* as announced */
     uint32_t mss;                        /* payload of a full packet: less than both, options counted */
     bool fin_queued, fin_sent, is_short; /* is_short: the user waits for WRITABLE */
@@ -115,6 +120,10 @@ struct tcp_conn {
     uint8_t rcv_wscale;
     uint32_t rcv_mss;       /* the largest payload seen, as a guess of the peer's packet */
     uint32_t unacked_bytes; /* received in order since our last ACK */
+    uint32_t recv_buf_bytes; /* the window we would give when nothing is unread; grows to the configuration's */
+    struct rcvtune tune;
+    uint32_t quick_acks; /* segments still to be acknowledged at once */
+    bool is_answering;   /* our data follow theirs at once and carry the ACK */
     uint32_t acks_owed;     /* ACKs to send now; more than one only without SACK */
     bool has_peer_fin, peer_fin_done;
     uint32_t peer_fin_seq;
@@ -145,10 +154,6 @@ void conn_finish(struct tcp_conn *c, enum tcp_reason reason);
 void conn_event(struct tcp_conn *c, enum conn_event ev);
 /* The peer's options of SYN or SYN-ACK. */
 void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
-/* mtu or options changed: the packet size follows. */
-void conn_set_mss(struct tcp_conn *c, bool is_initial);
-/* The path takes only this much. */
-void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes);
 /* What our SYNs say. */
 uint16_t conn_our_mss(const struct tcp_config *cfg);
 uint16_t conn_first_window(const struct tcp_config *cfg);
@@ -177,6 +182,22 @@ static inline bool conn_is_handshake(const struct tcp_conn *c)
 {
     return c->state == TCP_ST_SYN_SENT || c->state == TCP_ST_SYN_RECEIVED;
 }
+
+/* ---- conn_mtu.c ---- */
+/* mtu or options changed: the packet size follows. */
+void conn_set_mss(struct tcp_conn *c, bool is_initial);
+/* The path takes only this much. */
+void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes);
+/* Packets in flight are no larger than mss. False: no memory to cut them; nothing may be sent again until then. */
+bool conn_cut(struct tcp_conn *c);
+/* A router says so, about something in flight; 0: it names no size. */
+void conn_mtu_told(struct tcp_conn *c, uint32_t mtu_bytes, uint64_t now);
+/* A timeout has passed. */
+void conn_mtu_timeout(struct tcp_conn *c, uint64_t now);
+/* Something new was acknowledged after timeouts. */
+void conn_mtu_progress(struct tcp_conn *c);
+/* mtu_raise_ns has come. */
+void conn_mtu_raise(struct tcp_conn *c);
 
 /* ---- conn_in.c ---- */
 void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_t now);

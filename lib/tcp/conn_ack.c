@@ -100,6 +100,8 @@ static void on_progress(struct tcp_conn *c, uint64_t now)
     c->stuck_since_ns = sb_flight(&c->sb) ? now : 0;
     c->persist_count = 0;
     c->moved_ns = now;
+    if (c->mtu_before_hole)
+        conn_mtu_progress(c);
     if (c->neigh && c->neigh->gen == c->neigh_gen)
         neigh_confirm(c->neigh, now);
     if (sb_flight(&c->sb))

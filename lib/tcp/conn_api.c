@@ -4,6 +4,9 @@
 #include "tcp/conn.h"
 #include "tcp/stack.h"
 
+#define TUNE_FINE_NS 2000000ull
+#define TUNE_RTT_NS  50000000ull /* before anything is known */
+
 /* ---- connect ---- */
 
 /* 0: these endpoints may be used, and no TIME_WAIT holds them any more. */
@@ -126,15 +129,27 @@ uint32_t tcp_recv_unread(const struct tcp_conn *c)
 /* Worth a segment of its own: a quarter of the buffer, or the peer is about to run against the edge. */
 static bool is_update_due(const struct tcp_conn *c)
 {
-    uint32_t gain = conn_window_gain(c), quarter = c->stack->cfg.recv_buf_bytes / 4;
+    uint32_t gain = conn_window_gain(c), quarter = c->recv_buf_bytes / 4;
     uint32_t two = 2 * c->rcv_mss, least = two < quarter ? two : quarter;
 
     return gain >= quarter || (seq_diff(c->rcv_adv, c->rq.nxt) < (int32_t)quarter && gain >= least);
 }
 
+/* Who reads fast gets a larger buffer. Timestamps tick in ms: on shorter paths our own measure is better. */
+static void tune(struct tcp_conn *c, uint32_t n)
+{
+    uint64_t rtt = c->tune.rtt_ns, srtt = c->rtt.srtt_ns;
+
+    if (!rtt || (srtt && srtt < TUNE_FINE_NS && rtt <= TUNE_FINE_NS))
+        rtt = srtt ? srtt : TUNE_RTT_NS;
+    c->recv_buf_bytes =
+        rcvtune_read(&c->tune, n, rtt, c->recv_buf_bytes, c->stack->cfg.recv_buf_bytes, c->stack->now_ns);
+}
+
 void tcp_recv_consume(struct tcp_conn *c, uint32_t n)
 {
     recvq_consume(&c->rq, n);
+    tune(c, n);
     if (c->state == TCP_ST_CLOSED) {
         if (c->rq.unread_bytes == 0 && list_is_linked(&c->tx_link)) {
             list_del(&c->tx_link); /* off the unread list */

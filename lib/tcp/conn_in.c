@@ -243,12 +243,26 @@ static void trim_right(struct tcp_conn *c, struct tcp_in *in)
 
 static void note_received(struct tcp_conn *c, uint32_t len, bool fills_hole, uint64_t now)
 {
+    bool is_quick = c->quick_acks && !c->is_answering;
+
     c->unacked_bytes += len;
-    /* Two packets, or a frame that was several: now. A filled hole: now (RFC 5681 4.2). */
-    if (fills_hole || c->unacked_bytes >= 2 * c->rcv_mss)
+    c->quick_acks -= is_quick;
+    /* Two packets, or a frame that was several: now. A filled hole: now (RFC 5681 4.2). At the beginning and after a pause too:
+     * the peer's window grows by our ACKs, and it waits for the last of a few. */
+    if (fills_hole || is_quick || c->unacked_bytes >= 2 * c->rcv_mss)
         conn_ack_now(c);
     else
         conn_ack_soon(c, now);
+}
+
+/* The echo of a timestamp of ours, on data: the peer sent them when it had our ACK. */
+static void measure_rtt(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
+{
+    if (!c->ts_ok || !in->opt.has_ts || !in->opt.ts_ecr || in->payload.len < c->rcv_mss)
+        return;
+    uint32_t ms = conn_ts_now(c, now) - in->opt.ts_ecr;
+    if (ms <= INT32_MAX)
+        rcvtune_rtt(&c->tune, (ms ? ms : 1) * 1000000ull);
 }
 
 static void input_payload(struct tcp_conn *c, const struct tcp_in *in, struct buf *lent, uint64_t now)
@@ -263,8 +277,11 @@ static void input_payload(struct tcp_conn *c, const struct tcp_in *in, struct bu
     enum recvq_result r = recvq_insert(&c->rq, in->seq, in->payload, lent, &dup);
     n->drop_duplicate += dup;
     n->rx_data_bytes += len - dup;
+    if (now - c->last_data_ns > rtt_rto_ns(&c->rtt))
+        c->quick_acks = c->stack->cfg.quick_acks;
     c->last_data_ns = now;
     if (r == RECVQ_IN_ORDER) {
+        measure_rtt(c, in, now);
         c->received_bytes += c->rq.unread_bytes - before;
         note_received(c, c->rq.nxt - nxt, had_holes, now);
         conn_event(c, CONN_EV_READABLE);

@@ -176,7 +176,7 @@ static void note_again(struct tcp_conn *c, const struct tcp_segment *seg, const 
 static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, uint64_t now)
 {
     uint32_t seq, room = cwnd_room(c), burst = is_probe ? c->mss : burst_bytes(c);
-    uint32_t len = sb_next_rtx(&c->sb, c->mss, room < burst ? room : burst, &seq);
+    uint32_t len = !conn_cut(c) ? 0 : sb_next_rtx(&c->sb, c->mss, room < burst ? room : burst, &seq);
     struct tcp_out o;
 
     if (!len)
@@ -257,6 +257,9 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
     if (!avail && !fin)
         return false;
     restart_after_idle(c, now);
+    if (now >= c->mtu_raise_ns)
+        conn_mtu_raise(c);
+    c->is_answering |= avail && now - c->last_data_ns < c->stack->cfg.delayed_ack_ns;
     uint32_t n = sendable(c, avail, wnd_room, now);
     if (is_probe && n > c->mss)
         n = c->mss;

@@ -50,6 +50,7 @@ static bool on_rtx(struct tcp_conn *c, uint64_t now)
     if (!conn_is_handshake(c) && give_up(c, c->stuck_since_ns, now))
         return true;
     conn_timeout(c, now);
+    conn_mtu_timeout(c, now);
     conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
     return false;
 }
@@ -151,8 +152,10 @@ static void rearm(struct tcp_conn *c)
 
 void conn_on_timer(struct tcp_conn *c, uint64_t now)
 {
-    if (take_due(c, CONN_DELACK, now))
+    if (take_due(c, CONN_DELACK, now)) {
+        c->is_answering = false;
         conn_ack_now(c);
+    }
     if (take_due(c, CONN_LIFE, now) && on_life(c, now))
         return;
     if (take_due(c, CONN_REORDER, now))

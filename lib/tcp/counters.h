@@ -42,6 +42,9 @@
     X(sack_reneged)    /* peers that took back a SACK */                                                     \
     X(dsack_seen)      /* duplicate SACKs received (RFC 2883) */                                             \
     X(probe_sent)      /* zero-window probes */                                                              \
+    X(pmtu_lowered)    /* smaller packets because a router said so */                                        \
+    X(pmtu_blackhole)  /* smaller packets because full ones timed out in silence */                          \
+    X(pmtu_raised)     /* larger packets tried again */                                                      \
     X(keepalive_sent)  /* keepalive probes */                                                                \
     /* drops: form */                                                                                        \
     X(drop_eth_short)   /* no whole Ethernet header */                                                       \

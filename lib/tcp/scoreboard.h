@@ -118,6 +118,12 @@ int sb_resegment(struct scoreboard *sb, uint32_t mss);
 uint32_t sb_next_rtx(struct scoreboard *sb, uint32_t mss, uint32_t max_bytes, uint32_t *seq);
 void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_t now);
 
+/* Bytes of the oldest packet in flight; 0: none. */
+static inline uint32_t sb_head_len(const struct scoreboard *sb)
+{
+    return sb->head == sb->tail ? 0 : sb->ring[sb->head & (sb->cap - 1)].len;
+}
+
 static inline uint32_t sb_flight(const struct scoreboard *sb)
 {
     return sb->nxt - sb->una;

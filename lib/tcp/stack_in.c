@@ -125,8 +125,7 @@ static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint6
         return;
     }
     if (e->code == ICMP_CODE_FRAG_NEEDED) {
-        if (e->next_mtu < c->mtu_bytes)
-            conn_path_mtu(c, e->next_mtu);
+        conn_mtu_told(c, e->next_mtu, now);
     } else if (c->state != TCP_ST_SYN_SENT)
         c->unreachable = conn_is_handshake(c);
     else

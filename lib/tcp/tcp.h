@@ -62,7 +62,8 @@ struct tcp_config {
     uint32_t max_time_wait; /* the oldest gives way */
     uint32_t max_listeners;
     uint32_t send_buf_bytes; /* queued and unacknowledged, per connection */
-    uint32_t recv_buf_bytes; /* unread, per connection: the receive window */
+    uint32_t recv_buf_bytes; /* unread, per connection: the receive window at its largest */
+    uint32_t recv_buf_first_bytes; /* at its beginning: it grows with what the user reads in a round trip. 0: no growing */
     uint64_t rx_pool_bytes;  /* received and unread, whole stack */
     uint64_t tx_pool_bytes;  /* queued and unacknowledged, whole stack */
     /* patience */
@@ -72,6 +73,7 @@ struct tcp_config {
     uint64_t fin_wait_ns;     /* after our FIN is acknowledged and the peer falls silent; 0: for ever */
     uint64_t time_wait_ns;
     uint64_t delayed_ack_ns;
+    uint32_t quick_acks; /* segments acknowledged at once at the beginning and after a pause */
     uint64_t keepalive_idle_ns; /* 0: no keepalive */
     uint64_t keepalive_interval_ns;
     uint32_t keepalive_probes; /* unanswered ones that end it */

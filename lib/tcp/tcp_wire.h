@@ -58,6 +58,9 @@
 #define TCP_TS_LEN      12 /* two NOPs and the option */
 #define TCP_SACK_BLOCKS 4
 
+#define ETH_MTU      1500
+#define IPV6_MTU_MIN 1280
+
 #define PMTU_MIN 576 /* ICMP that claims less is not believed beyond this */
 
 static inline uint16_t get_be16(const uint8_t *p)

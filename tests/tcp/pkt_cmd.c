@@ -353,6 +353,7 @@ static void do_set(struct pkt_do *d)
         uint32_t *at;
     } numbers[] = {{"mtu", &c->mtu_bytes},           {"gso", &c->gso_max_bytes},
                    {"send_buf", &c->send_buf_bytes}, {"recv_buf", &c->recv_buf_bytes},
+                   {"recv_first", &c->recv_buf_first_bytes}, {"quick_acks", &c->quick_acks},
                    {"max_conns", &c->max_conns},     {"max_half_open", &c->max_half_open},
                    {"max_time_wait", &c->max_time_wait}, {"keepalive_probes", &c->keepalive_probes}};
     const struct {

@@ -18,6 +18,8 @@ void puppet_init(struct puppet *p)
     p->cfg.ip = our_ip;
     p->cfg.max_conns = 16;
     p->cfg.max_half_open = 4;
+    p->cfg.quick_acks = 0;
+    p->cfg.recv_buf_first_bytes = 0;
     p->now = 5 * SEC;
     p->peer_iss = 0xfffffe00u; /* wraps soon */
     p->peer_port = 80;

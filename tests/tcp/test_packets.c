@@ -28,6 +28,8 @@ static void init(struct pkt *p, const struct pkt_case *c)
     tcp_config_defaults(&p->cfg);
     p->cfg.max_conns = 64;
     p->cfg.max_half_open = 16;
+    p->cfg.quick_acks = 0; /* cases that are not about them would all have to say so */
+    p->cfg.recv_buf_first_bytes = 0;
     p->start_ns = p->now = 5 * PKT_SEC;
     p->peer = (struct pkt_peer){.ts = true, .sack = true, .ws = 7, .mss = 1460, .win = 65535};
     for (unsigned i = 0; i < PKT_FLOWS; i++) {

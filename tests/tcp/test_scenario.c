@@ -365,7 +365,7 @@ static bool lose_window_updates(struct sim *s, int side, struct slice frame, voi
         return false;
     bool is_update = in.ack == *last_ack && in.wnd > 0;
     *last_ack = in.ack;
-    return is_update && rng_below(&s->rng, 4) > 0;
+    return is_update && rng_below(&s->rng, 2) > 0;
 }
 
 static void test_lost_window_updates_do_not_stall(void **state)
