@@ -30,6 +30,10 @@ type options struct {
 	doPX, silent      bool
 	forge             bool
 	pxThreshold       float64
+	bench, to         string
+	noSign            bool
+	size              int
+	seconds           float64
 }
 
 func parse() options {
@@ -44,6 +48,11 @@ func parse() options {
 	flag.Float64Var(&o.pxThreshold, "px-threshold", 0, "follow peers in PRUNE from this score on")
 	flag.BoolVar(&o.silent, "silent", false, "no keepalives of its own")
 	flag.BoolVar(&o.forge, "forge", false, "no gossipsub: lie as told")
+	flag.StringVar(&o.bench, "bench", "", "no contract, under measurement: relay, sink or source")
+	flag.StringVar(&o.to, "to", "", "source: the sink")
+	flag.IntVar(&o.size, "size", 65536, "source: bytes of a write")
+	flag.Float64Var(&o.seconds, "seconds", 3, "source: how long")
+	flag.BoolVar(&o.noSign, "no-sign", false, "relay: messages have no author")
 	flag.Parse()
 	return o
 }
@@ -117,15 +126,25 @@ func main() {
 		os.Exit(1)
 	}
 	var a actor
-	if o.forge {
+	if o.bench != "" {
+		a, err = newBench(ctx, n, o)
+	} else if o.forge {
 		a = newForger(ctx, n)
-	} else if a, err = newGossip(ctx, n, o); err != nil {
+	} else {
+		a, err = newGossip(ctx, n, o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	if err = n.start(o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if b, is := a.(*bench); is && o.bench == "source" {
+		if err = b.source(ctx, o.to, o.size, o.seconds); err != nil {
+			failed("source", err)
+		}
 	}
 	serve(a)
 }
