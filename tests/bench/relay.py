@@ -31,7 +31,7 @@ class Lines:
         self.log = open(log, 'ab')
         self.p = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=cwd,
                                   env={**os.environ, **(env or {})})
-        self.pid = self.p.pid
+        self.pid, self.had = self.p.pid, b''
 
     def say(self, text):
         self.p.stdin.write(text.encode() + b'\n')
@@ -39,9 +39,15 @@ class Lines:
 
     def line(self, seconds):
         """The next line, or None: it ended, or said nothing for so long."""
-        ready, _, _ = select.select([self.p.stdout], [], [], seconds)
-        text = self.p.stdout.readline().decode() if ready else ''
-        return text.strip() or None
+        end = time.monotonic() + seconds
+        while b'\n' not in self.had:
+            ready, _, _ = select.select([self.p.stdout], [], [], max(0, end - time.monotonic()))
+            more = os.read(self.p.stdout.fileno(), 65536) if ready else b''
+            if not more:
+                return None
+            self.had += more
+        text, self.had = self.had.split(b'\n', 1)
+        return text.decode().strip()
 
     def event(self, name, seconds=30):
         """The next event of that name."""
@@ -135,6 +141,7 @@ class Ground:
         url = f'http://{NODE_IP}:9090/api/v1/health'
         while subprocess.run(['ip', 'netns', 'exec', self.load_ns, 'curl', '-sf', '-m', '1', '-o', '/dev/null', url]).returncode:
             if p.p.poll() is not None or time.monotonic() > end:
+                p.stop()
                 raise RuntimeError(f'the node does not start; see {p.log.name}')
             time.sleep(0.1)
         return p, f'/ip4/{NODE_IP}/tcp/{7070 if mode == "optimum" else 6060}'
