@@ -13,6 +13,7 @@
 #include "drivers/capture.h"
 #include "inside/inside.h"
 #include "node/config.h"
+#include "node/eal.h"
 #include "node/identity.h"
 #include "node/node.h"
 
@@ -21,9 +22,11 @@ enum exit_code { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 static const char usage[] =
     "p2pnode " CODECAST_VERSION ": a publish/subscribe node on a libp2p mesh\n"
     "\n"
-    "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2] [--pcap FILE [--pcap-snap BYTES]]\n"
+    "Usage: p2pnode [run] [--idle=spin|adaptive] [--lcores=1|2] [--net-lcores=N] [--coding-lcores=M]\n"
+    "               [--pcap FILE [--pcap-snap BYTES]] [-- ARGUMENTS OF DPDK]\n"
     "                                                             run, configured by the environment; --pcap writes the\n"
-    "                                                             mesh's packets to FILE, for Wireshark\n"
+    "                                                             mesh's packets to FILE, for Wireshark. Lcores are as\n"
+    "                                                             the CPUs allow, unless told\n"
     "       p2pnode generate-key [--force] [--output-peer-id] [--type=ed25519|secp256k1]\n"
     "                                                             make IDENTITY_DIR/p2p.key; Ed25519 unless told\n"
     "       p2pnode peer-id                                       print the peer id of that key\n"
@@ -204,29 +207,59 @@ static int parse_snap(const char *text, uint32_t *bytes)
     return 0;
 }
 
+static int parse_lcores(const char *name, const char *text, unsigned most, unsigned *count)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+
+    if (!*text || *end || n < 1 || n > most) {
+        fprintf(stderr, "p2pnode: %s is 1 to %u, not '%s'; see p2pnode --help\n", name, most, text);
+        return EXIT_USAGE;
+    }
+    *count = (unsigned)n;
+    return 0;
+}
+
+/* All behind "--" is DPDK's. */
+static int take_eal_args(int argc, char **argv, struct node_options *opt)
+{
+    for (int i = 0; i < argc; i++)
+        if (eal_arg_is_ours(argv[i]))
+            return fail_usage("which lcores there are is said by --net-lcores and --coding-lcores, not by", argv[i]);
+    if (argc > EAL_ARGS_MAX)
+        return fail_usage("too many arguments behind", "--");
+    opt->eal_args = argv;
+    opt->neal_args = (unsigned)argc;
+    return 0;
+}
+
 static int parse_run_options(int argc, char **argv, struct node_options *opt)
 {
     const char *value;
+    int rc = 0;
 
     *opt = (struct node_options){0};
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < argc && !rc; i++) {
         if (strcmp(argv[i], "--idle=spin") == 0)
             opt->is_spin = true;
         else if (strcmp(argv[i], "--idle=adaptive") == 0)
             opt->is_spin = false;
-        else if (strcmp(argv[i], "--lcores=1") == 0)
-            opt->lcores = 1;
-        else if (strcmp(argv[i], "--lcores=2") == 0)
-            opt->lcores = 2;
+        else if ((value = option_value("--lcores", argc, argv, &i)))
+            rc = parse_lcores("--lcores", value, 2, &opt->layout.lcores);
+        else if ((value = option_value("--net-lcores", argc, argv, &i)))
+            rc = parse_lcores("--net-lcores", value, LAYOUT_NET_MAX, &opt->layout.net);
+        else if ((value = option_value("--coding-lcores", argc, argv, &i)))
+            rc = parse_lcores("--coding-lcores", value, LAYOUT_CODING_MAX, &opt->layout.coding);
+        else if (strcmp(argv[i], "--") == 0)
+            return take_eal_args(argc - i - 1, argv + i + 1, opt);
         else if ((value = option_value("--pcap", argc, argv, &i)) && *value)
             opt->pcap_path = value;
         else if ((value = option_value("--pcap-snap", argc, argv, &i))) {
-            if (parse_snap(value, &opt->pcap_snap_bytes))
-                return EXIT_USAGE;
+            rc = parse_snap(value, &opt->pcap_snap_bytes);
         } else
-            return fail_usage("run does not take", argv[i]);
+            rc = fail_usage("run does not take", argv[i]);
     }
-    return 0;
+    return rc;
 }
 
 static int open_identity(const struct node_config *cfg, struct key_pair *key)

@@ -117,6 +117,16 @@ struct allowlist *allowlist_load(const char *path, char err[256])
     return a;
 }
 
+struct allowlist *allowlist_copy(const struct allowlist *a)
+{
+    size_t bytes = sizeof(*a) + a->count * sizeof(a->ids[0]);
+    struct allowlist *copy = malloc(bytes);
+
+    if (copy)
+        memcpy(copy, a, bytes);
+    return copy;
+}
+
 void allowlist_free(struct allowlist *a)
 {
     free(a);

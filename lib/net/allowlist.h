@@ -21,6 +21,8 @@ struct allowlist {
 struct allowlist *allowlist_parse(struct slice text, char err[256]);
 /* The same of a file. */
 struct allowlist *allowlist_load(const char *path, char err[256]);
+/* Another one, for another net role. NULL: no memory. */
+struct allowlist *allowlist_copy(const struct allowlist *a);
 void allowlist_free(struct allowlist *a);
 bool allowlist_has(const struct allowlist *a, const struct peer_id *id);
 

@@ -87,6 +87,12 @@ void net_identity_free(struct net_identity *id);
 
 typedef uint64_t net_conn_id; /* never reused in a process's life; 0 is none */
 
+/* Addresses a role itself, where messages name connections. */
+static inline net_conn_id net_role_id(unsigned role)
+{
+    return (net_conn_id)role << 56;
+}
+
 /* Which of the node's net roles has it. */
 static inline unsigned net_conn_role(net_conn_id conn)
 {

@@ -1,6 +1,6 @@
 /* coding_int.h: what the files of the coding role share (inside lib/node only)
  * Owner:   one worker lcore
- * Files:   coding_role.c the role and its turn, coding_peers.c connections and dialing, coding_service.c commands of control, coding_held.c publishes that wait,
+ * Files:   coding_role.c the role and its turn, coding_nets.c the net roles, coding_peers.c connections and dialing, coding_service.c commands of control, coding_held.c publishes that wait,
  *          coding_upkeep.c what is looked after once a second, coding_kad.c the DHT, coding_trust.c what the core is told of a peer beside its frames
  */
 #ifndef NODE_CODING_INT_H
@@ -13,12 +13,27 @@
 void coding_note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The same for what strangers can cause without end: beyond a rate lines are left out, counted, and the next one says how many. */
 void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Makes a buffer that another role lent ours until its last reference goes: then it goes home by `release`. */
-void coding_adopt(struct coding_role *r, struct buf *b, void (*release)(struct buf *));
+/* Makes a buffer that another role lent ours until its last reference goes: then it goes home by `release`, which finds
+ * its list by b->home: the role for sources, nets[i] for frames. */
+void coding_adopt(void *home, struct buf *b, void (*release)(struct buf *));
 void coding_frame_release(struct buf *b);
 void coding_source_release(struct buf *b);
 /* May more be said to net and control in this turn? */
 bool coding_has_room(const struct coding_role *r);
+
+/* coding_nets.c. To the net role that m->conn names; false: xout_send's, or no such role. */
+#define CODING_NET_ROOM 8 /* places of a ring that one step of the role may need */
+bool coding_to_net(struct coding_role *r, const struct xmsg *m);
+bool coding_nets_have_room(const struct coding_role *r);
+/* May rare messages be said still? */
+bool coding_nets_take_more(const struct coding_role *r);
+void coding_nets_flush(struct coding_role *r);
+void coding_nets_send_home(struct coding_role *r);
+bool coding_nets_have_input(const struct coding_role *r);
+/* The net role that is to dial addr. */
+unsigned coding_dial_role(const struct coding_role *r, const struct multiaddr *addr);
+/* Keeps count of each role's connections. */
+void coding_nets_count(struct coding_role *r, unsigned from, const struct net_event *ev);
 
 /* coding_peers.c. Takes ev. */
 void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now);

@@ -56,7 +56,7 @@ static bool send_ask(struct coding_role *r, const struct peer *p, uint64_t token
     struct xmsg m = {.type = X_REQUEST, .conn = CONTAINER_OF(p->conns.next, struct peer_conn, node)->id};
 
     m.exchange = new_exchange(token, request);
-    if (m.exchange && xout_send(&r->to_net, &m))
+    if (m.exchange && coding_to_net(r, &m))
         return true;
     free(m.exchange);
     return false;
@@ -138,7 +138,7 @@ static void serve(struct coding_role *r, const struct net_event *ev, uint64_t no
     if (!m.exchange)
         return;
     m.exchange->is_reset = n < 0;
-    if (!xout_send(&r->to_net, &m))
+    if (!coding_to_net(r, &m))
         free(m.exchange);
 }
 

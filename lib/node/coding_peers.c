@@ -23,7 +23,7 @@ static void open_stream(struct coding_role *r, struct peer *p)
         return;
     c->opens++;
     m.conn = p->opening = c->id;
-    xout_send(&r->to_net, &m);
+    coding_to_net(r, &m);
 }
 
 /* A newcomer beyond max_peers is turned away, unless the operator named it. So is a further connection of one that has two,
@@ -56,7 +56,7 @@ static void conn_up(struct coding_role *r, const struct net_event *ev, uint64_t 
         struct xmsg m = {.type = X_CLOSE, .conn = ev->conn};
         if (ev->is_dialer)
             dialer_failed(&r->dialer, ev->token, now);
-        xout_send(&r->to_net, &m);
+        coding_to_net(r, &m);
         return;
     }
     c->addr = ev->addr;
@@ -149,7 +149,7 @@ static bool stream_moved(struct coding_role *r, struct peer *p, net_conn_id conn
     if (!p->stream)
         return false;
     if (m.conn && m.conn != conn) {
-        xout_send(&r->to_net, &m);
+        coding_to_net(r, &m);
         p->stream = conn;
         p->queue_bytes = 0;
     }
@@ -290,7 +290,7 @@ void coding_frame(struct coding_role *r, const struct xmsg *m, uint64_t now)
 {
     struct peer_conn *c = peers_conn(&r->peers, m->conn);
 
-    coding_adopt(r, m->buf, coding_frame_release);
+    coding_adopt(&r->nets[net_conn_role(m->conn)], m->buf, coding_frame_release);
     if (c) {
         mute_heard(&c->peer->mute, c->id);
         c->peer->rpc_in++;
@@ -317,7 +317,10 @@ void coding_dial_due(struct coding_role *r, uint64_t now)
             continue;
         }
         *d = (struct xdial){o.addr, o.peer, o.token};
-        xout_send(&r->to_net, &m);
+        unsigned role = coding_dial_role(r, &o.addr);
+        r->nets[role].conns++;
+        m.conn = net_role_id(role);
+        coding_to_net(r, &m);
     }
 }
 

@@ -66,7 +66,7 @@ void coding_peer_note(struct coding_role *r, int level, const char *fmt, ...)
 
 void coding_frame_release(struct buf *b)
 {
-    xhomes_add(&((struct coding_role *)b->home)->frames, b);
+    xhomes_add(&((struct coding_net *)b->home)->frames, b);
 }
 
 void coding_source_release(struct buf *b)
@@ -74,11 +74,11 @@ void coding_source_release(struct buf *b)
     xhomes_add(&((struct coding_role *)b->home)->sources, b);
 }
 
-void coding_adopt(struct coding_role *r, struct buf *b, void (*release)(struct buf *))
+void coding_adopt(void *home, struct buf *b, void (*release)(struct buf *))
 {
     b->refs = 1;
     b->release = release;
-    b->home = r;
+    b->home = home;
 }
 
 static int make_stocks(struct coding_role *r)
@@ -138,7 +138,7 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
         free(m->event);
         break;
     case X_RPC:
-        coding_adopt(r, m->buf, coding_frame_release);
+        coding_adopt(&r->nets[net_conn_role(m->conn)], m->buf, coding_frame_release);
         buf_unref(m->buf);
         break;
     case X_PUBLISH:
@@ -161,16 +161,18 @@ static void drop_input(struct coding_role *r, const struct xmsg *m)
     }
 }
 
-void coding_role_settle(struct coding_role *r, const struct xout *kept)
+void coding_role_settle(struct coding_role *r, const struct xout *const kept[])
 {
     struct xmsg m;
 
     while (xring_pop_sc(r->from_control, &m))
         drop_input(r, &m);
-    while (xring_pop_sc(r->from_net, &m))
-        drop_input(r, &m);
-    for (unsigned i = 0; i < kept->nheld; i++)
-        drop_input(r, &kept->held[i]);
+    for (unsigned n = 0; n < r->nnets; n++) {
+        while (xring_pop_sc(r->nets[n].in, &m))
+            drop_input(r, &m);
+        for (unsigned i = 0; i < kept[n]->nheld; i++)
+            drop_input(r, &kept[n]->held[i]);
+    }
     for (unsigned i = 0; i < r->to_control.nheld; i++) /* what the hub never saw */
         if (r->to_control.held[i].type == X_DELIVER)
             buf_unref(r->to_control.held[i].delivery->payload);
@@ -229,7 +231,7 @@ static void send_rpc(struct coding_role *r, struct pubsub_output *o, uint64_t no
     }
     p->rpc_out++;
     m.send.count = o->npieces;
-    xout_send(&r->to_net, &m);
+    coding_to_net(r, &m);
     tell_queue(r, c, now);
 }
 
@@ -277,14 +279,13 @@ static void disconnect(struct coding_role *r, struct pubsub_output *o)
     coding_peer_note(r, LOG_WARN_L, "\"peer cut off\" peer=%s rule=\"%s\"", id, o->reason ? o->reason : "");
     LIST_EACH (it, &p->conns) {
         struct xmsg m = {.type = X_CLOSE, .conn = CONTAINER_OF(it, struct peer_conn, node)->id};
-        xout_send(&r->to_net, &m);
+        coding_to_net(r, &m);
     }
 }
 
 bool coding_has_room(const struct coding_role *r)
 {
-    return r->to_net.nheld == 0 && r->to_control.nheld == 0 && r->deliveries && xring_room(r->to_net.ring) > 8 &&
-           xring_room(r->to_control.ring) > 8;
+    return coding_nets_have_room(r) && r->to_control.nheld == 0 && r->deliveries && xring_room(r->to_control.ring) > 8;
 }
 
 /* False when there may be more than there is room for. */
@@ -309,12 +310,27 @@ static bool drain_outputs(struct coding_role *r, uint64_t now)
     }
 }
 
-static void from_net(struct coding_role *r, const struct xmsg *m, uint64_t now)
+/* A snapshot visits one net role after the other, then goes back to control. */
+static void pass_snapshot(struct coding_role *r, unsigned from, const struct xmsg *m)
+{
+    struct xmsg next = *m;
+
+    next.conn = net_role_id(from + 1);
+    if (from + 1 < r->nnets)
+        coding_to_net(r, &next);
+    else
+        xout_send(&r->to_control, m);
+}
+
+static void from_net(struct coding_role *r, unsigned from, const struct xmsg *m, uint64_t now)
 {
     struct peer_conn *c;
 
     switch (m->type) {
-    case X_EVENT: coding_net_event(r, m->event, now); break;
+    case X_EVENT:
+        coding_nets_count(r, from, m->event);
+        coding_net_event(r, m->event, now);
+        break;
     case X_RPC: coding_frame(r, m, now); break;
     case X_SENT_HOME:
         for (unsigned i = 0; i < m->homes.count; i++)
@@ -327,7 +343,7 @@ static void from_net(struct coding_role *r, const struct xmsg *m, uint64_t now)
             tell_queue(r, c, now);
         }
         break;
-    case X_SNAPSHOT: xout_send(&r->to_control, m); break;
+    case X_SNAPSHOT: pass_snapshot(r, from, m); break;
     default: break;
     }
 }
@@ -338,8 +354,7 @@ static unsigned take_from_control(struct coding_role *r, uint64_t now)
     struct xmsg m;
     unsigned n = 0;
 
-    while (n < INPUTS_PER_TURN && r->to_control.nheld < XOUT_HELD / 2 && r->to_net.nheld < XOUT_HELD / 2 &&
-           xring_pop_sc(r->from_control, &m)) {
+    while (n < INPUTS_PER_TURN && r->to_control.nheld < XOUT_HELD / 2 && coding_nets_take_more(r) && xring_pop_sc(r->from_control, &m)) {
         coding_from_control(r, &m, now);
         n++;
         if (m.type == X_PUBLISH && !drain_outputs(r, now))
@@ -348,15 +363,26 @@ static unsigned take_from_control(struct coding_role *r, uint64_t now)
     return n;
 }
 
-static unsigned take_from_net(struct coding_role *r, uint64_t now)
+static unsigned take_from_net(struct coding_role *r, unsigned from, uint64_t now)
 {
     struct xmsg m;
     unsigned n = 0;
 
-    while (n < INPUTS_PER_TURN && drain_outputs(r, now) && xring_pop_sc(r->from_net, &m)) {
-        from_net(r, &m, now);
+    while (n < INPUTS_PER_TURN && drain_outputs(r, now) && xring_pop_sc(r->nets[from].in, &m)) {
+        from_net(r, from, &m, now);
         n++;
     }
+    return n;
+}
+
+/* Each in turn is the first: when there is room for little, it is not always the same one's. */
+static unsigned take_from_nets(struct coding_role *r, uint64_t now)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < r->nnets; i++)
+        n += take_from_net(r, (r->first_net + i) % r->nnets, now);
+    r->first_net = (r->first_net + 1) % r->nnets;
     return n;
 }
 
@@ -375,11 +401,11 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     unsigned work = 0;
 
     r->now_ns = now;
-    xout_flush(&r->to_net);
+    coding_nets_flush(r);
     xout_flush(&r->to_control);
     follow_traces(r);
     work += take_from_control(r, now);
-    work += take_from_net(r, now);
+    work += take_from_nets(r, now);
     if (now >= pubsub_next_deadline(r->ps)) {
         pubsub_on_deadline(r->ps, now);
         coding_upkeep(r, now); /* a second's grain will do: the heartbeat's */
@@ -392,7 +418,7 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
         work++;
     if (drain_outputs(r, now) && r->is_leaving)
         coding_go_on_leaving(r, now);
-    xhomes_flush_sp(&r->frames, r->to_net.ring, X_FRAMES_HOME);
+    coding_nets_send_home(r);
     xhomes_flush_sp(&r->sources, r->to_control.ring, X_SOURCES_HOME);
     return work;
 }
@@ -415,8 +441,7 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
 
 bool coding_role_has_input(const struct coding_role *r)
 {
-    return !xring_is_empty(r->from_net) || !xring_is_empty(r->from_control) || r->to_net.nheld || r->to_control.nheld ||
-           r->frames.head || r->sources.head ||
+    return coding_nets_have_input(r) || !xring_is_empty(r->from_control) || r->to_control.nheld || r->sources.head ||
            /* Nobody rings when a ring empties; a stock that is used up comes back by a message, which does. */
            (r->has_more_output && r->deliveries);
 }

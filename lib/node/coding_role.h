@@ -53,6 +53,14 @@ struct coding_ask {
     uint8_t request[KAD_KEY_MAX + 16];
 };
 
+/* The way to one net role and back. */
+struct coding_net {
+    struct xout out;
+    struct xring *in;
+    struct xhomes frames; /* of its pool, on their way home */
+    unsigned conns;       /* its connections, and dials under way */
+};
+
 struct coding_role {
     struct coding_config cfg;
     struct pubsub *ps;
@@ -69,10 +77,12 @@ struct coding_role {
     struct coding_ask asks[CODING_ASKS];
     enum coding_wait waits;  /* what was last said of it */
     const char *dial_reason; /* why the last dial failed; static text */
-    struct xout to_net, to_control;
-    struct xring *from_net, *from_control;
+    struct coding_net nets[NET_ROLES_MAX]; /* nets[i] is role i of the connections' ids */
+    unsigned nnets, first_net;
+    struct xout to_control;
+    struct xring *from_control;
     struct bufpool payloads;
-    struct xhomes frames, sources;
+    struct xhomes sources;
     struct xpublish *held, *held_last; /* publishes that wait: coding_held.c */
     uint64_t held_ns;                  /* since when the first of them is the first */
     uint64_t nheld, publishes_held;    /* now; all so far */
@@ -88,12 +98,12 @@ struct coding_role {
     uint64_t trimmed, idle_closed, refused_full, px_dials, identities_dropped;
 };
 
-/* Rings are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
+/* Rings and nnets are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
 int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uint64_t now, uint64_t unix_ns);
-/* The node's end, all lcores and the hub stopped, the net role settled: takes in what is still in the rings and frees the
- * core. Afterwards r->frames and r->sources hold the buffers that belong to others. `kept`: what net had not got into
- * the ring. */
-void coding_role_settle(struct coding_role *r, const struct xout *kept);
+/* The node's end, all lcores and the hub stopped, the net roles settled: takes in what is still in the rings and frees the
+ * core. Afterwards nets[i].frames and r->sources hold the buffers that belong to others. kept[i]: what net role i had not
+ * got into its ring. */
+void coding_role_settle(struct coding_role *r, const struct xout *const kept[]);
 void coding_role_fini(struct coding_role *r);
 unsigned coding_role_poll(struct coding_role *r, uint64_t now);
 uint64_t coding_role_next_deadline(struct coding_role *r);

@@ -76,10 +76,26 @@ static void tell(struct coding_role *r)
                 r->nown - r->nfixed, text);
 }
 
+/* A copy to each net role, x itself to role 0. False: not all of them got it; who did hears the same again. */
+static bool send_to_all(struct coding_role *r, struct xself *x)
+{
+    bool is_told = true;
+
+    for (unsigned i = r->nnets; i-- > 0;) {
+        struct xmsg m = {.type = X_SELF, .conn = net_role_id(i), .self = i ? malloc(sizeof(*x)) : x};
+        if (i && m.self)
+            *m.self = *x;
+        if (m.self && coding_to_net(r, &m))
+            continue;
+        free(m.self);
+        is_told = false;
+    }
+    return is_told;
+}
+
 void coding_self_upkeep(struct coding_role *r, uint64_t now)
 {
     struct xself *x;
-    struct xmsg m = {.type = X_SELF};
     struct session_local l;
     uint64_t seq;
 
@@ -88,7 +104,7 @@ void coding_self_upkeep(struct coding_role *r, uint64_t now)
     if (!gather(r) && !r->owes_self)
         return;
     r->owes_self = true;
-    x = m.self = calloc(1, sizeof(*x));
+    x = calloc(1, sizeof(*x));
     if (!x)
         return; /* in a second again */
     x->naddrs = r->nown;
@@ -98,9 +114,7 @@ void coding_self_upkeep(struct coding_role *r, uint64_t now)
     r->record_seq = seq > r->record_seq ? seq : r->record_seq + 1;
     if (self_record_make(&l, r->cfg.pubsub.key, r->record_seq, x->record) == 0)
         x->record_len = (uint32_t)l.record.len;
-    r->owes_self = !xout_send(&r->to_net, &m);
-    if (r->owes_self)
-        free(x);
-    else
+    r->owes_self = !send_to_all(r, x);
+    if (!r->owes_self)
         tell(r);
 }

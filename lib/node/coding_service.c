@@ -68,8 +68,12 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->notes_dropped = r->notes_dropped;
     s->notes_left_out = r->peer_notes_left_out;
     s->pool_refused = r->payloads.refused;
-    snapshot_add_ring(s, "coding_to_net", r->to_net.ring);
-    snapshot_add_ring(s, "coding_to_hub", r->to_control.ring);
+    for (unsigned i = 0; i < r->nnets; i++)
+        snapshot_add_ring(s, r->nets[i].out.ring);
+    snapshot_add_ring(s, r->to_control.ring);
+    for (unsigned i = 0; i < r->nnets; i++)
+        snapshot_add_batches(s, r->nets[i].in);
+    snapshot_add_batches(s, r->from_control);
 }
 
 /* ---- commands of control ---- */
@@ -108,7 +112,7 @@ void coding_go_on_leaving(struct coding_role *r, uint64_t now)
                 continue;
             LIST_EACH (it, &p->conns) {
                 struct xmsg m = {.type = X_CLOSE, .conn = CONTAINER_OF(it, struct peer_conn, node)->id, .number = 1};
-                if (!xring_push_sp(r->to_net.ring, &m))
+                if (!xring_push_sp(r->nets[net_conn_role(m.conn)].out.ring, &m))
                     return; /* goes on next turn; closing twice is harmless */
             }
         }
@@ -141,11 +145,11 @@ void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t n
         break;
     case X_SNAPSHOT:
         fill_snapshot(r, m->snapshot, now);
-        xout_send(&r->to_net, m);
+        coding_to_net(r, m); /* role 0 first */
         break;
     case X_LEAVE: leave(r, now); break;
     case X_RESOLVED: coding_names_resolved(r, m->resolved, now); break;
-    case X_ALLOW: xout_send(&r->to_net, m); break;
+    case X_ALLOW: coding_to_net(r, m); break;
     default: break;
     }
 }

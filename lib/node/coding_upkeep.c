@@ -27,7 +27,7 @@ static bool hang_up(struct coding_role *r, const struct peer *p, const struct pe
     s->hang_ups++;
     s->hung_up_ns = now;
     s->is_redialed = true;
-    xout_send(&r->to_net, &m);
+    coding_to_net(r, &m);
     return true;
 }
 
@@ -40,7 +40,7 @@ static void try_mute(struct coding_role *r, struct peer *p, uint64_t now)
     if (!c || hang_up(r, p, c, now))
         return;
     c->opens -= c->opens > 0;
-    xout_send(&r->to_net, &m);
+    coding_to_net(r, &m);
 }
 
 /* ---- two connections of one peer ---- */
@@ -71,14 +71,14 @@ static void merge_conns(struct coding_role *r, struct peer *p, uint64_t now)
     if (p->stream && p->stream != best->id && !p->moving) {
         struct xmsg m = {.type = X_PUBSUB_OPEN, .conn = best->id};
         p->moving = best->id;
-        xout_send(&r->to_net, &m);
+        coding_to_net(r, &m);
         return;
     }
     LIST_EACH (it, &p->conns) {
         struct peer_conn *c = CONTAINER_OF(it, struct peer_conn, node);
         struct xmsg m = {.type = X_CLOSE, .conn = c->id, .number = 2};
         if (c != best && c->id != p->stream && now >= c->since_ns + SURPLUS_NS && coding_has_room(r))
-            xout_send(&r->to_net, &m);
+            coding_to_net(r, &m);
     }
 }
 
@@ -88,7 +88,7 @@ static void close_peer(struct coding_role *r, struct peer *p)
 {
     LIST_EACH (it, &p->conns) {
         struct xmsg m = {.type = X_CLOSE, .conn = CONTAINER_OF(it, struct peer_conn, node)->id, .number = 1};
-        xout_send(&r->to_net, &m);
+        coding_to_net(r, &m);
     }
 }
 

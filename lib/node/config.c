@@ -70,6 +70,8 @@ static const struct setting table[] = {
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     U32("NET_VLAN", net_vlan, "0", 0, 4094, "VLAN of a port that is ours alone; 0: none"),
     U32("NET_MTU", net_mtu, "0", 0, 9600, "IP packet bytes of a port that is ours alone; 0: as the port has it"),
+    U32("NET_LCORES", net_lcores, "0", 0, 16, "lcores of the network, each with its own connections; 0: as the CPUs allow"),
+    U32("CODING_LCORES", coding_lcores, "0", 0, 8, "lcores of the router and its helpers; 0: as the CPUs allow"),
     SETTING_RUN_AS_USER(FIELD(run_as)),
     SETTING_LOG_LEVEL(FIELD(log_level)),
     SETTING_LOG_FORMAT(FIELD(log_format)),

@@ -175,10 +175,12 @@ void hub_resolved(struct hub *h, struct xresolved *a)
     pthread_mutex_unlock(&h->lock);
 }
 
-void hub_allow(struct hub *h, struct allowlist *a)
+void hub_allow(struct hub *h, unsigned role, struct allowlist *a)
 {
-    struct xmsg m = {.type = X_ALLOW, .allow = a};
+    struct xmsg m = {.type = X_ALLOW, .conn = net_role_id(role), .allow = a};
 
+    if (!a)
+        return;
     pthread_mutex_lock(&h->lock);
     if (!hub_push_locked(h, &m, true))
         allowlist_free(a);
@@ -567,7 +569,7 @@ struct snapshot *hub_snapshot(struct hub *h)
     while (h->snapshots_out >= SNAPSHOTS_MAX)
         if (pthread_cond_timedwait(&h->changed, &h->lock, &ts) == ETIMEDOUT)
             break;
-    snapshot_add_ring(s, "hub_to_coding", h->cfg.to_coding);
+    snapshot_add_ring(s, h->cfg.to_coding);
     is_sent = h->snapshots_out < SNAPSHOTS_MAX && hub_push_locked(h, &m, false);
     h->snapshots_out += is_sent;
     while (is_sent && !s->is_done)

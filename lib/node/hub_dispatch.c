@@ -198,7 +198,10 @@ static void handle(struct hub *h, const struct xmsg *m)
             h->resolve(h->resolve_user, m->name->index, &m->name->addr);
         free(m->name);
         break;
-    case X_SNAPSHOT: snapshot_back(h, m->snapshot); break;
+    case X_SNAPSHOT:
+        snapshot_add_batches(m->snapshot, h->cfg.from_coding);
+        snapshot_back(h, m->snapshot);
+        break;
     case X_LEFT:
         pthread_mutex_lock(&h->lock);
         h->has_left = true;

@@ -281,20 +281,63 @@ static void port_families(struct metrics *m, const struct port_counters *p)
     counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", p->capture_dropped);
 }
 
+enum ring_field { RING_PUSHED, RING_FULL, RING_DROPPED, RING_BATCHES, RING_DEPTH, RING_PEAK, RING_CAPACITY, RING_BATCH_PEAK };
+
+static uint64_t ring_value(const struct snapshot_ring *r, enum ring_field f)
+{
+    switch (f) {
+    case RING_PUSHED: return r->pushed;
+    case RING_FULL: return r->full;
+    case RING_DROPPED: return r->dropped;
+    case RING_BATCHES: return r->batches;
+    case RING_DEPTH: return r->depth;
+    case RING_PEAK: return r->peak;
+    case RING_CAPACITY: return r->capacity;
+    case RING_BATCH_PEAK: return r->batch_peak;
+    }
+    return 0;
+}
+
 static void ring_families(struct metrics *m, const struct snapshot *s)
 {
-    metrics_family(m, "codecast_ring_messages_total", "counter", "Messages that crossed a ring");
-    for (unsigned i = 0; i < s->nrings; i++)
-        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].pushed);
-    metrics_family(m, "codecast_ring_full_total", "counter", "Times a ring was full and its producer waited");
-    for (unsigned i = 0; i < s->nrings; i++)
-        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].full);
-    metrics_family(m, "codecast_ring_depth", "gauge", "Messages in a ring now");
-    for (unsigned i = 0; i < s->nrings; i++)
-        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].depth);
-    metrics_family(m, "codecast_ring_peak", "gauge", "Most messages ever in a ring");
-    for (unsigned i = 0; i < s->nrings; i++)
-        metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, s->rings[i].peak);
+    static const struct {
+        enum ring_field field;
+        const char *name, *type, *help;
+    } t[] = {
+        {RING_PUSHED, "codecast_ring_messages_total", "counter", "Messages that crossed a ring"},
+        {RING_FULL, "codecast_ring_full_total", "counter", "Times a ring was full and its producer waited"},
+        {RING_DROPPED, "codecast_ring_dropped_total", "counter", "Messages done without (traces, log lines) because a ring had no room"},
+        {RING_BATCHES, "codecast_ring_batches_total", "counter", "Runs of messages taken until a ring was empty; messages by batches is their mean size"},
+        {RING_DEPTH, "codecast_ring_depth", "gauge", "Messages in a ring now"},
+        {RING_PEAK, "codecast_ring_peak", "gauge", "Most messages ever in a ring"},
+        {RING_CAPACITY, "codecast_ring_capacity", "gauge", "Messages that a ring can hold"},
+        {RING_BATCH_PEAK, "codecast_ring_batch_peak", "gauge", "The longest run of messages taken until a ring was empty"},
+    };
+
+    for (unsigned f = 0; f < sizeof(t) / sizeof(t[0]); f++) {
+        metrics_family(m, t[f].name, t[f].type, t[f].help);
+        for (unsigned i = 0; i < s->nrings; i++)
+            metrics_u64(m, &(struct metrics_label){"ring", s->rings[i].name}, 1, ring_value(&s->rings[i], t[f].field));
+    }
+}
+
+/* What each net role has of the sums above. */
+static void role_families(struct metrics *m, const struct snapshot *s)
+{
+    static const char *const numbers[NET_ROLES_MAX] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"};
+
+    metrics_family(m, "codecast_net_role_connections", "gauge", "Connections of a net role");
+    for (unsigned i = 0; i < s->nnets; i++)
+        metrics_u64(m, &(struct metrics_label){"net", numbers[i]}, 1, s->nets[i].conns);
+    metrics_family(m, "codecast_net_role_bytes_total", "counter", "Bytes on the wire of a net role's connections");
+    for (unsigned i = 0; i < s->nnets; i++) {
+        struct metrics_label in[] = {{"net", numbers[i]}, {"direction", "in"}}, out[] = {{"net", numbers[i]}, {"direction", "out"}};
+        metrics_u64(m, in, 2, s->nets[i].wire_in);
+        metrics_u64(m, out, 2, s->nets[i].wire_out);
+    }
+    metrics_family(m, "codecast_net_role_packets_dropped_total", "counter", "Packets lost in front of a net role");
+    for (unsigned i = 0; i < s->nnets; i++)
+        metrics_u64(m, &(struct metrics_label){"net", numbers[i]}, 1, s->nets[i].dropped_in);
 }
 
 static void topic_families(struct metrics *m, const struct snapshot *s)
@@ -326,6 +369,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     net_families(m, s);
     port_families(m, &s->net.port);
     ring_families(m, s);
+    role_families(m, s);
     topic_families(m, s);
     free(s);
 }

@@ -33,8 +33,8 @@ void hub_leave(struct hub *h, unsigned timeout_ms);
 /* Stops the dispatch thread. The lcores must have stopped. */
 void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
-/* The allow-list from now on; it passes to the net role. */
-void hub_allow(struct hub *h, struct allowlist *a);
+/* The allow-list of that net role from now on; it passes to the role. NULL (no memory for it): nothing changes. */
+void hub_allow(struct hub *h, unsigned role, struct allowlist *a);
 /* Who resolves names for the coding role. Before hub_start. */
 void hub_set_resolver(struct hub *h, void (*ask)(void *user, unsigned index, const struct multiaddr *addr), void *user);
 /* An answer for the coding role; taken. */

@@ -77,9 +77,11 @@ static struct shadow *shadow_get(struct net_role *r)
 
 int net_role_init(struct net_role *r, struct net_config *cfg, uint64_t now, char err[256], char why[512])
 {
-    *r = (struct net_role){.next_watch_ns = TIMER_NEVER, .allow = (struct allowlist *)cfg->allow,
+    *r = (struct net_role){.number = cfg->role, .next_watch_ns = TIMER_NEVER, .allow = (struct allowlist *)cfg->allow,
                            .local = (struct session_local *)cfg->local};
-    bufpool_init(&r->frames, FRAMES_MAX_BYTES, FRAMES_KEEP_BYTES);
+    unsigned nroles = cfg->nroles ? cfg->nroles : 1;
+
+    bufpool_init(&r->frames, FRAMES_MAX_BYTES / nroles, FRAMES_KEEP_BYTES / nroles);
     cfg->frame_alloc = bufpool_alloc;
     cfg->frame_ctx = &r->frames;
     r->net = net_new(cfg, now, err, why);
@@ -248,13 +250,23 @@ static void close_conn(struct net_role *r, const struct xmsg *m, uint64_t now)
 
 static void fill_snapshot(struct net_role *r, struct snapshot *s)
 {
-    net_counters_get(r->net, &s->net);
-    snprintf(s->driver, sizeof(s->driver), "%s", net_driver_text(r->net));
-    if (net_listen_addr(r->net))
-        s->listen = *net_listen_addr(r->net);
+    struct net_counters k;
+
+    net_counters_get(r->net, &k);
+    net_counters_add(&s->net, &k);
+    if (s->nnets < NET_ROLES_MAX)
+        s->nets[s->nnets++] = (struct snapshot_net){.conns = k.conns_now, .handshakes = k.handshakes_now, .wire_in = k.wire_bytes_in,
+                                                    .wire_out = k.wire_bytes_out, .packets_in = k.packets_in, .packets_out = k.packets_out,
+                                                    .dropped_in = k.packets_dropped_in, .send_dropped = r->send_dropped};
+    if (r->number == 0) {
+        snprintf(s->driver, sizeof(s->driver), "%s", net_driver_text(r->net));
+        if (net_listen_addr(r->net))
+            s->listen = *net_listen_addr(r->net);
+    }
     s->pool_refused += r->frames.refused;
     s->send_dropped += r->send_dropped;
-    snapshot_add_ring(s, "net_to_coding", r->to_coding.ring);
+    snapshot_add_ring(s, r->to_coding.ring);
+    snapshot_add_batches(s, r->from_coding);
 }
 
 /* Other addresses, another record: every peer that takes pushes is told. */

@@ -18,6 +18,7 @@ struct shadow;
 
 struct net_role {
     struct net *net;
+    unsigned number; /* among the node's net roles */
     struct xout to_coding;
     struct xring *from_coding;
     struct bufpool frames;

@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "node/config.h"
+#include "node/layout.h"
 #include "libp2p/keys.h"
 
 struct node;
@@ -27,7 +28,9 @@ struct node_guest {
 
 struct node_options {
     bool is_spin;    /* never sleep: dedicated servers */
-    unsigned lcores; /* 0: by CPUs; 1: net and coding together; 2: split */
+    struct layout_wish layout; /* what it leaves open is NET_LCORES' and CODING_LCORES' to say, then the CPUs' */
+    char *const *eal_args;     /* the operator's for EAL; borrowed */
+    unsigned neal_args;
     const char *pcap_path;    /* the port's packets go there; NULL: nowhere */
     uint32_t pcap_snap_bytes; /* of each; 0: all */
     /* Called when every port is open and before the first peer is heard; not 0 ends the start, with a sentence in err.

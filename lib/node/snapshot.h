@@ -5,13 +5,14 @@
 #define NODE_SNAPSHOT_H
 
 #include "libp2p/kad.h"
+#include "node/layout.h"
 #include "node/xcore.h"
 #include "pubsub/coded.h"
 
 #define SNAPSHOT_PEERS       1024
 #define SNAPSHOT_TOPICS      256
 #define SNAPSHOT_GENERATIONS 1024
-#define SNAPSHOT_RINGS       4
+#define SNAPSHOT_RINGS       (2 * NET_ROLES_MAX + 2 + 2 * LAYOUT_CODING_MAX)
 
 struct snapshot_peer {
     struct pubsub_peer_info info; /* peer 0: connected, but no pub/sub stream */
@@ -26,16 +27,24 @@ struct snapshot_peer {
 };
 
 struct snapshot_ring {
-    const char *name;
-    uint64_t pushed, full;
-    uint32_t depth, peak;
+    const char *name; /* the ring's own: of the node's life */
+    uint64_t pushed, full, dropped;
+    uint32_t depth, peak, capacity;
+    uint64_t popped, batches, batch_peak; /* the consumer's */
+};
+
+struct snapshot_net { /* a net role */
+    uint32_t conns, handshakes;
+    uint64_t wire_in, wire_out, packets_in, packets_out, dropped_in, send_dropped;
 };
 
 struct snapshot {
     unsigned npeers, ntopics, ngenerations, nbootstrap_waiting, nrings;
     uint64_t now_ns;
     struct pubsub_counters pubsub;
-    struct net_counters net;
+    struct net_counters net; /* of all roles */
+    struct snapshot_net nets[NET_ROLES_MAX];
+    unsigned nnets;
     char driver[160];
     struct multiaddr listen;
     struct multiaddr found[OBSERVED_ADDRS]; /* ours, confirmed by peers */
@@ -54,11 +63,43 @@ struct snapshot {
     struct snapshot_peer peers[SNAPSHOT_PEERS];
 };
 
-/* Called by the ring's producer, whose counts these are. */
-static inline void snapshot_add_ring(struct snapshot *s, const char *name, const struct xring *r)
+/* The entry of a ring; whichever end comes first makes it. NULL: too many. */
+static inline struct snapshot_ring *snapshot_ring_of(struct snapshot *s, const struct xring *r)
 {
-    if (s->nrings < SNAPSHOT_RINGS)
-        s->rings[s->nrings++] = (struct snapshot_ring){name, r->pushed, r->full, xring_count(r), r->peak};
+    for (unsigned i = 0; i < s->nrings; i++)
+        if (s->rings[i].name == r->name)
+            return &s->rings[i];
+    if (s->nrings == SNAPSHOT_RINGS)
+        return NULL;
+    s->rings[s->nrings] = (struct snapshot_ring){.name = r->name};
+    return &s->rings[s->nrings++];
+}
+
+/* Called by the ring's producer, whose counts these are. */
+static inline void snapshot_add_ring(struct snapshot *s, const struct xring *r)
+{
+    struct snapshot_ring *o = snapshot_ring_of(s, r);
+
+    if (!o)
+        return;
+    o->pushed = r->pushed;
+    o->full = r->full;
+    o->dropped = r->dropped;
+    o->depth = xring_count(r);
+    o->peak = r->peak;
+    o->capacity = xring_capacity(r);
+}
+
+/* The same by its consumer. */
+static inline void snapshot_add_batches(struct snapshot *s, const struct xring *r)
+{
+    struct snapshot_ring *o = snapshot_ring_of(s, r);
+
+    if (!o)
+        return;
+    o->popped = r->popped;
+    o->batches = r->batches;
+    o->batch_peak = r->batch_peak > r->run ? r->batch_peak : r->run;
 }
 
 #endif

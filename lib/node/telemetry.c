@@ -68,11 +68,48 @@ static void add_ring(struct rte_tel_data *d, const struct snapshot_ring *r)
     if (!t)
         return;
     rte_tel_data_start_dict(t);
+    rte_tel_data_add_dict_u64(t, "capacity", r->capacity);
     rte_tel_data_add_dict_u64(t, "depth", r->depth);
     rte_tel_data_add_dict_u64(t, "peak", r->peak);
     rte_tel_data_add_dict_u64(t, "pushed", r->pushed);
     rte_tel_data_add_dict_u64(t, "full", r->full);
+    rte_tel_data_add_dict_u64(t, "dropped", r->dropped);
+    rte_tel_data_add_dict_u64(t, "batches", r->batches);
+    rte_tel_data_add_dict_u64(t, "batch_peak", r->batch_peak);
     rte_tel_data_add_dict_container(d, r->name, t, 0);
+}
+
+static void add_net(struct rte_tel_data *d, const char *name, const struct snapshot_net *n)
+{
+    struct rte_tel_data *t = rte_tel_data_alloc();
+
+    if (!t)
+        return;
+    rte_tel_data_start_dict(t);
+    rte_tel_data_add_dict_u64(t, "conns", n->conns);
+    rte_tel_data_add_dict_u64(t, "handshakes", n->handshakes);
+    rte_tel_data_add_dict_u64(t, "wire_in", n->wire_in);
+    rte_tel_data_add_dict_u64(t, "wire_out", n->wire_out);
+    rte_tel_data_add_dict_u64(t, "packets_in", n->packets_in);
+    rte_tel_data_add_dict_u64(t, "packets_out", n->packets_out);
+    rte_tel_data_add_dict_u64(t, "packets_dropped_in", n->dropped_in);
+    rte_tel_data_add_dict_u64(t, "send_dropped", n->send_dropped);
+    rte_tel_data_add_dict_container(d, name, t, 0);
+}
+
+static void add_nets(struct rte_tel_data *d, const struct snapshot *s)
+{
+    struct rte_tel_data *nets = rte_tel_data_alloc();
+    char name[16];
+
+    if (!nets)
+        return;
+    rte_tel_data_start_dict(nets);
+    for (unsigned i = 0; i < s->nnets; i++) {
+        snprintf(name, sizeof(name), "net%u", i);
+        add_net(nets, name, &s->nets[i]);
+    }
+    rte_tel_data_add_dict_container(d, "nets", nets, 0);
 }
 
 static struct snapshot *take(void)
@@ -109,6 +146,7 @@ static int show_lcores(const char *cmd, const char *params, struct rte_tel_data 
     rte_tel_data_add_dict_u64(d, "generations", s->ngenerations);
     rte_tel_data_add_dict_u64(d, "frames_dropped", s->frames_dropped);
     rte_tel_data_add_dict_u64(d, "send_dropped", s->send_dropped);
+    add_nets(d, s);
     rings = rte_tel_data_alloc();
     if (rings) {
         rte_tel_data_start_dict(rings);
@@ -126,7 +164,7 @@ void telemetry_open(struct hub *h)
     hub = h;
     pthread_mutex_unlock(&lock);
     rte_telemetry_register_cmd("/codecast/mesh", show_mesh, "The mesh of each topic. No parameters");
-    rte_telemetry_register_cmd("/codecast/lcores", show_lcores, "Rings between the lcores: depth, peak, pushed, full. No parameters");
+    rte_telemetry_register_cmd("/codecast/lcores", show_lcores, "Net roles, and the rings between the lcores: depth, peak, batches, drops. No parameters");
 }
 
 void telemetry_close(void)

@@ -2,6 +2,7 @@
 
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ void xdoor_wake(struct xdoor *d)
 int xring_init(struct xring *r, const char *name, unsigned depth, struct xdoor *consumer)
 {
     *r = (struct xring){.door = consumer};
+    snprintf(r->name, sizeof(r->name), "%s", name);
     r->ring = rte_ring_create_elem(name, sizeof(struct xmsg), depth, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     return r->ring ? 0 : -1;
 }
@@ -78,7 +80,18 @@ bool xring_push_sp(struct xring *r, const struct xmsg *m)
 
 bool xring_pop_sc(struct xring *r, struct xmsg *m)
 {
-    return rte_ring_sc_dequeue_bulk_elem(r->ring, m, sizeof(*m), 1, NULL) == 1;
+    if (rte_ring_sc_dequeue_bulk_elem(r->ring, m, sizeof(*m), 1, NULL) == 1) {
+        r->popped++;
+        r->run++;
+        return true;
+    }
+    if (r->run) {
+        r->batches++;
+        if (r->run > r->batch_peak)
+            r->batch_peak = r->run;
+        r->run = 0;
+    }
+    return false;
 }
 
 bool xring_is_empty(const struct xring *r)
@@ -91,6 +104,11 @@ unsigned xring_count(const struct xring *r)
     return rte_ring_count(r->ring);
 }
 
+unsigned xring_capacity(const struct xring *r)
+{
+    return rte_ring_get_capacity(r->ring);
+}
+
 unsigned xring_room(const struct xring *r)
 {
     return rte_ring_free_count(r->ring);
@@ -100,8 +118,10 @@ bool xout_send(struct xout *o, const struct xmsg *m)
 {
     if (o->nheld == 0 && xring_push_sp(o->ring, m))
         return true;
-    if (o->nheld == XOUT_HELD)
+    if (o->nheld == XOUT_HELD) {
+        o->ring->dropped++;
         return false;
+    }
     o->held[o->nheld++] = *m;
     return true;
 }

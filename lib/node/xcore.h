@@ -170,11 +170,19 @@ struct rte_ring;
 struct xring {
     struct rte_ring *ring;
     struct xdoor *door; /* of the consumer */
-    uint64_t pushed, full;
+    char name[24];
+    /* the producer's */
+    uint64_t pushed;
+    uint64_t full;    /* times that a message was not taken: its producer kept it */
+    uint64_t dropped; /* messages that the producer did without, because there was no room for them */
     uint32_t peak;
+    /* the consumer's, on a cache line of their own */
+    uint64_t popped __attribute__((aligned(64)));
+    uint64_t batches; /* runs of messages until the ring was empty */
+    uint64_t run, batch_peak;
 };
 
-/* depth: a power of two. 0 or -1 (no memory). */
+/* name: of the metrics, unique in the process. depth: a power of two. 0 or -1 (no memory). */
 int xring_init(struct xring *r, const char *name, unsigned depth, struct xdoor *consumer);
 void xring_fini(struct xring *r);
 /* Single producer. False: full, the message stays the caller's. */
@@ -183,6 +191,7 @@ bool xring_push_sp(struct xring *r, const struct xmsg *m);
 bool xring_pop_sc(struct xring *r, struct xmsg *m);
 bool xring_is_empty(const struct xring *r);
 unsigned xring_count(const struct xring *r);
+unsigned xring_capacity(const struct xring *r);
 unsigned xring_room(const struct xring *r);
 
 /* A producer's end with a few messages kept back while the ring is full, so that rare messages (dials, closes, answers)

@@ -43,9 +43,10 @@ static int setup_with(void (*tweak)(struct coding_config *cc))
     assert_int_equal(xring_init(&f.to_control, "tc", 4096, &f.door), 0);
     assert_int_equal(xring_init(&f.from_net, "fn", 4096, &f.door), 0);
     assert_int_equal(xring_init(&f.from_control, "fc", 4096, &f.door), 0);
-    f.r.to_net.ring = &f.to_net;
+    f.r.nnets = 1;
+    f.r.nets[0].out.ring = &f.to_net;
+    f.r.nets[0].in = &f.from_net;
     f.r.to_control.ring = &f.to_control;
-    f.r.from_net = &f.from_net;
     f.r.from_control = &f.from_control;
     if (tweak)
         tweak(&cc);
@@ -74,19 +75,20 @@ static void drop_msg(struct xmsg *m)
             free(m->homes.buf[i]);
 }
 
-static int teardown(void **state)
+static __attribute__((unused)) int teardown(void **state)
 {
     static const struct xout none;
+    const struct xout *const kept[] = {&none};
     struct xmsg m;
 
     while (xring_pop_sc(&f.to_net, &m))
         drop_msg(&m);
     while (xring_pop_sc(&f.to_control, &m))
         drop_msg(&m);
-    for (unsigned i = 0; i < f.r.to_net.nheld; i++)
-        drop_msg(&f.r.to_net.held[i]);
-    coding_role_settle(&f.r, &none);
-    for (struct buf *b = f.r.frames.head, *next; b; b = next) {
+    for (unsigned i = 0; i < f.r.nets[0].out.nheld; i++)
+        drop_msg(&f.r.nets[0].out.held[i]);
+    coding_role_settle(&f.r, kept);
+    for (struct buf *b = f.r.nets[0].frames.head, *next; b; b = next) {
         next = b->next;
         free(b);
     }

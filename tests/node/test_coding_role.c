@@ -231,14 +231,20 @@ static void test_coding_reports_its_rings(void **state)
     poll_some();
     assert_true(xring_pop_sc(&f.to_net, &m));
     assert_ptr_equal(m.snapshot, s);
-    assert_int_equal(s->nrings, 2);
-    assert_string_equal(s->rings[0].name, "coding_to_net");
-    assert_string_equal(s->rings[1].name, "coding_to_hub");
-    for (unsigned i = s->nrings; i < 2 * SNAPSHOT_RINGS; i++)
-        snapshot_add_ring(s, "more", &f.to_net);
-    assert_int_equal(s->nrings, SNAPSHOT_RINGS);
-    assert_int_equal(s->rings[3].pushed, f.to_net.pushed);
-    assert_true(s->rings[3].pushed > 0);
+    assert_int_equal(s->nrings, 4); /* two of which it is the producer, two of which it is the consumer */
+    assert_string_equal(s->rings[0].name, "tn");
+    assert_string_equal(s->rings[1].name, "tc");
+    assert_string_equal(s->rings[2].name, "fn");
+    assert_string_equal(s->rings[3].name, "fc");
+    assert_int_equal(s->rings[3].popped, 1);
+    assert_int_equal(s->rings[3].batch_peak, 1);
+    assert_int_equal(s->rings[3].pushed, 0); /* the other end's to say */
+    snapshot_add_ring(s, &f.from_control);
+    assert_int_equal(s->nrings, 4);
+    assert_int_equal(s->rings[3].pushed, 1);
+    assert_int_equal(s->rings[3].capacity, xring_capacity(&f.from_control));
+    s->nrings = SNAPSHOT_RINGS;
+    assert_null(snapshot_ring_of(s, &(struct xring){0}));
     free(s);
 }
 

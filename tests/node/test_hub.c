@@ -188,7 +188,7 @@ static void test_hub_bounds_its_snapshots(void **state)
     while (xring_pop_sc(&f.to_coding, &m)) {
         assert_int_equal(m.type, X_SNAPSHOT);
         assert_int_equal(m.snapshot->nrings, 1);
-        assert_string_equal(m.snapshot->rings[0].name, "hub_to_coding");
+        assert_string_equal(m.snapshot->rings[0].name, "hub_to");
         asked++;
         assert_true(xring_push_sp(&f.from_coding, &m));
     }

@@ -287,8 +287,11 @@ static void test_net_role_fills_its_part_of_a_snapshot(void **state)
     while (m.type != X_SNAPSHOT && (m.type != X_EVENT || (net_identity_free(m.event->identity), free(m.event), true)));
     assert_ptr_equal(m.snapshot, s);
     assert_int_equal(s->net.conns_out, 1);
-    assert_int_equal(s->nrings, 1);
-    assert_string_equal(s->rings[0].name, "net_to_coding");
+    assert_int_equal(s->nets[0].conns, 1);
+    assert_int_equal(s->nrings, 2); /* of the second it is the consumer */
+    assert_string_equal(s->rings[0].name, "nr_out");
+    assert_string_equal(s->rings[1].name, "nr_in");
+    assert_true(s->rings[1].popped > 0);
     assert_true(s->rings[0].pushed > 0 && s->listen.len > 0 && s->driver[0]);
     free(s);
 }

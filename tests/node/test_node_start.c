@@ -185,7 +185,7 @@ static void nothing_is_left(void)
 
 static struct node *start(char err[512])
 {
-    struct node_options opt = {.lcores = 2};
+    struct node_options opt = {.layout = {.lcores = 2}};
 
     err[0] = 0;
     return node_start(&cfg, &key, &opt, err);
