@@ -52,7 +52,7 @@ class Network:
         lan: a namespace that is there already, for the bridge and the clients; it stays.
         key_types: of the first nodes' identities; the rest are Ed25519.
         embedded: each node has a gateway inside, and these are the gateways: there is no other, unless embedded is 'too'.
-        node_args: of p2pnode; {name} in them is the node's name."""
+        node_args: of p2pnode; {name} in them is the node's name. Or a function of the node's place, from 0, that returns them."""
         gateways = 0 if embedded is True else gateways
         self.node_args = node_args
         self.embedded = embedded
@@ -203,7 +203,8 @@ class Network:
         m.env = self._node_env(m) if m.kind == 'node' else self._gateway_env(m)
         argv = [self.program('p2pnode' if m.kind == 'node' else 'gateway')]
         if m.kind == 'node':
-            argv += [str(a).format(name=m.name) for a in self.node_args]
+            args = self.node_args(self.nodes.index(m)) if callable(self.node_args) else self.node_args
+            argv += [str(a).format(name=m.name) for a in args]
         m.argv = (['ip', 'netns', 'exec', m.ns] if m.ns else []) + argv
         m.log = self.work / f'{m.name}.log'
         # An interrupt between the start and the note of it would leave the program behind. The child's mask is of no account:

@@ -1,5 +1,6 @@
 """Is the kernel really bypassed, and is what relays send really coded? Seen from outside: ss, a capture, trace events."""
 import os
+import re
 import subprocess
 import time
 
@@ -7,6 +8,8 @@ import pytest
 
 import network
 from listen import publisher, receiver
+
+LCORES = [[], ['--net-lcores=2'], ['--net-lcores=2', '--coding-lcores=2'], ['--net-lcores=3', '--', '--log-level=lib.eal:error']]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='namespaces need root')
 
@@ -22,13 +25,26 @@ def kernel_connections(net, port):
 
 @pytest.fixture
 def bypass(make_network, tmp_path):
-    return make_network(nodes=4, gateways=0, driver='af_packet', node_args=['--pcap', tmp_path / '{name}.pcapng'])
+    return make_network(nodes=4, gateways=0, driver='af_packet', node_args=lambda i: ['--pcap', tmp_path / '{name}.pcapng', *LCORES[i]])
 
 
 def own_captures(net, folder):
     """What each node's --pcap has by now, as tcpdump reads it while the node still writes."""
     return [subprocess.run(['tcpdump', '--nano', '-ttnr', folder / f'{n.name}.pcapng', 'tcp'], capture_output=True, text=True).stdout.splitlines()
             for n in net.nodes]
+
+
+def check_roles(net):
+    """Each net role of a node has its own connections, and together they are all: the flows of a role reach its queue."""
+    roles = []
+    for n in net.nodes:
+        text = net.http(n, network.API_PORT, '/metrics')[1]
+        conns = [int(v) for v in re.findall(r'codecast_net_role_connections\{.*net="\d+".*\} (\d+)', text)]
+        assert sum(conns) == int(re.search(r'optimum_conn_streams_current\{.*\} (\d+)', text)[1]) >= 3
+        assert 'codecast_ring_batches_total{' in text and ('ring="net1_to_coding"' in text) == (len(conns) > 1)
+        roles.append(conns)
+    assert [len(c) for c in roles] == [1, 2, 2, 3]
+    assert sum(sum(c[1:]) for c in roles) > 0, roles
 
 
 def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_path):
@@ -46,6 +62,7 @@ def test_messages_flow_while_the_kernel_has_no_connection(bypass, protos, tmp_pa
         found += kernel_connections(net, 7070)
         assert all(r.wait_for(sha, 10) for r in receivers)
     assert found == []
+    check_roles(net)
     time.sleep(0.3)
     dump.terminate()
     dump.wait(5)
