@@ -138,7 +138,9 @@ static int make_plan(struct node *n, const struct node_options *opt, char err[51
         w.net = n->cfg->net_lcores;
     if (!w.lcores && !w.coding)
         w.coding = n->cfg->coding_lcores;
-    if (eal_plan_make(&n->plan, &all, &w, net_roles_max((enum net_driver)n->cfg->net_driver), reason)) {
+    /* How many queues a NIC has is known only once it is open: several are used when asked for. */
+    unsigned most = n->cfg->net_driver == NET_VFIO && !w.net ? 1 : net_roles_max((enum net_driver)n->cfg->net_driver);
+    if (eal_plan_make(&n->plan, &all, &w, most, reason)) {
         snprintf(err, 512, "%s", reason);
         return -1;
     }
