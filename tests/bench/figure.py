@@ -57,10 +57,10 @@ def digits(v):
     return v if v is None else float(f'{v:.4g}')
 
 
-def record(figure, name, unit, values, goal=None, note='', cmd=None):
-    """values: one a run. Writes and returns the record."""
+def record(figure, name, unit, values, goal=None, note='', cmd=None, value=None):
+    """values: one a run; value: where the median of them is not what counts. Writes and returns the record."""
     values = [v for v in values if v is not None]
-    value = digits(statistics.median(values)) if values else None
+    value = digits(statistics.median(values) if value is None else value) if values else None
     r = {'figure': figure, 'name': name, 'unit': unit, 'value': value,
          'spread': [digits(min(values)), digits(max(values))] if values else None, 'runs': len(values),
          'goal': goal, 'met': is_met(value, goal), 'note': note, 'cmd': cmd or command()}
@@ -71,6 +71,12 @@ def record(figure, name, unit, values, goal=None, note='', cmd=None):
 def ratios(ours, theirs):
     """Of pairs measured in the same round."""
     return [a / b for a, b in zip(ours, theirs) if a is not None and b]
+
+
+def ratio_of_sums(ours, theirs):
+    """Of runs that chance decides: all rounds together."""
+    pairs = [(a, b) for a, b in zip(ours, theirs) if a is not None and b]
+    return sum(a for a, _ in pairs) / sum(b for _, b in pairs) if pairs else None
 
 
 def say(text):

@@ -40,6 +40,8 @@ static void open_transport(struct ours *o)
     struct net_share share = {0};
     struct net_config net = o->c->net;
 
+    if (o->c->cc && strcmp(o->c->cc, "cubic") != 0)
+        flow_die("our stack has cubic alone");
     net.nroles = 1;
     net.max_conns = 4096;
     net.max_handshakes = 4096;
