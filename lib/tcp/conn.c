@@ -7,9 +7,14 @@
 
 #define WINDOW_UNDER_PRESSURE_SEGMENTS 4
 
-uint16_t conn_our_mss(const struct tcp_config *cfg)
+uint16_t conn_our_mss(const struct tcp_config *cfg, const struct ip_addr *remote)
 {
-    return (uint16_t)(cfg->mtu_bytes - IPV4_HLEN - TCP_HLEN);
+    return (uint16_t)(cfg->mtu_bytes - ip_hlen(remote) - TCP_HLEN);
+}
+
+uint16_t conn_mss_default(const struct ip_addr *remote)
+{
+    return remote->family == IP_V6 ? TCP_MSS_DEFAULT6 : TCP_MSS_DEFAULT;
 }
 
 static uint32_t first_buffer(const struct tcp_config *cfg)
@@ -58,7 +63,7 @@ struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote,
     c->mtu_bytes = s->cfg.mtu_bytes;
     c->mtu_raise_ns = UINT64_MAX;
     c->recv_buf_bytes = first_buffer(&s->cfg);
-    c->peer_mss = TCP_MSS_DEFAULT;
+    c->peer_mss = conn_mss_default(&remote->ip);
     cc_init(&c->cc, &cc_cubic_ops, TCP_MSS_DEFAULT);
     conn_set_mss(c, true);
     c->rcv_wscale = conn_window_scale(&s->cfg);

@@ -155,7 +155,9 @@ void conn_event(struct tcp_conn *c, enum conn_event ev);
 /* The peer's options of SYN or SYN-ACK. */
 void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
 /* What our SYNs say. */
-uint16_t conn_our_mss(const struct tcp_config *cfg);
+uint16_t conn_our_mss(const struct tcp_config *cfg, const struct ip_addr *remote);
+/* What a peer means that names no size. */
+uint16_t conn_mss_default(const struct ip_addr *remote);
 uint16_t conn_first_window(const struct tcp_config *cfg);
 uint8_t conn_window_scale(const struct tcp_config *cfg);
 /* Both sides know of each other. */

@@ -40,7 +40,9 @@ static uint16_t choose_port(struct tcp_stack *s, const struct ip_endpoint *remot
 int tcp_connect(struct tcp_stack *s, const struct ip_endpoint *remote, uint16_t local_port, void *user,
                 struct tcp_conn **out, uint64_t now)
 {
-    if (!ip_is_host(&remote->ip) || remote->port == 0 || ip_addr_is_equal(&remote->ip, &s->cfg.ip))
+    const struct ip_addr *ours = stack_our_ip(s, &remote->ip);
+
+    if (!ip_is_host(&remote->ip) || remote->port == 0 || ours->family == IP_NONE || ip_addr_is_equal(&remote->ip, ours))
         return -TCP_EADDR;
     if (s->open_count >= s->cfg.max_conns)
         return -TCP_EFULL;
@@ -214,7 +216,7 @@ void tcp_conn_info(const struct tcp_conn *c, struct tcp_conn_info *o)
     int32_t rcv_wnd = seq_diff(c->rcv_adv, c->rq.nxt);
 
     *o = (struct tcp_conn_info){.state = c->state,
-                                .local = {c->stack->cfg.ip, c->flow.local_port},
+                                .local = {*stack_our_ip(c->stack, &c->flow.remote.ip), c->flow.local_port},
                                 .remote = c->flow.remote,
                                 .sack = c->sack_ok,
                                 .timestamps = c->ts_ok,

@@ -23,14 +23,19 @@ static uint32_t next_smaller(uint32_t mtu_bytes)
     return plateaus[i];
 }
 
-static uint32_t head_bytes(void)
+static uint32_t head_bytes(const struct tcp_conn *c)
 {
-    return IPV4_HLEN + TCP_HLEN;
+    return ip_hlen(&c->flow.remote.ip) + TCP_HLEN;
+}
+
+static uint32_t least_mtu(const struct tcp_conn *c)
+{
+    return c->flow.remote.ip.family == IP_V6 ? IPV6_MTU_MIN : PMTU_MIN;
 }
 
 void conn_set_mss(struct tcp_conn *c, bool is_initial)
 {
-    uint32_t ours = c->mtu_bytes - head_bytes();
+    uint32_t ours = c->mtu_bytes - head_bytes(c);
     uint32_t least = c->peer_mss < ours ? c->peer_mss : ours;
 
     c->mss = least - (c->ts_ok ? TCP_TS_LEN : 0);
@@ -41,8 +46,8 @@ void conn_path_mtu(struct tcp_conn *c, uint32_t mtu_bytes)
 {
     uint32_t before = c->mss;
 
-    if (mtu_bytes < PMTU_MIN)
-        mtu_bytes = PMTU_MIN;
+    if (mtu_bytes < least_mtu(c))
+        mtu_bytes = least_mtu(c);
     if (mtu_bytes > c->stack->cfg.mtu_bytes)
         mtu_bytes = c->stack->cfg.mtu_bytes;
     c->mtu_bytes = mtu_bytes;
@@ -70,10 +75,12 @@ static void raise_later(struct tcp_conn *c, uint64_t now)
 
 void conn_mtu_told(struct tcp_conn *c, uint32_t mtu_bytes, uint64_t now)
 {
-    uint32_t most = sb_flight(&c->sb) + head_bytes() + (c->ts_ok ? TCP_TS_LEN : 0);
+    uint32_t most = sb_flight(&c->sb) + head_bytes(c) + (c->ts_ok ? TCP_TS_LEN : 0);
 
     if (mtu_bytes == 0)
         mtu_bytes = next_smaller(c->mtu_bytes);
+    if (mtu_bytes < least_mtu(c))
+        mtu_bytes = least_mtu(c);
     if (mtu_bytes >= c->mtu_bytes || most <= mtu_bytes) {
         c->stack->n.drop_icmp_form++; /* nothing in flight can have been too large for that */
         return;
@@ -84,18 +91,20 @@ void conn_mtu_told(struct tcp_conn *c, uint32_t mtu_bytes, uint64_t now)
 }
 
 /* The next size to try where full packets vanish, 0: none is left. */
-static uint32_t next_guess(uint32_t mtu_bytes)
+static uint32_t next_guess(const struct tcp_conn *c)
 {
+    uint32_t mtu_bytes = c->mtu_bytes;
+
     if (mtu_bytes > ETH_MTU)
         return ETH_MTU - 8; /* not 1500 itself: tunnels take some */
     if (mtu_bytes > IPV6_MTU_MIN)
         return IPV6_MTU_MIN;
-    return mtu_bytes > PMTU_MIN ? PMTU_MIN : 0;
+    return mtu_bytes > least_mtu(c) ? least_mtu(c) : 0;
 }
 
 void conn_mtu_timeout(struct tcp_conn *c, uint64_t now)
 {
-    uint32_t n = c->rtt.backoff, guess = next_guess(c->mtu_bytes);
+    uint32_t n = c->rtt.backoff, guess = next_guess(c);
 
     if (conn_is_handshake(c) || n < HOLE_TIMEOUTS || (n - HOLE_TIMEOUTS) % 2 != 0)
         return;

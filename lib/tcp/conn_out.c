@@ -10,7 +10,7 @@ void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
 
     *o = (struct tcp_out){.src_mac = cfg->mac,
                           .dst_mac = c->neigh->mac,
-                          .src_ip = &cfg->ip,
+                          .src_ip = stack_our_ip(c->stack, &c->flow.remote.ip),
                           .dst_ip = &c->flow.remote.ip,
                           .src_port = c->flow.local_port,
                           .dst_port = c->flow.remote.port,
@@ -56,7 +56,7 @@ static void note_sent(struct tcp_conn *c, uint64_t now)
 /* Largest payload of one segment handed to the port, in whole packets. */
 static uint32_t burst_bytes(const struct tcp_conn *c)
 {
-    uint32_t max = c->stack->cfg.gso_max_bytes, head = IPV4_HLEN + TCP_HLEN_MAX;
+    uint32_t max = c->stack->cfg.gso_max_bytes, head = ip_hlen(&c->flow.remote.ip) + TCP_HLEN_MAX;
 
     if (max > UINT16_MAX)
         max = UINT16_MAX;
@@ -108,7 +108,7 @@ static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (!is_answer)
         o.ack = 0;
     o.opt.has_mss = true;
-    o.opt.mss = conn_our_mss(&c->stack->cfg);
+    o.opt.mss = conn_our_mss(&c->stack->cfg, &c->flow.remote.ip);
     o.opt.has_sack_ok = !is_answer || c->sack_ok;
     o.opt.has_wscale = !is_answer || c->wscale_ok;
     o.opt.wscale = c->rcv_wscale;

@@ -48,10 +48,12 @@
     X(keepalive_sent)  /* keepalive probes */                                                                \
     /* drops: form */                                                                                        \
     X(drop_eth_short)   /* no whole Ethernet header */                                                       \
-    X(drop_eth_type)    /* neither IPv4 nor ARP */                                                           \
+    X(drop_eth_type)    /* neither IP nor ARP */                                                             \
     X(drop_eth_dst)     /* not our MAC nor broadcast */                                                      \
     X(drop_arp_form)    /* malformed ARP */                                                                  \
     X(drop_arp_other)   /* ARP about others */                                                               \
+    X(drop_nd_form)     /* malformed Neighbour Discovery */                                                  \
+    X(drop_nd_other)    /* ND about others, or that proves nothing */                                        \
     X(drop_ip_form)     /* header length, version, total length */                                           \
     X(drop_ip_csum)     /* header checksum */                                                                \
     X(drop_ip_dst)      /* not our address */                                                                \

@@ -12,6 +12,7 @@ enum ip_parse_result ip_parse(struct ip_in *in, struct slice p, bool is_quoted)
     in->src = ip_v4_bytes(p.p + 12);
     in->dst = ip_v4_bytes(p.p + 16);
     in->proto = p.p[9];
+    in->ttl = p.p[8];
     in->is_fragment = get_be16(p.p + 6) & (IPV4_MF | IPV4_OFFSET);
     in->body = (struct slice){p.p + hlen, (total < p.len ? total : p.len) - hlen};
     return IP_OK;
@@ -36,11 +37,19 @@ void ip_build(uint8_t out[IPV4_HLEN], const struct ip_addr *src, const struct ip
 void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
                    uint32_t len)
 {
-    uint8_t ph[12] = {0};
+    uint8_t ph[40] = {0};
 
+    if (dst->family == IP_V6) {
+        memcpy(ph, src->bytes, 16);
+        memcpy(ph + 16, dst->bytes, 16);
+        put_be32(ph + 32, len);
+        ph[39] = proto;
+        csum_add(c, (struct slice){ph, sizeof(ph)});
+        return;
+    }
     memcpy(ph, src->bytes, 4);
     memcpy(ph + 4, dst->bytes, 4);
     ph[9] = proto;
     put_be16(ph + 10, (uint16_t)len);
-    csum_add(c, (struct slice){ph, sizeof(ph)});
+    csum_add(c, (struct slice){ph, 12});
 }

@@ -74,14 +74,14 @@ static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, co
     struct syncookie_facts f = {.remote = *remote,
                                 .local_port = l->port,
                                 .irs = in->seq,
-                                .mss = in->opt.has_mss ? in->opt.mss : TCP_MSS_DEFAULT,
+                                .mss = in->opt.has_mss ? in->opt.mss : conn_mss_default(&remote->ip),
                                 .has_ts = in->opt.has_ts,
                                 .has_sack = in->opt.has_sack_ok,
                                 .has_wscale = in->opt.has_wscale,
                                 .wscale = in->opt.wscale};
     struct tcp_out o = {.src_mac = s->cfg.mac,
                         .dst_mac = src_mac,
-                        .src_ip = &s->cfg.ip,
+                        .src_ip = stack_our_ip(s, &remote->ip),
                         .dst_ip = &remote->ip,
                         .src_port = l->port,
                         .dst_port = remote->port,
@@ -92,7 +92,7 @@ static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, co
                         .ttl = s->cfg.ttl};
 
     o.opt = (struct tcp_options){.has_mss = true,
-                                 .mss = conn_our_mss(&s->cfg),
+                                 .mss = conn_our_mss(&s->cfg, &remote->ip),
                                  .has_sack_ok = f.has_sack,
                                  .has_wscale = f.has_wscale,
                                  .wscale = conn_window_scale(&s->cfg),

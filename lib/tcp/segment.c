@@ -30,13 +30,14 @@ bool tcp_in_is_intact(const struct ip_in *ip, struct slice b)
 
 void tcp_out_build(struct tcp_segment *seg, const struct tcp_out *o)
 {
-    uint8_t *ip = seg->head + ETH_HLEN, *tcp = ip + IPV4_HLEN;
+    unsigned ip_len = ip_hlen(o->dst_ip);
+    uint8_t *ip = seg->head + ETH_HLEN, *tcp = ip + ip_len;
     unsigned opt_len = tcp_options_build(tcp + TCP_HLEN, &o->opt);
     uint32_t tcp_len = TCP_HLEN + opt_len + seg->payload_bytes;
     struct csum c = {0};
 
-    eth_build(seg->head, o->dst_mac, o->src_mac, ETH_TYPE_IPV4);
-    ip_build(ip, o->src_ip, o->dst_ip, IPPROTO_TCP_N, o->ttl, o->ip_id, IPV4_HLEN + tcp_len);
+    eth_build(seg->head, o->dst_mac, o->src_mac, o->dst_ip->family == IP_V6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4);
+    ip_header_build(ip, o->src_ip, o->dst_ip, IPPROTO_TCP_N, o->ttl, o->ip_id, tcp_len);
     put_be16(tcp, o->src_port);
     put_be16(tcp + 2, o->dst_port);
     put_be32(tcp + 4, o->seq);
@@ -45,12 +46,12 @@ void tcp_out_build(struct tcp_segment *seg, const struct tcp_out *o)
     tcp[13] = o->flags;
     put_be16(tcp + 14, o->wnd);
     put_be32(tcp + TCP_CSUM_AT, 0); /* and no urgent pointer */
-    seg->head_len = (uint16_t)(ETH_HLEN + IPV4_HLEN + TCP_HLEN + opt_len);
+    seg->head_len = (uint16_t)(ETH_HLEN + ip_len + TCP_HLEN + opt_len);
     seg->gso_size = seg->payload_bytes > o->gso_size ? o->gso_size : 0;
 
     ip_pseudo_add(&c, o->src_ip, o->dst_ip, IPPROTO_TCP_N, tcp_len);
     if (o->csum_partial) {
-        seg->csum_start = ETH_HLEN + IPV4_HLEN;
+        seg->csum_start = (uint16_t)(ETH_HLEN + ip_len);
         seg->csum_offset = TCP_CSUM_AT;
         put_csum(tcp + TCP_CSUM_AT, csum_fold(&c));
         return;

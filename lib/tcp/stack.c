@@ -44,6 +44,7 @@ void tcp_config_defaults(struct tcp_config *c)
     const uint64_t s = 1000000000ull, ms = 1000000ull;
 
     *c = (struct tcp_config){.prefix_len = 24,
+                             .prefix6_len = 64,
                              .mtu_bytes = 1500,
                              .ttl = 64,
                              .syn_cookies = true,
@@ -71,10 +72,25 @@ void tcp_config_defaults(struct tcp_config *c)
                              .keepalive_probes = 4};
 }
 
+/* One of the two families: nothing, or an address, and a gateway of that family if there is one. */
+static bool is_sane_family(uint8_t family, const struct ip_addr *ip, const struct ip_addr *gateway)
+{
+    if (ip->family == IP_NONE)
+        return gateway->family == IP_NONE;
+    return ip->family == family && ip_is_host(ip) &&
+           (gateway->family == IP_NONE || (gateway->family == family && ip_is_host(gateway)));
+}
+
+static bool has_sane_addresses(const struct tcp_config *c)
+{
+    return is_sane_family(IP_V4, &c->ip, &c->gateway) && is_sane_family(IP_V6, &c->ip6, &c->gateway6) &&
+           (c->ip.family || c->ip6.family) && c->prefix_len <= 32 && c->prefix6_len <= 128 &&
+           (c->ip6.family == IP_NONE || c->mtu_bytes >= IPV6_MTU_MIN);
+}
+
 static bool is_sane(const struct tcp_config *c)
 {
-    return ip_is_host(&c->ip) && c->prefix_len <= 32 && !eth_is_group(c->mac) &&
-           (c->gateway.family == IP_NONE || ip_is_host(&c->gateway)) && c->mtu_bytes >= PMTU_MIN &&
+    return has_sane_addresses(c) && !eth_is_group(c->mac) && c->mtu_bytes >= PMTU_MIN &&
            c->mtu_bytes <= UINT16_MAX && (c->gso_max_bytes == 0 || c->csum_tx) && c->ttl > 0 &&
            c->port_min > 0 && c->port_min <= c->port_max && c->max_conns > 0 && c->max_half_open > 0 &&
            c->max_listeners > 0 && c->max_conns < 1u << 20 && c->max_half_open < 1u << 20 &&

@@ -56,6 +56,11 @@ struct tcp_stack {
 #define TIMEWAIT_TIMER_KIND 3
 
 /* ---- stack.c ---- */
+/* Our address of that one's family; its family is IP_NONE if there is none. */
+static inline const struct ip_addr *stack_our_ip(const struct tcp_stack *s, const struct ip_addr *peer)
+{
+    return peer->family == IP_V6 ? &s->cfg.ip6 : &s->cfg.ip;
+}
 struct listener *stack_listener(struct tcp_stack *s, uint16_t port);
 /* Bytes left the connections' send queues: whoever was short may go on. */
 void stack_tx_freed(struct tcp_stack *s, uint64_t bytes);
@@ -80,6 +85,18 @@ void stack_reset_stranger(struct tcp_stack *s, const struct ip_endpoint *remote,
 /* RST of a live connection; needs its neighbour's MAC. */
 void stack_reset_conn(struct tcp_conn *c, uint64_t now);
 bool stack_push_ctl(struct tcp_stack *s, const struct ctl_frame *f);
+
+/* ---- stack_nd.c ---- */
+/* A whole ICMPv6 packet of Neighbour Discovery with the right checksum. */
+void stack_nd_input(struct tcp_stack *s, const struct ip_in *ip, const uint8_t *src_mac, uint64_t now);
+/* The question for n: a whole frame; returns its length. */
+uint16_t stack_nd_ask(struct tcp_stack *s, uint8_t *frame, const struct neigh *n);
+/* Our IPv6 address told to everyone. */
+void stack_nd_announce(struct tcp_stack *s);
+/* Whether an Ethernet group is one that we listen to: that of our address's solicitations, or all nodes. */
+bool stack_nd_is_our_group(const struct tcp_stack *s, const uint8_t *mac);
+/* What a neighbour says of itself; make: also when nothing was known of it. */
+void stack_learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *mac, bool make, uint64_t now);
 
 /* ---- listen.c ---- */
 void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,

@@ -1,4 +1,4 @@
-/* stack_in.c: what arrives: Ethernet, ARP, IPv4, ICMP, and TCP to its connection */
+/* stack_in.c: what arrives: Ethernet, ARP, IP, ICMP, and TCP to its connection */
 #include "tcp/arp.h"
 #include "tcp/icmp.h"
 #include "tcp/stack.h"
@@ -34,7 +34,7 @@ void stack_fail_waiters(struct tcp_stack *s, struct neigh *n, uint64_t now)
     }
 }
 
-static void learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *mac, bool make, uint64_t now)
+void stack_learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *mac, bool make, uint64_t now)
 {
     struct neigh *n = make ? neigh_get(&s->neigh, ip, now) : neigh_find(&s->neigh, ip);
 
@@ -48,7 +48,7 @@ int tcp_stack_neigh_set(struct tcp_stack *s, const struct ip_addr *ip, const uin
 {
     if (!neigh_get(&s->neigh, ip, now))
         return -TCP_EFULL;
-    learn(s, ip, mac, true, now);
+    stack_learn(s, ip, mac, true, now);
     return 0;
 }
 
@@ -76,7 +76,7 @@ static void input_arp(struct tcp_stack *s, const struct frame *f, uint64_t now)
     }
     bool for_us = ip_addr_is_equal(&a.target_ip, &s->cfg.ip);
     /* RFC 826: what we know is brought up to date by anything; something new is learnt from those who want us. */
-    learn(s, &a.sender_ip, a.sender_mac, for_us && a.op == ARP_REQUEST && !s->cfg.address_shared, now);
+    stack_learn(s, &a.sender_ip, a.sender_mac, for_us && a.op == ARP_REQUEST && !s->cfg.address_shared, now);
     if (!for_us || a.op != ARP_REQUEST || s->cfg.address_shared) {
         s->n.drop_arp_other += !for_us;
         return;
@@ -94,19 +94,26 @@ static void input_arp(struct tcp_stack *s, const struct frame *f, uint64_t now)
 
 static void reply_echo(struct tcp_stack *s, const struct frame *f, struct slice echo, uint64_t now)
 {
-    struct ctl_frame out = {.head_len = ETH_HLEN + IPV4_HLEN + 4};
+    bool is_v6 = f->ip.src.family == IP_V6;
+    const struct ip_addr *ours = stack_our_ip(s, &f->ip.src);
+    unsigned ip_len = ip_hlen(&f->ip.src);
+    struct ctl_frame out = {.head_len = (uint16_t)(ETH_HLEN + ip_len + 4)};
+    uint8_t *icmp = out.head + ETH_HLEN + ip_len;
 
     if (s->cfg.address_shared)
         return;
-    if (!rate_take(&s->icmp_rate, now) || echo.len + IPV4_HLEN + 4 > s->cfg.mtu_bytes ||
+    if (!rate_take(&s->icmp_rate, now) || echo.len + ip_len + 4 > s->cfg.mtu_bytes ||
         !(out.payload = buf_copy(echo))) {
         s->n.drop_icmp_rate++;
         return;
     }
-    eth_build(out.head, f->eth.src, s->cfg.mac, ETH_TYPE_IPV4);
-    ip_build(out.head + ETH_HLEN, &s->cfg.ip, &f->ip.src, IPPROTO_ICMP_N, s->cfg.ttl, 0,
-             IPV4_HLEN + 4 + (uint32_t)echo.len);
-    icmp_echo_reply_build(out.head + ETH_HLEN + IPV4_HLEN, echo);
+    eth_build(out.head, f->eth.src, s->cfg.mac, is_v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4);
+    ip_header_build(out.head + ETH_HLEN, ours, &f->ip.src, is_v6 ? IPPROTO_ICMP6_N : IPPROTO_ICMP_N, s->cfg.ttl, 0,
+                    4 + (uint32_t)echo.len);
+    if (is_v6)
+        icmp6_echo_reply_build(icmp, echo, ours, &f->ip.src);
+    else
+        icmp_echo_reply_build(icmp, echo);
     stack_push_ctl(s, &out);
 }
 
@@ -117,7 +124,7 @@ static void reply_echo(struct tcp_stack *s, const struct frame *f, struct slice 
 static void input_icmp_error(struct tcp_stack *s, const struct icmp_in *e, uint64_t now)
 {
     struct flow *fl =
-        ip_addr_is_equal(&e->local.ip, &s->cfg.ip) ? table_find(&s->table, &e->remote, e->local.port) : NULL;
+        ip_addr_is_equal(&e->local.ip, stack_our_ip(s, &e->local.ip)) ? table_find(&s->table, &e->remote, e->local.port) : NULL;
     struct tcp_conn *c = fl && fl->kind == FLOW_CONN ? CONTAINER_OF(fl, struct tcp_conn, flow) : NULL;
 
     if (!c || seq_lt(e->seq, c->sb.una) || seq_geq(e->seq, c->sb.nxt)) {
@@ -137,7 +144,8 @@ static void input_icmp(struct tcp_stack *s, const struct frame *f, uint64_t now)
 {
     struct icmp_in in;
 
-    switch (icmp_parse(&in, f->ip.body)) {
+    switch (f->ip.src.family == IP_V6 ? icmp6_parse(&in, &f->ip) : icmp_parse(&in, f->ip.body)) {
+    case ICMP_IN_ND: stack_nd_input(s, &f->ip, f->eth.src, now); break;
     case ICMP_IN_BAD:
     case ICMP_IN_OTHER: s->n.drop_icmp_form++; break;
     case ICMP_IN_ECHO: reply_echo(s, f, in.echo, now); break;
@@ -202,22 +210,39 @@ static void input_tcp(struct tcp_stack *s, const struct frame *f, uint64_t now)
 
 /* ---- IP and Ethernet ---- */
 
+/* To an IPv6 group: Neighbour Discovery alone, whose questions about free addresses come from nobody. */
+static void input_group(struct tcp_stack *s, const struct frame *f, uint64_t now)
+{
+    struct icmp_in in;
+
+    if (icmp6_parse(&in, &f->ip) == ICMP_IN_ND)
+        stack_nd_input(s, &f->ip, f->eth.src, now);
+    else
+        s->n.drop_icmp_form++;
+}
+
 static void input_ip(struct tcp_stack *s, struct frame *f, uint64_t now)
 {
-    switch (ip_parse(&f->ip, f->eth.body, false)) {
+    bool is_v6 = f->eth.type == ETH_TYPE_IPV6;
+
+    switch (is_v6 ? ip6_parse(&f->ip, f->eth.body, false) : ip_parse(&f->ip, f->eth.body, false)) {
     case IP_OK: break;
     case IP_BAD_FORM: s->n.drop_ip_form++; return;
     case IP_BAD_CSUM: s->n.drop_ip_csum++; return;
     }
-    if (!ip_addr_is_equal(&f->ip.dst, &s->cfg.ip))
+    const struct ip_addr *ours = stack_our_ip(s, &f->ip.dst);
+    bool is_icmp = f->ip.proto == (is_v6 ? IPPROTO_ICMP6_N : IPPROTO_ICMP_N);
+    if (is_v6 && is_icmp && !f->ip.is_fragment && f->ip.dst.bytes[0] == 0xff)
+        input_group(s, f, now);
+    else if (!ip_addr_is_equal(&f->ip.dst, ours))
         s->n.drop_ip_dst++;
-    else if (!ip_is_host(&f->ip.src) || ip_addr_is_equal(&f->ip.src, &s->cfg.ip))
+    else if (!ip_is_host(&f->ip.src) || ip_addr_is_equal(&f->ip.src, ours))
         s->n.drop_ip_src++; /* LAND and reflections among them */
     else if (f->ip.is_fragment)
         s->n.drop_ip_fragment++;
-    else if (f->ip.proto == IPPROTO_TCP_N)
+    else if (f->ip.proto == IPPROTO_TCP_N && !eth_is_group(f->eth.dst))
         input_tcp(s, f, now);
-    else if (f->ip.proto == IPPROTO_ICMP_N)
+    else if (is_icmp)
         input_icmp(s, f, now);
     else
         s->n.drop_ip_proto++;
@@ -232,11 +257,13 @@ static void input(struct tcp_stack *s, struct slice bytes, struct buf *lent, uns
     s->n.rx_bytes += bytes.len;
     if (eth_parse(&f.eth, bytes))
         s->n.drop_eth_short++;
-    else if (memcmp(f.eth.dst, s->cfg.mac, ETH_ALEN) != 0 && !eth_is_broadcast(f.eth.dst))
+    else if (memcmp(f.eth.dst, s->cfg.mac, ETH_ALEN) != 0 && !eth_is_broadcast(f.eth.dst) &&
+             !stack_nd_is_our_group(s, f.eth.dst))
         s->n.drop_eth_dst++;
     else if (f.eth.type == ETH_TYPE_ARP)
         input_arp(s, &f, now);
-    else if (f.eth.type == ETH_TYPE_IPV4 && !eth_is_broadcast(f.eth.dst))
+    else if ((f.eth.type == ETH_TYPE_IPV4 && !eth_is_group(f.eth.dst)) ||
+             (f.eth.type == ETH_TYPE_IPV6 && !eth_is_broadcast(f.eth.dst)))
         input_ip(s, &f, now);
     else
         s->n.drop_eth_type++;

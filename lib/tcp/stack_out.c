@@ -8,9 +8,11 @@ static const uint8_t broadcast[ETH_ALEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 struct neigh *stack_route(struct tcp_stack *s, const struct ip_addr *ip, uint64_t now)
 {
-    uint32_t mask = s->cfg.prefix_len ? ~0u << (32 - s->cfg.prefix_len) : 0;
-    bool is_near = s->cfg.gateway.family == IP_NONE || ((ip_v4_u32(ip) ^ ip_v4_u32(&s->cfg.ip)) & mask) == 0;
-    struct neigh *n = neigh_get(&s->neigh, is_near ? ip : &s->cfg.gateway, now);
+    bool is_v6 = ip->family == IP_V6;
+    const struct ip_addr *gateway = is_v6 ? &s->cfg.gateway6 : &s->cfg.gateway;
+    bool is_near = gateway->family == IP_NONE || (is_v6 && ip_is_link_local6(ip)) ||
+                   ip_addr_shares_prefix(ip, stack_our_ip(s, ip), is_v6 ? s->cfg.prefix6_len : s->cfg.prefix_len);
+    struct neigh *n = neigh_get(&s->neigh, is_near ? ip : gateway, now);
 
     if (!n)
         s->n.drop_neigh_full++;
@@ -54,7 +56,7 @@ void stack_reset_stranger(struct tcp_stack *s, const struct ip_endpoint *remote,
     }
     struct tcp_out o = {.src_mac = s->cfg.mac,
                         .dst_mac = dst_mac,
-                        .src_ip = &s->cfg.ip,
+                        .src_ip = stack_our_ip(s, &remote->ip),
                         .dst_ip = &remote->ip,
                         .src_port = in->dst_port,
                         .dst_port = remote->port,
@@ -111,12 +113,16 @@ static void emit_ask(struct tcp_stack *s, struct tcp_segment *seg, const struct 
 {
     struct arp_packet a = {.op = ARP_REQUEST, .sender_ip = s->cfg.ip, .target_ip = n->ip};
 
+    seg->slice_count = 0;
+    seg->payload_bytes = 0;
+    if (n->ip.family == IP_V6) {
+        seg->head_len = stack_nd_ask(s, seg->head, n);
+        return;
+    }
     memcpy(a.sender_mac, s->cfg.mac, ETH_ALEN);
     eth_build(seg->head, n->is_broadcast_ask ? broadcast : n->mac, s->cfg.mac, ETH_TYPE_ARP);
     arp_build(seg->head + ETH_HLEN, &a);
     seg->head_len = ETH_HLEN + ARP_LEN;
-    seg->slice_count = 0;
-    seg->payload_bytes = 0;
 }
 
 void tcp_stack_announce(struct tcp_stack *s, uint64_t now)
@@ -126,6 +132,10 @@ void tcp_stack_announce(struct tcp_stack *s, uint64_t now)
 
     (void)now;
     if (s->cfg.address_shared)
+        return;
+    if (s->cfg.ip6.family)
+        stack_nd_announce(s);
+    if (!s->cfg.ip.family)
         return;
     memcpy(a.sender_mac, s->cfg.mac, ETH_ALEN);
     eth_build(f.head, broadcast, s->cfg.mac, ETH_TYPE_ARP);

@@ -1,7 +1,8 @@
 /* tcp.h: TCP/IP for a P2P node, without a kernel
  * Shape:   Ethernet frames, now -> segments to send, events, one deadline
  * Source:  RFC 9293; 7323 (scaling, timestamps, PAWS), 2018 + 6675 (SACK), 6298 (RTO), 5681 (limited transmit: 3042),
- *          9438 (CUBIC), 5961 (challenge ACKs), 6528 (ISN), 6056 (ports), 6191 (TIME_WAIT reuse), 826 (ARP), 792, 1191.
+ *          9438 (CUBIC), 5961 (challenge ACKs), 6528 (ISN), 6056 (ports), 6191 (TIME_WAIT reuse), 826 (ARP), 792, 1191,
+ *          8200 (IPv6), 4443, 4861 (ND), 8201.
  *          Deviations: no urgent data, no IP fragments, Nagle off, minimum RTO of 200 ms, window probes carry no data
  * Owner:   one net lcore a stack; no globals, no locks, no clock, no sockets
  * Memory:  the stack allocates at creation, then when a connection's queues grow; nothing per segment in steady state
@@ -43,16 +44,19 @@ const char *tcp_err_name(int err);
 struct tcp_config {
     /* the port */
     uint8_t mac[6];
-    struct ip_addr ip;      /* IPv4 */
+    struct ip_addr ip;      /* IPv4; family IP_NONE: none, then ip6 is there */
     uint8_t prefix_len;     /* 0..32: peers in it are neighbours */
     struct ip_addr gateway; /* family IP_NONE: none, everybody is a neighbour */
+    struct ip_addr ip6;     /* IPv6, the same three; links' own addresses (fe80::/10) are always neighbours */
+    uint8_t prefix6_len;
+    struct ip_addr gateway6;
     uint32_t mtu_bytes;     /* of IP packets, 576..65535 */
     bool csum_tx;           /* the port completes TCP checksums */
     bool csum_rx_trusted;   /* the port verifies TCP checksums of every frame it delivers */
     uint32_t gso_max_bytes; /* largest TCP payload + headers the port cuts up itself; 0: none */
-    bool address_shared;    /* a kernel owns the address too: do not answer ARP, echo, or ports not ours */
+    bool address_shared;    /* a kernel owns the address too: do not answer ARP, ND, echo, or ports not ours */
     bool syn_cookies;       /* answer SYNs beyond the backlog without remembering them; else the oldest gives way */
-    bool neigh_external;    /* no ARP of our own: TCP_EV_NEIGH_WANTED and tcp_stack_neigh_set instead */
+    bool neigh_external;    /* no ARP or ND of our own: TCP_EV_NEIGH_WANTED and tcp_stack_neigh_set instead */
     uint8_t ttl;
     /* local ports of tcp_connect, inclusive */
     uint16_t port_min, port_max;
@@ -79,7 +83,7 @@ struct tcp_config {
     uint32_t keepalive_probes; /* unanswered ones that end it */
 };
 
-/* Sensible values for all but mac, ip, prefix_len and gateway. */
+/* Sensible values for all but mac and addresses. */
 void tcp_config_defaults(struct tcp_config *c);
 
 /* NULL when the config makes no sense or there is no memory (*err says which; err may be NULL). c is copied; rng is

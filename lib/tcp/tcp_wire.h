@@ -1,5 +1,5 @@
-/* tcp_wire.h: layouts, lengths and limits of Ethernet, ARP, IPv4, ICMP and TCP
- * Source:  RFC 826, 791, 792, 9293, 7323, 2018
+/* tcp_wire.h: layouts, lengths and limits of Ethernet, ARP, IP, ICMP and TCP
+ * Source:  RFC 826, 791, 792, 8200, 4443, 9293, 7323, 2018
  */
 #ifndef TCP_TCP_WIRE_H
 #define TCP_TCP_WIRE_H
@@ -11,6 +11,7 @@
 #define ETH_HLEN      14
 #define ETH_TYPE_IPV4 0x0800
 #define ETH_TYPE_ARP  0x0806
+#define ETH_TYPE_IPV6 0x86dd
 
 #define ARP_LEN     28
 #define ARP_REQUEST 1
@@ -22,6 +23,17 @@
 #define IPV4_OFFSET    0x1fff
 #define IPPROTO_ICMP_N 1
 #define IPPROTO_TCP_N  6
+
+#define IPV6_HLEN       40
+#define IPPROTO_ICMP6_N 58
+
+#define ICMP6_UNREACHABLE  1
+#define ICMP6_TOO_BIG      2
+#define ICMP6_ECHO         128
+#define ICMP6_ECHO_REPLY   129
+#define ICMP6_SOLICIT      135
+#define ICMP6_ADVERT       136
+#define ICMP6_CODE_PORT    4
 
 #define ICMP_HLEN             8
 #define ICMP_ECHO_REPLY       0
@@ -53,7 +65,8 @@
 #define TCPOPT_TIMESTAMP 8
 
 #define TCP_WSCALE_MAX  14
-#define TCP_MSS_DEFAULT 536
+#define TCP_MSS_DEFAULT 536 /* RFC 9293 3.7.1 */
+#define TCP_MSS_DEFAULT6 1220
 #define TCP_MSS_MIN     88 /* a peer that claims less would make us send headers only */
 #define TCP_TS_LEN      12 /* two NOPs and the option */
 #define TCP_SACK_BLOCKS 4

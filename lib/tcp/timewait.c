@@ -45,7 +45,7 @@ static void answer(struct tcp_stack *s, struct timewait *tw, const uint8_t *mac,
 {
     struct tcp_out o = {.src_mac = s->cfg.mac,
                         .dst_mac = mac,
-                        .src_ip = &s->cfg.ip,
+                        .src_ip = stack_our_ip(s, &tw->flow.remote.ip),
                         .dst_ip = &tw->flow.remote.ip,
                         .src_port = tw->flow.local_port,
                         .dst_port = tw->flow.remote.port,

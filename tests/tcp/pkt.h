@@ -16,6 +16,7 @@
 #define PKT_QUEUE    4096
 #define PKT_WORDS    64
 #define PKT_WHEN_ANY UINT64_MAX
+#define PKT_V6_MORE  20 /* an IPv6 header is larger: so are MTUs, and all else stays the same */
 
 /* A segment in the script's numbers: relative to the SYNs, windows in bytes, our timestamps in ms since our SYN. */
 struct pkt_seg {
@@ -58,7 +59,7 @@ struct pkt {
     const char *file;
     unsigned line_number;
     const char *line;
-    bool is_v6;
+    bool is_v6, is_skipped;
     struct tcp_config cfg;
     struct tcp_stack *s;
     struct rng rng;

@@ -253,7 +253,7 @@ static void do_abort(struct pkt_do *d)
 
 static void do_mtu(struct pkt_do *d)
 {
-    tcp_stack_set_mtu(d->p->s, (uint32_t)pkt_number(d->p, arg(d, 0)));
+    tcp_stack_set_mtu(d->p->s, (uint32_t)pkt_number(d->p, arg(d, 0)) + (d->p->is_v6 ? PKT_V6_MORE : 0));
     pkt_drain(d->p);
 }
 
@@ -420,6 +420,12 @@ static void do_peer(struct pkt_do *d)
     }
 }
 
+/* only 4 | only 6: of IP */
+static void do_only(struct pkt_do *d)
+{
+    d->p->is_skipped |= (pkt_number(d->p, arg(d, 0)) == 6) != d->p->is_v6;
+}
+
 /* ---- whole handshakes ---- */
 
 static void run(struct pkt *p, const char *text)
@@ -459,7 +465,7 @@ static const struct {
     void (*run)(struct pkt_do *d);
     bool is_early; /* before the stack is there */
 } commands[] = {
-    {"set", do_set, true},          {"peer", do_peer, true},         {"<", do_in, false},
+    {"only", do_only, true},         {"set", do_set, true},          {"peer", do_peer, true},         {"<", do_in, false},
     {">", do_out, false},           {"nothing", do_nothing, false},  {"discard", do_discard, false},
     {"event", do_event, false},     {"noevent", do_no_event, false}, {"connect", do_connect, false},
     {"listen", do_listen, false},   {"unlisten", do_unlisten, false}, {"send", do_send, false},

@@ -9,14 +9,12 @@ static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0,
 
 struct ip_addr pkt_our_ip(const struct pkt *p)
 {
-    (void)p;
-    return ip_v4(10, 0, 0, 1);
+    return p->is_v6 ? (struct ip_addr){IP_V6, {0xfd, [15] = 1}} : ip_v4(10, 0, 0, 1);
 }
 
 struct ip_addr pkt_peer_ip(const struct pkt *p)
 {
-    (void)p;
-    return ip_v4(10, 0, 0, 2);
+    return p->is_v6 ? (struct ip_addr){IP_V6, {0xfd, [15] = 2}} : ip_v4(10, 0, 0, 2);
 }
 
 static void know_peer(struct pkt *p)
@@ -31,7 +29,11 @@ void pkt_start(struct pkt *p)
     if (p->s)
         return;
     memcpy(p->cfg.mac, our_mac, 6);
-    p->cfg.ip = pkt_our_ip(p);
+    if (p->is_v6) { /* the same payload fits */
+        p->cfg.ip6 = pkt_our_ip(p);
+        p->cfg.mtu_bytes += PKT_V6_MORE;
+    } else
+        p->cfg.ip = pkt_our_ip(p);
     p->s = tcp_stack_new(&p->cfg, &p->rng, NULL, p->now);
     if (!p->s)
         pkt_fail(p, "the stack does not like this configuration");
@@ -123,10 +125,13 @@ static void look_at(struct pkt *p, const struct tcp_segment *seg)
         know_peer(p);
         return;
     }
-    if (ip_parse(&ip, eth.body, false) != IP_OK)
+    if (eth.type != (p->is_v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4) ||
+        (p->is_v6 ? ip6_parse(&ip, eth.body, false) : ip_parse(&ip, eth.body, false)) != IP_OK)
         pkt_fail(p, "a packet without form left the stack");
-    if (ip.proto != IPPROTO_TCP_N)
+    if (ip.proto != IPPROTO_TCP_N) {
+        know_peer(p);
         return;
+    }
     if (memcmp(eth.dst, peer_mac, 6) != 0 || !tcp_in_is_intact(&ip, ip.body) || tcp_in_parse(&in, ip.body))
         pkt_fail(p, "a segment without form, or a wrong sum, left the stack");
     take(p, &in, seg->gso_size);
@@ -242,9 +247,8 @@ static uint8_t icmp_code(struct pkt *p, const char *kind)
     pkt_fail(p, "'%s' is no kind of ICMP error", kind);
 }
 
-void pkt_input_icmp(struct pkt *p, unsigned flow, const char *kind, uint32_t mtu, int64_t seq)
+static void input_icmp4(struct pkt *p, const struct pkt_flow *f, const char *kind, uint32_t mtu, uint32_t seq)
 {
-    struct pkt_flow *f = &p->flow[flow];
     struct ip_addr us = pkt_our_ip(p), peer = pkt_peer_ip(p), router = ip_v4(10, 0, 0, 254);
     uint8_t *ip = p->frame + ETH_HLEN, *icmp = ip + IPV4_HLEN, *quote = icmp + ICMP_HLEN;
     uint32_t len = ICMP_HLEN + IPV4_HLEN + 8;
@@ -258,8 +262,41 @@ void pkt_input_icmp(struct pkt *p, unsigned flow, const char *kind, uint32_t mtu
     ip_build(quote, &us, &peer, IPPROTO_TCP_N, 60, 1, 1500);
     put_be16(quote + IPV4_HLEN, f->our_port);
     put_be16(quote + IPV4_HLEN + 2, f->peer_port);
-    put_be32(quote + IPV4_HLEN + 4, f->iss + (uint32_t)seq);
+    put_be32(quote + IPV4_HLEN + 4, seq);
     put_csum(icmp + 2, csum_of(slice_of(icmp, len)));
     tcp_stack_input(p->s, slice_of(p->frame, ETH_HLEN + IPV4_HLEN + len), 0, p->now);
+}
+
+static void input_icmp6(struct pkt *p, const struct pkt_flow *f, const char *kind, uint32_t mtu, uint32_t seq)
+{
+    static const uint8_t codes[] = {0, 3, 4, 4, 0}; /* no route, no neighbour, no port */
+    struct ip_addr us = pkt_our_ip(p), peer = pkt_peer_ip(p), router = {IP_V6, {0xfd, [15] = 254}};
+    uint8_t *ip = p->frame + ETH_HLEN, *icmp = ip + IPV6_HLEN, *quote = icmp + ICMP_HLEN;
+    uint32_t len = ICMP_HLEN + IPV6_HLEN + 8;
+    uint8_t code = icmp_code(p, kind);
+    struct csum c = {0};
+
+    memset(icmp, 0, ICMP_HLEN);
+    eth_build(p->frame, our_mac, peer_mac, ETH_TYPE_IPV6);
+    ip6_build(ip, &router, &us, IPPROTO_ICMP6_N, 64, len);
+    icmp[0] = code == ICMP_CODE_FRAG_NEEDED ? ICMP6_TOO_BIG : ICMP6_UNREACHABLE;
+    icmp[1] = codes[code];
+    if (code == ICMP_CODE_FRAG_NEEDED)
+        put_be32(icmp + 4, mtu + PKT_V6_MORE);
+    ip6_build(quote, &us, &peer, IPPROTO_TCP_N, 60, 1480);
+    put_be16(quote + IPV6_HLEN, f->our_port);
+    put_be16(quote + IPV6_HLEN + 2, f->peer_port);
+    put_be32(quote + IPV6_HLEN + 4, seq);
+    ip_pseudo_add(&c, &router, &us, IPPROTO_ICMP6_N, len);
+    csum_add(&c, slice_of(icmp, len));
+    put_csum(icmp + 2, (uint16_t)~csum_fold(&c));
+    tcp_stack_input(p->s, slice_of(p->frame, ETH_HLEN + IPV6_HLEN + len), 0, p->now);
+}
+
+void pkt_input_icmp(struct pkt *p, unsigned flow, const char *kind, uint32_t mtu, int64_t seq)
+{
+    const struct pkt_flow *f = &p->flow[flow];
+
+    (p->is_v6 ? input_icmp6 : input_icmp4)(p, f, kind, mtu, f->iss + (uint32_t)seq);
     pkt_drain(p);
 }

@@ -1,4 +1,4 @@
-/* test_packets.c: every case of scripts/<topic>/<name>.pkt, a test each
+/* test_packets.c: every case of scripts/<topic>/<name>.pkt, a test each, over IPv4 and IPv6
  * test_packets [DIR] [WORD]: only cases whose name holds WORD
  */
 #include "pkt.h"
@@ -13,6 +13,7 @@ struct pkt_case {
     char *file;
     char *text; /* its lines */
     unsigned first_line;
+    bool is_v6;
 };
 
 static struct pkt_case cases[MAX_CASES];
@@ -24,6 +25,7 @@ static void init(struct pkt *p, const struct pkt_case *c)
 {
     memset(p, 0, sizeof(*p));
     p->file = c->file;
+    p->is_v6 = c->is_v6;
     rng_init_seeded(&p->rng, 1);
     tcp_config_defaults(&p->cfg);
     p->cfg.max_conns = 64;
@@ -44,7 +46,7 @@ static void run_lines(struct pkt *p, const struct pkt_case *c)
     const char *at = c->text;
 
     p->line_number = c->first_line;
-    while (*at) {
+    while (*at && !p->is_skipped) {
         size_t n = strcspn(at, "\n");
         char whole[512];
         assert_true(n < sizeof(line));
@@ -56,6 +58,8 @@ static void run_lines(struct pkt *p, const struct pkt_case *c)
         at += n + (at[n] == '\n');
         p->line_number++;
     }
+    if (p->is_skipped)
+        return;
     p->line_number--;
     p->line = "(end of the case)";
     pkt_end(p);
@@ -122,7 +126,7 @@ static void add_file(const char *dir, const char *topic, const char *name, const
             if (!word || strstr(title, word)) {
                 assert_true(case_count < MAX_CASES);
                 open = &cases[case_count++];
-                *open = (struct pkt_case){title, join(file, "", ""), next, line + 1};
+                *open = (struct pkt_case){title, join(file, "", ""), next, line + 1, false};
             } else
                 free(title);
         }
@@ -174,6 +178,11 @@ int main(int argc, char **argv)
     if (case_count == 0) {
         fprintf(stderr, "no cases in %s\n", dir);
         return 1;
+    }
+    for (unsigned i = 0, n4 = case_count; i < n4; i++) {
+        assert_true(case_count < MAX_CASES);
+        cases[case_count++] = (struct pkt_case){join(cases[i].name, " ", "(IPv6)"), join(cases[i].file, "", ""),
+                                                join(cases[i].text, "", ""), cases[i].first_line, true};
     }
     for (unsigned i = 0; i < case_count; i++)
         tests[i] = (struct CMUnitTest){cases[i].name, run_case, NULL, end_case, &cases[i]};
