@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "cli/words.h"
+#include "http/http_flat.h"
 
 int cli_link_open(struct cli_link **out, const struct cli_target *t, struct cli_inbox *b, struct cli_fault *f)
 {
@@ -72,45 +73,53 @@ void cli_client_id(char out[CLI_CLIENT_ID_MAX], const char *wanted)
     snprintf(out, CLI_CLIENT_ID_MAX, "codecast-%s", hex);
 }
 
-static struct slice member(json_t *j, const char *name)
-{
-    json_t *v = json_object_get(j, name);
+enum { M_TOPIC, M_MESSAGE, M_ID, M_SOURCE, M_COUNT };
 
-    return json_is_string(v) ? slice_of(json_string_value(v), json_string_length(v)) : (struct slice){0};
+/* A short text; empty when it is none or too long. */
+static size_t label(char *out, size_t cap, const struct flat_value *v)
+{
+    ssize_t n = v->type == FLAT_STRING && v->raw.len < cap ? http_flat_text((uint8_t *)out, v) : 0;
+
+    out[n > 0 ? n : 0] = 0;
+    return n > 0 ? (size_t)n : 0;
 }
 
-static void copy(char *out, size_t cap, struct slice s)
+/* The payload of a message of many megabytes, decoded straight out of the text. */
+static ssize_t payload(uint8_t *out, size_t cap, const struct flat_value *v)
 {
-    size_t n = s.len < cap ? s.len : cap - 1;
+    uint8_t *text = v->is_escaped ? malloc(v->raw.len) : NULL;
+    ssize_t n = text ? http_flat_text(text, v) : -1;
 
-    if (n)
-        memcpy(out, s.p, n);
-    out[n] = 0;
+    n = base64_decode(out, cap, v->is_escaped ? slice_of(text, n > 0 ? (size_t)n : 0) : v->raw);
+    free(text);
+    return n;
 }
 
 struct cli_event *cli_event_of_json(struct slice text, uint64_t now_ns)
 {
-    json_t *j = json_loadb((const char *)text.p, text.len, JSON_ALLOW_NUL, NULL);
-    struct slice message = member(j, "message"), topic = member(j, "topic");
-    struct cli_event *e = NULL;
+    static const char *const names[M_COUNT] = {"topic", "message", "message_id", "source_node_id"};
+    struct flat_value v[M_COUNT];
+    struct cli_event *e;
+    char topic[6 * CLI_TOPIC_MAX + 1]; /* as it is written: \u0061 */
+    size_t topic_len;
     ssize_t n = 0;
 
-    if (topic.len && json_is_string(json_object_get(j, "message")))
-        e = cli_event_new(CLI_MESSAGE, topic, message.len / 4 * 3);
-    if (e && message.len) {
-        n = base64_decode(cli_event_payload(e), e->payload.len, message);
-        if (n < 0) {
-            cli_event_free(e);
-            e = NULL;
-        }
+    if (http_flat_find(text, names, M_COUNT, v) < 0 || v[M_MESSAGE].type != FLAT_STRING)
+        return NULL;
+    topic_len = label(topic, sizeof(topic), &v[M_TOPIC]);
+    e = topic_len ? cli_event_new(CLI_MESSAGE, slice_of(topic, topic_len), v[M_MESSAGE].raw.len / 4 * 3) : NULL;
+    if (!e)
+        return NULL;
+    if (v[M_MESSAGE].raw.len)
+        n = payload(cli_event_payload(e), e->payload.len, &v[M_MESSAGE]);
+    if (n < 0) {
+        cli_event_free(e);
+        return NULL;
     }
-    if (e) {
-        e->payload.len = (size_t)n;
-        e->at_ns = now_ns;
-        copy(e->id, sizeof(e->id), member(j, "message_id"));
-        copy(e->source, sizeof(e->source), member(j, "source_node_id"));
-    }
-    json_decref(j);
+    e->payload.len = (size_t)n;
+    e->at_ns = now_ns;
+    label(e->id, sizeof(e->id), &v[M_ID]);
+    label(e->source, sizeof(e->source), &v[M_SOURCE]);
     return e;
 }
 

@@ -32,6 +32,7 @@ struct cli_ws {
     uint64_t heard_ns, pinged_ns;
     CURLcode broken; /* the transport's error */
     bool is_eof;
+    bool has_text, has_more; /* in this turn a text came; so no more was read, though there may be some */
 };
 
 void cli_ws_accept(char out[29], const char *key)
@@ -70,6 +71,11 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, in
     ssize_t n;
 
     (void)flags;
+    if (w->has_text) { /* wslay reads for as long as something comes: what has come is to be handed over first */
+        w->has_more = true;
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
     if (left) {
         n = (ssize_t)(left < len ? left : len);
         memcpy(buf, w->head + w->head_used, (size_t)n);
@@ -113,8 +119,10 @@ static void on_msg(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_
     struct cli_ws *w = user;
 
     (void)ctx;
-    if (m->opcode == WSLAY_TEXT_FRAME || m->opcode == WSLAY_BINARY_FRAME)
-        w->on_text(w->user, slice_of(m->msg, m->msg_length));
+    if (m->opcode != WSLAY_TEXT_FRAME && m->opcode != WSLAY_BINARY_FRAME)
+        return;
+    w->has_text = true;
+    w->on_text(w->user, slice_of(m->msg, m->msg_length));
 }
 
 /* ---- the handshake ---- */
@@ -314,7 +322,7 @@ static int over(struct cli_ws *w, struct cli_fault *f)
 
 int cli_ws_turn(struct cli_ws *w, int wake_fd, int timeout_ms, struct cli_fault *f)
 {
-    bool has_left = w->head_used < w->head_len;
+    bool has_left = w->head_used < w->head_len || w->has_more;
     struct pollfd p[2] = {{w->fd, POLLIN, 0}, {wake_fd, POLLIN, 0}};
     uint64_t now;
 
@@ -322,6 +330,7 @@ int cli_ws_turn(struct cli_ws *w, int wake_fd, int timeout_ms, struct cli_fault 
         p[0].events |= POLLOUT;
     if (!has_left)
         poll(p, wake_fd >= 0 ? 2 : 1, timeout_ms < 0 || timeout_ms > 1000 ? 1000 : timeout_ms);
+    w->has_text = w->has_more = false;
     if (wslay_event_recv(w->frames) < 0 || wslay_event_send(w->frames) < 0)
         return over(w, f);
     if (w->is_eof || wslay_event_get_close_received(w->frames))

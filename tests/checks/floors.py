@@ -19,7 +19,7 @@ MAY = {
     'http': ['base'],
     'auth': ['crypto', 'base'],
     'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
-    'cli': ['rpc', 'crypto', 'base'],
+    'cli': ['http', 'rpc', 'crypto', 'base'],
     'node': ['net', 'pubsub', 'libp2p', 'crypto', 'auth', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
     'inside': ['gateway', 'node', 'rpc', 'http', 'base'],
 }
