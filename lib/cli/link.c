@@ -75,22 +75,32 @@ void cli_client_id(char out[CLI_CLIENT_ID_MAX], const char *wanted)
 
 enum { M_TOPIC, M_MESSAGE, M_ID, M_SOURCE, M_COUNT };
 
-/* A short text; empty when it is none or too long. */
+/* A short text, cut when it is too long; empty when it is none, or absurd. */
 static size_t label(char *out, size_t cap, const struct flat_value *v)
 {
-    ssize_t n = v->type == FLAT_STRING && v->raw.len < cap ? http_flat_text((uint8_t *)out, v) : 0;
+    uint8_t text[6 * CLI_TOPIC_MAX]; /* as it may be written: \u0061 */
+    ssize_t got = v->type == FLAT_STRING && v->raw.len <= sizeof(text) ? http_flat_text(text, v) : 0;
+    size_t n = got > 0 ? (size_t)got : 0;
 
-    out[n > 0 ? n : 0] = 0;
-    return n > 0 ? (size_t)n : 0;
+    n = n < cap ? n : cap - 1;
+    if (n)
+        memcpy(out, text, n);
+    out[n] = 0;
+    return n;
 }
 
 /* The payload of a message of many megabytes, decoded straight out of the text. */
 static ssize_t payload(uint8_t *out, size_t cap, const struct flat_value *v)
 {
-    uint8_t *text = v->is_escaped ? malloc(v->raw.len) : NULL;
-    ssize_t n = text ? http_flat_text(text, v) : -1;
+    uint8_t *text;
+    ssize_t n;
 
-    n = base64_decode(out, cap, v->is_escaped ? slice_of(text, n > 0 ? (size_t)n : 0) : v->raw);
+    if (!v->is_escaped)
+        return base64_decode(out, cap, v->raw);
+    text = malloc(v->raw.len);
+    n = text ? http_flat_text(text, v) : -1;
+    if (n >= 0)
+        n = base64_decode(out, cap, slice_of(text, (size_t)n));
     free(text);
     return n;
 }
@@ -100,7 +110,7 @@ struct cli_event *cli_event_of_json(struct slice text, uint64_t now_ns)
     static const char *const names[M_COUNT] = {"topic", "message", "message_id", "source_node_id"};
     struct flat_value v[M_COUNT];
     struct cli_event *e;
-    char topic[6 * CLI_TOPIC_MAX + 1]; /* as it is written: \u0061 */
+    char topic[CLI_TOPIC_MAX + 1];
     size_t topic_len;
     ssize_t n = 0;
 

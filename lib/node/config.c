@@ -12,6 +12,7 @@ const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
 const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "af_xdp", "vfio", "memif", NULL};
 static const char *const signing_names[] = {"strict", "none", NULL}; /* order of enum pubsub_signing */
 static const char *const id_names[] = {"spec", "sha256", NULL};      /* order of enum pubsub_id_rule */
+const char *const node_client_policies[] = {"drop-oldest", "drop-newest", "disconnect", NULL};
 static const char *const dht_names[] = {"private", "public", "off", NULL};
 
 #define FIELD(f) offsetof(struct node_config, f)
@@ -35,6 +36,8 @@ static const struct setting table[] = {
     PORT("SIDECAR_PORT", sidecar_port, "33212", "gRPC port for clients and gateways"),
     TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
     BOOL("SIDECAR_AUTH", sidecar_auth, "false", "whether clients of the gRPC port, gateways among them, need a token"),
+    U32("CLIENT_QUEUE_BYTES", client_queue_bytes, "268435456", 65536, 4294967295.0, "what may wait for one client of the gRPC port that reads slowly"),
+    CHOICE("CLIENT_POLICY", client_policy, "drop-oldest", node_client_policies, "what happens to such a client when its queue is full"),
     PORT("API_PORT", api_port, "9090", "HTTP port of status and metrics"),
     TEXT("API_BIND", api_bind, "0.0.0.0", NULL, "address that the HTTP port binds"),
     TEXT("IDENTITY_DIR", identity_dir, "/identity", NULL, "folder of p2p.key"),

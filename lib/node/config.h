@@ -18,6 +18,7 @@
 #define NODE_MAX_RELAY     64
 
 enum node_dht { NODE_DHT_PRIVATE, NODE_DHT_PUBLIC, NODE_DHT_OFF };
+enum node_client_policy { NODE_CLIENT_DROP_OLDEST, NODE_CLIENT_DROP_NEWEST, NODE_CLIENT_DISCONNECT };
 enum node_mode { NODE_OPTIMUM, NODE_GOSSIPSUB };
 
 struct node_mode_config { /* OPTIMUM_* and GOSSIPSUB_* twins */
@@ -57,11 +58,14 @@ struct node_config {
     const char *direct_text;
     unsigned ndirect;
     struct peer_id direct[NODE_MAX_DIRECT];
+    uint32_t client_queue_bytes;
+    int client_policy; /* enum node_client_policy */
     bool sidecar_auth;
     struct auth_settings auth; /* of the sidecar's clients */
 };
 
 extern const char *const node_mode_names[];   /* NULL-terminated */
+extern const char *const node_client_policies[];
 extern const char *const node_driver_names[];
 
 unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx, struct settings_report *rep);

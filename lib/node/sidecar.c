@@ -64,15 +64,16 @@ static void topics_asked(struct rpc_call *call, struct rpc_msg *request, void *u
     hub_strings_free(r.topics);
 }
 
-static int add_service(struct sidecar *s)
+static int add_service(struct sidecar *s, const struct node_config *cfg)
 {
-    static struct rpc_method methods[3];
-    static const struct rpc_service service = {"proto.CommandStream", methods, 3};
-
-    methods[0] = sidecar_listen_commands;
-    methods[1] = (struct rpc_method){.name = "Health", .kind = RPC_UNARY, .on.on_message = health_asked};
-    methods[2] = (struct rpc_method){.name = "ListTopics", .kind = RPC_UNARY, .on.on_message = topics_asked};
-    return rpc_server_add(s->server, &service, s);
+    s->policy = (enum node_client_policy)cfg->client_policy;
+    s->methods[0] = sidecar_listen_commands;
+    s->methods[0].queue.max_bytes = cfg->client_queue_bytes;
+    s->methods[0].queue.policy = s->policy == NODE_CLIENT_DROP_OLDEST ? RPC_DROP_OLDEST : RPC_REFUSE;
+    s->methods[1] = (struct rpc_method){.name = "Health", .kind = RPC_UNARY, .on.on_message = health_asked};
+    s->methods[2] = (struct rpc_method){.name = "ListTopics", .kind = RPC_UNARY, .on.on_message = topics_asked};
+    s->service = (struct rpc_service){"proto.CommandStream", s->methods, 3};
+    return rpc_server_add(s->server, &s->service, s);
 }
 
 static int start_server(struct sidecar *s, const struct node_config *cfg, const cpu_set_t *cpus, char err[256])
@@ -91,7 +92,7 @@ static int start_server(struct sidecar *s, const struct node_config *cfg, const 
     snprintf(bind, sizeof(bind), is_v6 ? "[%s]:%u" : "%s:%u", cfg->sidecar_bind, cfg->sidecar_port);
     e = rpc_server_new(&s->server, &rc);
     if (!e)
-        e = add_service(s);
+        e = add_service(s, cfg);
     if (!e)
         e = rpc_server_start(s->server);
     if (e == -RPC_EBIND || e == -RPC_EARG)
@@ -190,7 +191,7 @@ void sidecar_metrics(struct sidecar *s, struct metrics *m)
     metrics_counter(m, "codecast_sidecar_refused_total", "Publishes answered with an error", s->n.refused);
     metrics_counter(m, "codecast_sidecar_waits_total", "Publishes that waited for the data path", s->n.waits);
     metrics_counter(m, "codecast_sidecar_delivered_total", "Messages queued to subscribers", s->n.delivered);
-    metrics_counter(m, "codecast_sidecar_lost_total", "Messages that slow subscribers lost", s->n.lost);
+    metrics_counter(m, "codecast_sidecar_lost_total", "Messages that slow subscribers lost", s->n.lost + r.dropped_must + r.refused);
     metrics_counter(m, "codecast_sidecar_traces_total", "Trace events queued to subscribers", s->n.traces);
     metrics_counter(m, "codecast_sidecar_traces_lost_total", "Trace events that slow subscribers lost",
                     s->n.traces_lost + r.dropped_may);

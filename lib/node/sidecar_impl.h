@@ -37,7 +37,8 @@ struct stream {
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
     struct auth_grant *grant;   /* the loop thread's; NULL: no token yet */
     _Atomic int64_t expires_s;  /* of the token */
-    atomic_ullong lost;     /* messages owed and not queued, not yet told */
+    atomic_ullong lost;     /* messages owed for which there was no memory, not yet told */
+    bool is_warned;         /* the loop thread's: that it is slow has been logged */
 };
 
 /* The last message that was encoded, for its other subscribers. */
@@ -49,6 +50,9 @@ struct sidecar_cache {
 
 struct sidecar {
     struct hub *hub;
+    enum node_client_policy policy;
+    struct rpc_method methods[3];
+    struct rpc_service service;
     struct rpc_server *server;
     struct auth_guard *guard; /* NULL: no tokens */
     pthread_mutex_t lock;

@@ -10,19 +10,9 @@
 
 #define MAX_TOPICS      1024
 #define TOPIC_MAX_BYTES 256
-#define QUEUE_MESSAGES  8192
-#define QUEUE_BYTES     (UINT64_C(64) << 20)
+#define QUEUE_MESSAGES  (1u << 20) /* for messages of a few bytes; their bytes are CLIENT_QUEUE_BYTES */
 
 /* ---- hub to client, on the hub's dispatch thread ---- */
-
-static void owe(struct stream *st, int err)
-{
-    if (err == -RPC_ECLOSED)
-        return; /* nobody is left to be owed anything */
-    SIDECAR_COUNT(st->sidecar, lost, 1);
-    if (atomic_fetch_add(&st->lost, 1) == 0)
-        log_warn("\"a subscriber reads too slowly, messages are dropped\" client=%s", rpc_call_peer(st->call));
-}
 
 static void on_hub_message(void *user, struct hub_message *m)
 {
@@ -34,10 +24,15 @@ static void on_hub_message(void *user, struct hub_message *m)
         return;
     e = sidecar_encoded(st->sidecar, m);
     err = e ? rpc_call_send(st->call, e, RPC_MUST) : -RPC_ENOMEM;
-    if (err < 0)
-        owe(st, err);
-    else
+    if (err == 0) {
         SIDECAR_COUNT(st->sidecar, delivered, 1);
+    } else if (err == -RPC_EFULL) { /* what does not fit is told by stream_dropped */
+        if (st->sidecar->policy == NODE_CLIENT_DISCONNECT)
+            rpc_call_abort(st->call, RPC_CODE_RESOURCE_EXHAUSTED, "the client reads too slowly"); /* on_close comes on its own thread */
+    } else if (err != -RPC_ECLOSED) { /* else nobody is left to be owed anything */
+        SIDECAR_COUNT(st->sidecar, lost, 1);
+        atomic_fetch_add(&st->lost, 1);
+    }
     rpc_msg_unref(e);
 }
 
@@ -45,10 +40,11 @@ static void on_hub_trace(void *user, struct hub_trace *t)
 {
     struct stream *st = user;
     struct rpc_msg *m = sidecar_trace(t);
+    int err = m ? rpc_call_send(st->call, m, RPC_MAY) : -RPC_ENOMEM;
 
-    if (m && rpc_call_send(st->call, m, RPC_MAY) == 0)
+    if (err == 0)
         SIDECAR_COUNT(st->sidecar, traces, 1);
-    else
+    else if (err != -RPC_EFULL) /* that is counted where it is said */
         SIDECAR_COUNT(st->sidecar, traces_lost, 1);
     rpc_msg_unref(m);
 }
@@ -188,12 +184,23 @@ static void stream_half_closed(struct rpc_call *call, void *user)
 static void stream_drained(struct rpc_call *call, void *user)
 {
     struct stream *st = rpc_call_data(call);
-    unsigned long long lost = st ? atomic_exchange(&st->lost, 0) : 0;
-    struct rpc_msg *m = lost ? sidecar_lost(lost) : NULL;
 
-    if (m)
-        rpc_call_send(call, m, RPC_MUST);
-    rpc_msg_unref(m);
+    if (st)
+        st->is_warned = false;
+}
+
+/* Ahead of all that waits: so many messages are missing here. */
+static struct rpc_msg *stream_dropped(struct rpc_call *call, uint64_t messages, uint64_t bytes, void *user)
+{
+    struct stream *st = rpc_call_data(call);
+
+    if (!st)
+        return NULL;
+    messages += atomic_exchange(&st->lost, 0);
+    if (!st->is_warned)
+        log_warn("\"a subscriber reads too slowly, messages are dropped\" client=%s", rpc_call_peer(call));
+    st->is_warned = true;
+    return sidecar_lost(messages);
 }
 
 static void stream_closed(struct rpc_call *call, const struct rpc_status *status, void *user)
@@ -222,6 +229,7 @@ const struct rpc_method sidecar_listen_commands = {
            .on_message = command_came,
            .on_half_close = stream_half_closed,
            .on_drained = stream_drained,
+           .on_dropped = stream_dropped,
            .on_close = stream_closed},
-    .queue = {.max_messages = QUEUE_MESSAGES, .max_bytes = QUEUE_BYTES, .policy = RPC_REFUSE},
+    .queue = {.max_messages = QUEUE_MESSAGES}, /* the rest: sidecar.c */
 };

@@ -117,7 +117,9 @@ int rpc_call_send(struct rpc_call *c, struct rpc_msg *m, enum rpc_worth worth)
     } else {
         err = rpc_queue_push(&c->out, m, worth, &drops);
         rpc_call_count_drops(c, drops);
-        if (err == -RPC_EFULL) {
+        if (err == -RPC_EFULL && worth == RPC_MAY) {
+            rpc_call_count_drops(c, (struct rpc_queue_drops){.may = 1});
+        } else if (err == -RPC_EFULL) {
             c->stats.refused++;
             c->stats.lost_bytes += rpc_msg_len(m);
             RPC_COUNT(c->home->totals.refused, 1);

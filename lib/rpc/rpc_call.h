@@ -64,8 +64,8 @@ struct rpc_call_stats {
     uint64_t sent, sent_bytes;         /* accepted by the transport */
     uint64_t received, received_bytes;
     uint64_t bundles;                  /* sends that took several of the sent messages at once */
-    uint64_t refused;                  /* -RPC_EFULL answers */
-    uint64_t dropped_must, dropped_may; /* evicted from the queue */
+    uint64_t refused;                  /* -RPC_EFULL answers for what was owed */
+    uint64_t dropped_must, dropped_may; /* evicted from the queue; may: or refused */
     uint64_t lost_bytes;                /* of what was refused and of dropped_must */
     uint32_t queued;
     uint64_t queued_bytes;

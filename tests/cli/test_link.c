@@ -35,6 +35,18 @@ static void test_other_json_is_no_message(void **state)
         assert_null(cli_event_of_json(slice_str(other[i]), 0));
 }
 
+static void test_escapes_are_read_in_every_field(void **state)
+{
+    struct cli_event *e = cli_event_of_json(slice_str("{\"message\":\"aGVsbG8\\u003d\",\"message_id\":\"a\\/b\",\"topic\":\"\\u0074\"}"), 0);
+
+    assert_non_null(e);
+    assert_true(slice_is_equal(e->topic, slice_str("t")));
+    assert_true(slice_is_equal(e->payload, slice_str("hello")));
+    assert_string_equal(e->id, "a/b");
+    cli_event_free(e);
+    assert_null(cli_event_of_json(slice_str("{\"message\":\"\\ud800\",\"topic\":\"t\"}"), 0)); /* a lone surrogate */
+}
+
 static void test_long_fields_are_cut_not_overrun(void **state)
 {
     char text[2048], id[1500];
@@ -88,7 +100,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_json_becomes_an_event), cmocka_unit_test(test_every_beginning_of_it_is_no_message),
-        cmocka_unit_test(test_other_json_is_no_message),      cmocka_unit_test(test_long_fields_are_cut_not_overrun),
+        cmocka_unit_test(test_other_json_is_no_message),
+        cmocka_unit_test(test_escapes_are_read_in_every_field),
+        cmocka_unit_test(test_long_fields_are_cut_not_overrun),
         cmocka_unit_test(test_client_ids_are_made_up_once_each), cmocka_unit_test(test_notices_are_losses),
         cmocka_unit_test(test_faults_show_nothing_to_obey),
     };

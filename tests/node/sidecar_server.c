@@ -1,4 +1,4 @@
-/* sidecar_server.c: the sidecar over the fake hub. Arguments: max message bytes, mode. Prints "port N"; a byte on stdin
+/* sidecar_server.c: the sidecar over the fake hub. Arguments: max message bytes, mode, queue bytes, policy (0 drop-oldest). Prints "port N"; a byte on stdin
  * prints the metrics, but after 'x' the next stream finds no memory; the end of stdin ends it. Exit 0 only if nothing was left behind. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,8 @@ static void say_metrics(struct sidecar *s)
 int main(int argc, char **argv)
 {
     struct hub *h = fake_hub_new(argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1 << 20, argc > 2 ? argv[2] : "optimum");
-    struct node_config cfg = {.sidecar_bind = "127.0.0.1", .sidecar_auth = getenv("AUTH0_DOMAIN") != NULL};
+    struct node_config cfg = {.sidecar_bind = "127.0.0.1", .client_queue_bytes = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 64u << 20,
+                              .client_policy = argc > 4 ? atoi(argv[4]) : 0, .sidecar_auth = getenv("AUTH0_DOMAIN") != NULL};
     static struct settings_report rep;
     char err[256] = "", byte;
     struct sidecar *s;

@@ -345,6 +345,39 @@ class TestHabits(Sidecar):
         self.assertGreater(dropped, 0)
         self.assertEqual(self.metrics()['codecast_sidecar_lost_total'], dropped)
 
+    def test_slow_subscriber_by_policy(self):
+        """drop-oldest: the last message comes; drop-newest: the first ones; disconnect: the stream ends. What is lost is told and counted."""
+        for policy in range(3):
+            with self.subTest(policy=policy):
+                self.tearDown()
+                self.streams, self.server = [], wire.Server(wire.env('SIDECAR_SERVER'), str(self.limit), self.mode, str(8 << 20), str(policy))
+                self.ch = wire.channel(self.server.addr)
+                s, p = self.subscriber('slow'), self.stream(('codecast-errors', 'answer'))
+                sent = [unique(self.limit) for _ in range(40)]
+                for x in sent:
+                    p.send(PUBLISH, 'slow', x)
+                for _ in sent:
+                    self.assertEqual(p.answer()['status'], 'published')
+                p.end()
+                if policy == 2:
+                    _, code, why = s.rest()
+                    self.assertEqual((code, why), (grpc.StatusCode.RESOURCE_EXHAUSTED, 'the client reads too slowly'))
+                    self.assertGreater(self.metrics()['codecast_sidecar_lost_total'], 0)
+                    continue
+                got, dropped = [], 0
+                while len(got) + dropped < len(sent):
+                    r = s.next(MESSAGE, UNKNOWN)
+                    if r.command == MESSAGE:
+                        got.append(json.loads(r.data)['message_id'])
+                    else:
+                        dropped += json.loads(r.data)['messages']
+                ids = [sha(x) for x in sent]
+                self.assertEqual(got, [i for i in ids if i in got])
+                self.assertGreater(dropped, 0)
+                self.assertEqual(self.metrics()['codecast_sidecar_lost_total'], dropped)
+                self.assertEqual(got[-1] == ids[-1], policy == 0)
+                self.assertEqual(got[:4], ids[:4] if policy else got[:4])
+
     def test_health(self):
         h = PROTO['proto.HealthResponse'].FromString(self.unary('Health'))
         self.assertEqual((h.status, h.nodeMode, h.memoryUsed, h.cpuUsed, h.diskUsed, h.p2pAddress, h.max_message_bytes),
