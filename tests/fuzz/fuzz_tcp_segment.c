@@ -4,6 +4,7 @@
 #include "tcp/arp.h"
 #include "tcp/eth.h"
 #include "tcp/icmp.h"
+#include "tcp/nd.h"
 #include "tcp/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -34,6 +35,26 @@ static void try_options(struct slice bytes)
           o.has_sack_ok == again.has_sack_ok && again.sack_count <= o.sack_count);
 }
 
+static void try_ip6(struct slice packet, const uint8_t *data, size_t len)
+{
+    struct icmp_in icmp;
+    struct nd_packet nd;
+    struct tcp_in tcp;
+    struct ip_in ip;
+
+    for (int quoted = 0; quoted < 2; quoted++) {
+        if (ip6_parse(&ip, packet, quoted) != IP_OK)
+            continue;
+        check(is_inside(ip.body, data, len));
+        if (tcp_in_parse(&tcp, ip.body) == 0)
+            check(is_inside(tcp.payload, data, len));
+        if (icmp6_parse(&icmp, &ip) == ICMP_IN_ECHO)
+            check(is_inside(icmp.echo, data, len));
+        if (nd_parse(&nd, &ip) == 0)
+            check(nd.target.family == IP_V6);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct slice all = slice_of(data, len);
@@ -45,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     if (eth_parse(&eth, all) == 0) {
         arp_parse(&arp, eth.body);
+        try_ip6(eth.body, data, len);
         for (int quoted = 0; quoted < 2; quoted++)
             if (ip_parse(&ip, eth.body, quoted) == IP_OK) {
                 check(is_inside(ip.body, data, len));
@@ -57,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     arp_parse(&arp, all);
     icmp_parse(&icmp, all);
+    try_ip6(all, data, len);
     if (tcp_in_parse(&tcp, all) == 0)
         check(is_inside(tcp.payload, data, len) && tcp.opt.sack_count <= TCP_SACK_BLOCKS);
     try_options(all.len <= TCP_OPT_MAX ? all : slice_of(data, TCP_OPT_MAX));

@@ -14,13 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 #define MAX_STEPS 2000
 
 static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
-static const struct ip_addr our_ip = {IP_V4, {10, 0, 0, 1}}, peer_ip = {IP_V4, {10, 0, 0, 2}};
+static const struct ip_addr our_ip4 = {IP_V4, {10, 0, 0, 1}}, peer_ip4 = {IP_V4, {10, 0, 0, 2}},
+                            our_ip6 = {IP_V6, {0xfd, [15] = 1}}, peer_ip6 = {IP_V6, {0xfd, [15] = 2}};
 
 struct script {
     struct rd in;
     struct tcp_stack *s;
     struct rng rng;
     uint64_t now;
+    bool is_v6; /* of what comes next */
     struct tcp_conn *conn[MAX_CONNS];
     struct buf *data;
     /* the flow the next segment belongs to, and where the stack stands in it */
@@ -58,6 +60,24 @@ static void take_events(struct script *x)
     }
 }
 
+/* Where the stack stands in the flow of this segment. */
+static void note(struct script *x, const struct tcp_segment *seg)
+{
+    bool is_v6 = seg->head[12] == 0x86, is_v4 = seg->head[12] == 8 && seg->head[13] == 0;
+    const uint8_t *tcp = seg->head + 14 + (is_v6 ? 40 : 20);
+
+    if (seg->head_len < tcp - seg->head + 20 || !(is_v6 ? seg->head[20] == 6 : is_v4 && seg->head[23] == 6))
+        return;
+    x->is_v6 = is_v6;
+    x->our_port = get_be16(tcp);
+    x->peer_port = get_be16(tcp + 2);
+    x->our_nxt = get_be32(tcp + 4) + seg->payload_bytes + !!(tcp[13] & (TCP_SYN | TCP_FIN));
+    if (tcp[13] & TCP_SYN)
+        x->our_iss = get_be32(tcp + 4);
+    if (tcp[13] & TCP_ACK)
+        x->peer_nxt = get_be32(tcp + 8);
+}
+
 static void take_output(struct script *x, bool fail)
 {
     struct tcp_segment seg;
@@ -71,15 +91,7 @@ static void take_output(struct script *x, bool fail)
             sum += (uint32_t)seg.slices[i].len;
         }
         check(sum == seg.payload_bytes);
-        if (seg.head_len >= 54 && seg.head[12] == 8 && seg.head[13] == 0 && seg.head[23] == 6) {
-            x->our_port = get_be16(seg.head + 34);
-            x->peer_port = get_be16(seg.head + 36);
-            x->our_nxt = get_be32(seg.head + 38) + seg.payload_bytes + !!(seg.head[47] & (TCP_SYN | TCP_FIN));
-            if (seg.head[47] & TCP_SYN)
-                x->our_iss = get_be32(seg.head + 38);
-            if (seg.head[47] & TCP_ACK)
-                x->peer_nxt = get_be32(seg.head + 42);
-        }
+        note(x, &seg);
         if (fail) {
             tcp_stack_output_failed(x->s, &seg, x->now);
             return;
@@ -96,8 +108,8 @@ static void put_segment(struct script *x)
     struct tcp_segment seg = {.slice_count = 1, .payload_bytes = len};
     struct tcp_out o = {.src_mac = peer_mac,
                         .dst_mac = our_mac,
-                        .src_ip = &peer_ip,
-                        .dst_ip = &our_ip,
+                        .src_ip = x->is_v6 ? &peer_ip6 : &peer_ip4,
+                        .dst_ip = x->is_v6 ? &our_ip6 : &our_ip4,
                         .src_port = x->peer_port,
                         .dst_port = x->our_port,
                         .seq = x->peer_nxt + (uint32_t)(form & 4 ? dseq * 1024 : dseq),
@@ -142,9 +154,18 @@ static void put_raw(struct script *x)
 
     memcpy(frame, our_mac, 6);
     memcpy(frame + 6, peer_mac, 6);
-    put_be16(frame + 12, body.len && body.p[0] & 1 ? 0x0806 : 0x0800);
+    bool is_v6 = body.len && body.p[0] >> 4 == 6;
+    put_be16(frame + 12, is_v6 ? 0x86dd : body.len && body.p[0] & 1 ? 0x0806 : 0x0800);
     if (body.len)
         memcpy(frame + 14, body.p, body.len);
+    if (is_v6 && body.len >= 48 && body.p[6] == 58) { /* ICMPv6: its checksum, if the length is right */
+        struct ip_addr src = ip_v6_bytes(body.p + 8), dst = ip_v6_bytes(body.p + 24);
+        struct csum c = {0};
+        put_csum(frame + 56, 0);
+        ip_pseudo_add(&c, &src, &dst, 58, (uint32_t)body.len - 40);
+        csum_add(&c, slice_of(frame + 54, body.len - 40));
+        put_csum(frame + 56, (uint16_t)~csum_fold(&c));
+    }
     if (body.len >= 20 && (body.p[0] & 0xf0) == 0x40) { /* give the header a right checksum */
         put_csum(frame + 24, 0);
         size_t h = (body.p[0] & 15u) * 4;
@@ -190,7 +211,7 @@ static void use(struct script *x, uint8_t what)
 
 static void step(struct script *x)
 {
-    struct ip_endpoint to = {peer_ip, 80};
+    struct ip_endpoint to = {x->is_v6 ? peer_ip6 : peer_ip4, 80};
     uint8_t what = rd_u8(&x->in);
 
     switch (what % 12) {
@@ -210,6 +231,7 @@ static void step(struct script *x)
     case 7:
         x->our_port = 7070;
         x->peer_port = rd_be16(&x->in) | 1;
+        x->is_v6 = what & 64;
         break;
     case 8: take_output(x, true); break;
     case 9:
@@ -233,7 +255,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     tcp_config_defaults(&c);
     memcpy(c.mac, our_mac, 6);
-    c.ip = our_ip;
+    c.ip = our_ip4;
+    c.ip6 = our_ip6;
     c.max_conns = MAX_CONNS;
     c.max_half_open = 2;
     c.max_time_wait = 2;
@@ -252,7 +275,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check(x.s && x.data);
     memset(x.data->data, 7, 60000);
     x.data->len = 60000;
-    tcp_stack_neigh_set(x.s, &peer_ip, peer_mac, x.now);
+    tcp_stack_neigh_set(x.s, &peer_ip4, peer_mac, x.now);
+    tcp_stack_neigh_set(x.s, &peer_ip6, peer_mac, x.now);
     tcp_listen(x.s, 7070, 2);
     for (unsigned i = 0; i < MAX_STEPS && !x.in.bad && rd_left(&x.in); i++)
         step(&x);

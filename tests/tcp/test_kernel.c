@@ -1,4 +1,4 @@
-/* test_kernel.c: our stack against the Linux kernel's TCP over a veth. Exit 77 without root
+/* test_kernel.c: our stack against the Linux kernel's TCP over a veth, by IPv4 and by IPv6. Exit 77 without root
  * argv: [megabytes], 50 by default
  */
 #include <setjmp.h>
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <string.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -26,7 +27,9 @@
 static struct veth veth;
 static uint64_t big_bytes = 50u << 20;
 static struct buf *pattern;
+static bool is_v6;
 static const struct ip_addr our_ip = {IP_V4, {10, 77, 0, 1}}, kernel_ip = {IP_V4, {10, 77, 0, 2}};
+static const struct ip_addr our_ip6 = {IP_V6, {0xfd, 0x77, [15] = 1}}, kernel_ip6 = {IP_V6, {0xfd, 0x77, [15] = 2}};
 
 /* ---- the kernel's side: plain sockets in a child ---- */
 
@@ -42,15 +45,17 @@ struct peer {
 
 static int peer_open(const struct peer *p)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)p->port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1, c;
+    struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)p->port)};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)p->port)};
+    struct sockaddr *a = is_v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+    socklen_t len = is_v6 ? sizeof(a6) : sizeof(a4);
+    int fd = socket(a->sa_family, SOCK_STREAM, 0), one = 1, c;
 
     if (p->rcvbuf)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &p->rcvbuf, sizeof(p->rcvbuf));
     if (p->do_listen) {
-        a.sin_addr.s_addr = INADDR_ANY;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8))
+        if (bind(fd, a, len) || listen(fd, 8))
             return -1;
         if (write(p->ready[1], "y", 1) != 1)
             return -1;
@@ -58,9 +63,10 @@ static int peer_open(const struct peer *p)
         close(fd);
         return c;
     }
-    a.sin_addr.s_addr = htonl(0x0a4d0001);
+    memcpy(&a4.sin_addr, our_ip.bytes, 4);
+    memcpy(&a6.sin6_addr, our_ip6.bytes, 16);
     for (int i = 0; i < 3; i++) { /* the stack may listen a moment later */
-        if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        if (connect(fd, a, len) == 0)
             return fd;
         if (errno != ETIMEDOUT)
             break;
@@ -210,6 +216,7 @@ static void side_init(struct side *s, bool offload)
     tcp_config_defaults(&c);
     memcpy(c.mac, veth.mac, 6);
     c.ip = our_ip;
+    c.ip6 = our_ip6;
     c.time_wait_ns = SEC;
     if (offload) {
         c.csum_tx = true;
@@ -231,7 +238,7 @@ static void side_fini(struct side *s)
 
 static void side_connect(struct side *s, uint16_t port)
 {
-    struct ip_endpoint to = {kernel_ip, port};
+    struct ip_endpoint to = {is_v6 ? kernel_ip6 : kernel_ip, port};
 
     assert_int_equal(tcp_connect(s->wire.stack, &to, 0, s, &s->conn, veth_now()), 0);
 }
@@ -431,9 +438,10 @@ static void test_kernel_is_reset(void **state)
 static void test_kernel_neighbour_is_silent(void **state)
 {
     struct side s;
-    struct ip_endpoint to = {ip_v4(10, 77, 0, 99), 9000};
+    struct ip_endpoint to = {is_v6 ? kernel_ip6 : kernel_ip, 9000};
 
     (void)state;
+    to.ip.bytes[is_v6 ? 15 : 3] = 99;
     side_init(&s, true);
     assert_int_equal(tcp_connect(s.wire.stack, &to, 0, &s, &s.conn, veth_now()), 0);
     run(&s, veth_run_kernel(&veth, nothing, NULL), true);
@@ -443,23 +451,32 @@ static void test_kernel_neighbour_is_silent(void **state)
 
 static int ping_main(void *arg)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a4d0001)};
-    uint8_t out[8 + 600] = {ICMP_ECHO, 0, 0, 0, 0x12, 0x34, 0, 1}, in[2048];
-    int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+    struct sockaddr_in a4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+    struct sockaddr *a = is_v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+    uint8_t out[8 + 600] = {is_v6 ? 128 : ICMP_ECHO, 0, 0, 0, 0x12, 0x34, 0, 1}, in[2048];
+    int fd = socket(a->sa_family, SOCK_RAW, is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+    uint8_t want = is_v6 ? 129 : ICMP_ECHOREPLY, *got = is_v6 ? in : in + 20; /* the kernel keeps an IPv6 header to itself */
     struct timeval tv = {3, 0};
+    ssize_t n;
 
     (void)arg;
+    memcpy(&a4.sin_addr, our_ip.bytes, 4);
+    memcpy(&a6.sin6_addr, our_ip6.bytes, 16);
     for (unsigned i = 8; i < sizeof(out); i++)
         out[i] = (uint8_t)i;
     uint16_t c = csum_of(slice_of(out, sizeof(out)));
-    memcpy(out + 2, &c, 2);
+    if (!is_v6) /* else the kernel sums, and checks */
+        memcpy(out + 2, &c, 2);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-    if (sendto(fd, out, sizeof(out), 0, (struct sockaddr *)&a, sizeof(a)) < 0)
+    if (sendto(fd, out, sizeof(out), 0, a, is_v6 ? sizeof(a6) : sizeof(a4)) < 0)
         return 1;
-    ssize_t n = recv(fd, in, sizeof(in), 0);
-    return n == 20 + (ssize_t)sizeof(out) && in[20] == ICMP_ECHOREPLY &&
-                   csum_of(slice_of(in + 20, sizeof(out))) == 0 &&
-                   memcmp(in + 24, out + 4, sizeof(out) - 4) == 0
+    do /* neighbour discovery comes by the same socket */
+        n = recv(fd, in, sizeof(in), 0);
+    while (n > 0 && is_v6 && got[0] != want);
+    return n == got - in + (ssize_t)sizeof(out) && got[0] == want &&
+                   (is_v6 || csum_of(slice_of(got, sizeof(out))) == 0) &&
+                   memcmp(got + 4, out + 4, sizeof(out) - 4) == 0
                ? 0
                : 2;
 }
@@ -500,7 +517,10 @@ int main(int argc, char **argv)
     rng_init_seeded(&rng, 3);
     rng_fill(&rng, pattern->data, PERIOD);
     memcpy(pattern->data + PERIOD, pattern->data, PERIOD);
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    int rc = cmocka_run_group_tests_name("IPv4", tests, NULL, NULL);
+    is_v6 = true;
+    big_bytes /= 5;
+    rc += cmocka_run_group_tests_name("IPv6", tests, NULL, NULL);
     buf_unref(pattern);
     veth_fini(&veth);
     return rc;

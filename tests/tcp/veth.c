@@ -98,7 +98,7 @@ int veth_init(struct veth *v)
     snprintf(cmd, sizeof(cmd), "ip link add va type veth peer name vb netns %d && ip link set va up",
              (int)v->holder);
     if (v->kernel_ns < 0 || sh(cmd) ||
-        in_kernel_ns(v, "ip addr add 10.77.0.2/24 dev vb && ip link set vb up && ip link set lo up") ||
+        in_kernel_ns(v, "ip addr add 10.77.0.2/24 dev vb && ip addr add fd77::2/64 dev vb nodad && ip link set vb up && ip link set lo up") ||
         open_packet(v)) {
         veth_fini(v);
         return -1;
@@ -216,7 +216,7 @@ static bool port_send(struct veth_wire *w, const struct tcp_segment *seg)
         h.csum_offset = seg->csum_offset;
     }
     if (seg->gso_size) {
-        h.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+        h.gso_type = seg->head[12] == 0x86 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
         h.gso_size = seg->gso_size;
         h.hdr_len = seg->head_len;
     }

@@ -1,6 +1,6 @@
 /* veth.h: a veth pair between this process and a namespace with the kernel's TCP
  * Shape:   this process moves into a namespace of its own, where the stack under test owns veth end "va" by AF_PACKET;
- *          a helper process holds the namespace of "vb", address 10.77.0.2, MTU 1500. Both go when we exit
+ *          a helper process holds the namespace of "vb", addresses 10.77.0.2 and fd77::2, MTU 1500. Both go when we exit
  */
 #ifndef TESTS_TCP_VETH_H
 #define TESTS_TCP_VETH_H
