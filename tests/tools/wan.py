@@ -36,9 +36,9 @@ def works():
 
 
 class Wan:
-    def __init__(self, nodes, lines=(), seed=1, tag=None, build=None, net='10.55.0.0/24', options=()):
-        """tag: of the namespaces' names; net: their addresses; options: more of wanemu."""
-        self.nodes, self.net = nodes, net
+    def __init__(self, nodes, lines=(), seed=1, tag=None, build=None, net='10.55.0.0/24', options=(), names=None):
+        """tag: of the namespaces' names; names: they are there already, and stay; net: their addresses; options: more of wanemu."""
+        self.nodes, self.net, self.names = nodes, net, names
         self.tag = tag or f'wan{os.getpid() % 100000}'
         self.program = pathlib.Path(build or ROOT / 'build') / 'tests' / 'tools' / 'wanemu' / 'wanemu'
         self.argv = [str(self.program), '--ns', ','.join(self.ns(i) for i in range(nodes)), '--net', net, '--seed', str(seed), *options]
@@ -47,7 +47,7 @@ class Wan:
         self.made, self.process, self.last = [], None, None
 
     def ns(self, i):
-        return f'{self.tag}-{i}'
+        return self.names[i] if self.names else f'{self.tag}-{i}'
 
     def ip(self, i):
         first, _, last = self.net.split('/')[0].rpartition('.')
@@ -65,7 +65,7 @@ class Wan:
         self.stop()
 
     def start(self):
-        for i in range(self.nodes):
+        for i in range(0 if self.names else self.nodes):
             self.made.append(self.ns(i))  # first: an interrupt may come while it is being made
             sh('ip', 'netns', 'add', self.ns(i))
             # Nobody's neighbour discovery shall use up the seeded losses.
