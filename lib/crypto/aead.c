@@ -172,6 +172,23 @@ int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slic
     return aead_openv(a, nonce, ad, &piece, 1, out);
 }
 
+void aead_open_begin(struct aead_run *r, struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad)
+{
+    assert(a->has_key);
+    aead_lib_begin(r, a, nonce, ad, false);
+}
+
+void aead_open_some(struct aead_run *r, uint8_t *out, const uint8_t *in, size_t len)
+{
+    if (len)
+        aead_lib_crypt(r, out, in, len);
+}
+
+int aead_open_end(struct aead_run *r, const uint8_t tag[AEAD_TAG_BYTES])
+{
+    return aead_lib_open_tag(r, tag) ? 0 : -CRYPTO_EAUTH;
+}
+
 void aead_seal_once(const uint8_t key[AEAD_KEY_BYTES], const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
                     struct slice in, uint8_t *out)
 {

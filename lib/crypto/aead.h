@@ -23,6 +23,13 @@ struct aead {
     void *cipher; /* the library's context, where it needs one */
 };
 
+/* A message that is opened as it comes. Holds the library's state, and with it what would forge this one message's tag: end it or wipe it. */
+struct aead_run {
+    const struct aead *a;
+    bool is_seal;
+    _Alignas(16) uint8_t state[256]; /* the library's, where it has none of its own */
+};
+
 /* -CRYPTO_ENOMEM: no memory; the context stays empty, and fini is harmless. */
 int aead_init(struct aead *a, const uint8_t key[AEAD_KEY_BYTES]);
 /* Wipes the key. Zeroed and finished contexts are allowed. */
@@ -42,6 +49,12 @@ int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slic
 /* Same from pieces (a frame that lies in several packets); the tag may be cut anywhere. */
 int aead_openv(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad,
                const struct slice *pieces, size_t count, uint8_t *out);
+
+/* The same from runs of any length, each decrypted as it comes, to anywhere (in == out is allowed): begin, some.., end with the tag. What
+ * came out is nobody's before end has said 0; on -CRYPTO_EAUTH the caller wipes it. One message at a time for each context. */
+void aead_open_begin(struct aead_run *r, struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], struct slice ad);
+void aead_open_some(struct aead_run *r, uint8_t *out, const uint8_t *in, size_t len);
+int aead_open_end(struct aead_run *r, const uint8_t tag[AEAD_TAG_BYTES]);
 
 /* For a handful of messages under a key that then goes: no context, nothing allocated, a third of the speed.
  * Same layout; in.p == out is allowed. */

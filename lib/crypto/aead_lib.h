@@ -8,13 +8,6 @@
 
 #include "crypto/aead.h"
 
-/* One message on its way. */
-struct aead_run {
-    const struct aead *a;
-    bool is_seal;
-    _Alignas(64) uint8_t state[256]; /* the library's, where it has none of its own */
-};
-
 /* The library wants all runs but the last to be a multiple of this; others are slower as a whole. */
 extern const size_t aead_lib_align;
 

@@ -135,6 +135,11 @@ ssize_t noise_seal(struct noise_transport *t, const struct slice *pieces, size_t
  * (it may not be all there yet). -NOISE_ELENGTH: no tag would fit. */
 ssize_t noise_frame_bytes(struct slice in);
 
+/* Opens a frame as it comes: begin once its head is read, then aead_open_some for the ciphertext without the tag, then end with the tag.
+ * -NOISE_ENONCE; -NOISE_EDECRYPT (the caller wipes what came out). */
+int noise_open_begin(struct noise_transport *t, struct aead_run *r);
+int noise_open_end(struct noise_transport *t, struct aead_run *r, const uint8_t tag[NOISE_TAG_BYTES]);
+
 /* Opens one whole frame, head included, as noise_frame_bytes measured it. out may be the ciphertext's own place
  * (frame.p + 2) or anywhere else that does not overlap; cap >= frame.len - 18. Returns the plaintext's bytes (0 is
  * legal), -NOISE_EDECRYPT (out is wiped), -NOISE_ELENGTH, -NOISE_ENONCE, -NOISE_ESPACE. */

@@ -48,6 +48,25 @@ ssize_t noise_frame_bytes(struct slice in)
     return body < NOISE_TAG_BYTES ? -NOISE_ELENGTH : (ssize_t)(NOISE_HEAD_BYTES + body);
 }
 
+int noise_open_begin(struct noise_transport *t, struct aead_run *r)
+{
+    uint8_t nonce[AEAD_NONCE_BYTES];
+
+    if (t->rx_n > NONCE_LAST)
+        return -NOISE_ENONCE;
+    noise_nonce(t->rx_n, nonce);
+    aead_open_begin(r, &t->rx, nonce, no_ad);
+    return 0;
+}
+
+int noise_open_end(struct noise_transport *t, struct aead_run *r, const uint8_t tag[NOISE_TAG_BYTES])
+{
+    if (aead_open_end(r, tag))
+        return -NOISE_EDECRYPT;
+    t->rx_n++;
+    return 0;
+}
+
 ssize_t noise_openv(struct noise_transport *t, const struct slice *pieces, size_t count, uint8_t *out,
                     size_t cap)
 {

@@ -118,8 +118,7 @@ void session_free(struct session *s)
     timerq_fini(&s->timers);
     buf_unref(s->identity_bytes);
     free(s->identity);
-    free(s->held);
-    free(s->plain);
+    frame_fini(s);
     free(s->names);
     free(s);
 }
@@ -166,7 +165,7 @@ static bool is_telling(const struct session *s)
 /* Is there more to come of what was taken already? */
 static bool is_digesting(const struct session *s)
 {
-    return is_telling(s) || s->rest.len || s->body_rest.len || yamux_has_event(&s->yamux);
+    return is_telling(s) || s->rest.len || s->parts[0].len || s->parts[1].len || s->body_rest.len || yamux_has_event(&s->yamux);
 }
 
 int session_input(struct session *s, struct slice *in, uint64_t now)
@@ -278,11 +277,11 @@ static bool parsed_event(struct session *s, struct session_event *ev)
         return true;
     while (!s->err && !is_telling(s)) {
         n = yamux_next(&s->yamux, &s->rest, &y, s->now);
-        if (n == 0)
+        if (n == 0 && !frame_next_part(s))
             return false;
         if (n < 0)
             yamux_failed(s, n);
-        else if (yamux_event(s, &y, ev))
+        else if (n > 0 && yamux_event(s, &y, ev))
             return true;
     }
     return false;

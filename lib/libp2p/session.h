@@ -153,6 +153,11 @@ struct session_event {
 /* The next event; false when there is none. Parsing goes on in here, so it may also make output. */
 bool session_next_event(struct session *s, struct session_event *ev);
 
+/* The next len bytes of the stream's body shall go to p: DATA events then point there, as far as it could be told in time which bytes they
+ * are. Lent until their event, or until the next call (stream 0 just takes the offer back; nothing is lost); one place at a time. What is written
+ * there before its event is not to be looked at. */
+void session_stream_place(struct session *s, uint32_t stream, uint8_t *p, uint32_t len);
+
 /* Fills out (cap >= SESSION_OUTPUT_MIN) with as many whole Noise frames as there is something to say for; returns the
  * bytes written. Payload goes from the queued buffers through the cipher into out in one pass; control frames first,
  * then streams in turn. */

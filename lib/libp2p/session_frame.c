@@ -4,84 +4,217 @@
 
 #include "libp2p/session_pvt.h"
 
-#define FRAME_MAX (NOISE_HEAD_BYTES + NOISE_BODY_MAX)
 /* What is left of the caller's block below this is not worth a frame of its own. */
 #define TAIL_BYTES 1024
+/* Less than this is copied and decrypted with what follows it: each call of the cipher costs as much as copying a few KiB. */
+#define DIRECT_BYTES 4096
+/* A place for less than this is not worth a call of the cipher for the header that tells whose the bytes are. */
+#define PLACE_BYTES 4096
 
 /* ---- in ---- */
 
-static int open_failed(struct session *s, ssize_t err)
+static int open_failed(struct session *s, int err)
 {
-    return session_fail(s, err == -NOISE_ENOMEM ? -SESSION_EMEM : -SESSION_ENOISE, noise_err_name((int)err));
+    struct frame_in *f = &s->frame;
+
+    crypto_wipe(s->plain, f->done);
+    if (f->placed)
+        crypto_wipe(f->to, f->placed);
+    return session_fail(s, -SESSION_ENOISE, noise_err_name(err));
 }
 
-static void skip(struct slice *in, size_t n)
+static uint32_t take(struct slice *in, uint8_t *out, size_t want)
 {
+    size_t n = in->len < want ? in->len : want;
+
+    memcpy(out, in->p, n);
     *in = slice_of(in->p + n, in->len - n);
+    return (uint32_t)n;
 }
 
-static int hold(struct session *s, struct slice *in, size_t n)
+/* Of the bytes that follow, how many are the body of the stream that has a place. `head`: a yamux header that comes first, or NULL. */
+static uint32_t body_of_place(const struct session *s, const uint8_t *head)
 {
-    if (!s->held && !(s->held = malloc(FRAME_MAX)))
-        return session_fail(s, -SESSION_EMEM, "no memory for a frame");
-    memcpy(s->held + s->held_len, in->p, n);
-    s->held_len += n;
-    skip(in, n);
+    const struct yamux *y = &s->yamux;
+    struct yamux_head h;
+
+    if (!head)
+        return y->body && y->body->id == s->place.stream ? y->body_left : 0;
+    h = yamux_head_decode(head);
+    return h.version == YAMUX_VERSION && h.type == YAMUX_DATA && !(h.flags & (YAMUX_SYN | YAMUX_RST)) && h.stream == s->place.stream
+               ? h.length
+               : 0;
+}
+
+/* Is a place offered, and is the frame long enough for it? */
+static bool may_place(const struct session *s)
+{
+    return s->place.stream && s->place.len >= PLACE_BYTES && s->frame.len >= PLACE_BYTES && s->is_up && !s->yamux.head_have;
+}
+
+/* What goes where. The header has no tag yet: what it says is used for that alone, and read again when the frame is known to be good. */
+static void settle_place(struct session *s, const uint8_t *head)
+{
+    struct frame_in *f = &s->frame;
+    uint32_t n = body_of_place(s, head), left = f->len - f->done;
+
+    n = n < s->place.len ? n : s->place.len;
+    n = n < left ? n : left;
+    f->is_placed = true;
+    f->before = f->done;
+    if (n < PLACE_BYTES)
+        return;
+    f->placed = n;
+    f->to = s->place.p;
+}
+
+/* Where the byte at `done` of the plaintext goes, and how many go on from there. */
+static uint8_t *target(const struct session *s, uint32_t at, uint32_t *room)
+{
+    const struct frame_in *f = &s->frame;
+
+    if (!f->is_placed) {
+        *room = YAMUX_HEAD_BYTES - at;
+        return s->plain + at;
+    }
+    if (at < f->before + f->placed && at >= f->before) {
+        *room = f->before + f->placed - at;
+        return f->to + (at - f->before);
+    }
+    *room = f->len - at;
+    return s->plain + at;
+}
+
+/* The runs of one target lie behind each other, so what is pending ends where the next one goes. */
+static void decrypt(struct session *s, struct slice *in)
+{
+    struct frame_in *f = &s->frame;
+    uint32_t room, n;
+    uint8_t *out = target(s, f->done, &room);
+
+    n = in->len < room ? (uint32_t)in->len : room;
+    if (n + f->pending < DIRECT_BYTES && n < room) { /* more of this comes */
+        f->pending += take(in, out, n);
+        f->done += n;
+        return;
+    }
+    if (n < DIRECT_BYTES) {
+        take(in, out, n);
+        aead_open_some(&f->run, out - f->pending, out - f->pending, f->pending + n);
+    } else {
+        aead_open_some(&f->run, out - f->pending, out - f->pending, f->pending);
+        aead_open_some(&f->run, out, in->p, n);
+        *in = slice_of(in->p + n, in->len - n);
+    }
+    f->pending = 0;
+    f->done += n;
+    if (!f->is_placed)
+        settle_place(s, s->plain);
+}
+
+static int begin_frame(struct session *s)
+{
+    struct frame_in *f = &s->frame;
+    ssize_t n = noise_frame_bytes(slice_of(f->head, NOISE_HEAD_BYTES));
+    int err = n < 0 ? (int)n : noise_open_begin(&s->transport, &f->run);
+
+    f->done = f->pending = f->before = f->placed = f->tag_have = 0;
+    f->is_placed = true;
+    if (err)
+        return open_failed(s, err);
+    f->len = (uint32_t)n - NOISE_FRAME_EXTRA;
+    if (may_place(s) && s->yamux.body_left)
+        settle_place(s, NULL);
+    else if (may_place(s))
+        f->is_placed = false; /* its first bytes will tell */
     return 0;
 }
 
-static int opened(struct session *s, ssize_t n)
+static int end_frame(struct session *s)
 {
-    if (n < 0)
-        return open_failed(s, n);
+    struct frame_in *f = &s->frame;
+    uint32_t after = f->before + f->placed;
+    int err = noise_open_end(&s->transport, &f->run, f->tag);
+
+    f->head_have = 0;
+    if (err)
+        return open_failed(s, err);
     s->counters.noise_frames_in++;
-    s->rest = slice_of(s->plain, (size_t)n);
+    if (!f->placed) {
+        s->rest = slice_of(s->plain, f->len);
+    } else {
+        s->rest = slice_of(s->plain, f->before);
+        s->parts[0] = slice_of(f->to, f->placed);
+        s->parts[1] = slice_of(s->plain + after, f->len - after);
+        s->place = (struct place){0}; /* some of it is used: the application offers what is left */
+        f->placed = 0;
+    }
     return s->phase == PHASE_MUXER ? handshake_muxer_input(s, &s->rest) : 0;
 }
 
-/* The frame begins in s->held and may end in *in: opened from both, so only what came early was copied. */
-static int continue_frame(struct session *s, struct slice *in)
+bool frame_next_part(struct session *s)
 {
-    struct slice pieces[2];
-    ssize_t n;
-    size_t left;
+    if (!s->parts[0].len && !s->parts[1].len)
+        return false;
+    s->rest = s->parts[0];
+    s->parts[0] = s->parts[1];
+    s->parts[1] = (struct slice){0};
+    return true;
+}
 
-    if (s->held_len < NOISE_HEAD_BYTES) {
-        size_t head = NOISE_HEAD_BYTES - s->held_len;
-        hold(s, in, head < in->len ? head : in->len);
+static void forget_place(struct session *s)
+{
+    struct frame_in *f = &s->frame;
+    uint32_t n = f->done - f->before < f->placed ? f->done - f->before : f->placed;
+    uint8_t *gap; /* in s->plain, where these bytes would be without a place */
+
+    s->place = (struct place){0};
+    if (!f->to || f->to == (gap = s->plain + f->before))
+        return;
+    if (s->parts[0].len && s->parts[0].p == f->to) { /* come, and not told of yet */
+        memcpy(gap, f->to, s->parts[0].len);
+        s->parts[0].p = gap;
+    } else if (f->placed) {
+        memcpy(gap, f->to, n);
     }
-    n = noise_frame_bytes(slice_of(s->held, s->held_len));
-    if (n < 0)
-        return open_failed(s, n);
-    if (n == 0)
-        return 0;
-    left = (size_t)n - s->held_len;
-    if (in->len < left)
-        return hold(s, in, in->len);
-    pieces[0] = slice_of(s->held + NOISE_HEAD_BYTES, s->held_len - NOISE_HEAD_BYTES);
-    pieces[1] = slice_of(in->p, left);
-    skip(in, left);
-    s->held_len = 0;
-    return opened(s, noise_openv(&s->transport, pieces, 2, s->plain, NOISE_OPEN_MAX));
+    f->to = gap;
+}
+
+void session_stream_place(struct session *s, uint32_t stream, uint8_t *p, uint32_t len)
+{
+    const struct stream *st = stream && len ? stream_of(s, stream) : NULL;
+
+    forget_place(s);
+    if (st && st->is_talking && st->kind == KIND_APP)
+        s->place = (struct place){stream, p, len};
 }
 
 int frame_input(struct session *s, struct slice *in)
 {
-    struct slice frame;
-    ssize_t n;
+    struct frame_in *f = &s->frame;
+    int err;
 
     if (!s->plain && !(s->plain = malloc(NOISE_OPEN_MAX)))
         return session_fail(s, -SESSION_EMEM, "no memory for a frame");
-    if (s->held_len)
-        return continue_frame(s, in);
-    n = noise_frame_bytes(*in);
-    if (n < 0)
-        return open_failed(s, n);
-    if (n == 0 || (size_t)n > in->len)
-        return hold(s, in, in->len);
-    frame = slice_of(in->p, (size_t)n);
-    skip(in, frame.len);
-    return opened(s, noise_open(&s->transport, frame, s->plain, NOISE_OPEN_MAX));
+    if (f->head_have < NOISE_HEAD_BYTES) {
+        f->head_have += (uint8_t)take(in, f->head + f->head_have, NOISE_HEAD_BYTES - f->head_have);
+        if (f->head_have < NOISE_HEAD_BYTES)
+            return 0;
+        if ((err = begin_frame(s)))
+            return err;
+    }
+    while (in->len && f->done < f->len)
+        decrypt(s, in);
+    if (f->done < f->len)
+        return 0;
+    f->tag_have += (uint8_t)take(in, f->tag + f->tag_have, NOISE_TAG_BYTES - f->tag_have);
+    return f->tag_have == NOISE_TAG_BYTES ? end_frame(s) : 0;
+}
+
+void frame_fini(struct session *s)
+{
+    crypto_wipe(&s->frame, sizeof(s->frame));
+    free(s->plain);
 }
 
 /* ---- out ---- */

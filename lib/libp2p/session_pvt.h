@@ -85,6 +85,26 @@ struct handshake {
     struct outbox sealed; /* plaintext of the first Noise frame: the muxer's negotiation */
 };
 
+/* Memory of the application for the next bytes of a stream's body. */
+struct place {
+    uint32_t stream; /* 0: none */
+    uint8_t *p;
+    uint32_t len;
+};
+
+/* A Noise frame on its way in, decrypted as it comes: its plaintext is plain[0, before), then `placed` bytes at `to`, then
+ * plain[before + placed, ..). Nothing of it is looked at before the tag was good, but for where it goes. */
+struct frame_in {
+    uint8_t head[NOISE_HEAD_BYTES], tag[NOISE_TAG_BYTES];
+    uint8_t head_have, tag_have;
+    bool is_placed;          /* it is settled what goes where */
+    uint32_t len, done;      /* plaintext: of the whole frame; what is here of it */
+    uint32_t pending;        /* of that, the last so many bytes are copied there but not yet decrypted */
+    uint32_t before, placed;
+    uint8_t *to;
+    struct aead_run run;
+};
+
 struct session {
     struct session_config cfg;
     struct session_limits limits; /* cfg's, with the defaults filled in */
@@ -102,10 +122,11 @@ struct session {
     struct yamux yamux;
 
     /* input */
-    uint8_t *held;      /* an unfinished frame */
-    size_t held_len;
-    uint8_t *plain;     /* the current frame, opened */
-    struct slice rest;  /* of plain, not parsed yet */
+    struct frame_in frame;
+    uint8_t *plain;     /* the current frame, opened, but for what went to its place */
+    struct slice rest;  /* of it, not parsed yet, and what follows behind that: see frame_next_part */
+    struct slice parts[2];
+    struct place place; /* where the application wants the next bytes of a stream */
     struct stream *body_stream; /* whose part of a body waits */
     struct slice body_rest;
 
@@ -157,6 +178,9 @@ static inline size_t outbox_left(const struct outbox *o)
 
 /* session_frame.c */
 int frame_input(struct session *s, struct slice *in);
+/* s->rest is used up: on to the next part of the plaintext. False: there is none. */
+bool frame_next_part(struct session *s);
+void frame_fini(struct session *s);
 
 /* session_stream.c */
 struct stream *stream_of(const struct session *s, uint32_t id);

@@ -89,7 +89,8 @@ int framer_input(struct framer *f, struct slice *in, struct buf **frame)
         n = f->want - f->buf->len;
         if (n > in->len)
             n = in->len;
-        memcpy(f->buf->data + f->buf->len, in->p, n);
+        if (in->p != f->buf->data + f->buf->len) /* else it is in its place already */
+            memcpy(f->buf->data + f->buf->len, in->p, n);
         f->buf->len += (uint32_t)n;
         *in = slice_of(in->p + n, in->len - n);
         if (f->buf->len == f->want) {

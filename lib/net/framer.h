@@ -42,6 +42,14 @@ void framer_fini(struct framer *f);
  * reference the caller's; call again with what is left. 0: *in is used up. Empty bodies are skipped. */
 int framer_input(struct framer *f, struct slice *in, struct buf **frame);
 
+/* Where the next bytes of the unfinished body go, and how many; 0: between frames. A caller may put them there itself, and then gives
+ * them to framer_input from there. */
+static inline uint32_t framer_place(const struct framer *f, uint8_t **p)
+{
+    *p = f->buf ? f->buf->data + f->buf->len : NULL;
+    return f->buf ? f->want - f->buf->len : 0;
+}
+
 /* Bytes of memory held for an unfinished body; 0: between frames. */
 static inline uint32_t framer_held_bytes(const struct framer *f)
 {

@@ -26,6 +26,15 @@ static void on_framer_error(struct netconn *c, int err, uint64_t now)
     netconn_end(c, framer_err_name(err), false, now);
 }
 
+/* The session decrypts a large frame's bytes straight into it. */
+static void offer_place(struct netconn *c)
+{
+    uint8_t *p;
+    uint32_t len = framer_place(&c->framer, &p);
+
+    session_stream_place(c->session, c->in_stream, p, len);
+}
+
 static void on_data(struct netconn *c, struct slice in, uint64_t now)
 {
     struct net *n = c->net;
@@ -38,6 +47,7 @@ static void on_data(struct netconn *c, struct slice in, uint64_t now)
         c->frame_deadline_ns = 0; /* what follows is a new frame: a new clock */
     }
     n->partial_bytes = n->partial_bytes - held + framer_held_bytes(&c->framer);
+    offer_place(c);
     if (rc < 0) {
         on_framer_error(c, rc, now);
     } else if (n->partial_bytes > n->cfg.max_partial_bytes) {
@@ -50,6 +60,8 @@ static void drop_partial(struct netconn *c)
 {
     c->net->partial_bytes -= framer_held_bytes(&c->framer);
     c->frame_deadline_ns = 0;
+    if (c->session)
+        session_stream_place(c->session, 0, NULL, 0);
     framer_reset(&c->framer);
 }
 

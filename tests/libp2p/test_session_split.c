@@ -334,6 +334,117 @@ static void test_resets_in_the_middle(void **state)
     }
 }
 
+/* ---- bytes that go to their place ---- */
+
+#define PLACED_BYTES 1500000u
+
+static struct {
+    uint8_t want[PLACED_BYTES], got[PLACED_BYTES];
+    uint32_t at, placed, stream;
+    struct rng *rng;
+} placed;
+
+static void offer(struct side *d)
+{
+    uint32_t left = PLACED_BYTES - placed.at, n = rng_below(placed.rng, 3) ? left : (uint32_t)rng_below(placed.rng, 100000);
+
+    session_stream_place(d->s, placed.stream, placed.got + placed.at, n < left ? n : left);
+}
+
+static void place_event(struct side *d, const struct session_event *ev, uint64_t now)
+{
+    if (ev->stream != placed.stream || (ev->type != SESSION_STREAM_DATA && ev->type != SESSION_STREAM_OPENED))
+        return;
+    if (ev->type == SESSION_STREAM_DATA) {
+        assert_true(ev->data.len <= PLACED_BYTES - placed.at);
+        if (ev->data.p == placed.got + placed.at)
+            placed.placed += (uint32_t)ev->data.len;
+        else
+            memcpy(placed.got + placed.at, ev->data.p, ev->data.len);
+        placed.at += (uint32_t)ev->data.len;
+    }
+    offer(d);
+}
+
+/* Sends it in writes of up to write_max, beside another stream or alone; the offer is also renewed and taken back in the middle of frames. */
+static uint32_t place_all(uint64_t seed, size_t max_chunk, uint32_t write_max, bool is_alone)
+{
+    uint32_t sent = 0, other;
+    struct buf *b;
+
+    link_init(&l, seed);
+    l.max_chunk = max_chunk;
+    l.b.on_event = place_event;
+    placed.at = placed.placed = 0;
+    placed.rng = &l.rng;
+    rng_fill(&l.rng, placed.want, PLACED_BYTES);
+    memset(placed.got, 0, PLACED_BYTES);
+    link_start(&l);
+    link_run(&l);
+    other = open_one(&l, &l.a, "/test/sink/1.0.0");
+    placed.stream = open_one(&l, &l.a, "/test/sink/1.0.0");
+    link_run(&l);
+    b = buf_copy(slice_of(placed.want, PLACED_BYTES));
+    for (uint32_t n; sent < PLACED_BYTES; sent += n) {
+        n = 1 + (uint32_t)rng_below(&l.rng, write_max);
+        n = n < PLACED_BYTES - sent ? n : PLACED_BYTES - sent;
+        assert_int_equal(session_stream_send(l.a.s, placed.stream, buf_ref(b), sent, n), 0);
+        if (!is_alone)
+            session_stream_copy(l.a.s, other, slice_of(placed.want, rng_below(&l.rng, 3000)));
+        if (rng_below(&l.rng, 4) == 0) {
+            for (int i = 0; i < 5; i++)
+                link_turn(&l);
+            if (rng_below(&l.rng, 2))
+                offer(&l.b);
+            else if (rng_below(&l.rng, 2))
+                session_stream_place(l.b.s, 0, NULL, 0);
+        }
+    }
+    link_run(&l);
+    assert_int_equal(placed.at, PLACED_BYTES);
+    assert_memory_equal(placed.got, placed.want, PLACED_BYTES);
+    assert_false(l.a.closed || l.b.closed);
+    link_fini(&l);
+    buf_unref(b);
+    return placed.placed;
+}
+
+static void test_bytes_go_to_their_place(void **state)
+{
+    static const size_t chunks[] = {7, 1460, 16384, 65537, 300000};
+
+    for (unsigned i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+        place_all(40 + i, chunks[i], 3000, true);
+        place_all(50 + i, chunks[i], 200000, false);
+        assert_true(place_all(60 + i, chunks[i], PLACED_BYTES, true) > PLACED_BYTES / 3);
+    }
+}
+
+/* A forged frame leaves nothing behind in the place, and no event. */
+static void test_forged_bytes_do_not_stay_in_their_place(void **state)
+{
+    static const uint8_t zero[60000];
+    struct buf *b = buf_copy(slice_of(placed.want, 60000));
+
+    link_init(&l, 70);
+    link_start(&l);
+    link_run(&l);
+    uint32_t id = open_one(&l, &l.a, "/test/sink/1.0.0");
+    link_run(&l);
+    session_stream_place(l.b.s, id, placed.got, 60000);
+    assert_int_equal(session_stream_send(l.a.s, id, b, 0, 60000), 0);
+    side_output(&l.a, 65536, l.now);
+    l.a.out.p[l.a.out.len - 1] ^= 1;
+    memset(placed.got, 1, 60000);
+    uint64_t before = heard_of(&l.b, id)->bytes;
+    link_move(&l, &l.a, &l.b);
+    assert_true(l.b.closed);
+    assert_int_equal(l.b.err, -SESSION_ENOISE);
+    assert_int_equal(heard_of(&l.b, id)->bytes, before);
+    assert_memory_equal(placed.got + 100, zero, 50000);
+    link_fini(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +454,8 @@ int main(void)
         cmocka_unit_test(test_64_streams_20_mb_hash_equal),
         cmocka_unit_test(test_window_runs_out_and_grows),
         cmocka_unit_test(test_resets_in_the_middle),
+        cmocka_unit_test(test_bytes_go_to_their_place),
+        cmocka_unit_test(test_forged_bytes_do_not_stay_in_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
