@@ -27,9 +27,9 @@ static struct buf *lend(struct ethdev_queue *q, struct rte_mbuf *m)
     return &f->buf;
 }
 
-static bool is_csum_ok(const struct rte_mbuf *m)
+static bool is_csum_ok(const struct ethdev_queue *q, const struct rte_mbuf *m)
 {
-    return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    return q->dev->cfg.is_memory || (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 }
 
 /* Takes the tag off; false: it is not ours, or there is none. */
@@ -66,7 +66,7 @@ static void hand_up(struct ethdev_queue *q, struct rte_mbuf *m, struct pktio_fra
     q->counters.rx_frames++;
     q->counters.rx_bytes += m->data_len;
     q->counters.rx_unkept += !may_keep;
-    *out = (struct pktio_frame){b->data, b->len, is_csum_ok(m), may_keep ? b : NULL};
+    *out = (struct pktio_frame){b->data, b->len, is_csum_ok(q, m), may_keep ? b : NULL};
     q->lent[q->nlent++] = m;
 }
 
@@ -193,7 +193,7 @@ static struct rte_mbuf *mbuf_of(struct ethdev_queue *q, const struct pktio_seg *
     } else if (q->dev->cfg.vlan) {
         tag = ETHDEV_TAG;
     }
-    if (seg->csum_start)
+    if (seg->csum_start && !q->dev->cfg.is_memory)
         set_offloads(w.head, seg, tag);
     return w.head;
 }

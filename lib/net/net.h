@@ -48,6 +48,9 @@ struct net_config {
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is
                                              * ignored); NULL: any */
     const char *pci;                        /* vfio: address of the NIC */
+    const char *memif;                      /* memif: path of the socket over which both ends agree */
+    unsigned memif_id;                      /* memif: the same at both ends */
+    bool is_memif_server;                   /* memif: this end makes the socket */
     struct pktio *port;                     /* a port that is open already: NET_MEMPAIR's end of a cable (drivers/mempair.h), or a
                                              * queue of a NIC (net_ports_open in open.h); net_free closes it. NULL: opens one */
     struct capture *capture;                /* borrowed: gets the port's packets (drivers/capture.h); NULL: nobody does. Not for the kernel driver */

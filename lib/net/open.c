@@ -231,12 +231,27 @@ static int vfio_ports(const struct net_config *cfg, struct pktio **ports, unsign
     return -1;
 }
 
+static int memif_port(const struct net_config *cfg, struct pktio **ports, char err[256])
+{
+    struct ethdev_wishes w = {.vlan = cfg->vlan, .mtu = cfg->mtu};
+    struct ethdev_memif m = {.socket = cfg->memif, .id = cfg->memif_id, .is_server = cfg->is_memif_server};
+
+    if (!cfg->memif) {
+        snprintf(err, 256, "NET_MEMIF: the memif driver needs the path of a socket");
+        return -1;
+    }
+    rng_fill(cfg->rng, m.mac, sizeof(m.mac));
+    ports[0] = ethdev_open_memif(&m, &w, err);
+    return ports[0] ? 1 : -1;
+}
+
 /* Once for each of up to `wanted` queues. Returns how many, at least 1, or -1. */
 static int own_ports(const struct net_config *cfg, struct pktio **ports, unsigned wanted, char err[256])
 {
     switch (cfg->driver) {
     case NET_TAP: return tap_port(cfg, ports, err);
     case NET_VFIO: return vfio_ports(cfg, ports, wanted, err);
+    case NET_MEMIF: return memif_port(cfg, ports, err);
     default: snprintf(err, 256, "%s: no end of a cable was given", net_driver_name(cfg->driver)); return -1;
     }
 }
@@ -309,6 +324,7 @@ static struct transport *open_driver(const struct net_config *cfg, struct net_sh
     case NET_AF_XDP: return open_shared(cfg, first, share, driver, now, err);
     case NET_VFIO:
     case NET_TAP:
+    case NET_MEMIF:
     case NET_MEMPAIR: return open_own(cfg, first, share, now, err);
     default: snprintf(err, 256, "NET_DRIVER: %s is not built in", net_driver_name(driver)); return NULL;
     }

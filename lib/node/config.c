@@ -13,6 +13,7 @@ const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "
 static const char *const signing_names[] = {"strict", "none", NULL}; /* order of enum pubsub_signing */
 static const char *const id_names[] = {"spec", "sha256", NULL};      /* order of enum pubsub_id_rule */
 const char *const node_client_policies[] = {"drop-oldest", "drop-newest", "disconnect", NULL};
+static const char *const memif_roles[] = {"client", "server", NULL};
 static const char *const dht_names[] = {"private", "public", "off", NULL};
 
 #define FIELD(f) offsetof(struct node_config, f)
@@ -72,6 +73,9 @@ static const struct setting table[] = {
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     U32("NET_VLAN", net_vlan, "0", 0, 4094, "VLAN of a port that is ours alone; 0: none"),
+    TEXT("NET_MEMIF", net_memif, "/run/codecast/memif.sock", NULL, "memif: socket of codecast-switch, or of the one node at the other end"),
+    U32("NET_MEMIF_ID", net_memif_id, "0", 0, 65535, "memif: port of the switch that this node has; no other node has it"),
+    CHOICE("NET_MEMIF_ROLE", net_memif_role, "client", memif_roles, "memif: client of a switch; of two nodes without one, one is the server"),
     U32("NET_MTU", net_mtu, "0", 0, 9600, "IP packet bytes of a port that is ours alone; 0: as the port has it"),
     U32("NET_LCORES", net_lcores, "0", 0, 16, "lcores of the network, each with its own connections; 0: as the CPUs allow"),
     U32("CODING_LCORES", coding_lcores, "0", 0, 8, "lcores of the router and its helpers; 0: as the CPUs allow"),
@@ -280,16 +284,18 @@ static bool is_pci_address(const char *s)
     return sscanf(s, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) == 4 && end == 12 && !s[end];
 }
 
-/* vfio and tap: of a NIC or interface that is ours alone. */
+/* vfio, memif and tap: of a NIC or interface that is ours alone. */
 static void check_own_port(const struct node_config *c, const char *driver, struct settings_report *rep)
 {
-    bool is_vfio = strcmp(driver, "vfio") == 0, is_own = is_vfio || strcmp(driver, "tap") == 0;
+    bool is_vfio = strcmp(driver, "vfio") == 0, is_memif = strcmp(driver, "memif") == 0, is_own = is_vfio || is_memif || strcmp(driver, "tap") == 0;
     char value[16];
 
     if (is_vfio && !is_pci_address(c->net_pci))
         settings_fatal(rep, "NET_PCI", *c->net_pci ? c->net_pci : NULL, "the vfio driver needs a NIC's PCI address, as in 0000:3b:00.0");
     else if (!is_vfio && *c->net_pci)
         settings_warn(rep, "NET_PCI", c->net_pci, "has no effect with the driver %s", driver);
+    if (is_memif && (c->net_memif[0] != '/' || strlen(c->net_memif) > 107))
+        settings_fatal(rep, "NET_MEMIF", c->net_memif, "must be a path from / on, of at most 107 characters");
     snprintf(value, sizeof(value), "%u", c->net_vlan);
     if (c->net_vlan && !is_own)
         settings_fatal(rep, "NET_VLAN", value, "the driver %s shares the kernel's interface: make one of that VLAN (ip link add link eth0 name "
@@ -314,7 +320,7 @@ static void check_addresses(const struct node_config *c, struct settings_report 
         settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
     if (*c->net_addr && !is_network(c->net_addr, &has_len))
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
-    else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0) && !has_len)
+    else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0 || strcmp(driver, "memif") == 0) && !has_len)
         settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL, "the %s driver needs an address of its own, as in 172.28.0.10/16", driver);
     check_own_port(c, driver, rep);
 }

@@ -29,7 +29,9 @@ struct node_mode_config { /* OPTIMUM_* and GOSSIPSUB_* twins */
 struct node_config {
     const char *cluster_id, *identity_dir, *bootstrap_text, *announce_text;
     const char *net_iface, *net_addr, *net_gateway, *net_pci; /* vfio: net_pci is set, by NET_IFACE if need be */
-    uint32_t net_vlan, net_mtu;
+    uint32_t net_vlan, net_mtu, net_memif_id;
+    const char *net_memif;
+    int net_memif_role;     /* 0 client, 1 server */
     const char *sidecar_bind, *api_bind;
     const char *run_as;     /* "": stays who it is */
     struct rights_user run_as_user;

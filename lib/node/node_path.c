@@ -144,6 +144,9 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
     nc.iface = *c->net_iface ? c->net_iface : NULL;
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
     nc.pci = *c->net_pci ? c->net_pci : NULL;
+    nc.memif = c->net_memif;
+    nc.memif_id = c->net_memif_id;
+    nc.is_memif_server = c->net_memif_role;
     nc.vlan = (uint16_t)c->net_vlan;
     nc.mtu = (uint16_t)c->net_mtu;
     nc.addr = *c->net_addr ? c->net_addr : NULL;

@@ -3,6 +3,7 @@
  * bytes, wants them back equal and in order, prints what it took and ends (0: all came back).
  *     net_echo --driver af_packet [--iface eth0] [--addr 10.0.0.1/24] [--gateway IP] [--port 7070] [--seed N] [--seconds S]
  *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024]
+ *     memif: --memif SOCKET --id N [--server]; vfio: --pci ADDRESS [--vlan N]
  * The first line on stdout says what was opened. tap: EAL is started here, without hugepages.
  */
 #include <errno.h>
@@ -209,12 +210,12 @@ static enum net_driver driver_of(const char *name)
     exit(2);
 }
 
-static void start_eal(void)
+static void start_eal(const char *pci)
 {
-    const char *argv[] = {"net_echo", "-l",       "0",           "--no-huge",      "-m",
-                          "64",       "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error"};
+    const char *argv[] = {"net_echo", "-l", "0", "--no-huge", "-m", "64", "--no-shconf", "--no-telemetry", "--log-level=*:error",
+                          pci ? "-a" : "--no-pci", pci};
 
-    if (rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)(uintptr_t)argv) < 0) {
+    if (rte_eal_init(pci ? 11 : 10, (char **)(uintptr_t)argv) < 0) {
         fprintf(stderr, "EAL did not start\n");
         exit(1);
     }
@@ -240,6 +241,11 @@ int main(int argc, char **argv)
                                             {"iface", 1, NULL, 'i'},
                                             {"addr", 1, NULL, 'a'},
                                             {"gateway", 1, NULL, 'g'},
+                                            {"memif", 1, NULL, 'm'},
+                                            {"id", 1, NULL, 'n'},
+                                            {"server", 0, NULL, 'M'},
+                                            {"pci", 1, NULL, 'P'},
+                                            {"vlan", 1, NULL, 'v'},
                                             {"port", 1, NULL, 'p'},
                                             {"dial", 1, NULL, 'D'},
                                             {"count", 1, NULL, 'c'},
@@ -269,6 +275,11 @@ int main(int argc, char **argv)
         case 'i': cfg.iface = optarg; break;
         case 'a': cfg.addr = cfg.listen_ip = optarg; break;
         case 'g': cfg.gateway = optarg; break;
+        case 'm': cfg.memif = optarg; break;
+        case 'n': cfg.memif_id = (unsigned)atoi(optarg); break;
+        case 'M': cfg.is_memif_server = true; break;
+        case 'P': cfg.pci = optarg; break;
+        case 'v': cfg.vlan = (uint16_t)atoi(optarg); break;
         case 'p': cfg.listen_port = (uint16_t)atoi(optarg); break;
         case 'D': dial = optarg; break;
         case 'c': e.count = strtoull(optarg, NULL, 10); break;
@@ -278,8 +289,8 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (cfg.driver == NET_TAP)
-        start_eal();
+    if (cfg.driver == NET_TAP || cfg.driver == NET_MEMIF || cfg.driver == NET_VFIO)
+        start_eal(cfg.pci);
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     rng_init_system(&rng);
