@@ -277,6 +277,7 @@ static const char *set_up(struct af_packet *a, const struct af_packet_config *cf
     const char *failed;
 
     memcpy(f.ip4, cfg->ip4, 4);
+    memcpy(f.ip6, cfg->ip6, 16);
     failed = packet_ring_open(&a->small, a->ifindex, &f, slot,
                               cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
     if (failed)

@@ -4,8 +4,8 @@
  *          sendmmsg for output. PACKET_VNET_HDR both ways: checksums stay unfinished on one machine, and big segments
  *          travel as one
  * Why not DPDK's: it needs CAP_NET_ADMIN, truncates the kernel's big segments and can offload nothing (docs)
- * Shares:  the interface and its address with the kernel; a packet filter lets only our ports, ARP and ICMP errors for
- *          our address up here. The kernel must be kept silent on those ports: guard.h
+ * Shares:  the interface and its address with the kernel; a packet filter lets only our ports, ARP, neighbour advertisements and
+ *          ICMP errors for our addresses up here. The kernel must be kept silent on those ports: guard.h
  * Owner:   one net lcore
  * Memory:  frames are never kept by reference (keep_max 0): a held slot would stop the whole ring
  * Rights:  CAP_NET_RAW alone
@@ -18,7 +18,7 @@
 
 struct af_packet_config {
     const char *iface;
-    uint8_t ip4[4];
+    uint8_t ip4[4], ip6[16]; /* ip6 zeroes: none */
     uint16_t listen_port;            /* 0: none */
     uint16_t dial_first, dial_count; /* local ports of our outgoing connections */
     unsigned role, nroles;           /* of several ports that share the listening port; see af_packet_filter.h. 0: 1 */

@@ -16,6 +16,7 @@
 #define ROUTE_TEXT_MAX  65536
 #define RTF_UP_BIT      0x1
 #define RTF_GATEWAY_BIT 0x2
+#define IFA_UNFIT       (0x01 | 0x08 | 0x20 | 0x40) /* temporary, refused, deprecated, tentative */
 
 static uint8_t prefix_of(uint32_t mask_be)
 {
@@ -46,15 +47,67 @@ bool ifinfo_parse_route(const char *text, char name[IF_NAMESIZE], uint8_t gatewa
     return false;
 }
 
-static bool default_route(char name[IF_NAMESIZE], uint8_t gateway[4])
+static bool parse_hex16(const char *hex, uint8_t ip[16])
+{
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned byte;
+
+        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+            return false;
+        ip[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+bool ifinfo_parse_inet6(const char *text, const char *name, const uint8_t *wanted, uint8_t ip[16], uint8_t *prefix)
+{
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        char hex[33], iface[IF_NAMESIZE];
+        unsigned len, scope, flags;
+
+        if (sscanf(line, "%32[0-9a-f] %*x %x %x %x %15s", hex, &len, &scope, &flags, iface) == 5 && len <= 128 && scope == 0 &&
+            !(flags & IFA_UNFIT) && strcmp(iface, name) == 0 && strlen(hex) == 32 && parse_hex16(hex, ip) &&
+            (!wanted || memcmp(ip, wanted, 16) == 0)) {
+            *prefix = (uint8_t)len;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ifinfo_parse_route6(const char *text, const char *name, uint8_t gateway[16])
+{
+    static const uint8_t none[16];
+    unsigned best = UINT32_MAX;
+
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        char to[33], hex[33], iface[IF_NAMESIZE];
+        unsigned len, metric, flags;
+        uint8_t gw[16];
+
+        if (sscanf(line, "%32[0-9a-f] %x %*32s %*x %32[0-9a-f] %x %*x %*x %x %15s", to, &len, hex, &metric, &flags, iface) == 6 &&
+            len == 0 && (flags & RTF_UP_BIT) && (flags & RTF_GATEWAY_BIT) && strcmp(iface, name) == 0 && strlen(hex) == 32 &&
+            parse_hex16(hex, gw) && memcmp(gw, none, 16) != 0 && metric < best) {
+            best = metric;
+            memcpy(gateway, gw, 16);
+        }
+    }
+    return best != UINT32_MAX;
+}
+
+/* The file's text, to be freed; NULL when it cannot be read. */
+static char *read_proc(const char *path)
 {
     char *text = malloc(ROUTE_TEXT_MAX);
-    int fd = open("/proc/net/route", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
-    bool found = false;
 
-    if (!text || fd < 0)
-        goto out;
+    if (!text || fd < 0) {
+        free(text);
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
     while (len < ROUTE_TEXT_MAX - 1) {
         ssize_t n = read(fd, text + len, ROUTE_TEXT_MAX - 1 - len);
 
@@ -63,12 +116,31 @@ static bool default_route(char name[IF_NAMESIZE], uint8_t gateway[4])
         len += (size_t)n;
     }
     text[len] = 0;
-    found = ifinfo_parse_route(text, name, gateway);
-out:
-    if (fd >= 0)
-        close(fd);
+    close(fd);
+    return text;
+}
+
+static bool default_route(char name[IF_NAMESIZE], uint8_t gateway[4])
+{
+    char *text = read_proc("/proc/net/route");
+    bool found = text && ifinfo_parse_route(text, name, gateway);
+
     free(text);
     return found;
+}
+
+bool ifinfo_choose_ip6(struct ifinfo *out, const uint8_t *wanted)
+{
+    char *addrs = read_proc("/proc/net/if_inet6"), *routes = read_proc("/proc/net/ipv6_route");
+
+    out->has_ip6 = addrs && ifinfo_parse_inet6(addrs, out->name, wanted, out->ip6, &out->ip6_prefix);
+    if (!out->has_ip6)
+        memset(out->ip6, 0, 16);
+    if (!out->has_ip6 || !routes || !ifinfo_parse_route6(routes, out->name, out->gateway6))
+        memset(out->gateway6, 0, 16);
+    free(addrs);
+    free(routes);
+    return out->has_ip6;
 }
 
 static uint16_t mtu_of(const char *name)
@@ -127,6 +199,7 @@ static int fill(const struct ifaddrs *list, const char *name, struct ifinfo *out
     char route_name[IF_NAMESIZE];
     memcpy(route_name, out->name, sizeof(route_name));
     default_route(route_name, out->gateway4);
+    ifinfo_choose_ip6(out, NULL);
     return 0;
 }
 
@@ -198,9 +271,9 @@ int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256])
     return rc;
 }
 
-int ifinfo_parse_cidr4(const char *text, uint8_t ip[4], uint8_t *prefix)
+static int parse_cidr(int family, const char *text, uint8_t *ip, unsigned long most, uint8_t *prefix)
 {
-    char buf[32];
+    char buf[64];
     const char *slash = strchr(text, '/');
     char *end;
     unsigned long n;
@@ -210,8 +283,18 @@ int ifinfo_parse_cidr4(const char *text, uint8_t ip[4], uint8_t *prefix)
     memcpy(buf, text, (size_t)(slash - text));
     buf[slash - text] = 0;
     n = strtoul(slash + 1, &end, 10);
-    if (*end || n > 32 || inet_pton(AF_INET, buf, ip) != 1)
+    if (*end || n > most || inet_pton(family, buf, ip) != 1)
         return -1;
     *prefix = (uint8_t)n;
     return 0;
+}
+
+int ifinfo_parse_cidr4(const char *text, uint8_t ip[4], uint8_t *prefix)
+{
+    return parse_cidr(AF_INET, text, ip, 32, prefix);
+}
+
+int ifinfo_parse_cidr6(const char *text, uint8_t ip[16], uint8_t *prefix)
+{
+    return parse_cidr(AF_INET6, text, ip, 128, prefix);
 }

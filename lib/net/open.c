@@ -164,7 +164,7 @@ static struct guard *open_guard(const struct net_config *cfg, const uint8_t ip[4
     }
     rng_init_seeded(&usual, dial_seed);
     share->dial_each = dial_ports_each(cfg->nroles);
-    if (guard_open(guard, ip, cfg->listen_port, (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err) < 0) {
+    if (guard_open(guard, ip, NULL, cfg->listen_port, (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err) < 0) {
         guard_close(guard);
         free(guard);
         return NULL;

@@ -185,10 +185,88 @@ static void test_filter_of_a_role_keeps_the_rest(void **state)
     assert_true(passes_filter(&f, s.head, s.head_len));
 }
 
+/* ---- IPv6 ---- */
+
+static const uint8_t ours6[16] = {0xfd, 1, [15] = 12}, other6[16] = {0xfd, 1, [15] = 13};
+
+/* To dst: `proto`, whose first bytes are a port pair, or a type for ICMPv6. */
+static size_t make6(uint8_t *frame, const uint8_t *dst, uint8_t proto, uint16_t sport, uint16_t dport)
+{
+    memset(frame, 0, 74);
+    memcpy(frame, mac, 6);
+    memcpy(frame + 6, mac, 6);
+    put16(frame + 12, 0x86dd);
+    frame[14] = 0x60;
+    put16(frame + 18, 20);
+    frame[20] = proto;
+    memcpy(frame + 22, other6, 16);
+    memcpy(frame + 38, dst, 16);
+    put16(frame + 54, sport);
+    put16(frame + 56, dport);
+    return 74;
+}
+
+static void test_filter_takes_our_ipv6(void **state)
+{
+    const struct {
+        const char *name;
+        const uint8_t *dst;
+        uint8_t proto;
+        uint16_t sport, dport;
+        bool want;
+    } t[] = {
+        {"listen port", ours6, 6, 40000, 7070, true},
+        {"neighbouring port", ours6, 6, 40000, 7071, false},
+        {"first dial port", ours6, 6, 40000, 20096, true},
+        {"last dial port", ours6, 6, 40000, 20159, true},
+        {"above dial ports", ours6, 6, 40000, 20160, false},
+        {"other address", other6, 6, 40000, 7070, false},
+        {"udp", ours6, 17, 40000, 7070, false},
+        {"a fragment", ours6, 44, 40000, 7070, false},
+        {"unreachable", ours6, 58, 1 << 8, 0, true},
+        {"too big", ours6, 58, 2 << 8, 0, true},
+        {"advertisement", ours6, 58, 136 << 8, 0, true},
+        {"advertisement to another", other6, 58, 136 << 8, 0, false},
+        {"solicitation", ours6, 58, 135 << 8, 0, false}, /* the kernel answers */
+        {"echo", ours6, 58, 128 << 8, 0, false},
+    };
+    struct af_packet_filter f = {.listen_port = 7070, .dial_first = 20096, .dial_count = 64};
+    uint8_t frame[74];
+
+    memcpy(f.ip4, ours, 4);
+    memcpy(f.ip6, ours6, 16);
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        size_t len = make6(frame, t[i].dst, t[i].proto, t[i].sport, t[i].dport);
+        if (passes_filter(&f, frame, len) != t[i].want)
+            fail_msg("%s", t[i].name);
+        assert_false(passes(7070, 20096, 64, frame, len)); /* without an address of ours */
+    }
+    assert_true(tcp_passes(ours, 7070, 0x4000, 6));
+}
+
+static void test_filter_deals_ipv6_flows_out(void **state)
+{
+    struct af_packet_filter f = {.listen_port = 7070, .nroles = 3};
+    unsigned seen[3] = {0};
+    uint8_t frame[74];
+
+    memcpy(f.ip4, ours, 4);
+    memcpy(f.ip6, ours6, 16);
+    for (unsigned port = 0; port < 60; port++) {
+        unsigned want = af_packet_flow_role(other6 + 12, (uint16_t)(40000 + port), 3);
+        for (f.role = 0; f.role < 3; f.role++)
+            assert_int_equal(passes_filter(&f, frame, make6(frame, ours6, 6, (uint16_t)(40000 + port), 7070)), f.role == want);
+        seen[want]++;
+    }
+    assert_true(seen[0] > 5 && seen[1] > 5 && seen[2] > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filter_takes_our_tcp_alone),   cmocka_unit_test(test_filter_follows_ip_options),
+        cmocka_unit_test(test_filter_takes_our_tcp_alone),
+        cmocka_unit_test(test_filter_takes_our_ipv6),
+        cmocka_unit_test(test_filter_deals_ipv6_flows_out),   cmocka_unit_test(test_filter_follows_ip_options),
         cmocka_unit_test(test_filter_takes_arp_for_us),      cmocka_unit_test(test_filter_takes_icmp_errors),
         cmocka_unit_test(test_filter_survives_short_frames), cmocka_unit_test(test_filter_parts_by_length),
         cmocka_unit_test(test_filter_deals_flows_to_roles),  cmocka_unit_test(test_filter_of_a_role_keeps_the_rest),

@@ -68,7 +68,7 @@ static void test_guard_silences_and_reserves(void **state)
 
     rng_init_seeded(&rng, 5);
     assert_int_equal(connect_result(7471), ECONNREFUSED); /* the kernel's usual answer */
-    if (guard_open(&g, ip, 7471, 64, &rng, err) < 0)
+    if (guard_open(&g, ip, NULL, 7471, 64, &rng, err) < 0)
         fail_msg("%s", err);
     assert_int_equal(g.count, 65);
     assert_int_equal(g.dial_count, 64);
@@ -88,8 +88,8 @@ static void test_guard_tells_a_taken_port(void **state)
     char err[256] = "";
 
     rng_init_seeded(&rng, 5);
-    assert_int_equal(guard_open(&first, ip, 7472, 0, &rng, err), 0);
-    assert_int_equal(guard_open(&second, ip, 7472, 0, &rng, err), -1);
+    assert_int_equal(guard_open(&first, ip, NULL, 7472, 0, &rng, err), 0);
+    assert_int_equal(guard_open(&second, ip, NULL, 7472, 0, &rng, err), -1);
     assert_non_null(strstr(err, "7472"));
     guard_close(&second);
     guard_close(&first);
@@ -102,19 +102,44 @@ static void test_guard_dial_ranges_differ(void **state)
     char err[256];
 
     rng_init_zero(&rng); /* both want the same run: the second must find another, or say so */
-    assert_int_equal(guard_open(&a, ip, 0, 16, &rng, err), 0);
-    assert_int_equal(guard_open(&b, ip, 0, 16, &rng, err), -1);
+    assert_int_equal(guard_open(&a, ip, NULL, 0, 16, &rng, err), 0);
+    assert_int_equal(guard_open(&b, ip, NULL, 0, 16, &rng, err), -1);
     guard_close(&b);
     rng_init_seeded(&rng, 1);
-    assert_int_equal(guard_open(&b, ip, 0, 16, &rng, err), 0);
+    assert_int_equal(guard_open(&b, ip, NULL, 0, 16, &rng, err), 0);
     assert_true(a.dial_first != b.dial_first);
     guard_close(&a);
     guard_close(&b);
 }
 
+static void test_guard_ipv6_is_silent_too(void **state)
+{
+    static const uint8_t ip6[16] = {[15] = 1};
+    struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct pollfd p = {.events = POLLOUT};
+    struct guard g;
+    struct rng rng;
+    char err[256];
+
+    rng_init_seeded(&rng, 5);
+    if (guard_open(&g, ip, ip6, 7473, 16, &rng, err) < 0) {
+        guard_close(&g);
+        skip(); /* no IPv6 here */
+    }
+    assert_int_equal(g.count, 2 * 17);
+    sa.sin6_port = htons(7473);
+    p.fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(p.fd, (struct sockaddr *)&sa, sizeof(sa)), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    assert_int_equal(poll(&p, 1, 100), 0); /* neither SYN-ACK nor RST */
+    close(p.fd);
+    guard_close(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_guard_ipv6_is_silent_too),
         cmocka_unit_test(test_guard_silences_and_reserves),
         cmocka_unit_test(test_guard_tells_a_taken_port),
         cmocka_unit_test(test_guard_dial_ranges_differ),

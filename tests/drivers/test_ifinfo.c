@@ -45,6 +45,71 @@ static void test_route_survives_truncation(void **state)
     }
 }
 
+static const char inet6[] = "00000000000000000000000000000001 01 80 10 80       lo\n"
+                            "fe8000000000000000000000000000aa 02 40 20 80     eth0\n"
+                            "20010db8000000000000000000000bad 02 40 00 01     eth0\n"
+                            "20010db80000000000000000000000aa 02 40 00 80     eth0\n"
+                            "fd0000000000000000000000000000bb 02 30 00 80     eth0\n"
+                            "20010db8000000000000000000000cc0 03 40 00 40     eth1\n";
+static const char routes6[] =
+    "20010db8000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n"
+    "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000002 00000400 00000001 00000000 00000003     eth0\n"
+    "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000100 00000001 00000000 00000003     eth0\n"
+    "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
+
+static void test_inet6_finds_a_lasting_global_address(void **state)
+{
+    static const uint8_t want[16] = {0x20, 1, 0xd, 0xb8, [15] = 0xaa}, other[16] = {0xfd, [15] = 0xbb}, nowhere[16] = {0xfd};
+    uint8_t ip[16], prefix;
+
+    assert_true(ifinfo_parse_inet6(inet6, "eth0", NULL, ip, &prefix)); /* not of the link, not temporary */
+    assert_memory_equal(ip, want, 16);
+    assert_int_equal(prefix, 64);
+    assert_true(ifinfo_parse_inet6(inet6, "eth0", other, ip, &prefix));
+    assert_int_equal(prefix, 48);
+    assert_false(ifinfo_parse_inet6(inet6, "eth0", nowhere, ip, &prefix));
+    assert_false(ifinfo_parse_inet6(inet6, "eth1", NULL, ip, &prefix)); /* tentative */
+    assert_false(ifinfo_parse_inet6(inet6, "lo", NULL, ip, &prefix));
+    for (size_t len = 0; len < sizeof(inet6); len++) {
+        char text[sizeof(inet6)];
+
+        memcpy(text, inet6, len);
+        text[len] = 0;
+        if (ifinfo_parse_inet6(text, "eth0", NULL, ip, &prefix))
+            assert_memory_equal(ip, want, 16);
+    }
+}
+
+static void test_route6_finds_the_nearest_default(void **state)
+{
+    static const uint8_t want[16] = {0xfe, 0x80, [15] = 1};
+    uint8_t gw[16];
+
+    assert_true(ifinfo_parse_route6(routes6, "eth0", gw));
+    assert_memory_equal(gw, want, 16);
+    assert_false(ifinfo_parse_route6(routes6, "lo", gw));
+    for (size_t len = 0; len < sizeof(routes6); len++) {
+        char text[sizeof(routes6)];
+
+        memcpy(text, routes6, len);
+        text[len] = 0;
+        ifinfo_parse_route6(text, "eth0", gw);
+    }
+}
+
+static void test_cidr6_parses(void **state)
+{
+    static const uint8_t want[16] = {0xfd, 0, [15] = 2};
+    uint8_t ip[16], prefix;
+
+    assert_int_equal(ifinfo_parse_cidr6("fd00::2/64", ip, &prefix), 0);
+    assert_memory_equal(ip, want, 16);
+    assert_int_equal(prefix, 64);
+    assert_int_equal(ifinfo_parse_cidr6("fd00::2/129", ip, &prefix), -1);
+    assert_int_equal(ifinfo_parse_cidr6("fd00::2", ip, &prefix), -1);
+    assert_int_equal(ifinfo_parse_cidr6("10.0.0.1/8", ip, &prefix), -1);
+}
+
 static void test_cidr_parses(void **state)
 {
     const struct {
@@ -106,6 +171,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_route_finds_the_default),
         cmocka_unit_test(test_route_survives_truncation),
+        cmocka_unit_test(test_inet6_finds_a_lasting_global_address),
+        cmocka_unit_test(test_route6_finds_the_nearest_default),
+        cmocka_unit_test(test_cidr6_parses),
         cmocka_unit_test(test_cidr_parses),
         cmocka_unit_test(test_ifinfo_reads_loopback),
         cmocka_unit_test(test_ifinfo_names_what_is_missing),
