@@ -85,6 +85,7 @@ struct arrival {
     bool is_first;         /* the first copy of all */
     unsigned seen;         /* nodes that have it now */
     double before, share;  /* the share of the nodes that had it, and that has it now */
+    double of_all;         /* the same of all that are named, whether they can be reached or not */
     uint64_t published_ns; /* here; 0: elsewhere */
 };
 
@@ -98,7 +99,7 @@ static uint64_t counted_nodes(struct gateway *gw)
 static struct arrival record(struct gateway *gw, unsigned node, const struct gw_delivery *d, uint64_t now)
 {
     uint64_t counted = counted_nodes(gw);
-    struct arrival a = {true, 1, 0, 1, 0};
+    struct arrival a = {true, 1, 0, 1, 1, 0};
     struct gw_seen_entry *e;
 
     pthread_mutex_lock(&gw->publishes.lock);
@@ -112,6 +113,7 @@ static struct arrival record(struct gateway *gw, unsigned node, const struct gw_
         a.before = e->share;
         a.share = (double)a.seen / __builtin_popcountll(counted | e->nodes);
         e->share = a.share = a.share > a.before ? a.share : a.before;
+        a.of_all = (double)a.seen / __builtin_popcountll(gw_pool_all(gw->pool) | e->nodes);
     } /* no memory: better twice than never */
     pthread_mutex_unlock(&gw->publishes.lock);
     return a;
@@ -144,6 +146,7 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
         count_first(gw, d, &a, now);
     else
         gw_count(&gw->count.incoming_duplicates, 1);
+    d->of_all = a.of_all;
     if (a.share > a.before)
         delivered = gw_registry_deliver(&gw->registry, a.before, a.share, d);
     gw_tracer_arrived(&gw->tracer, d, node, delivered, now);

@@ -23,6 +23,7 @@ struct gw_delivery {
     struct slice base64; /* the payload as the node wrote it, or */
     struct slice raw;    /* as bytes */
     size_t payload_len;
+    double of_all; /* the share of all named nodes that have it; 0: not known */
     struct ws_msg *ws;
     struct rpc_msg *grpc;
 };

@@ -129,7 +129,8 @@ static void write_messages(struct gateway *gw, struct metrics *m)
     metrics_gauge(m, "message_seen_nodes_count", "Nodes that had the latest message when it last came.",
                   (double)gw_read(&gw->last_seen_nodes));
     metrics_counter(m, "fallback_deliveries_total",
-                    "Deliveries below a client's threshold; this gateway makes none.", 0);
+                    "Deliveries that THRESHOLD_NODES=reachable made: below the client's threshold, were all named nodes counted.",
+                    gw_read(&gw->registry.fallbacks));
     metrics_counter(m, "codecast_gateway_deduplicated_total", "Publishes that were repeats.",
                     gw_read(&c->deduplicated));
     pthread_mutex_lock(&gw->publishes.lock);

@@ -382,7 +382,7 @@ static unsigned deliver_to(struct gw_client *c, struct gw_delivery *d)
 unsigned gw_registry_deliver(struct gw_registry *r, double before, double share, struct gw_delivery *d)
 {
     struct gw_topic *t;
-    unsigned n = 0;
+    unsigned n = 0, fallbacks = 0, got;
 
     pthread_rwlock_rdlock(&r->lock);
     t = map_get(&r->topics, d->topic);
@@ -391,11 +391,15 @@ unsigned gw_registry_deliver(struct gw_registry *r, double before, double share,
         {
             struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_topic);
 
-            if (is_reached(s->threshold, share) && !is_reached(s->threshold, before))
-                n += deliver_to(s->client, d);
+            if (is_reached(s->threshold, share) && !is_reached(s->threshold, before)) {
+                n += got = deliver_to(s->client, d);
+                fallbacks += d->of_all > 0 && !is_reached(s->threshold, d->of_all) ? got : 0;
+            }
         }
     pthread_rwlock_unlock(&r->lock);
     atomic_fetch_add_explicit(&r->deliveries, n, memory_order_relaxed);
+    if (fallbacks)
+        atomic_fetch_add_explicit(&r->fallbacks, fallbacks, memory_order_relaxed);
     return n;
 }
 

@@ -38,6 +38,7 @@ struct gw_registry {
     pthread_rwlock_t lock;
     struct map clients, topics;
     uint32_t n_subs;
+    _Atomic uint64_t fallbacks; /* of the deliveries: below the client's threshold, were it a share of all named nodes */
     _Atomic uint64_t deliveries, sinks, changes;
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/gw_impl.h"
+#include "http/http_loglevel.h"
 
 #include "commit.h"
 
@@ -141,21 +142,34 @@ static void add_topic(void *user, struct slice topic, unsigned subs)
     json_array_append_new(user, json_stringn((const char *)topic.p, topic.len));
 }
 
-/* The node's shape, for monitoring that asks nodes and gateways alike. */
+/* The peer id at the end of a node's address; "" when it has not said it. */
+static const char *peer_id_of(const struct gw_node_info *n)
+{
+    const char *at = strstr(n->p2p_address, "/p2p/");
+
+    return at ? at + 5 : "";
+}
+
+/* The node's shape, for monitoring that asks nodes and gateways alike. A gateway is no peer and has no key: it shows that of the
+ * first of its nodes that is healthy. */
 static void get_node_state(struct http_req *q, void *user)
 {
     struct gateway *gw = user;
     json_t *peers = json_array(), *topics = json_array();
     struct gw_node_info *nodes;
     unsigned n = get_nodes(gw, &nodes);
+    char pub_key[sizeof(nodes->p2p_address)] = "";
 
+    for (unsigned i = 0; i < n && !pub_key[0]; i++)
+        if (nodes[i].is_healthy)
+            snprintf(pub_key, sizeof(pub_key), "%s", peer_id_of(&nodes[i]));
     for (unsigned i = 0; i < n; i++)
         if (nodes[i].is_healthy)
             json_array_append_new(peers, json_string(nodes[i].p2p_address[0] ? nodes[i].p2p_address
                                                                              : nodes[i].target));
     free(nodes);
     gw_registry_each_topic(&gw->registry, add_topic, topics);
-    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s,s:s,s:[],s:o,s:o}", "pub_key", "", "country",
+    http_req_reply(q, http_reply_json(200, json_pack("{s:s,s:s,s:s,s:[],s:o,s:o}", "pub_key", pub_key, "country",
                                                      gw->cfg.country, "country_iso", gw->cfg.country_iso,
                                                      "addresses", "peers", peers, "topics", topics)));
 }
@@ -184,5 +198,7 @@ int gw_status_routes(struct gateway *gw)
 
     if (!rc)
         rc = add(&gw->routes, clients, 3);
+    if (!rc)
+        rc = http_loglevel_add(&gw->api_routes);
     return rc ? rc : add(&gw->api_routes, common, 5);
 }

@@ -46,8 +46,10 @@ static int grow(struct event_queue *q)
 
 int event_queue_push(struct event_queue *q, const struct queued_event *ev)
 {
-    if (q->count == q->cap && grow(q) < 0)
+    if (q->count == q->cap && grow(q) < 0) {
+        q->lost++;
         return -1;
+    }
     q->ring[(q->first + q->count++) & (q->cap - 1)] = *ev;
     if (has_frame(ev))
         q->frame_bytes += ev->frame->len;

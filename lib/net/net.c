@@ -516,6 +516,14 @@ void net_counters_get(const struct net *n, struct net_counters *out)
     out->tcp_checksum_errors = t.tcp_checksum_errors;
     out->accepts_failed = t.accepts_failed;
     out->partial_bytes_now = n->partial_bytes;
+    out->events_lost = n->events.lost;
+    out->streams_now = 0;
+    for (uint32_t i = 0; i < n->nslots; i++)
+        if (n->slots[i] && n->slots[i]->session) {
+            struct session_counters s;
+            session_counters_get(n->slots[i]->session, &s);
+            out->streams_now += s.streams_now;
+        }
 }
 
 const char *net_driver_text(const struct net *n)
@@ -538,5 +546,6 @@ void net_counters_add(struct net_counters *sum, const struct net_counters *c)
         to[i] += from[i];
     sum->conns_now += c->conns_now;
     sum->handshakes_now += c->handshakes_now;
+    sum->streams_now += c->streams_now;
     sum->partial_bytes_now += c->partial_bytes_now;
 }

@@ -201,12 +201,13 @@ struct net_counters {
     uint64_t frames_oversize, frames_stalled, frames_no_memory, queue_full, peers_stalled;
     uint64_t wire_bytes_in, wire_bytes_out;                /* below Noise, above TCP */
     uint64_t streams_replaced;
+    uint64_t events_lost; /* of connections, frames among them: no memory to tell of them */
     uint64_t requests_in, requests_out, requests_refused, answers_in;
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
     struct port_counters port;
     struct durations lasted; /* connections that were told UP and are over; the pub/sub streams live as long */
-    uint32_t conns_now, handshakes_now;
+    uint32_t conns_now, handshakes_now, streams_now; /* streams: of all kinds, both directions */
     uint64_t partial_bytes_now;
 };
 void net_counters_get(const struct net *n, struct net_counters *out);

@@ -34,6 +34,7 @@ struct event_queue {
     struct queued_event *ring;
     uint32_t cap, first, count;
     uint64_t frame_bytes;
+    uint64_t lost; /* pushes that found no memory */
 };
 
 void event_queue_fini(struct event_queue *q); /* drops frames and identities */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "http/http_loglevel.h"
 #include "http/http_metrics.h"
 #include "http/http_pages.h"
 #include "http/http_req.h"
@@ -132,6 +133,8 @@ static int add_routes(struct api *a)
 
     for (size_t i = 0; i < sizeof(r) / sizeof(r[0]) && !err; i++)
         err = http_routes_add(&a->routes, &r[i], families);
+    if (!err)
+        err = http_loglevel_add(&a->routes);
     return err ? err : http_pages_add(&a->routes, "node.html");
 }
 

@@ -235,11 +235,13 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     metrics_family(m, "optimum_conn_total_connections", "counter", "Connections made since the start");
     metrics_u64(m, &in, 1, n->conns_in);
     metrics_u64(m, &out, 1, n->conns_out);
-    metrics_gauge(m, "optimum_conn_streams_current", "Connections now", n->conns_now);
+    metrics_gauge(m, "optimum_conn_streams_current", "Streams of peer connections now", n->streams_now);
+    metrics_gauge(m, "codecast_conns_now", "Peer connections now", n->conns_now);
     metrics_family(m, "optimum_conn_stream_duration_seconds", "histogram", "How long the peer connections that are over lasted");
     durations(m, &n->lasted);
     metrics_family(m, "codecast_net_driver", "gauge", "The data path in use");
     metrics_u64(m, &driver, 1, 1);
+    counter(m, "codecast_", "net_events_lost_total", "Events of connections, frames among them, for which there was no memory", n->events_lost);
     counter(m, "codecast_", "conns_refused_total", "Connections refused by a limit", n->conns_refused);
     counter(m, "codecast_", "conns_refused_full_total", "Connections refused because there were too many", n->refused_full);
     counter(m, "codecast_", "conns_refused_ip_total", "Connections refused because their address had too many", n->refused_ip);

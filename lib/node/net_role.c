@@ -206,11 +206,12 @@ static void answer(struct net_role *r, const struct net_event *what)
     struct net_event *ev = malloc(sizeof(*ev));
     struct xmsg m = {.type = X_EVENT, .event = ev};
 
-    if (!ev)
+    if (ev)
+        *ev = *what;
+    if (ev && xout_send(&r->to_coding, &m))
         return;
-    *ev = *what;
-    if (!xout_send(&r->to_coding, &m))
-        free(ev);
+    r->answers_lost++;
+    free(ev);
 }
 
 static void dial(struct net_role *r, struct xdial *d, uint64_t now)
@@ -253,6 +254,7 @@ static void fill_snapshot(struct net_role *r, struct snapshot *s)
     struct net_counters k;
 
     net_counters_get(r->net, &k);
+    k.events_lost += r->answers_lost;
     net_counters_add(&s->net, &k);
     if (s->nnets < NET_ROLES_MAX)
         s->nets[s->nnets++] = (struct snapshot_net){.conns = k.conns_now, .handshakes = k.handshakes_now, .wire_in = k.wire_bytes_in,

@@ -35,7 +35,7 @@ struct net_role {
     } watched[NET_ROLE_WATCHED];
     unsigned nwatched;
     uint64_t next_watch_ns, next_look_ns;
-    uint64_t send_dropped, send_no_conn;
+    uint64_t send_dropped, send_no_conn, answers_lost;
 };
 
 /* cfg->frame_alloc and frame_ctx are set here. cfg->allow is ours from now on, also when this fails. */

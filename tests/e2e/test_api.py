@@ -142,6 +142,16 @@ def test_wrong_inputs_of_the_node(api):
 
 # ---- right ones: every field ----
 
+def test_log_level_over_http(api):
+    for base in (node_base(api), f'{api.gateways[0].ip}:{network.GATEWAY_API_PORT}'):
+        was = ask(base, 'GET', '/debug/log-level')[1]['level']
+        for body, level in ((b'debug', 'debug'), ({'level': 'error'}, 'error'), (b'warn\n', 'warn'), ({'level': was}, was)):
+            assert ask(base, 'PUT', '/debug/log-level', body)[:2] == (200, {'level': level})
+            assert ask(base, 'GET', '/debug/log-level')[1] == {'level': level}
+        check_wrong(base, [*(('PUT', '/debug/log-level', b, 400, 'the level is') for b in (b'', b'all', b'\0', {'level': 1}, {}, [], b'{"level":"debug"')),
+                           ('POST', '/debug/log-level', b'debug', 405, 'not allowed'), ('GET', '/api/debug/log-level', None, 404, 'no such path')], [''])
+
+
 def test_shapes_of_the_gateway(api):
     for base in gateway_bases(api):
         for f in FAMILIES:
@@ -202,7 +212,9 @@ def test_shapes_of_the_node(api):
         gateway = f'{api.gateways[0].ip}:{network.GATEWAY_API_PORT}'
         health = ask(gateway, 'GET', f + '/health')[1]
         assert HEALTH <= set(health) and health['mode'] == 'optimum'
-        assert set(ask(gateway, 'GET', f + '/node-state')[1]) == {'pub_key', 'country', 'country_iso', 'addresses', 'peers', 'topics'}
+        a = ask(gateway, 'GET', f + '/node-state')[1]
+        assert set(a) == {'pub_key', 'country', 'country_iso', 'addresses', 'peers', 'topics'}
+        assert a['pub_key'] in [n.peer_id for n in api.nodes]
 
 
 def metric(node, name):

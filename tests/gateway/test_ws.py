@@ -215,6 +215,7 @@ class Load(unittest.TestCase):
                 for ws in (every, half):
                     with self.assertRaises(TimeoutError):
                         ws.recv(timeout=0.4)
+                self.assertEqual(gw.metric("fallback_deliveries_total"), 3)  # of three: two are not all, and one is not half, twice
 
     def test_a_burst_by_one_socket_loses_nothing(self):
         with Cluster(nodes=2) as cluster:

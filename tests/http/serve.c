@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "http/http_json.h"
+#include "http/http_loglevel.h"
 #include "http/http_metrics.h"
 #include "http/http_pages.h"
 #include "http/http_req.h"
@@ -205,7 +206,7 @@ int main(int argc, char **argv)
         {"GET", "/ws", get_ws, NULL, false},       {"GET", "/broadcast", get_broadcast, NULL, true},
         {"GET", "/stats", get_stats, &s, true},    {"GET", "/metrics", get_metrics, NULL, true}};
     struct http_routes table;
-    struct http_server_config cfg = {.bind = "127.0.0.1",
+    struct http_server_config cfg = {.bind = arg(argc, argv, "any", 0) ? "0.0.0.0" : "127.0.0.1",
                                      .routes = &table,
                                      .port = (uint16_t)arg(argc, argv, "port", 0),
                                      .threads = (unsigned)arg(argc, argv, "threads", 2),
@@ -229,6 +230,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         http_routes_add(&table, &routes[i], prefixes);
     http_pages_add(&table, "node.html");
+    http_loglevel_add(&table);
     rc = http_server_start(&s, &cfg);
     if (rc < 0) {
         fprintf(stderr, "%s\n", http_err_name(rc));

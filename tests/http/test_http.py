@@ -36,6 +36,23 @@ class Plain(unittest.TestCase):
         self.assertEqual(self.server.get("/api/v2/hello").status, 404)
         self.assertEqual(self.server.get("/api/stats").status, 404)
 
+    def test_log_level_is_set_from_this_machine_alone(self):
+        other = Server(any=1)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                try:
+                    s.connect(("192.0.2.1", 9))  # sends nothing: which address would be ours?
+                    own = s.getsockname()[0]
+                except OSError:
+                    own = None
+            for host, status in (("127.0.0.1", 200), (own, 403)):
+                if host:
+                    with socket.create_connection((host, other.port), 15) as s:
+                        s.sendall(request("PUT", "/debug/log-level", body=b"warn"))
+                        self.assertEqual(Answer(s).status, status)
+        finally:
+            other.stop()
+
     def test_query_is_decoded(self):
         a = self.server.get("/hello?x=1&na%6de=a%20b%2Bc+d%C3%A9&name=second")
         self.assertEqual(json.loads(a.body)["hello"], "a b+c dé")
