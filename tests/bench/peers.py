@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Memory for each connected peer and CPU for 1,000 messages of one node with many peers (kernel sockets on 127.77.x.y).
 
-    tests/bench/peers.py [--peers 200] [--mode gossipsub|optimum] [--bytes 1024] [--messages 1000] [--rate 100] [--build DIR]
+    tests/bench/peers.py [--peers 200] [--mode gossipsub|optimum] [--bytes 1024] [--messages 1000] [--rate 100] [--settle 10] [--json] [--build DIR]
 
 The peers are light ones of another process (peers_load), each with a connection, a session and a pub/sub core of its own. All
 subscribe to one topic; the first one publishes; the node passes on: to its mesh at once, to the others by gossip. The peers
 know nobody but the node, so not every one gets every message: gossip reaches a quarter of them a second, for three seconds.
 """
 import argparse
+import json
 import os
 import pathlib
 import resource
@@ -39,7 +40,7 @@ def cpu_ms(pid):
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf('SC_CLK_TCK')
 
 
-def idle_cpu_ms_per_s(pid, seconds=10):
+def idle_cpu_ms_per_s(pid, seconds):
     before = cpu_ms(pid)
     time.sleep(seconds)
     return (cpu_ms(pid) - before) / seconds
@@ -76,6 +77,8 @@ def main():
     ap.add_argument('--bytes', type=int, default=1024)
     ap.add_argument('--messages', type=int, default=1000)
     ap.add_argument('--rate', type=int, default=100)
+    ap.add_argument('--settle', type=float, default=10, help='seconds of idling that are measured')
+    ap.add_argument('--json', action='store_true', help='one line of it instead')
     ap.add_argument('--build', default=ROOT / 'build')
     a = ap.parse_args()
     protos = clients.load_protos()
@@ -90,12 +93,12 @@ def main():
         receiver.ready.wait(20)
         time.sleep(3)
         pid = node.pid()
-        empty, empty_idle = memory_kib(pid), idle_cpu_ms_per_s(pid)
+        empty, empty_idle = memory_kib(pid), idle_cpu_ms_per_s(pid, a.settle)
         load = Load(str(pathlib.Path(a.build) / 'tests' / 'bench' / 'peers_load'),
                     f'/ip4/{node.ip}/tcp/{net.mesh_port()}/p2p/{node.peer_id}', '127.77.21', str(a.peers), a.mode, str(a.bytes))
         load.wait(lambda r: r['ready'] == a.peers, 120, 'all peers connected')
-        time.sleep(10)
-        full, full_idle = memory_kib(pid), idle_cpu_ms_per_s(pid)
+        time.sleep(a.settle)
+        full, full_idle = memory_kib(pid), idle_cpu_ms_per_s(pid, a.settle)
         before, start = cpu_ms(pid), time.monotonic()
         load.say(f'publish {a.messages} {a.rate}')
         load.wait(lambda r: r['left'] == 0, 600, 'all published')
@@ -107,6 +110,10 @@ def main():
         spent, seconds = cpu_ms(pid) - before, time.monotonic() - start
         after = memory_kib(pid)
         work = spent - full_idle * seconds
+        if a.json:
+            print(json.dumps({'peers': a.peers, 'private_kib_each': (full[1] - empty[1]) / a.peers, 'rss_kib': full[0], 'idle_ms_per_s': full_idle,
+                              'cpu_ms_per_message': work / a.messages, 'delivered': r['delivered'], 'cpu_us_per_copy': work * 1000 / r['delivered']}))
+            return 0
         print(f'mode {a.mode}, {a.peers} peers, {a.messages} messages of {a.bytes} bytes at {a.rate}/s, delivered {r["delivered"]} times')
         print(f'memory KiB (RSS, private): no peers {empty}, {a.peers} peers {full}, after the messages {after}')
         print(f'memory for each peer: {(full[1] - empty[1]) / a.peers:.1f} KiB connected and idle, '
