@@ -1,6 +1,6 @@
 /* coding_int.h: what the files of the coding role share (inside lib/node only)
  * Owner:   one worker lcore
- * Files:   coding_role.c the role and its turn, coding_nets.c the net roles, coding_peers.c connections and dialing, coding_service.c commands of control, coding_held.c publishes that wait,
+ * Files:   coding_role.c the role and its turn, coding_nets.c the net roles, coding_jobs.c the helpers, coding_peers.c connections and dialing, coding_service.c commands of control, coding_held.c publishes that wait,
  *          coding_upkeep.c what is looked after once a second, coding_kad.c the DHT, coding_trust.c what the core is told of a peer beside its frames
  */
 #ifndef NODE_CODING_INT_H
@@ -34,6 +34,19 @@ bool coding_nets_have_input(const struct coding_role *r);
 unsigned coding_dial_role(const struct coding_role *r, const struct multiaddr *addr);
 /* Keeps count of each role's connections. */
 void coding_nets_count(struct coding_role *r, unsigned from, const struct net_event *ev);
+
+/* coding_role.c. Carries out what the core has to say; false: there may be more than there is room for. */
+bool coding_drain(struct coding_role *r, uint64_t now);
+/* To stop number `at` of a snapshot's way: the net roles, then the helpers, then back to control. */
+void coding_pass_snapshot(struct coding_role *r, unsigned at, const struct xmsg *m);
+
+/* coding_jobs.c */
+void coding_give_work(struct coding_role *r, struct pubsub_job *job, uint64_t now);
+unsigned coding_take_jobs(struct coding_role *r, uint64_t now);
+/* Enough jobs are left for what a frame may bring. */
+bool coding_may_take_frames(const struct coding_role *r);
+void coding_jobs_flush(struct coding_role *r);
+bool coding_jobs_have_input(const struct coding_role *r);
 
 /* coding_peers.c. Takes ev. */
 void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now);

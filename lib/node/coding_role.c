@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/rate.h"
 #include "base/timerq.h"
+#include "node/helper_role.h"
 
 #define INPUTS_PER_TURN    256
 #define PAYLOADS_MAX_BYTES (1ull << 30)
@@ -124,7 +125,9 @@ int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uin
     coding_self_init(r);
     if (coding_kad_init(r, now))
         return -1;
-    r->ps = pubsub_new(&r->cfg.pubsub, cfg->rng, now, unix_ns);
+    r->cfg.pubsub.jobs = r->nhelpers ? HELPER_JOBS : 0;
+    r->own_helper = pubsub_helper_new();
+    r->ps = r->own_helper ? pubsub_new(&r->cfg.pubsub, cfg->rng, now, unix_ns) : NULL;
     return r->ps ? make_stocks(r) : -1;
 }
 
@@ -173,6 +176,12 @@ void coding_role_settle(struct coding_role *r, const struct xout *const kept[])
         for (unsigned i = 0; i < kept[n]->nheld; i++)
             drop_input(r, &kept[n]->held[i]);
     }
+    for (unsigned n = 0; n < r->nhelpers; n++) {
+        while (xring_pop_sc(r->helpers[n].in, &m))
+            drop_input(r, &m);
+        for (unsigned i = 0; i < r->helpers[n].out.nheld; i++)
+            drop_input(r, &r->helpers[n].out.held[i]);
+    }
     for (unsigned i = 0; i < r->to_control.nheld; i++) /* what the hub never saw */
         if (r->to_control.held[i].type == X_DELIVER)
             buf_unref(r->to_control.held[i].delivery->payload);
@@ -190,6 +199,8 @@ void coding_role_settle(struct coding_role *r, const struct xout *const kept[])
     kad_free(r->kad);
     pubsub_free(r->ps);
     r->ps = NULL;
+    pubsub_helper_free(r->own_helper);
+    r->own_helper = NULL;
 }
 
 void coding_role_fini(struct coding_role *r)
@@ -288,8 +299,7 @@ bool coding_has_room(const struct coding_role *r)
     return coding_nets_have_room(r) && r->to_control.nheld == 0 && r->deliveries && xring_room(r->to_control.ring) > 8;
 }
 
-/* False when there may be more than there is room for. */
-static bool drain_outputs(struct coding_role *r, uint64_t now)
+bool coding_drain(struct coding_role *r, uint64_t now)
 {
     struct pubsub_output o;
 
@@ -305,19 +315,18 @@ static bool drain_outputs(struct coding_role *r, uint64_t now)
         case PUBSUB_TRACE: trace(r, o.trace); break;
         case PUBSUB_DISCONNECT: disconnect(r, &o); break;
         case PUBSUB_DIAL: coding_px(r, &o, now); break;
+        case PUBSUB_WORK: coding_give_work(r, o.job, now); break;
         case PUBSUB_VALIDATE: buf_unref(o.payload); break; /* not switched on */
         }
     }
 }
 
-/* A snapshot visits one net role after the other, then goes back to control. */
-static void pass_snapshot(struct coding_role *r, unsigned from, const struct xmsg *m)
+void coding_pass_snapshot(struct coding_role *r, unsigned at, const struct xmsg *m)
 {
-    struct xmsg next = *m;
-
-    next.conn = net_role_id(from + 1);
-    if (from + 1 < r->nnets)
-        coding_to_net(r, &next);
+    if (at < r->nnets)
+        xout_send(&r->nets[at].out, m);
+    else if (at - r->nnets < r->nhelpers)
+        xout_send(&r->helpers[at - r->nnets].out, m);
     else
         xout_send(&r->to_control, m);
 }
@@ -343,7 +352,7 @@ static void from_net(struct coding_role *r, unsigned from, const struct xmsg *m,
             tell_queue(r, c, now);
         }
         break;
-    case X_SNAPSHOT: pass_snapshot(r, from, m); break;
+    case X_SNAPSHOT: coding_pass_snapshot(r, from + 1, m); break;
     default: break;
     }
 }
@@ -357,7 +366,7 @@ static unsigned take_from_control(struct coding_role *r, uint64_t now)
     while (n < INPUTS_PER_TURN && r->to_control.nheld < XOUT_HELD / 2 && coding_nets_take_more(r) && xring_pop_sc(r->from_control, &m)) {
         coding_from_control(r, &m, now);
         n++;
-        if (m.type == X_PUBLISH && !drain_outputs(r, now))
+        if (m.type == X_PUBLISH && !coding_drain(r, now))
             break;
     }
     return n;
@@ -368,7 +377,7 @@ static unsigned take_from_net(struct coding_role *r, unsigned from, uint64_t now
     struct xmsg m;
     unsigned n = 0;
 
-    while (n < INPUTS_PER_TURN && drain_outputs(r, now) && xring_pop_sc(r->nets[from].in, &m)) {
+    while (n < INPUTS_PER_TURN && coding_drain(r, now) && coding_may_take_frames(r) && xring_pop_sc(r->nets[from].in, &m)) {
         from_net(r, from, &m, now);
         n++;
     }
@@ -402,9 +411,11 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
 
     r->now_ns = now;
     coding_nets_flush(r);
+    coding_jobs_flush(r);
     xout_flush(&r->to_control);
     follow_traces(r);
     work += take_from_control(r, now);
+    work += coding_take_jobs(r, now);
     work += take_from_nets(r, now);
     if (now >= pubsub_next_deadline(r->ps)) {
         pubsub_on_deadline(r->ps, now);
@@ -414,9 +425,9 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     coding_kad_poll(r, now);
     coding_names_poll(r, now);
     coding_dial_due(r, now);
-    while (drain_outputs(r, now) && coding_held_go_on(r, now))
+    while (coding_drain(r, now) && coding_held_go_on(r, now))
         work++;
-    if (drain_outputs(r, now) && r->is_leaving)
+    if (coding_drain(r, now) && r->is_leaving)
         coding_go_on_leaving(r, now);
     coding_nets_send_home(r);
     xhomes_flush_sp(&r->sources, r->to_control.ring, X_SOURCES_HOME);
@@ -441,7 +452,7 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
 
 bool coding_role_has_input(const struct coding_role *r)
 {
-    return coding_nets_have_input(r) || !xring_is_empty(r->from_control) || r->to_control.nheld || r->sources.head ||
+    return coding_nets_have_input(r) || coding_jobs_have_input(r) || !xring_is_empty(r->from_control) || r->to_control.nheld || r->sources.head ||
            /* Nobody rings when a ring empties; a stock that is used up comes back by a message, which does. */
            (r->has_more_output && r->deliveries);
 }

@@ -61,6 +61,13 @@ struct coding_net {
     unsigned conns;       /* its connections, and dials under way */
 };
 
+/* The same for a helper (helper_role.h). */
+struct coding_helper {
+    struct xout out;
+    struct xring *in;
+    unsigned jobs; /* out at it */
+};
+
 struct coding_role {
     struct coding_config cfg;
     struct pubsub *ps;
@@ -79,6 +86,10 @@ struct coding_role {
     const char *dial_reason; /* why the last dial failed; static text */
     struct coding_net nets[NET_ROLES_MAX]; /* nets[i] is role i of the connections' ids */
     unsigned nnets, first_net;
+    struct coding_helper helpers[LAYOUT_CODING_MAX];
+    unsigned nhelpers, jobs_out;
+    struct pubsub_helper *own_helper; /* for the share that is done here */
+    uint64_t jobs_here;
     struct xout to_control;
     struct xring *from_control;
     struct bufpool payloads;
@@ -98,7 +109,7 @@ struct coding_role {
     uint64_t trimmed, idle_closed, refused_full, px_dials, identities_dropped;
 };
 
-/* Rings and nnets are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
+/* Rings, nnets and nhelpers are set by the caller before. unix_ns: wall clock now, for sequence numbers. 0 or -1 (no memory). */
 int coding_role_init(struct coding_role *r, const struct coding_config *cfg, uint64_t now, uint64_t unix_ns);
 /* The node's end, all lcores and the hub stopped, the net roles settled: takes in what is still in the rings and frees the
  * core. Afterwards nets[i].frames and r->sources hold the buffers that belong to others. kept[i]: what net role i had not

@@ -71,8 +71,13 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     for (unsigned i = 0; i < r->nnets; i++)
         snapshot_add_ring(s, r->nets[i].out.ring);
     snapshot_add_ring(s, r->to_control.ring);
+    for (unsigned i = 0; i < r->nhelpers; i++)
+        snapshot_add_ring(s, r->helpers[i].out.ring);
     for (unsigned i = 0; i < r->nnets; i++)
         snapshot_add_batches(s, r->nets[i].in);
+    for (unsigned i = 0; i < r->nhelpers; i++)
+        snapshot_add_batches(s, r->helpers[i].in);
+    s->jobs_here = r->jobs_here;
     snapshot_add_batches(s, r->from_control);
 }
 
@@ -145,7 +150,7 @@ void coding_from_control(struct coding_role *r, const struct xmsg *m, uint64_t n
         break;
     case X_SNAPSHOT:
         fill_snapshot(r, m->snapshot, now);
-        coding_to_net(r, m); /* role 0 first */
+        coding_pass_snapshot(r, 0, m);
         break;
     case X_LEAVE: leave(r, now); break;
     case X_RESOLVED: coding_names_resolved(r, m->resolved, now); break;

@@ -323,6 +323,14 @@ static void ring_families(struct metrics *m, const struct snapshot *s)
     }
 }
 
+static void job_families(struct metrics *m, const struct snapshot *s)
+{
+    metrics_family(m, "codecast_jobs_total", "counter", "Signatures of messages and hashes of shards that were made jobs for the coding lcores");
+    metrics_u64(m, &(struct metrics_label){"kind", "verify"}, 1, s->pubsub.jobs_verify);
+    metrics_u64(m, &(struct metrics_label){"kind", "hash"}, 1, s->pubsub.jobs_hash);
+    counter(m, "codecast_", "jobs_here_total", "Of them, done by the router itself: no helper was free, or it was not worth the way", s->jobs_here);
+}
+
 /* What each net role has of the sums above. */
 static void role_families(struct metrics *m, const struct snapshot *s)
 {
@@ -372,6 +380,7 @@ void hub_metrics(struct hub *h, struct metrics *m)
     port_families(m, &s->net.port);
     ring_families(m, s);
     role_families(m, s);
+    job_families(m, s);
     topic_families(m, s);
     free(s);
 }

@@ -184,6 +184,7 @@ struct node *node_start(const struct node_config *cfg, const struct key_pair *ke
     now = clock_now_ns();
     node_say_of_us(n);
     if (node_make_rings(n, err) || make_hub(n, err) || start_capture(n, opt, err) || node_start_nets(n, now, err) ||
+        node_start_helpers(n, err) ||
         node_start_coding(n, now, err) || start_resolver(n, err) || start_control(n, err) || start_guest(n, err) || say_open(opt, err) ||
         node_launch(n, opt->is_spin, err))
         goto fail;

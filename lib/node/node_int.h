@@ -30,6 +30,9 @@ struct node {
     struct net_role nets[NET_ROLES_MAX];
     unsigned nnets; /* of them, those that are open */
     struct coding_role coding;
+    struct xring coding_to_helper[LAYOUT_CODING_MAX], helper_to_coding[LAYOUT_CODING_MAX];
+    struct helper_role helpers[LAYOUT_CODING_MAX]; /* the coding lcores but the router's */
+    unsigned nhelpers;                             /* of them, those that are made */
     struct score_params score;
     struct score_thresholds thresholds;
     struct capture *capture; /* NULL: none */
@@ -48,6 +51,7 @@ _Static_assert(NET_ROLES_MAX == LAYOUT_NET_MAX, "as many as a layout may ask for
 void node_say_of_us(struct node *n);
 int node_make_rings(struct node *n, char err[512]);
 int node_start_nets(struct node *n, uint64_t now, char err[512]);
+int node_start_helpers(struct node *n, char err[512]);
 int node_start_coding(struct node *n, uint64_t now, char err[512]);
 int node_launch(struct node *n, bool is_spin, char err[512]);
 void node_stop_workers(struct node *n);

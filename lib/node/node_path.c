@@ -41,12 +41,33 @@ static struct worker *router_worker(struct node *n)
 /* The rings of role 0 have no number: most nodes have no other. */
 static int make_net_rings(struct node *n, unsigned role)
 {
-    char to[24], from[24];
+    char to[40], from[40];
 
     snprintf(to, sizeof(to), role ? "coding_to_net%u" : "coding_to_net", role);
     snprintf(from, sizeof(from), role ? "net%u_to_coding" : "net_to_coding", role);
     return xring_init(&n->net_to_coding[role], from, RING_DEPTH, &router_worker(n)->door) ||
            xring_init(&n->coding_to_net[role], to, RING_DEPTH, &net_worker(n, role)->door);
+}
+
+static struct worker *helper_worker(struct node *n, unsigned helper)
+{
+    return &n->workers[n->plan.layout.net + 1 + helper];
+}
+
+static unsigned helpers_of(const struct node *n)
+{
+    return n->nworkers == 1 ? 0 : n->plan.layout.coding - 1;
+}
+
+/* Named by the number of the coding lcore: the router is number 0. */
+static int make_helper_rings(struct node *n, unsigned helper)
+{
+    char to[40], from[40];
+
+    snprintf(to, sizeof(to), "coding_to_helper%u", helper + 1);
+    snprintf(from, sizeof(from), "helper%u_to_coding", helper + 1);
+    return xring_init(&n->helper_to_coding[helper], from, HELPER_RING, &router_worker(n)->door) ||
+           xring_init(&n->coding_to_helper[helper], to, HELPER_RING, &helper_worker(n, helper)->door);
 }
 
 int node_make_rings(struct node *n, char err[512])
@@ -56,6 +77,8 @@ int node_make_rings(struct node *n, char err[512])
 
     for (unsigned i = 0; i < n->plan.layout.net && !has_failed; i++)
         has_failed = make_net_rings(n, i);
+    for (unsigned i = 0; i < helpers_of(n) && !has_failed; i++)
+        has_failed = make_helper_rings(n, i);
     if (has_failed)
         snprintf(err, 512, "no memory for the rings between lcores");
     return has_failed ? -1 : 0;
@@ -178,6 +201,20 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
     return 0;
 }
 
+int node_start_helpers(struct node *n, char err[512])
+{
+    for (; n->nhelpers < helpers_of(n); n->nhelpers++) {
+        struct helper_role *h = &n->helpers[n->nhelpers];
+        h->in = &n->coding_to_helper[n->nhelpers];
+        h->out.ring = &n->helper_to_coding[n->nhelpers];
+        if (helper_role_init(h)) {
+            snprintf(err, 512, "no memory for a coding lcore");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Scores, exchange, signatures. The structs that the core copies live in n. */
 static void choose_rules(struct node *n, struct pubsub_config *pc, bool is_optimum)
 {
@@ -261,6 +298,11 @@ int node_start_coding(struct node *n, uint64_t now, char err[512])
         n->coding.nets[i].in = &n->net_to_coding[i];
     }
     n->coding.nnets = n->nnets;
+    for (unsigned i = 0; i < n->nhelpers; i++) {
+        n->coding.helpers[i].out.ring = &n->coding_to_helper[i];
+        n->coding.helpers[i].in = &n->helper_to_coding[i];
+    }
+    n->coding.nhelpers = n->nhelpers;
     n->coding.to_control.ring = &n->coding_to_hub;
     n->coding.from_control = &n->hub_to_coding;
     n->has_coding = true;
@@ -278,6 +320,8 @@ int node_launch(struct node *n, bool is_spin, char err[512])
     for (unsigned i = 0; i < n->nnets; i++)
         net_worker(n, i)->net = &n->nets[i];
     router_worker(n)->coding = &n->coding;
+    for (unsigned i = 0; i < n->nhelpers; i++)
+        helper_worker(n, i)->helper = &n->helpers[i];
     n->is_running = true;
     for (unsigned i = 0; i < n->nworkers; i++) {
         n->workers[i].spin_ns = is_spin ? UINT64_MAX : n->plan.ncpus > n->nworkers ? SPIN_NS : SPIN_SHARED_NS;
@@ -324,6 +368,8 @@ void node_settle(struct node *n)
 {
     for (unsigned i = n->nnets; i-- > 0;)
         net_role_settle(&n->nets[i], &n->coding.nets[i].out);
+    for (unsigned i = 0; i < n->nhelpers; i++)
+        helper_role_fini(&n->helpers[i]);
     if (n->has_coding)
         settle_coding(n);
     for (unsigned i = 0; i < n->nnets; i++)
@@ -335,6 +381,10 @@ void node_free_path(struct node *n)
     for (unsigned i = 0; i < n->plan.layout.net; i++) {
         xring_fini(&n->net_to_coding[i]);
         xring_fini(&n->coding_to_net[i]);
+    }
+    for (unsigned i = 0; i < LAYOUT_CODING_MAX; i++) {
+        xring_fini(&n->coding_to_helper[i]);
+        xring_fini(&n->helper_to_coding[i]);
     }
     xring_fini(&n->coding_to_hub);
     xring_fini(&n->hub_to_coding);

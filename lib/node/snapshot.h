@@ -55,6 +55,7 @@ struct snapshot {
     unsigned peers_known;
     uint64_t peers_trimmed, peers_idle_closed, peers_turned_away, peers_unkept, identities_dropped, dials;
     uint64_t publishes_waiting, publishes_held; /* now; all that had to wait */
+    uint64_t jobs_here; /* of the router's jobs, those that no helper did */
     uint64_t frames_dropped, send_dropped, pool_refused, traces_dropped, notes_dropped, notes_left_out;
     bool is_done; /* control's, under the hub's mutex */
     bool is_abandoned;

@@ -42,12 +42,15 @@ static unsigned turn(struct worker *w, uint64_t now)
         work += net_role_poll(w->net, now);
     if (w->coding)
         work += coding_role_poll(w->coding, now);
+    if (w->helper)
+        work += helper_role_poll(w->helper);
     return work;
 }
 
 static bool has_input(const struct worker *w)
 {
-    return (w->net && net_role_has_input(w->net)) || (w->coding && coding_role_has_input(w->coding));
+    return (w->net && net_role_has_input(w->net)) || (w->coding && coding_role_has_input(w->coding)) ||
+           (w->helper && helper_role_has_input(w->helper));
 }
 
 static uint64_t next_deadline(const struct worker *w)

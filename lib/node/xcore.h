@@ -57,6 +57,8 @@ enum xmsg_type {
     X_NOTE,         /* note, on the heap: a line to log; the receiver frees it */
     X_LEFT,
     X_RESOLVE,      /* name, on the heap; the receiver frees it. Answered by X_RESOLVED */
+    /* router -> helper and back */
+    X_JOB, /* job: the helper's until it comes back with its result */
     /* any direction, round trip */
     X_SNAPSHOT, /* snapshot: each role fills its part and passes it on; ends at control */
 };
@@ -139,6 +141,7 @@ struct xmsg {
         struct xdelivery *delivery;
         struct snapshot *snapshot;
         struct xnote *note;
+        struct pubsub_job *job;
         struct {
             uint64_t bytes, taken_bytes;
         } queue;

@@ -40,6 +40,9 @@ struct coded_host {
     /* The seqno of the next message of ours. Plain and coded messages share one sequence: ids are from || seqno, and
      * the core dedups both kinds in one cache. */
     uint64_t (*next_seqno)(void *core);
+    /* A hash to be made elsewhere (jobs.h). NULL: none can be, or not now. job_send answers by coded_hashed; false: it is taken back. */
+    struct pubsub_job *(*job_new)(void *core, struct buf *frame, pubsub_peer source);
+    bool (*job_send)(void *core, struct pubsub_job *job);
     struct pubsub_counters *counters;
     struct rng *rng;
 };
@@ -62,6 +65,9 @@ bool coded_is_small(const struct coded *c, uint32_t size);
 /* One coded-extension field of an RPC (its content, numbered as docs/PROTOCOL.md says), inside `frame`; the router may
  * take references of frame for rows. */
 void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now);
+
+/* The digest of a source shard is there; the job stays the caller's. */
+void coded_hashed(struct coded *c, struct pubsub_job *job, uint64_t now);
 
 void coded_peer_up(struct coded *c, pubsub_peer p, uint64_t now);
 void coded_peer_down(struct coded *c, pubsub_peer p, uint64_t now);

@@ -6,6 +6,9 @@
 #include "pubsub/generation_ahead.h"
 #include "pubsub/generation_doubt.h"
 #include "pubsub/generation_header.h"
+#include "pubsub/jobs.h"
+
+#define HASH_ELSEWHERE_BYTES 8192 /* what is shorter is hashed sooner than handed over */
 
 static void breach(struct coded *c, pubsub_peer p, const char *rule)
 {
@@ -283,13 +286,13 @@ static const char *shard_misfit(const struct generation *g, const struct coded_s
 }
 
 static enum generation_verdict add(struct coded *c, struct generation *g, const struct coded_shard *s, struct buf *frame,
-                                   const struct coded_peer *peer)
+                                   const struct coded_peer *peer, const uint8_t *digest)
 {
     uint32_t before = g->bytes;
     enum generation_verdict v;
 
     if (s->coefs.len == 1)
-        v = generation_add_source(g, s->coefs.p[0], s->payload, frame, peer->p);
+        v = generation_add_hashed(g, s->coefs.p[0], s->payload, digest, frame, peer ? peer->p : 0);
     else
         v = coded_add_row(c, g, peer, s, frame);
     coded_charge(c, g, before);
@@ -360,9 +363,71 @@ static bool is_refused(struct coded *c, const struct generation *g, const struct
     return true;
 }
 
+/* A shard that fits and may be kept. peer: who sent it; NULL: gone since. digest: of a source shard, when it is known already. */
+static void take_shard(struct coded *c, struct generation *g, const struct coded_peer *peer, const struct coded_shard *s,
+                       struct buf *frame, const uint8_t *digest, uint64_t now)
+{
+    enum generation_verdict v = add(c, g, s, frame, peer, digest);
+    pubsub_peer p = peer ? peer->p : 0;
+
+    count_verdict(c, g, v, p, s->coefs);
+    coded_push_note(c, g->shape.size_bytes, s->hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
+    if (v == GENERATION_FORGED)
+        forgery(c, p, g->topic, "coded: shard does not match its hash");
+    else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
+        useful(c, g, v, s, p, now);
+    else if (v == GENERATION_ASIDE)
+        coded_doubt_aside(c, g, now);
+}
+
+static void count_unnecessary(struct coded *c, const struct generation *g, pubsub_peer p, const struct coded_shard *s)
+{
+    c->host.counters->shards_unnecessary++;
+    coded_push_note(c, g->shape.size_bytes, s->hops, false);
+    coded_trace(c, TRACE_UNNECESSARY_SHARD, g, p, s->coefs);
+}
+
+/* True: its hash is being made elsewhere, or that of another copy is. Should that one turn out to be forged, this one is asked for
+ * again; whoever sends a forged one does so once. */
+static bool hash_elsewhere(struct coded *c, struct generation *g, pubsub_peer p, const struct coded_shard *s, struct buf *frame)
+{
+    struct pubsub_job *job;
+
+    if (!c->host.job_new || s->coefs.len != 1 || s->payload.len < HASH_ELSEWHERE_BYTES || coded_bits_has(&g->have, s->coefs.p[0]))
+        return false;
+    if (coded_bits_has(&g->hashing, s->coefs.p[0])) {
+        count_verdict(c, g, GENERATION_DUPLICATE, p, s->coefs);
+        return true;
+    }
+    job = c->host.job_new(c->host.core, frame, p);
+    if (!job)
+        return false;
+    job->shard = *s;
+    if (!c->host.job_send(c->host.core, job))
+        return false;
+    coded_bits_put(&g->hashing, s->coefs.p[0]);
+    return true;
+}
+
+void coded_hashed(struct coded *c, struct pubsub_job *job, uint64_t now)
+{
+    const struct coded_shard *s = &job->shard;
+    struct generation *g = coded_find(c, s->id);
+    struct coded_peer *peer = job->sources[0] ? coded_peer_find(c, job->sources[0]) : NULL;
+
+    if (!g) { /* given up meanwhile */
+        c->host.counters->shards_unnecessary++;
+        return;
+    }
+    coded_bits_del(&g->hashing, s->coefs.p[0]);
+    if (generation_is_decoded(g))
+        count_unnecessary(c, g, job->sources[0], s);
+    else if (!is_refused(c, g, generation_link(g, job->sources[0], false), s, now))
+        take_shard(c, g, peer, s, job->frame, job->digest, now);
+}
+
 static void on_shard(struct coded *c, struct coded_peer *peer, struct slice content, struct buf *frame, uint64_t now)
 {
-    enum generation_verdict v;
     struct generation_link *l;
     struct generation *g;
     struct coded_shard s;
@@ -402,24 +467,14 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
             coded_bits_put(&l->has, s.coefs.p[0]);
     }
     if (generation_is_decoded(g)) {
-        c->host.counters->shards_unnecessary++;
-        coded_push_note(c, g->shape.size_bytes, s.hops, false);
-        coded_trace(c, TRACE_UNNECESSARY_SHARD, g, p, s.coefs);
+        count_unnecessary(c, g, p, &s);
         return;
     }
     if (l)
         take_answer(c, l, &s, now);
-    if (is_refused(c, g, l, &s, now))
+    if (is_refused(c, g, l, &s, now) || hash_elsewhere(c, g, p, &s, frame))
         return;
-    v = add(c, g, &s, frame, peer);
-    count_verdict(c, g, v, p, s.coefs);
-    coded_push_note(c, g->shape.size_bytes, s.hops, v == GENERATION_NEW || v == GENERATION_VERIFIED);
-    if (v == GENERATION_FORGED)
-        forgery(c, p, g->topic, "coded: shard does not match its hash");
-    else if (v == GENERATION_NEW || v == GENERATION_VERIFIED)
-        useful(c, g, v, &s, p, now);
-    else if (v == GENERATION_ASIDE)
-        coded_doubt_aside(c, g, now);
+    take_shard(c, g, peer, &s, frame, NULL, now);
 }
 
 void coded_input(struct coded *c, pubsub_peer p, uint32_t field, struct slice content, struct buf *frame, uint64_t now)

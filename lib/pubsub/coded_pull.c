@@ -20,7 +20,7 @@ struct coded_bits coded_pull_left(const struct generation *g, unsigned *need)
 
     for (unsigned i = 0; i < g->link_count; i++)
         asked = coded_bits_or(asked, coded_bits_or(g->links[i].asked, g->links[i].promised));
-    asked = coded_bits_and(asked, missing);
+    asked = coded_bits_and(coded_bits_or(asked, g->hashing), missing);
     n = coded_bits_count(&asked);
     *need = gap > n ? gap - n : 0;
     return coded_bits_minus(missing, asked);

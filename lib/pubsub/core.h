@@ -1,6 +1,6 @@
 /* core.h: the pub/sub core's insides, shared by the files of the room that make it up (private)
  * Reading order: pubsub.c (the calls), peers.c (who is there), backlog.c (what waits for them), control.c (what they say of topics and gossip), relay.c
- *          (messages), heartbeat.c (upkeep), host.c (what the coded router asks)
+ *          (messages), relay_verify.c and jobs.c (what is checked elsewhere), heartbeat.c (upkeep), host.c (what the coded router asks)
  * Owner:   one lcore; nothing here is called from another
  */
 #ifndef PUBSUB_CORE_H
@@ -9,6 +9,7 @@
 #include "pubsub/backoff.h"
 #include "pubsub/coded.h"
 #include "pubsub/events.h"
+#include "pubsub/jobs.h"
 #include "pubsub/later.h"
 #include "pubsub/limits.h"
 #include "pubsub/mcache.h"
@@ -104,6 +105,7 @@ struct pubsub {
     struct scores scores;
     struct score_thresholds thresholds;
     struct pending pending;
+    struct jobs jobs;
     uint32_t px_dials; /* since the last heartbeat */
     struct message_pool *pool;
     struct message_ids ids;
@@ -190,6 +192,21 @@ bool fanout_is_candidate(const struct pubsub *ps, const struct link *l);
 struct msgkey key_of_id(const struct pubsub *ps, struct slice id);
 /* The verdict on a message that waited for it. */
 void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_verdict verdict);
+
+/* Counts and scores a message that is not as it should be. */
+void relay_reject(struct pubsub *ps, struct peer *p, const struct message_fields *f, int err);
+/* An author's message from long ago: done with. p may be NULL. */
+bool relay_is_replay(struct pubsub *ps, struct peer *p, const struct incoming *in);
+/* Its signature is good, and it is new. p: who brought it; NULL: he left since. */
+void relay_arrived(struct pubsub *ps, struct peer *p, const struct peer_id *upstream, const struct incoming *in, struct message *m,
+                   uint64_t since_ns);
+
+/* relay_verify.c. True: the signature is being checked elsewhere, and relay_verified follows. */
+bool relay_verify_later(struct pubsub *ps, struct peer *p, const struct incoming *in, const struct rpc_item *it, struct buf *frame);
+void relay_verified(struct pubsub *ps, struct pubsub_job *job);
+
+/* pubsub.c. False: no memory for the output. */
+bool jobs_send(struct pubsub *ps, struct pubsub_job *job);
 
 /* px.c: peer exchange */
 /* Appends the peers of a PRUNE for p: links of the topic that may be recommended. */

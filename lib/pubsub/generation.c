@@ -129,9 +129,15 @@ bool generation_row_keep(struct generation *g, struct generation_row *r, struct 
 enum generation_verdict generation_add_source(struct generation *g, unsigned index, struct slice payload, struct buf *frame,
                                               pubsub_peer from)
 {
+    return generation_add_hashed(g, index, payload, NULL, frame, from);
+}
+
+enum generation_verdict generation_add_hashed(struct generation *g, unsigned index, struct slice payload, const uint8_t *digest,
+                                              struct buf *frame, pubsub_peer from)
+{
     if (coded_bits_has(&g->have, index))
         return GENERATION_DUPLICATE;
-    if (!generation_is_genuine(g, index, payload))
+    if (digest ? memcmp(digest, g->hashes + index * CODED_HASH_BYTES, CODED_HASH_BYTES) != 0 : !generation_is_genuine(g, index, payload))
         return GENERATION_FORGED;
     if (!generation_row_keep(g, &g->source[index], (struct slice){0}, payload, frame, from))
         return GENERATION_UNHELPFUL;

@@ -96,6 +96,7 @@ struct generation {
     struct buf *header; /* the RPC field, as we send it on */
     struct buf *payload; /* once decoded (or published) */
     struct coded_bits have; /* verified source shards */
+    struct coded_bits hashing; /* source shards that came and are being hashed elsewhere */
     struct rlnc_rank rank;  /* of all rows */
     struct generation_row *source, *coded; /* k each */
     struct generation_row *dropped;        /* in the block of doubt: of these some are forged */
@@ -127,6 +128,9 @@ void generation_free(struct generation *g);
  * on any verdict but NEW and VERIFIED nothing is kept. */
 enum generation_verdict generation_add_source(struct generation *g, unsigned index, struct slice payload, struct buf *frame,
                                               pubsub_peer from);
+/* The same with a digest that was made of that payload elsewhere; NULL: makes it. */
+enum generation_verdict generation_add_hashed(struct generation *g, unsigned index, struct slice payload, const uint8_t *digest,
+                                              struct buf *frame, pubsub_peer from);
 /* A coded shard, unverified. */
 enum generation_verdict generation_add_coded(struct generation *g, const struct generation_arrival *a);
 /* Are these bytes source shard index? */

@@ -151,6 +151,24 @@ static uint64_t host_next_seqno(void *core)
     return seqno_next(&ps->seqno, ps->now);
 }
 
+static struct pubsub_job *host_job_new(void *core, struct buf *frame, pubsub_peer handle)
+{
+    struct pubsub *ps = core;
+
+    return job_new(&ps->jobs, JOB_HASH, frame, handle, ps->now);
+}
+
+static bool host_job_send(void *core, struct pubsub_job *job)
+{
+    struct pubsub *ps = core;
+
+    if (jobs_send(ps, job))
+        return true;
+    job_take(&ps->jobs, job);
+    job_free(&ps->jobs, job);
+    return false;
+}
+
 struct coded_host coded_host_of(struct pubsub *ps)
 {
     return (struct coded_host){
@@ -167,6 +185,8 @@ struct coded_host coded_host_of(struct pubsub *ps)
         .forged = host_forged,
         .trace = host_trace,
         .next_seqno = host_next_seqno,
+        .job_new = ps->cfg.jobs ? host_job_new : NULL,
+        .job_send = host_job_send,
         .counters = &ps->c,
         .rng = ps->rng,
     };

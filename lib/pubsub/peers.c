@@ -150,6 +150,7 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
     }
     promises_forget(&ps->promises, handle);
     pending_forget(&ps->pending, handle);
+    jobs_forget(&ps->jobs, handle);
     buf_unref(p->record);
     map_del(&ps->peers, handle_key(&handle));
     list_del(&p->node);

@@ -111,6 +111,7 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     ps->pending.max_bytes = ps->cfg.keep_bytes;
     ps->ids = (struct message_ids){cfg->id_rule, cfg->message_id, cfg->message_id_ctx};
     events_init(&ps->events);
+    list_init(&ps->jobs.out);
     replay_init(&ps->replay, AUTHORS_MAX, SEEN_TTL_NS, (const uint8_t *)&ps->seed);
     seqno_init(&ps->seqno, unix_ns, now);
     ps->mesh = mesh_params_of(cfg->mesh_target, cfg->mesh_min, cfg->mesh_max, cfg->mesh_out);
@@ -119,7 +120,7 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     ps->heartbeat_at = now + FIRST_BEAT_NS + rng_below(rng, FIRST_BEAT_NS);
     ps->pool = message_pool_new(core_alloc, ps);
     ps->scratch.elide_bytes = ps->cfg.elide_bytes;
-    if (init_caches(ps) || !ps->pool)
+    if (init_caches(ps) || jobs_init(&ps->jobs, cfg->jobs) || !ps->pool)
         goto fail;
     message_pool_ids(ps->pool, &ps->ids);
     if (ps->cfg.mode == PUBSUB_CODED) {
@@ -145,6 +146,7 @@ void pubsub_free(struct pubsub *ps)
     while (!list_is_empty(&ps->peer_list))
         pubsub_peer_down(ps, CONTAINER_OF(ps->peer_list.next, struct peer, node)->handle, ps->now);
     pending_fini(&ps->pending);
+    jobs_fini(&ps->jobs);
     events_fini(&ps->events);
     if (ps->mcache.table)
         mcache_fini(&ps->mcache);
@@ -322,6 +324,41 @@ int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verd
     return 0;
 }
 
+bool jobs_send(struct pubsub *ps, struct pubsub_job *job)
+{
+    struct event *ev = events_push(&ps->events, PUBSUB_WORK);
+
+    if (!ev)
+        return false;
+    ev->out.job = job;
+    ps->c.jobs_verify += job->kind == JOB_VERIFY;
+    ps->c.jobs_hash += job->kind == JOB_HASH;
+    return true;
+}
+
+/* What is done waits until all that was sent before it is. */
+void pubsub_job_done(struct pubsub *ps, struct pubsub_job *job, uint64_t now)
+{
+    ps->now = now;
+    job->is_done = true;
+    while (!list_is_empty(&ps->jobs.out)) {
+        job = CONTAINER_OF(ps->jobs.out.next, struct pubsub_job, node);
+        if (!job->is_done)
+            return;
+        job_take(&ps->jobs, job);
+        if (job->kind == JOB_VERIFY)
+            relay_verified(ps, job);
+        else if (ps->coded)
+            coded_hashed(ps->coded, job, now);
+        job_free(&ps->jobs, job);
+    }
+}
+
+unsigned pubsub_jobs_free(const struct pubsub *ps)
+{
+    return ps->jobs.max - ps->jobs.nout;
+}
+
 void pubsub_leave(struct pubsub *ps, uint64_t now)
 {
     ps->now = now;
@@ -394,6 +431,7 @@ bool pubsub_next_output(struct pubsub *ps, struct pubsub_output *out)
     out->payload = out->record = NULL;
     out->trace = NULL;
     out->reason = NULL;
+    out->job = NULL;
     return next_send(ps, out) || events_pop(&ps->events, out);
 }
 

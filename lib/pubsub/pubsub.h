@@ -84,6 +84,7 @@ struct pubsub_config {
     bool has_validation;             /* plain messages wait for pubsub_validated */
     uint32_t validation_max;         /* that wait at a time, and no more bytes than keep_bytes; 0: 4096. More are dropped,
                                       * and may come again */
+    unsigned jobs;                   /* WORK outputs that may be out at a time; 0: none are made, all is done at once */
     enum pubsub_id_rule id_rule;
     size_t (*message_id)(void *ctx, const struct pubsub_id_input *in, uint8_t out[PUBSUB_ID_MAX]); /* CUSTOM: 0 refuses */
     void *message_id_ctx;
@@ -100,6 +101,7 @@ struct pubsub_config {
 };
 
 struct pubsub;
+struct pubsub_job;
 
 struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint64_t now, uint64_t unix_ns);
 void pubsub_free(struct pubsub *ps);
@@ -145,13 +147,24 @@ bool pubsub_publish_waits(struct pubsub *ps, struct slice topic, uint64_t now);
 /* The verdict on a VALIDATE output. -PUBSUB_ETOKEN: it took too long, and was given up. */
 int pubsub_validated(struct pubsub *ps, uint64_t token, enum pubsub_verdict verdict, uint64_t now);
 
+/* Work that needs nothing of the core's state (signatures, hashes of shards) can be done by other lcores, each with a helper of its
+ * own: WORK -> pubsub_job_run there -> pubsub_job_done here. Every job must come back, in any order. Before pubsub_free nobody may run
+ * one any more; those that are out then are let go. */
+struct pubsub_helper;
+struct pubsub_helper *pubsub_helper_new(void); /* NULL: no memory */
+void pubsub_helper_free(struct pubsub_helper *h);
+void pubsub_job_run(struct pubsub_helper *h, struct pubsub_job *job);
+void pubsub_job_done(struct pubsub *ps, struct pubsub_job *job, uint64_t now);
+/* Further jobs that can go out. While there are none the core does the work itself, ahead of what is out. */
+unsigned pubsub_jobs_free(const struct pubsub *ps);
+
 /* Leaves for good: unsubscribes everywhere, without PRUNE, whose backoff would outlive us; drain outputs, then close. */
 void pubsub_leave(struct pubsub *ps, uint64_t now);
 
 uint64_t pubsub_next_deadline(const struct pubsub *ps);
 void pubsub_on_deadline(struct pubsub *ps, uint64_t now);
 
-enum pubsub_output_type { PUBSUB_SEND, PUBSUB_DELIVER, PUBSUB_TRACE, PUBSUB_DIAL, PUBSUB_DISCONNECT, PUBSUB_VALIDATE };
+enum pubsub_output_type { PUBSUB_SEND, PUBSUB_DELIVER, PUBSUB_TRACE, PUBSUB_DIAL, PUBSUB_DISCONNECT, PUBSUB_VALIDATE, PUBSUB_WORK };
 
 struct pubsub_piece {
     struct buf *buf;
@@ -194,6 +207,7 @@ struct pubsub_output {
                                  * peer_record.h opens it), or NULL: dial it if you know where. The receiver's */
     struct pubsub_trace *trace; /* TRACE: valid until the next call into the core */
     const char *reason;         /* DISCONNECT: static text */
+    struct pubsub_job *job;     /* WORK: the receiver's until pubsub_job_done */
 };
 
 /* Traces cost a copy each: switch them off while nobody reads them. */
@@ -246,6 +260,7 @@ struct pubsub_counters {
     uint64_t bad_signatures;      /* of those rejected */
     uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;
     uint64_t put_off, spared;     /* messages that waited for a peer to have room; of them, not sent because it had them by then */
+    uint64_t jobs_verify, jobs_hash; /* signatures, shards that were given out as jobs */
     uint64_t limits[PUBSUB_LIMIT_COUNT]; /* things past a peer's limit */
     uint64_t floods;              /* times that a peer went so far past one that it cost score */
     uint64_t extensions_in, extensions_bad, test_extensions_in;

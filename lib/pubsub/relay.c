@@ -93,23 +93,13 @@ static struct score_subject subject_of_name(const struct pubsub *ps, struct slic
     return tp && tp->is_subscribed ? tp->subject : (struct score_subject){0};
 }
 
-static void reject(struct pubsub *ps, struct peer *p, const struct message_fields *f, int err)
+void relay_reject(struct pubsub *ps, struct peer *p, const struct message_fields *f, int err)
 {
     ps->c.rejected++;
     ps->c.bad_signatures += err == -MESSAGE_ESIGNATURE;
     score_invalid(&ps->scores, p->score, subject_of_name(ps, f->topic));
     trace_message(ps, TRACE_REJECT_MESSAGE, p, f->topic, (struct slice){0}, message_err_name(err), f->data.len);
 }
-
-/* A message on its way in. */
-struct incoming {
-    struct message_fields f;
-    struct topic *topic;
-    struct peer_id from;
-    struct msgkey key;
-    uint8_t id[MESSAGE_ID_MAX];
-    struct slice ids;
-};
 
 /* A copy of what we have. Within the window it counts for its bringer (P3), once. */
 static void note_copy(struct pubsub *ps, struct peer *p, const struct incoming *in)
@@ -213,19 +203,20 @@ static bool hold(struct pubsub *ps, struct topic *tp, struct peer *p, struct mes
     return true;
 }
 
-/* Its signature is good, and it is new. */
-static void arrived(struct pubsub *ps, struct peer *p, const struct incoming *in, struct message *m)
+void relay_arrived(struct pubsub *ps, struct peer *p, const struct peer_id *upstream, const struct incoming *in, struct message *m,
+                   uint64_t since_ns)
 {
     m->key = in->key;
-    m->source = p->handle;
-    if (ps->cfg.has_validation && !hold(ps, in->topic, p, m))
+    m->source = p ? p->handle : 0;
+    ps->c.validation_throttled += ps->cfg.has_validation && !p;
+    if (ps->cfg.has_validation && (!p || !hold(ps, in->topic, p, m)))
         return;
     seen_add(&ps->seen, m->key, ps->now);
     promises_kept(&ps->promises, m->key);
     want_met(&ps->wants, m->key);
     send_idontwant(ps, in->topic, m);
     if (!ps->cfg.has_validation)
-        accept(ps, in->topic, p, &p->id, m, ps->now);
+        accept(ps, in->topic, p, upstream, m, since_ns);
 }
 
 static void blame(struct pubsub *ps, const struct pending_message *pm)
@@ -266,7 +257,7 @@ void relay_judged(struct pubsub *ps, struct pending_message *pm, enum pubsub_ver
 
 /* True: an author's message from long ago. Nobody is blamed, for whoever brings it may have got it as we did; remembered, so
  * that the next copies cost no signature check. */
-static bool is_replay(struct pubsub *ps, struct peer *p, const struct incoming *in)
+bool relay_is_replay(struct pubsub *ps, struct peer *p, const struct incoming *in)
 {
     struct rd r = rd_of(in->f.seqno);
     uint64_t seqno = rd_be64(&r);
@@ -293,15 +284,17 @@ void relay_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, s
 
     if (!rc)
         rc = sift(ps, p, &in);
+    if (!rc && ps->cfg.signing == PUBSUB_STRICT_SIGN && relay_verify_later(ps, p, &in, it, frame))
+        return;
     if (!rc && ps->cfg.signing == PUBSUB_STRICT_SIGN)
         rc = message_verify(&in.f, &in.from, &ps->scratch);
     if (rc < 0 && rc != -MESSAGE_EMEM)
-        reject(ps, p, &in.f, rc);
-    if (rc > 0 || (!rc && is_replay(ps, p, &in)))
+        relay_reject(ps, p, &in.f, rc);
+    if (rc > 0 || (!rc && relay_is_replay(ps, p, &in)))
         return;
     m = rc ? NULL : message_new_received(ps->pool, &in.f, &in.from, in.ids, it->whole, frame);
     if (m)
-        arrived(ps, p, &in, m);
+        relay_arrived(ps, p, &p->id, &in, m, ps->now);
     else
         ps->c.no_memory += !rc || rc == -MESSAGE_EMEM; /* not marked as seen: another copy may still come */
     message_unref(m);

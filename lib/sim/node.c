@@ -291,7 +291,8 @@ void sim_node_drain(struct sim *s, uint32_t i)
         case PUBSUB_SEND: carry_send(s, i, &out); break;
         case PUBSUB_DELIVER: note_delivery(s, i, &out); break;
         case PUBSUB_TRACE:
-        case PUBSUB_VALIDATE: break; /* neither is switched on */
+        case PUBSUB_WORK:
+        case PUBSUB_VALIDATE: break; /* none of them is switched on */
         case PUBSUB_DIAL: buf_unref(out.record); break;
         case PUBSUB_DISCONNECT: cut(s, i, out.peer - 1); break;
         }

@@ -41,6 +41,8 @@ def check_roles(net):
         text = net.http(n, network.API_PORT, '/metrics')[1]
         conns = [int(v) for v in re.findall(r'codecast_net_role_connections\{.*net="\d+".*\} (\d+)', text)]
         assert sum(conns) == int(re.search(r'optimum_conn_streams_current\{.*\} (\d+)', text)[1]) >= 3
+        jobs = sum(int(v) for v in re.findall(r'codecast_jobs_total\{.*\} (\d+)', text))
+        assert (jobs > 0) == ('ring="coding_to_helper1"' in text) == ('--coding-lcores=2' in LCORES[len(roles)])
         assert 'codecast_ring_batches_total{' in text and ('ring="net1_to_coding"' in text) == (len(conns) > 1)
         roles.append(conns)
     assert [len(c) for c in roles] == [1, 2, 2, 3]

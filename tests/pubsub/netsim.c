@@ -35,6 +35,7 @@ struct verdict {
     unsigned at;
     uint64_t token;
     enum pubsub_verdict verdict;
+    struct pubsub_job *job; /* not NULL: it is done */
 };
 
 struct node {
@@ -50,7 +51,7 @@ struct node {
     uint32_t ip; /* 0: made of its number */
     enum pubsub_verdict (*judge)(void *user, struct slice payload);
     void *judge_user;
-    uint64_t judge_ns;
+    uint64_t judge_ns, work_ns;
     uint64_t traces[32];
 };
 
@@ -60,6 +61,7 @@ struct netsim {
     struct netsim_link defaults;
     struct timerq timers;
     struct list frames, verdicts;
+    struct pubsub_helper *helper;
     bool has_records, has_dials;
     enum pubsub_proto dial_proto; /* of the last connection made: all of a test speak the same */
     struct node **nodes;
@@ -80,6 +82,8 @@ struct netsim *netsim_new(uint64_t seed, const struct netsim_link *link_defaults
     timerq_init(&s->timers);
     list_init(&s->frames);
     list_init(&s->verdicts);
+    s->helper = pubsub_helper_new();
+    assert(s->helper);
     s->nodes = calloc(NODES_MAX, sizeof(*s->nodes));
     s->edges = calloc((size_t)NODES_MAX * NODES_MAX, sizeof(*s->edges));
     assert(s->nodes && s->edges);
@@ -107,6 +111,7 @@ void netsim_free(struct netsim *s)
         frame_free(s, CONTAINER_OF(it, struct frame, node));
     LIST_EACH(it, &s->verdicts)
         verdict_free(s, CONTAINER_OF(it, struct verdict, node));
+    pubsub_helper_free(s->helper);
     for (unsigned i = 0; i < s->nnodes; i++) {
         pubsub_free(s->nodes[i]->core);
         free(s->nodes[i]->deliveries);
@@ -203,6 +208,11 @@ void netsim_with_dials(struct netsim *s)
 unsigned netsim_dials(const struct netsim *s, unsigned n)
 {
     return s->nodes[n]->dials;
+}
+
+void netsim_work(struct netsim *s, unsigned n, uint64_t delay_ns)
+{
+    s->nodes[n]->work_ns = delay_ns;
 }
 
 void netsim_validator(struct netsim *s, unsigned n, enum pubsub_verdict (*judge)(void *user, struct slice payload),
@@ -495,12 +505,33 @@ static void ask_application(struct netsim *s, unsigned at, struct pubsub_output 
     timerq_set(&s->timers, &v->timer, s->now + n->judge_ns);
 }
 
+static void give_work(struct netsim *s, unsigned at, struct pubsub_job *job)
+{
+    struct node *n = s->nodes[at];
+    struct verdict *v;
+
+    pubsub_job_run(s->helper, job);
+    if (!n->work_ns) {
+        pubsub_job_done(n->core, job, s->now);
+        return;
+    }
+    v = calloc(1, sizeof(*v));
+    assert(v);
+    *v = (struct verdict){.at = at, .job = job};
+    v->timer.kind = TIMER_VERDICT;
+    list_push_back(&s->verdicts, &v->node);
+    timerq_set(&s->timers, &v->timer, s->now + rng_below(&s->rng, n->work_ns));
+}
+
 static void give_verdict(struct netsim *s, struct verdict *v)
 {
     unsigned at = v->at;
 
     if (!s->nodes[at]->is_killed) {
-        pubsub_validated(s->nodes[at]->core, v->token, v->verdict, s->now);
+        if (v->job)
+            pubsub_job_done(s->nodes[at]->core, v->job, s->now);
+        else
+            pubsub_validated(s->nodes[at]->core, v->token, v->verdict, s->now);
         netsim_drain(s, at);
     }
     verdict_free(s, v);
@@ -518,6 +549,7 @@ void netsim_drain(struct netsim *s, unsigned i)
         case PUBSUB_TRACE: n->traces[out.trace->type]++; break;
         case PUBSUB_DIAL: carry_dial(s, i, &out); break;
         case PUBSUB_VALIDATE: ask_application(s, i, &out); break;
+        case PUBSUB_WORK: give_work(s, i, out.job); break;
         case PUBSUB_DISCONNECT:
             n->disconnects++;
             netsim_disconnect(s, i, out.peer - 1);

@@ -62,6 +62,8 @@ unsigned netsim_dials(const struct netsim *s, unsigned n);
 /* The application of node n, for has_validation: its verdicts come delay_ns after the message. */
 void netsim_validator(struct netsim *s, unsigned n, enum pubsub_verdict (*judge)(void *user, struct slice payload),
                       void *user, uint64_t delay_ns);
+/* Work that the core of node n (cfg.jobs) gives out comes back after up to delay_ns, in any order; without this call at once. */
+void netsim_work(struct netsim *s, unsigned n, uint64_t delay_ns);
 /* From now on what node n sends holds no messages any more; its control goes on. */
 void netsim_mute(struct netsim *s, unsigned n);
 /* The link's settings, to change; connected nodes only. */

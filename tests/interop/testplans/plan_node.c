@@ -327,6 +327,7 @@ static void outputs(struct plan_node *n, uint64_t now)
     while (n->ps && pubsub_next_output(n->ps, &o)) {
         switch (o.type) {
         case PUBSUB_SEND: send_rpc(n, &o, now); break;
+        case PUBSUB_WORK: break; /* not switched on */
         case PUBSUB_VALIDATE:
             validate(n, &o, now);
             buf_unref(o.payload);
