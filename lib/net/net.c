@@ -109,6 +109,8 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
     if (n->transport->listen.ip_len)
         multiaddr_of_tcp(&n->listen_addr, n->transport->listen.ip, n->transport->listen.ip_len,
                          n->transport->listen.port, NULL);
+    if (n->transport->listen6.ip_len)
+        multiaddr_of_tcp(&n->listen_addr6, n->transport->listen6.ip, 16, n->transport->listen6.port, NULL);
     n->is_link_up = true;
     n->link_check_ns = n->transport->has_link ? now : TIMER_NEVER;
     return n;
@@ -534,6 +536,11 @@ const char *net_driver_text(const struct net *n)
 const struct multiaddr *net_listen_addr(const struct net *n)
 {
     return &n->listen_addr;
+}
+
+const struct multiaddr *net_listen_addr6(const struct net *n)
+{
+    return &n->listen_addr6;
 }
 
 /* All but what ends the struct is a run of 64-bit counts. */

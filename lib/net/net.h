@@ -43,6 +43,8 @@ struct net_config {
                                              * the interface to make or take; NULL: cctap0. EAL must be running for tap */
     const char *addr;                       /* "a.b.c.d/len" for ports that are ours alone (tap, vfio); NULL: the interface's */
     const char *gateway;                    /* for ports that are ours alone */
+    const char *addr6, *gateway6;           /* the same of IPv6. A port beside the kernel takes the interface's own lasting address;
+                                             * addr6 names another of its addresses, or "none". NULL: no IPv6 on a port of our own */
     uint16_t vlan, mtu;                     /* the same; 0: untagged; as the port has it */
     uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is
@@ -217,5 +219,7 @@ void net_counters_add(struct net_counters *sum, const struct net_counters *c);
 const char *net_driver_text(const struct net *n);
 /* Our own address as peers on the same network dial it (ip4/../tcp/..); len 0 when unknown (bound to any). */
 const struct multiaddr *net_listen_addr(const struct net *n);
+/* Our IPv6 address beside it, on our own TCP; len 0: none. */
+const struct multiaddr *net_listen_addr6(const struct net *n);
 
 #endif

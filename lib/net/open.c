@@ -21,6 +21,8 @@
 #define DIAL_PORTS 64 /* local ports of all roles; each serves any number of different remotes */
 #define DIAL_LEAST 16 /* of one role */
 
+#define IPV6_LEAST_MTU 1280
+
 /* The same in every life of this identity, and of little use to others who know it: it only picks ports. */
 static uint64_t seed_of_identity(const struct net_config *cfg)
 {
@@ -40,6 +42,26 @@ static struct transport_tcp_config tcp_config(const struct net_config *cfg)
                                          .rng = cfg->rng};
 }
 
+static bool wants_no_ip6(const struct net_config *cfg)
+{
+    return cfg->addr6 && strcmp(cfg->addr6, "none") == 0;
+}
+
+static int own_address6(const struct net_config *cfg, struct transport_tcp_config *tc, char err[256])
+{
+    if (!cfg->addr6 || wants_no_ip6(cfg))
+        return 0;
+    if (ifinfo_parse_cidr6(cfg->addr6, tc->ip6, &tc->prefix6) < 0) {
+        snprintf(err, 256, "NET_ADDR6: \"%.60s\" is not an IPv6 address with its network's length, as in fd00::10/64", cfg->addr6);
+        return -1;
+    }
+    if (cfg->gateway6 && inet_pton(AF_INET6, cfg->gateway6, tc->gateway6) != 1) {
+        snprintf(err, 256, "NET_GATEWAY6: \"%.60s\" is not an IPv6 address", cfg->gateway6);
+        return -1;
+    }
+    return 0;
+}
+
 /* The address of a port that is ours alone. */
 static int own_address(const struct net_config *cfg, struct transport_tcp_config *tc, char err[256])
 {
@@ -53,7 +75,7 @@ static int own_address(const struct net_config *cfg, struct transport_tcp_config
         snprintf(err, 256, "NET_GATEWAY: \"%.40s\" is not an IPv4 address", cfg->gateway);
         return -1;
     }
-    return 0;
+    return own_address6(cfg, tc, err);
 }
 
 /* The port, or the one in front of it that hears its packets; NULL: closed. */
@@ -116,12 +138,32 @@ static int shared_interface(const struct net_config *cfg, struct ifinfo *info, c
     return -1;
 }
 
+/* The interface's IPv6 address, if it has one that lasts, or the one of NET_ADDR6. -1: that one is not there. */
+static int shared_ip6(const struct net_config *cfg, struct ifinfo *info, char err[256])
+{
+    uint8_t ip[16];
+    char text[64];
+
+    if (wants_no_ip6(cfg) || (info->mtu < IPV6_LEAST_MTU && !cfg->addr6)) {
+        info->has_ip6 = false;
+        return 0;
+    }
+    if (!cfg->addr6)
+        return 0;
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(cfg->addr6, "/"), cfg->addr6);
+    if (inet_pton(AF_INET6, text, ip) == 1 && ifinfo_choose_ip6(info, ip))
+        return 0;
+    snprintf(err, 256, "NET_ADDR6: %s has no IPv6 address \"%.60s\"", info->name, cfg->addr6);
+    return -1;
+}
+
 static struct pktio *port_af_packet(const struct transport_tcp_config *tc, unsigned role, const char *iface, char err[256])
 {
     struct af_packet_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count,
                                  .role = role, .nroles = tc->nroles};
 
     memcpy(c.ip4, tc->ip4, 4);
+    memcpy(c.ip6, tc->ip6, 16);
     return af_packet_open(&c, err);
 }
 
@@ -152,20 +194,33 @@ static unsigned next_power(unsigned n)
     return p;
 }
 
-/* The kernel's sockets that are silent on our ports: role 0 opens them for all. NULL with err. */
-static struct guard *open_guard(const struct net_config *cfg, const uint8_t ip[4], uint64_t dial_seed, struct net_share *share, char err[256])
+/* The kernel's sockets that are silent on our ports: role 0 opens them for all. Where our IPv6 ports are taken and nobody asked
+ * for IPv6, we do without it. NULL with err. */
+static struct guard *open_guard(const struct net_config *cfg, const struct ifinfo *info, uint64_t dial_seed, struct net_share *share, char err[256])
 {
     struct guard *guard = calloc(1, sizeof(*guard));
-    struct rng usual; /* the ports of the last life, if they are free */
+    int rc = -1;
 
     if (!guard) {
         snprintf(err, 256, "no memory");
         return NULL;
     }
-    rng_init_seeded(&usual, dial_seed);
     share->dial_each = dial_ports_each(cfg->nroles);
-    if (guard_open(guard, ip, NULL, cfg->listen_port, (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err) < 0) {
+    share->has_ip6 = info->has_ip6;
+    for (unsigned tries = 0; rc < 0 && tries < 2; tries++) {
+        struct rng usual; /* the ports of the last life, if they are free */
+
+        rng_init_seeded(&usual, dial_seed);
+        rc = guard_open(guard, info->ip4, share->has_ip6 ? info->ip6 : NULL, cfg->listen_port,
+                        (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err);
+        if (rc == 0)
+            break;
         guard_close(guard);
+        if (!share->has_ip6 || cfg->addr6)
+            break;
+        share->has_ip6 = false;
+    }
+    if (rc < 0) {
         free(guard);
         return NULL;
     }
@@ -182,16 +237,23 @@ static struct transport *open_shared(const struct net_config *cfg, struct net_sh
     struct guard *guard = NULL;
     struct ifinfo info;
 
-    if (shared_interface(cfg, &info, err) < 0)
+    if (shared_interface(cfg, &info, err) < 0 || shared_ip6(cfg, &info, err) < 0)
         return NULL;
+    if (driver == NET_AF_XDP)
+        info.has_ip6 = false; /* its steering program knows IPv4 alone */
     /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
     if (first)
         *share = *first;
-    else if (!(guard = open_guard(cfg, info.ip4, tc.dial_seed, share, err)))
+    else if (!(guard = open_guard(cfg, &info, tc.dial_seed, share, err)))
         return NULL;
     memcpy(tc.ip4, info.ip4, 4);
     memcpy(tc.gateway4, info.gateway4, 4);
     tc.prefix = info.ip4_prefix;
+    if (share->has_ip6) {
+        memcpy(tc.ip6, info.ip6, 16);
+        memcpy(tc.gateway6, info.gateway6, 16);
+        tc.prefix6 = info.ip6_prefix;
+    }
     tc.dial_first = (uint16_t)(share->dial_first + cfg->role * share->dial_each);
     tc.dial_count = share->dial_each;
     port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, cfg->role, info.name, err);

@@ -13,6 +13,7 @@ struct net_share {
     enum net_driver driver;
     uint16_t listen_port;
     uint16_t dial_first, dial_each; /* local ports of dials: role i has dial_each of them from dial_first + i * dial_each */
+    bool has_ip6; /* beside the kernel: the guard keeps our ports of IPv6 too */
     struct pktio *ports[NET_ROLES_MAX]; /* of a NIC's queues, until the role of that number takes its own */
 };
 

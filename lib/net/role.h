@@ -98,7 +98,7 @@ struct net {
     uint64_t link_check_ns; /* when to look next */
     bool is_link_up;
     struct net_counters counters;
-    struct multiaddr listen_addr;
+    struct multiaddr listen_addr, listen_addr6;
 };
 
 /* Makes a connection of a pipe; NULL: no memory or no slot (the pipe stays the caller's). */

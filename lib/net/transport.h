@@ -81,6 +81,7 @@ struct transport {
     const struct transport_ops *ops;
     bool has_link;          /* link_is_up may change */
     struct endpoint listen; /* as peers on the same network dial it; ip_len 0: unknown */
+    struct endpoint listen6; /* also by IPv6; ip_len 0: not */
     char text[128];
 };
 

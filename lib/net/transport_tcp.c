@@ -1,6 +1,7 @@
 /* transport_tcp.c: our TCP on a packet port: the turn, events, opening (transport_tcp.h) */
 #include "net/transport_tcp.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,7 +41,7 @@ static const char *reason_text(enum tcp_reason r)
 static uint16_t usual_port(struct ttcp *t, struct tpipe *p, const struct endpoint *to)
 {
     uint64_t seed[2] = {t->dial_seed, to->port};
-    uint64_t hash = siphash13(seed, slice_of(to->ip, 4));
+    uint64_t hash = siphash13(seed, slice_of(to->ip, to->ip_len));
     unsigned slot = (unsigned)(hash >> 32) % USUAL_SLOTS;
 
     if (!t->dial_seed)
@@ -54,10 +55,10 @@ static uint16_t usual_port(struct ttcp *t, struct tpipe *p, const struct endpoin
 
 static bool is_ours(const struct ttcp *t, const struct endpoint *to, uint16_t port)
 {
-    struct pktio_flow f = {.local_port = port, .remote_port = to->port};
+    struct pktio_flow f = {.local_port = port, .remote_port = to->port, .is_ip6 = to->ip_len == 16};
 
-    memcpy(f.local, t->t.listen.ip, 4);
-    memcpy(f.remote, to->ip, 4);
+    memcpy(f.local, f.is_ip6 ? t->t.listen6.ip : t->t.listen.ip, to->ip_len);
+    memcpy(f.remote, to->ip, to->ip_len);
     return pktio_flow_queue(t->port, &f) == t->port->link.queue;
 }
 
@@ -99,11 +100,11 @@ static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, u
     uint16_t port;
     int rc;
 
-    if (to->ip_len != 4) {
-        *reason = "this driver speaks IPv4 only";
+    if (to->ip_len == 16 && !t->t.listen6.ip_len) {
+        *reason = "no IPv6 address of our own";
         return NULL;
     }
-    remote.ip = ip_v4_bytes(to->ip);
+    remote.ip = to->ip_len == 16 ? ip_v6_bytes(to->ip) : ip_v4_bytes(to->ip);
     p = tpipe_new(t, NULL);
     if (!p) {
         *reason = "no memory";
@@ -135,9 +136,9 @@ static bool on_accepted(struct ttcp *t, struct tcp_conn *tcp, struct pipe_event 
     tcp_conn_set_user(tcp, p);
     tcp_conn_info(tcp, &info);
     *ev = (struct pipe_event){.type = PIPE_NEW, .pipe = &p->pipe};
-    ev->remote.ip_len = 4;
+    ev->remote.ip_len = info.remote.ip.family == IP_V6 ? 16 : 4;
     ev->remote.port = info.remote.port;
-    memcpy(ev->remote.ip, info.remote.ip.bytes, 4);
+    memcpy(ev->remote.ip, info.remote.ip.bytes, ev->remote.ip_len);
     if (tcp_recv_unread(tcp) > 0)
         tpipe_mark_ready(t, p);
     return true;
@@ -335,7 +336,7 @@ static void seg_of(struct pktio_seg *out, const struct tcp_segment *seg)
     out->csum_start = seg->csum_start;
     out->csum_offset = seg->csum_offset;
     out->gso_bytes = seg->gso_size;
-    out->is_ip6 = false;
+    out->is_ip6 = seg->head[12] == 0x86; /* of its Ethernet type */
     for (unsigned i = 0; i < seg->slice_count; i++)
         out->pieces[i] = (struct pktio_piece){seg->slices[i].p, (uint32_t)seg->slices[i].len, NULL};
 }
@@ -455,17 +456,28 @@ static const struct transport_ops ttcp_ops = {ttcp_poll,          ttcp_next_even
 
 /* ---- opening ---- */
 
+static bool is_set(const uint8_t *ip, size_t len)
+{
+    static const uint8_t none[16];
+
+    return memcmp(ip, none, len) != 0;
+}
+
 static void stack_config(const struct transport_tcp_config *cfg, const struct pktio_link *link,
                          struct tcp_config *c)
 {
-    static const uint8_t none[4];
-
     tcp_config_defaults(c);
     memcpy(c->mac, link->mac, 6);
     c->ip = ip_v4_bytes(cfg->ip4);
     c->prefix_len = cfg->prefix;
-    if (memcmp(cfg->gateway4, none, 4) != 0)
+    if (is_set(cfg->gateway4, 4))
         c->gateway = ip_v4_bytes(cfg->gateway4);
+    if (is_set(cfg->ip6, 16)) {
+        c->ip6 = ip_v6_bytes(cfg->ip6);
+        c->prefix6_len = cfg->prefix6;
+        if (is_set(cfg->gateway6, 16))
+            c->gateway6 = ip_v6_bytes(cfg->gateway6);
+    }
     c->mtu_bytes = link->mtu;
     c->csum_tx = link->has_tx_csum;
     c->csum_rx_trusted = false; /* each frame says it for itself */
@@ -489,6 +501,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
                                     struct guard *guard, uint64_t now, char err[256])
 {
     struct ttcp *t = calloc(1, sizeof(*t));
+    char ip6[INET6_ADDRSTRLEN];
     struct tcp_config c;
     int rc = -TCP_ENOMEM;
 
@@ -508,6 +521,10 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     t->t.has_link = true;
     t->t.listen = (struct endpoint){.ip_len = 4, .port = cfg->listen_port};
     memcpy(t->t.listen.ip, cfg->ip4, 4);
+    if (c.ip6.family) {
+        t->t.listen6 = (struct endpoint){.ip_len = 16, .port = cfg->listen_port};
+        memcpy(t->t.listen6.ip, cfg->ip6, 16);
+    }
     t->port = port;
     t->guard = guard;
     t->dial_seed = cfg->dial_seed;
@@ -522,6 +539,10 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     list_init(&t->roomy);
     snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1],
              cfg->ip4[2], cfg->ip4[3], cfg->prefix);
+    if (c.ip6.family && inet_ntop(AF_INET6, cfg->ip6, ip6, sizeof(ip6))) {
+        size_t at = strlen(t->t.text);
+        snprintf(t->t.text + at, sizeof(t->t.text) - at, " %s/%u", ip6, cfg->prefix6);
+    }
     tcp_stack_announce(t->stack, now);
     return &t->t;
 }

@@ -15,6 +15,8 @@ struct guard;
 struct transport_tcp_config {
     uint8_t ip4[4], gateway4[4]; /* gateway zeroes: none */
     uint8_t prefix;
+    uint8_t ip6[16], gateway6[16]; /* zeroes: none */
+    uint8_t prefix6;
     uint16_t listen_port;
     uint16_t dial_first, dial_count; /* local ports of dials; count 0: the stack's default range */
     uint32_t max_conns, max_half_open;

@@ -72,6 +72,8 @@ static const struct setting table[] = {
     TEXT("NET_PCI", net_pci, "", NULL, "vfio: PCI address of the NIC, as in 0000:3b:00.0; NET_IFACE may hold it too"),
     TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
+    TEXT("NET_ADDR6", net_addr6, "", NULL, "x::y/len beside NET_ADDR; af_packet: which of the interface's, default its lasting one; none"),
+    TEXT("NET_GATEWAY6", net_gateway6, "", NULL, "next hop of IPv6 of a port that is ours alone"),
     U32("NET_VLAN", net_vlan, "0", 0, 4094, "VLAN of a port that is ours alone; 0: none"),
     TEXT("NET_MEMIF", net_memif, "/run/codecast/memif.sock", NULL, "memif: socket of codecast-switch, or of the one node at the other end"),
     U32("NET_MEMIF_ID", net_memif_id, "0", 0, 65535, "memif: port of the switch that this node has; no other node has it"),
@@ -318,6 +320,11 @@ static void check_addresses(const struct node_config *c, struct settings_report 
         settings_fatal(rep, "API_BIND", c->api_bind, "must be an IP address");
     if (*c->net_gateway && !settings_ip_bits(c->net_gateway))
         settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
+    if (*c->net_gateway6 && settings_ip_bits(c->net_gateway6) != 128)
+        settings_fatal(rep, "NET_GATEWAY6", c->net_gateway6, "must be an IPv6 address");
+    if (*c->net_addr6 && strcmp(c->net_addr6, "none") != 0 && (!is_network(c->net_addr6, &has_len) || !strchr(c->net_addr6, ':')))
+        settings_fatal(rep, "NET_ADDR6", c->net_addr6, "must be an IPv6 address with its network's length as in fd00::10/64, or none");
+    has_len = false;
     if (*c->net_addr && !is_network(c->net_addr, &has_len))
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
     else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0 || strcmp(driver, "memif") == 0) && !has_len)

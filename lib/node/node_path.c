@@ -166,6 +166,8 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
 
     nc.iface = *c->net_iface ? c->net_iface : NULL;
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
+    nc.addr6 = *c->net_addr6 ? c->net_addr6 : NULL;
+    nc.gateway6 = *c->net_gateway6 ? c->net_gateway6 : NULL;
     nc.pci = *c->net_pci ? c->net_pci : NULL;
     nc.memif = c->net_memif;
     nc.memif_id = c->net_memif_id;
@@ -190,6 +192,9 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
     const struct multiaddr *own = net_listen_addr(n->nets[0].net);
     if (own && own->len && n->local.naddrs == 0)
         n->addrs[n->local.naddrs++] = *own;
+    const struct multiaddr *own6 = net_listen_addr6(n->nets[0].net);
+    if (own6->len && c->nannounce == 0 && n->local.naddrs <= NODE_MAX_ANNOUNCE)
+        n->addrs[n->local.naddrs++] = *own6;
     if (n->local.naddrs)
         hub_set_address(n->hub, &n->addrs[0]);
     n->record_seq = wall_now_ns();

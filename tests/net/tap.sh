@@ -27,6 +27,7 @@ ip -n "${tag}a" link set lo up
 ip link add eth0 netns "${tag}a" type veth peer name eth0 netns "${tag}b"
 ip -n "${tag}a" link set eth0 master br0 up
 ip -n "${tag}b" addr add 172.28.0.2/24 dev eth0
+ip -n "${tag}b" addr add fd28::2/64 dev eth0 nodad
 ip -n "${tag}b" link set eth0 up
 ip -n "${tag}b" link set lo up
 
@@ -44,15 +45,15 @@ plug() {
     fail "the tap did not appear"
 }
 
-# run NAME driver-of-b who-dials count size
+# run NAME driver-of-b who-dials count size [network]
 run() {
-    local name=$1 driver=$2 dialer=$3 count=$4 size=$5 a_args=() b_args=() client server
+    local name=$1 driver=$2 dialer=$3 count=$4 size=$5 net=${6:-/ip4/172.28.0.} a_args=() b_args=() client server
     if [ "$dialer" = a ]; then
-        a_args=(--dial /ip4/172.28.0.2/tcp/7070 --count "$count" --size "$size")
+        a_args=(--dial "${net}2/tcp/7070" --count "$count" --size "$size")
     else
-        b_args=(--dial /ip4/172.28.0.1/tcp/7070 --count "$count" --size "$size")
+        b_args=(--dial "${net}1/tcp/7070" --count "$count" --size "$size")
     fi
-    ip netns exec "${tag}a" timeout --foreground 60 "$echo_bin" --driver tap --addr 172.28.0.1/24 --seed 1 --seconds 40 "${a_args[@]}" >"$work/a.out" 2>&1 &
+    ip netns exec "${tag}a" timeout --foreground 60 "$echo_bin" --driver tap --addr 172.28.0.1/24 --addr6 fd28::1/64 --seed 1 --seconds 40 "${a_args[@]}" >"$work/a.out" 2>&1 &
     local a=$!
     pids+=("$a")
     plug
@@ -71,4 +72,6 @@ run() {
 run "tap, dialed over af_packet, 1 KiB" af_packet b 1000 1024
 run "tap, dialed by a kernel, 100 KB" kernel b 200 100000
 run "tap dials a kernel, 1 MiB" kernel a 20 1048576
+run "tap, dialed by a kernel, IPv6, 100 KB" kernel b 200 100000 /ip6/fd28::
+run "tap dials a kernel, IPv6, 1 MiB" kernel a 20 1048576 /ip6/fd28::
 echo "ok"

@@ -134,6 +134,10 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"NET_ADDR", "10.0.0.1/33", "NET_ADDR=10.0.0.1/33: must be"},
         {"NET_ADDR", "10.0.0.1/", "NET_ADDR=10.0.0.1/: must be"},
         {"NET_ADDR", "10.0.0.1/8x", "NET_ADDR=10.0.0.1/8x: must be"},
+        {"NET_ADDR6", "10.0.0.1/8", "NET_ADDR6=10.0.0.1/8: must be an IPv6 address"},
+        {"NET_ADDR6", "fd00::1/129", "NET_ADDR6=fd00::1/129: must be"},
+        {"NET_ADDR6", "no", "NET_ADDR6=no: must be"},
+        {"NET_GATEWAY6", "10.0.0.1", "NET_GATEWAY6=10.0.0.1: must be an IPv6 address"},
         {"NET_DRIVER", "tap", "NET_ADDR is not set: the tap driver needs an address of its own"},
         {"LOG_LEVEL", "loud", "LOG_LEVEL=loud: must be one of debug, info, warn, error"},
     };

@@ -1,7 +1,7 @@
 /* net_echo: one network role in a program of its own, for tests in namespaces
  * Listens and sends every RPC back to where it came from; with --dial it is the other side: sends --count RPCs of --size
  * bytes, wants them back equal and in order, prints what it took and ends (0: all came back).
- *     net_echo --driver af_packet [--iface eth0] [--addr 10.0.0.1/24] [--gateway IP] [--port 7070] [--seed N] [--seconds S]
+ *     net_echo --driver af_packet [--iface eth0] [--addr 10.0.0.1/24] [--gateway IP] [--addr6 fd00::1/64] [--port 7070] [--seed N] [--seconds S]
  *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024]
  *     memif: --memif SOCKET --id N [--server]; vfio: --pci ADDRESS [--vlan N]
  * The first line on stdout says what was opened. tap: EAL is started here, without hugepages.
@@ -241,6 +241,7 @@ int main(int argc, char **argv)
                                             {"iface", 1, NULL, 'i'},
                                             {"addr", 1, NULL, 'a'},
                                             {"gateway", 1, NULL, 'g'},
+                                            {"addr6", 1, NULL, 'A'},
                                             {"memif", 1, NULL, 'm'},
                                             {"id", 1, NULL, 'n'},
                                             {"server", 0, NULL, 'M'},
@@ -275,6 +276,7 @@ int main(int argc, char **argv)
         case 'i': cfg.iface = optarg; break;
         case 'a': cfg.addr = cfg.listen_ip = optarg; break;
         case 'g': cfg.gateway = optarg; break;
+        case 'A': cfg.addr6 = optarg; break;
         case 'm': cfg.memif = optarg; break;
         case 'n': cfg.memif_id = (unsigned)atoi(optarg); break;
         case 'M': cfg.is_memif_server = true; break;
