@@ -77,7 +77,7 @@ static void choose(struct ethdev *e, const struct rte_eth_dev_info *info, struct
     if (e->has_vlan_offload)
         tx |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
     if (e->cfg.vlan)
-        rx |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP; /* a tag that is still there is taken off by us */
+        rx |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_VLAN_FILTER; /* a tag that is still there is taken off by us */
     *conf = (struct rte_eth_conf){.intr_conf = {.rxq = !e->cfg.has_no_wait}};
     conf->rxmode.offloads = e->rx_offloads = info->rx_offload_capa & rx;
     conf->txmode.offloads = e->tx_offloads = info->tx_offload_capa & tx;
@@ -126,6 +126,8 @@ static const char *start_with(struct ethdev *e, const struct rte_eth_dev_info *i
         return "MTU";
     if ((*rc = rte_eth_dev_start(e->port)) < 0)
         return "start";
+    if (e->cfg.vlan && (e->rx_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+        rte_eth_dev_vlan_filter(e->port, e->cfg.vlan, 1); /* some drop all tags that they were not told of (virtio) */
     e->is_started = true;
     return NULL;
 }
