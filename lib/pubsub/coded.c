@@ -221,7 +221,7 @@ static bool offer(struct coded *c, struct generation *g, pubsub_peer p, struct s
     struct generation_link *l;
     struct coded_body b;
 
-    if (!slice_is_equal(g->topic, topic))
+    if (!slice_is_equal(g->topic, topic) || generation_is_settled(g, p))
         return false;
     l = generation_link(g, p, true);
     if (!l || l->is_done || (l->heard_ns && l->told_rank == generation_rank(g)))
@@ -261,6 +261,7 @@ void coded_heartbeat(struct coded *c, uint64_t now)
     coded_push_beat(c);
     coded_near_tell(c);
     coded_gossip_beat(c);
+    coded_settle_links(c);
 }
 
 uint64_t coded_next_deadline(const struct coded *c)

@@ -64,11 +64,11 @@ unsigned coded_some_peers(struct coded *c, struct slice topic, pubsub_peer *out,
 /* (generation, rank), to one that may need it. True: it was told. */
 static bool tell(struct coded *c, struct generation *g, pubsub_peer p, bool is_mesh)
 {
-    struct generation_link *l = generation_link(g, p, is_mesh);
+    struct generation_link *l = generation_is_settled(g, p) ? NULL : generation_link(g, p, is_mesh);
     struct generation_link stranger = {.peer = p, .has_header = true};
     struct coded_body b;
 
-    if ((l && l->is_done) || (!is_mesh && coded_is_slow(c, p)))
+    if ((l ? l->is_done : generation_is_settled(g, p)) || (!is_mesh && coded_is_slow(c, p)))
         return false;
     coded_body_init(&b);
     coded_body_have(&b, g, l ? l : &stranger);

@@ -457,7 +457,7 @@ static void on_shard(struct coded *c, struct coded_peer *peer, struct slice cont
         forgery(c, p, g->topic, misfit);
         return;
     }
-    l = generation_link(g, p, true);
+    l = generation_is_settled(g, p) ? NULL : generation_link(g, p, true);
     if (l) {
         l->rank = s.rank > l->rank ? s.rank : l->rank;
         l->is_done |= s.rank == g->shape.k;

@@ -119,6 +119,8 @@ void coded_progress(struct coded *c, struct generation *g, uint64_t now);
 /* g has its payload now: moves from the undecoded to the kept. */
 void coded_decoded(struct coded *c, struct generation *g, uint64_t now);
 void coded_expire(struct coded *c, uint64_t now);
+/* The heartbeat: links of peers that have a kept message shrink, what is left of all is charged. Nobody holds a link meanwhile. */
+void coded_settle_links(struct coded *c);
 /* Puts g's timer at its earliest deadline. */
 void coded_reschedule(struct coded *c, struct generation *g);
 struct buf *coded_alloc(struct coded *c, uint32_t len);

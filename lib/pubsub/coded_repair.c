@@ -318,6 +318,8 @@ void coded_on_have(struct coded *c, pubsub_peer p, struct slice content, uint64_
             coded_ask_header(c, peer, h.id, now);
         return;
     }
+    if (h.rank == g->shape.k && generation_is_settled(g, p))
+        return; /* nothing new */
     l = generation_link(g, p, true);
     if (!l || !hear(c, g, l, h.rank, h.verified, now))
         return;

@@ -24,7 +24,7 @@ struct buf *coded_alloc(struct coded *c, uint32_t len)
 /* What a message costs while it is kept: many small ones must count too. */
 static uint64_t kept_cost(const struct generation *g)
 {
-    return (uint64_t)g->shape.size_bytes + g->block_bytes;
+    return (uint64_t)g->shape.size_bytes + g->block_bytes + g->links_bytes;
 }
 
 static void count_now(struct coded *c)
@@ -155,9 +155,36 @@ static void evict_kept(struct coded *c)
         coded_drop(c, CONTAINER_OF(c->kept.next, struct generation, order));
 }
 
+void coded_settle_links(struct coded *c)
+{
+    LIST_EACH(it, &c->undecoded) {
+        struct generation *g = CONTAINER_OF(it, struct generation, order);
+        uint32_t before = g->bytes, was = g->links_bytes;
+
+        if (!g->is_link_due)
+            continue;
+        g->links_bytes = generation_links_settle(g);
+        g->bytes += g->links_bytes - was;
+        coded_charge(c, g, before);
+    }
+    LIST_EACH(it, &c->kept) {
+        struct generation *g = CONTAINER_OF(it, struct generation, order);
+
+        if (!g->is_link_due)
+            continue;
+        c->kept_bytes -= g->links_bytes;
+        g->links_bytes = generation_links_settle(g);
+        c->kept_bytes += g->links_bytes;
+    }
+    evict_kept(c);
+    count_now(c);
+}
+
 void coded_decoded(struct coded *c, struct generation *g, uint64_t now)
 {
     discharge(c, g);
+    g->bytes -= g->links_bytes; /* they are charged as kept now, and with what they have become at the next heartbeat */
+    g->is_link_due = true;
     list_del(&g->order);
     list_push_back(&c->kept, &g->order);
     c->kept_count++;

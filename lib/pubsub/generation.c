@@ -7,7 +7,6 @@
 #include "pubsub/generation_hash.h"
 #include "pubsub/generation_int.h"
 
-enum { LINKS_FIRST = 8 };
 
 /* header_field begins with the RPC's tag and length; the slices of h may lie in another copy of the content. */
 static struct slice content_of(const struct buf *header_field, size_t content_len)
@@ -58,7 +57,7 @@ struct generation *generation_new(const struct coded_header *h, struct buf *head
     g->source = (struct generation_row *)(g + 1);
     g->coded = g->source + k;
     rlnc_rank_init(&g->rank, k, g->coded + k);
-    g->block_bytes = (uint32_t)(size + header_field->len + LINKS_FIRST * sizeof(struct generation_link));
+    g->block_bytes = (uint32_t)(size + header_field->len + GENERATION_LINKS_FIRST * sizeof(struct generation_link));
     g->bytes = g->block_bytes;
     g->hint_at_ns = g->repair_at_ns = g->ahead_at_ns = g->expire_at_ns = TIMER_NEVER;
     return g;
@@ -87,7 +86,7 @@ void generation_free(struct generation *g)
     generation_ahead_drop(g);
     buf_unref(g->payload);
     buf_unref(g->header);
-    free(g->links);
+    generation_links_free(g);
     free(g);
 }
 
@@ -321,69 +320,4 @@ void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coe
         if (coded_bits_has(&g->have, i))
             rows[nrows++] = generation_source_row(g, i);
     rlnc_recode(&g->work, rows, nrows, rng, coefs, out, n);
-}
-
-/* While we collect, those that have the message are whom we ask. */
-static struct generation_link *link_given_up(struct generation *g)
-{
-    for (unsigned i = 0; i < g->link_count && g->payload; i++) {
-        struct generation_link *l = &g->links[(g->link_turn + i) % g->link_count];
-
-        if (l->is_done) {
-            g->link_turn = (uint16_t)(g->link_turn + i + 1);
-            return l;
-        }
-    }
-    return NULL;
-}
-
-struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make)
-{
-    struct generation_link *l;
-
-    for (unsigned i = 0; i < g->link_count; i++)
-        if (g->links[i].peer == p)
-            return &g->links[i];
-    if (!make || p == 0)
-        return NULL;
-    if (g->link_count == GENERATION_LINKS_MAX) {
-        l = link_given_up(g);
-        if (l)
-            *l = (struct generation_link){.peer = p};
-        return l;
-    }
-    if (g->link_count == g->link_cap) {
-        unsigned cap = g->link_cap ? g->link_cap * 2u : LINKS_FIRST;
-
-        l = realloc(g->links, cap * sizeof(*l));
-        if (!l)
-            return NULL;
-        g->links = l;
-        g->link_cap = (uint16_t)cap;
-    }
-    g->links[g->link_count] = (struct generation_link){.peer = p};
-    return &g->links[g->link_count++];
-}
-
-static void rows_forget(struct generation_row *rows, unsigned n, pubsub_peer p)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (rows[i].from == p)
-            rows[i].from = 0;
-}
-
-void generation_peer_gone(struct generation *g, pubsub_peer p)
-{
-    for (unsigned i = 0; i < g->link_count; i++)
-        if (g->links[i].peer == p) {
-            g->links[i] = g->links[--g->link_count];
-            break;
-        }
-    rows_forget(g->source, g->shape.k, p);
-    rows_forget(g->coded, g->coded_count, p);
-    rows_forget(g->dropped, g->dropped_count, p);
-    if (g->charged == p)
-        g->charged = 0;
-    if (g->last_from == p)
-        g->last_from = 0;
 }

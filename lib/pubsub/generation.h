@@ -14,6 +14,8 @@
 #include "pubsub/coded_wire.h"
 #include "pubsub/pubsub.h"
 
+#define GENERATION_LINKS_FIRST 8 /* their room is part of the generation's block, as it is charged */
+#define GENERATION_SETTLED_MAX 1024
 #define GENERATION_LINKS_MAX 256 /* peers whose state we keep per generation; those that have the message give way */
 
 /* What a peer is known to hold of this generation, and what passed between us. */
@@ -45,6 +47,13 @@ struct generation_link {
     uint64_t asked_ns;        /* since when we wait for it; 0: nothing asked */
     uint64_t promised_ns;     /* the same for what it promised */
     uint64_t heard_ns;        /* when it last told its state */
+};
+
+/* A peer that has the message too, and knows that we have it: what is left of its link. */
+struct generation_settled {
+    pubsub_peer peer;
+    uint16_t served, rows_sent;
+    uint8_t headers;
 };
 
 /* Tags of those through whose hands a coded row went, the last first, as far as each told of the one before. */
@@ -106,6 +115,10 @@ struct generation {
     uint32_t row_number; /* of the coded row that came last */
     struct generation_link *links;
     uint16_t link_count, link_cap, link_turn;
+    struct generation_settled *settled;
+    uint16_t settled_count, settled_cap;
+    bool is_link_due;     /* links were made or looked up for writing since they were settled last */
+    uint32_t links_bytes; /* of them what is charged, beyond the block */
     uint32_t bytes;       /* all that this generation holds, as charged */
     uint32_t block_bytes; /* of which its own block */
     pubsub_peer charged;  /* who brought the header; 0: nobody, or gone */
@@ -156,6 +169,10 @@ void generation_recode(const struct generation *g, struct rng *rng, uint8_t *coe
 /* The link to p, made when make is set; NULL: none, or no room. Links move when another is made. Once the message is decoded, a peer
  * that has it too gives its place to one that may need it. */
 struct generation_link *generation_link(struct generation *g, pubsub_peer p, bool make);
+/* Has p the message, and knows that we have it? It has no link then, until one is made for it. */
+bool generation_is_settled(const struct generation *g, pubsub_peer p);
+/* Of a decoded generation: turns links of such peers into that. Links move. Of any: what links take beyond the block now. */
+uint32_t generation_links_settle(struct generation *g);
 /* Forgets p everywhere. */
 void generation_peer_gone(struct generation *g, pubsub_peer p);
 

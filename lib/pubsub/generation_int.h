@@ -21,6 +21,7 @@ static inline struct rlnc_row generation_coded_row(const struct generation *g, c
 {
     return (struct rlnc_row){r->p, r->coefs, g->work.shard_bytes, RLNC_CODED};
 }
+void generation_links_free(struct generation *g);
 /* k independent rows -> the payload, if it is what the header says: then g takes it, and lets its rows go. */
 bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *payload, void *scratch);
 /* The same with a payload that is decoded already. */

@@ -259,6 +259,24 @@ static void test_message_is_kept_thirty_seconds(void **state)
     }
 }
 
+/* With 60 peers each kept message would hold 60 links of 344 bytes. */
+static void test_kept_messages_hold_little_of_peers_that_have_them(void **state)
+{
+    struct net_config cfg = plain(60, 0, 4);
+    uint64_t most = 0;
+
+    net_open(&net, &cfg);
+    for (unsigned m = 0; m < 4; m++)
+        net_publish(&net, m, 20000);
+    must_complete("links", &cfg);
+    net_run(&net, net.now + 3 * S);
+    for (unsigned i = 0; i < net.count; i++)
+        most = net.nodes[i].n.kept_bytes > most ? net.nodes[i].n.kept_bytes : most;
+    assert_true(most > 4 * 20000);
+    assert_true(most < 4 * (20000 + 8 * 1024));
+    net_close(&net);
+}
+
 static void test_kept_messages_are_bounded_in_bytes(void **state)
 {
     struct net_config cfg = plain(2, 0, 4);
@@ -464,6 +482,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_rank_held_together_is_enough),
         cmocka_unit_test(test_first_message_waits_for_the_first_peer),
         cmocka_unit_test(test_message_is_kept_thirty_seconds),
+        cmocka_unit_test(test_kept_messages_hold_little_of_peers_that_have_them),
         cmocka_unit_test(test_kept_messages_are_bounded_in_bytes),
         cmocka_unit_test(test_network_survives_churn),
         cmocka_unit_test(test_relays_recode_and_trace_it),

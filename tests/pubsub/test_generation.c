@@ -476,6 +476,48 @@ static void test_links_of_the_done_give_way_once_decoded(void **state)
     generation_free(g);
 }
 
+/* Who has a kept message, and knows that we have it, costs 12 bytes, and is still not served without end. */
+static void test_links_of_the_done_become_short_once_decoded(void **state)
+{
+    struct generation *g = make(4, 400);
+    struct generation_link *l;
+
+    for (pubsub_peer p = 1; p <= 200; p++) {
+        l = generation_link(g, p, true);
+        l->is_done = p != 7;
+        l->told_rank = p == 9 ? 3 : 4;
+        l->served = (uint16_t)p;
+        l->headers = 2;
+    }
+    assert_int_equal(generation_links_settle(g), (256 - 8) * sizeof(*l)); /* not while we collect */
+    assert_int_equal(g->link_count, 200);
+    g->payload = buf_ref(m.payload);
+    assert_true(g->is_link_due == false);
+    assert_int_equal(generation_links_settle(g), 256 * sizeof(struct generation_settled));
+    assert_int_equal(g->link_count, 2);
+    assert_false(generation_is_settled(g, 7) || generation_is_settled(g, 9));
+    assert_true(generation_is_settled(g, 1) && generation_is_settled(g, 200));
+    assert_non_null(generation_link(g, 7, false));
+    assert_null(generation_link(g, 8, false));
+    assert_int_equal(g->settled_count, 198);
+
+    l = generation_link(g, 8, true); /* it asks for something all the same */
+    assert_true(g->is_link_due && l->is_done && l->has_header);
+    assert_int_equal(l->served, 8);
+    assert_int_equal(l->headers, 2);
+    assert_int_equal(l->told_rank, 4);
+    assert_false(generation_is_settled(g, 8));
+    l->served += 5;
+    generation_links_settle(g);
+    assert_true(generation_is_settled(g, 8));
+    assert_int_equal(generation_link(g, 8, true)->served, 13);
+    generation_peer_gone(g, 8);
+    generation_peer_gone(g, 200);
+    assert_false(generation_is_settled(g, 8) || generation_is_settled(g, 200));
+    assert_int_equal(generation_link(g, 200, true)->served, 0);
+    generation_free(g);
+}
+
 static void give_coded_until(struct generation *g, unsigned rank)
 {
     for (unsigned i = 0; i < 1000 && g->rank.rank < rank; i++)
@@ -588,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_generation_does_not_pin_large_frames),
         cmocka_unit_test(test_links_are_bounded_and_forgotten),
         cmocka_unit_test(test_links_of_the_done_give_way_once_decoded),
+        cmocka_unit_test(test_links_of_the_done_become_short_once_decoded),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
