@@ -12,7 +12,7 @@ static struct inside_link *of(struct gw_link *l)
     return CONTAINER_OF(l, struct inside_link, link);
 }
 
-static uint64_t now_ns(void)
+uint64_t inside_now_ns(void)
 {
     struct timespec t;
 
@@ -31,7 +31,7 @@ static bool start(struct gw_link *gl)
         return false;
     inside_tell_health(l); /* so that the size limit holds from the first request on */
     gw_node_lock(gl->node);
-    gw_node_up(gl->node, now_ns());
+    gw_node_up(gl->node, inside_now_ns());
     gw_node_unlock(gl->node);
     return true;
 }
@@ -99,6 +99,7 @@ struct gw_link *inside_link_new(struct hub *hub, const char *target, const cpu_s
     snprintf(l->link.target, sizeof(l->link.target), "%s", target);
     l->hub = hub;
     l->cpus = cpus;
+    l->is_answering = true;
     inside_queue_init(&l->out, UINT64_MAX); /* the pool bounds what is under way to a node */
     inside_queue_init(&l->in, INSIDE_IN_BYTES);
     return &l->link;

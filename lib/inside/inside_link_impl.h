@@ -16,6 +16,7 @@ struct inside_link {
     struct {
         atomic_ullong published, waits, refused, delivered, lost;
     } n;
+    bool is_answering; /* the data path, as the gw-to-node thread last saw it */
     atomic_ullong untold; /* lost, and the pool does not know yet */
 };
 
@@ -27,6 +28,7 @@ bool inside_out_ask_topics(struct inside_link *l, gw_topics_fn *answer, void *us
 void *inside_out_run(void *link);
 /* After the thread: what it had not done. */
 void inside_out_drop(struct inside_link *l);
+uint64_t inside_now_ns(void);
 /* Health, now, on the caller's thread. */
 void inside_tell_health(struct inside_link *l);
 

@@ -8,6 +8,7 @@
 #include "inside/inside_link_impl.h"
 
 #define RETRY_NS 1000000 /* a ring turns over in far less */
+#define CHECK_NS 2000000000u /* a publish that waits for so long looks whether the data path lives */
 
 enum out_kind { OUT_PUBLISH, OUT_SUBSCRIBE, OUT_UNSUBSCRIBE, OUT_HEALTH, OUT_TOPICS };
 
@@ -101,6 +102,35 @@ static void release_payload(void *msg)
     rpc_msg_unref(msg);
 }
 
+void inside_tell_health(struct inside_link *l)
+{
+    struct hub_health h;
+
+    hub_health_get(l->hub, &h);
+    gw_node_health(l->link.node, &(struct gw_node_health){.country = h.country,
+                                                          .country_iso = h.country_iso,
+                                                          .p2p_address = h.p2p_address,
+                                                          .mode = hub_mode(l->hub),
+                                                          .memory_used = h.memory_used,
+                                                          .cpu_used = h.cpu_used,
+                                                          .disk_used = h.disk_used,
+                                                          .max_message_bytes = hub_max_message_bytes(l->hub)});
+}
+
+/* A node whose data path does not answer takes no publishes, and is not healthy. */
+static void check_health(struct inside_link *l)
+{
+    bool is_answering = hub_is_answering(l->hub);
+
+    gw_node_lock(l->link.node);
+    gw_node_set_ready(l->link.node, is_answering);
+    gw_node_unlock(l->link.node);
+    if (is_answering != l->is_answering)
+        log_line(is_answering ? LOG_INFO_L : LOG_WARN_L, is_answering ? "\"the data path answers again\"" : "\"the data path does not answer\"");
+    l->is_answering = is_answering;
+    inside_tell_health(l);
+}
+
 static int publish_once(struct inside_link *l, struct out_job *j)
 {
     char id[65];
@@ -112,6 +142,7 @@ static int publish_once(struct inside_link *l, struct out_job *j)
 
 static void run_publish(struct inside_link *l, struct out_job *j)
 {
+    uint64_t since_ns = inside_now_ns();
     struct gw_outcome o;
     int err = publish_once(l, j);
 
@@ -120,6 +151,10 @@ static void run_publish(struct inside_link *l, struct out_job *j)
     while (err == -HUB_EFULL) {
         if (!inside_queue_rest(&l->out, RETRY_NS))
             return; /* the link goes down, and the pool answers */
+        if (inside_now_ns() - since_ns > CHECK_NS) { /* whoever asks for health waits behind us */
+            check_health(l);
+            since_ns = inside_now_ns();
+        }
         err = publish_once(l, j);
     }
     if (err == 0)
@@ -141,21 +176,6 @@ static void run_subscribe(struct inside_link *l, const struct out_job *j)
             return;
     if (err)
         log_warn("\"a topic could not be subscribed to\" topic=%s reason=\"%s\"", j->topic, hub_err_text(err));
-}
-
-void inside_tell_health(struct inside_link *l)
-{
-    struct hub_health h;
-
-    hub_health_get(l->hub, &h);
-    gw_node_health(l->link.node, &(struct gw_node_health){.country = h.country,
-                                                          .country_iso = h.country_iso,
-                                                          .p2p_address = h.p2p_address,
-                                                          .mode = hub_mode(l->hub),
-                                                          .memory_used = h.memory_used,
-                                                          .cpu_used = h.cpu_used,
-                                                          .disk_used = h.disk_used,
-                                                          .max_message_bytes = hub_max_message_bytes(l->hub)});
 }
 
 static void tell_topics(struct inside_link *l, const struct out_job *j)
@@ -181,7 +201,7 @@ void *inside_out_run(void *link)
         case OUT_PUBLISH: run_publish(l, j); break;
         case OUT_SUBSCRIBE: run_subscribe(l, j); break;
         case OUT_UNSUBSCRIBE: hub_unsubscribe(l->subscriber, j->topic); break;
-        case OUT_HEALTH: inside_tell_health(l); break;
+        case OUT_HEALTH: check_health(l); break;
         case OUT_TOPICS: tell_topics(l, j); break;
         }
         job_free(j);

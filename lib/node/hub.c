@@ -15,6 +15,7 @@
 #define PUBLISHING_BYTES (32u << 20)
 #define PUBLISHING_MAX   16384
 #define LATE_SUBSCRIBES 8192 /* with so much late, nothing new is subscribed to */
+#define ANSWERED_NS 3000000000ull /* the lcores are not asked again before */
 #define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 1 MB */
 
 const char *hub_err_text(int err)
@@ -99,11 +100,14 @@ static bool late_add(struct hub_late *l, const struct xmsg *m)
     return true;
 }
 
-/* Room for a publish. */
 static bool has_room(const struct hub *h)
 {
-    return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE && h->publishing_bytes < PUBLISHING_BYTES &&
-           h->publishing < PUBLISHING_MAX;
+    return h->late.count == 0 && xring_room(h->cfg.to_coding) >= HOME_RESERVE;
+}
+
+static bool has_publish_room(const struct hub *h)
+{
+    return has_room(h) && h->publishing_bytes < PUBLISHING_BYTES && h->publishing < PUBLISHING_MAX;
 }
 
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
@@ -269,7 +273,7 @@ static int check_publish(struct hub *h, const char *topic, size_t size)
         return -HUB_ESIZE;
     }
     pthread_mutex_lock(&h->lock);
-    if (!h->is_stopping && !has_room(h)) {
+    if (!h->is_stopping && !has_publish_room(h)) {
         pthread_mutex_unlock(&h->lock);
         h->n.refused_full++;
         return -HUB_EFULL;
@@ -300,7 +304,7 @@ static int submit(struct hub *h, struct xpublish *p)
         err = -HUB_ESTOPPING;
     else if (!seen_payloads_add(&h->published, p->topic, p->sha256, clock_now_ns()))
         err = -HUB_EDUP;
-    else if (!hub_push_locked(h, &m, false)) {
+    else if (!has_publish_room(h) || !hub_push_locked(h, &m, false)) {
         seen_payloads_forget(&h->published, p->topic, p->sha256);
         err = -HUB_EFULL;
     } else {
@@ -588,6 +592,19 @@ struct snapshot *hub_snapshot(struct hub *h)
     h->n.snapshots_late++;
     pthread_mutex_unlock(&h->lock);
     return NULL;
+}
+
+bool hub_is_answering(struct hub *h)
+{
+    struct snapshot *s;
+    bool is_late;
+
+    pthread_mutex_lock(&h->lock);
+    is_late = clock_now_ns() - h->answered_ns > ANSWERED_NS;
+    pthread_mutex_unlock(&h->lock);
+    s = is_late ? hub_snapshot(h) : NULL;
+    free(s);
+    return s || !is_late;
 }
 
 void hub_health_get(struct hub *h, struct hub_health *out)

@@ -81,6 +81,9 @@ void hub_metrics(struct hub *h, struct metrics *m);
 /* False: not ready, and why (safe from several threads at a time). */
 bool hub_is_ready(struct hub *h, char why[HUB_REASON_MAX]);
 
+/* Did the lcores answer in the last seconds? If nobody asked, they are asked now, which may take 1 s. */
+bool hub_is_answering(struct hub *h);
+
 /* Machine figures of health answers, percent. */
 struct hub_health {
     double memory_used, cpu_used, disk_used;

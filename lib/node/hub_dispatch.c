@@ -172,6 +172,7 @@ static void snapshot_back(struct hub *h, struct snapshot *s)
     pthread_mutex_lock(&h->lock);
     is_abandoned = s->is_abandoned;
     h->snapshots_out--;
+    h->answered_ns = clock_now_ns();
     s->is_done = true;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);

@@ -53,6 +53,7 @@ struct hub {
     pthread_t thread;
     bool has_thread, is_stopping, has_left;
     unsigned snapshots_out; /* on their way through the roles */
+    uint64_t answered_ns;   /* when one came back last */
     unsigned publishing;    /* publishes that the coding role has not answered yet, and their bytes */
     uint64_t publishing_bytes;
     struct hub_late late;   /* what had to go to the coding role and found its ring full */

@@ -30,7 +30,7 @@ struct gw_node {
     uint64_t lost, max_message_bytes;
     struct heard last;
     char payload[64], id_hex[65], source[128];
-    bool is_held, is_busy, has_answer, knows; /* incoming waits while held */
+    bool is_held, is_busy, has_answer, knows, is_unready; /* incoming waits while held */
 };
 
 void gw_node_lock(struct gw_node *n)
@@ -83,6 +83,11 @@ void gw_node_health(struct gw_node *n, const struct gw_node_health *h)
     n->healths++;
     n->max_message_bytes = h->max_message_bytes;
     end(n);
+}
+
+void gw_node_set_ready(struct gw_node *n, bool is_ready)
+{
+    n->is_unready = !is_ready; /* under the operations' lock */
 }
 
 void gw_node_incoming(struct gw_node *n, struct gw_delivery *d)
@@ -356,6 +361,29 @@ static void test_link_waits_for_room(void **state)
     assert_int_equal(f.released, 2);
 }
 
+/* Lcores that do not answer make the node one that nothing is sent to, until they do. */
+static void test_link_is_not_ready_while_the_data_path_does_not_answer(void **state)
+{
+    struct fix f;
+    struct xmsg m;
+
+    start(&f);
+    assert_true(f.link->ops->ask_health(f.link));
+    wait_for(&f.node, &f.node.healths, 2); /* one was told at the start */
+    gw_node_lock(&f.node);
+    assert_true(f.node.is_unready);
+    gw_node_unlock(&f.node);
+    m = next(&f);
+    assert_int_equal(m.type, X_SNAPSHOT);
+    assert_true(xring_push_sp(&f.from_coding, &m));
+    for (unsigned asked = 3; f.node.is_unready && asked < 100; asked++) {
+        assert_true(f.link->ops->ask_health(f.link));
+        wait_for(&f.node, &f.node.healths, asked);
+    }
+    assert_false(f.node.is_unready);
+    drop(&f);
+}
+
 static void on_topics(void *user, char *const *topics, size_t n)
 {
     struct gw_node *node = user;
@@ -533,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_link_publishes_without_a_copy_and_answers),
         cmocka_unit_test(test_link_tells_refusals_as_the_sidecar_does),
         cmocka_unit_test(test_link_waits_for_room),
+        cmocka_unit_test(test_link_is_not_ready_while_the_data_path_does_not_answer),
         cmocka_unit_test(test_link_stops_while_it_waits),
         cmocka_unit_test(test_link_subscribes_and_delivers),
         cmocka_unit_test(test_link_drops_what_a_slow_gateway_does_not_take),
