@@ -1,169 +1,14 @@
-/* ws_io.c: a WebSocket connection on its server thread: frames in by wslay, batches out
- * Note:    wslay answers pings and protocol errors by itself; its frames join our reply queue. Message bytes are gathered here and not
- *          by wslay, which would hold one heap block a fragment and would take the whole length a header announces
- */
+/* ws_io.c: a WebSocket connection on its server thread: its turns, batches out, closing */
 #include <stdlib.h>
 
 #include "http/ws_private.h"
 
 #define PING_BYTES 2           /* an empty ping on the wire */
 #define TURN_BYTES (256u << 10) /* of input a turn: what more one client has sent waits until the others had theirs */
-#define KEEP_BYTES (64u << 10) /* an input buffer above this is given back after its message */
 
 static uint64_t now_ms(const struct ws_conn *c)
 {
     return h2o_now(c->th->loop);
-}
-
-static size_t waiting_replies(struct ws_conn *c)
-{
-    size_t n;
-
-    pthread_mutex_lock(&c->lock);
-    n = c->out.replies.bytes;
-    pthread_mutex_unlock(&c->lock);
-    return n + wslay_event_get_queued_msg_length(c->wslay) +
-           WS_OUT_ITEM_COST * wslay_event_get_queued_msg_count(c->wslay);
-}
-
-static bool is_paused(struct ws_conn *c)
-{
-    return atomic_load(&c->holds) > 0 || waiting_replies(c) > c->cfg.pause_bytes;
-}
-
-/* ---- wslay's callbacks ---- */
-
-static ssize_t on_want_bytes(wslay_event_context_ptr w, uint8_t *buf, size_t len, int flags, void *arg)
-{
-    struct ws_conn *c = arg;
-    h2o_buffer_t *in = c->sock->input;
-
-    (void)flags;
-    if (in->size == 0 || c->turn_bytes == 0 || is_paused(c)) {
-        wslay_event_set_error(w, WSLAY_ERR_WOULDBLOCK);
-        return -1;
-    }
-    if (len > in->size)
-        len = in->size;
-    if (len > c->turn_bytes)
-        len = c->turn_bytes;
-    c->turn_bytes -= len;
-    memcpy(buf, in->bytes, len);
-    h2o_buffer_consume(&c->sock->input, len);
-    return (ssize_t)len;
-}
-
-/* wslay's own frames: pongs, our pings, close. It gives header and payload one after the other: they become one message, or
- * one that another thread sends would come between them. */
-static ssize_t on_have_bytes(wslay_event_context_ptr w, const uint8_t *data, size_t len, int flags, void *arg)
-{
-    static const uint8_t close_1002[] = {0x88, 2, 0x03, 0xea};
-    struct ws_conn *c = arg;
-    enum ws_push rc = WS_PUSH_NOMEM;
-    size_t taken = len;
-    struct ws_msg *m;
-
-    if (c->is_broken && len == 2 && data[0] == 0x88 && data[1] == 0) { /* the peer shall hear why */
-        data = close_1002;
-        len = sizeof(close_1002);
-    }
-    if ((flags & WSLAY_MSG_MORE) && c->n_head + len <= sizeof(c->head)) {
-        memcpy(c->head + c->n_head, data, len);
-        c->n_head += len;
-        return (ssize_t)taken;
-    }
-    m = ws_msg_new(c->n_head + len);
-    if (m) {
-        memcpy(ws_msg_data(m), c->head, c->n_head);
-        memcpy(ws_msg_data(m) + c->n_head, data, len);
-        ws_msg_seal_raw(m, c->n_head + len);
-        c->n_head = 0;
-        pthread_mutex_lock(&c->lock);
-        rc = ws_out_push(&c->out, WS_REPLY, m);
-        pthread_mutex_unlock(&c->lock);
-        ws_msg_unref(m);
-    }
-    if (rc != WS_PUSHED) {
-        wslay_event_set_error(w, WSLAY_ERR_CALLBACK_FAILURE);
-        return -1;
-    }
-    return (ssize_t)taken;
-}
-
-static void refuse_message(struct ws_conn *c, uint16_t code)
-{
-    wslay_event_queue_close(c->wslay, code, NULL, 0);
-    wslay_event_shutdown_read(c->wslay);
-}
-
-static void on_frame_start(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_start_arg *f,
-                           void *arg)
-{
-    struct ws_conn *c = arg;
-
-    (void)w;
-    c->in.in_control = wslay_is_ctrl_frame(f->opcode);
-    if (f->opcode == WSLAY_CONNECTION_CLOSE && f->payload_length == 1) /* half a code */
-        refuse_message(c, WSLAY_CODE_PROTOCOL_ERROR);
-    if (c->in.in_control)
-        return;
-    if (f->opcode != WSLAY_CONTINUATION_FRAME) {
-        c->in.len = 0;
-        c->in.op = f->opcode == WSLAY_TEXT_FRAME ? WS_TEXT : WS_BINARY;
-    }
-    if (f->payload_length > c->cfg.max_message_bytes - c->in.len)
-        refuse_message(c, WSLAY_CODE_MESSAGE_TOO_BIG);
-}
-
-static bool inbuf_reserve(struct ws_inbuf *in, size_t more, size_t max)
-{
-    size_t cap = in->cap ? in->cap : 4096;
-    uint8_t *p;
-
-    if (more <= in->cap - in->len)
-        return true;
-    while (cap < in->len + more)
-        cap *= 2;
-    if (cap > max && max >= in->len + more)
-        cap = max;
-    p = realloc(in->data, cap);
-    if (!p)
-        return false;
-    in->data = p;
-    in->cap = cap;
-    return true;
-}
-
-static void on_frame_chunk(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_chunk_arg *f,
-                           void *arg)
-{
-    struct ws_conn *c = arg;
-
-    if (c->in.in_control || !f->data_length || !wslay_event_get_read_enabled(w))
-        return;
-    if (!inbuf_reserve(&c->in, f->data_length, c->cfg.max_message_bytes)) {
-        refuse_message(c, WSLAY_CODE_INTERNAL_SERVER_ERROR);
-        return;
-    }
-    memcpy(c->in.data + c->in.len, f->data, f->data_length);
-    c->in.len += f->data_length;
-}
-
-static void on_msg(wslay_event_context_ptr w, const struct wslay_event_on_msg_recv_arg *m, void *arg)
-{
-    struct ws_conn *c = arg;
-
-    if (wslay_is_ctrl_frame(m->opcode) || !wslay_event_get_read_enabled(w) || c->state != WS_EXPECT_FRAMES)
-        return;
-    http_count(&c->in_msgs);
-    atomic_fetch_add_explicit(&c->in_bytes, c->in.len, memory_order_relaxed);
-    if (c->cfg.on_message)
-        c->cfg.on_message(c, c->user, c->in.op, slice_of(c->in.data, c->in.len));
-    c->in.len = 0;
-    if (c->in.cap > KEEP_BYTES) {
-        free(c->in.data);
-        c->in = (struct ws_inbuf){0};
-    }
 }
 
 /* ---- writing ---- */
@@ -273,7 +118,7 @@ static void take_close_request(struct ws_conn *c)
     pthread_mutex_unlock(&c->lock);
     if (!code || c->state != WS_EXPECT_FRAMES)
         return;
-    wslay_event_queue_close(c->wslay, code, (const uint8_t *)reason, strlen(reason));
+    ws_rare_close(c, code, reason); /* without memory the silence that follows ends it */
     stop_taking(c);
 }
 
@@ -281,8 +126,7 @@ static void take_close_request(struct ws_conn *c)
  * socket over unread input would send RST, and RST would eat our close frame. */
 static void after_flush(struct ws_conn *c)
 {
-    if (c->state != WS_EXPECT_CLOSE || !wslay_event_get_close_sent(c->wslay) ||
-        wslay_event_get_read_enabled(c->wslay))
+    if (c->state != WS_EXPECT_CLOSE || !ws_rare_has_said_close(c) || ws_rare_reads(c))
         return;
     c->state = WS_EXPECT_EOF;
     c->closing_ms = now_ms(c);
@@ -290,18 +134,9 @@ static void after_flush(struct ws_conn *c)
     h2o_buffer_consume(&c->sock->input, c->sock->input->size);
 }
 
-static uint16_t final_code(struct ws_conn *c)
-{
-    if (c->wslay && wslay_event_get_close_received(c->wslay))
-        return wslay_event_get_status_code_received(c->wslay);
-    if (c->wslay && wslay_event_get_close_sent(c->wslay))
-        return wslay_event_get_status_code_sent(c->wslay);
-    return 1006;
-}
-
 void ws_io_die(struct ws_conn *c)
 {
-    uint16_t code = final_code(c);
+    uint16_t code = ws_rare_final_code(c);
 
     if (c->state == WS_DEAD)
         return;
@@ -316,8 +151,7 @@ void ws_io_die(struct ws_conn *c)
     c->sock = NULL;
     c->peer = NULL; /* freed with the socket */
     release_inflight(c);
-    wslay_event_context_free(c->wslay);
-    c->wslay = NULL;
+    ws_rare_free(c);
     free(c->in.data);
     c->in = (struct ws_inbuf){0};
     list_del(&c->link);
@@ -342,8 +176,8 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 
 static void set_reading(struct ws_conn *c)
 {
-    bool takes = wslay_event_get_read_enabled(c->wslay) && !is_paused(c);
-    bool is_rest = takes && c->sock->input->size; /* this turn was over before it */
+    bool takes = ws_rare_reads(c) && !ws_is_paused(c);
+    bool is_rest = takes && c->turn_bytes == 0 && c->sock->input->size; /* this turn was over before it */
     bool want = c->state == WS_EXPECT_EOF || (takes && !is_rest);
 
     if (is_rest)
@@ -355,30 +189,22 @@ static void set_reading(struct ws_conn *c)
         h2o_socket_read_stop(c->sock);
 }
 
-/* A frame that cannot be one is the end: wslay queues a close frame without a code and reads no further. */
-static void recv_frames(struct ws_conn *c)
-{
-    if (!wslay_event_get_read_enabled(c->wslay) || wslay_event_recv(c->wslay) == 0)
-        return;
-    c->is_broken = true;
-    wslay_event_shutdown_read(c->wslay);
-}
-
-/* False: wslay found nothing to go on with. */
+/* False: it cannot go on. */
 static bool turn(struct ws_conn *c)
 {
-    recv_frames(c);
-    take_close_request(c);
-    if (wslay_event_want_write(c->wslay) && wslay_event_send(c->wslay) != 0)
+    if (!ws_input_run(c))
         return false;
-    if (wslay_event_get_close_sent(c->wslay) && c->state == WS_EXPECT_FRAMES)
+    take_close_request(c);
+    if (!ws_rare_send(c))
+        return false;
+    if (ws_rare_has_said_close(c) && c->state == WS_EXPECT_FRAMES)
         stop_taking(c);
     return true;
 }
 
 void ws_io_run(struct ws_conn *c)
 {
-    bool busy;
+    bool busy, was_paused;
 
     if (c->state == WS_EXPECT_UPGRADE || c->state == WS_DEAD)
         return;
@@ -395,9 +221,11 @@ void ws_io_run(struct ws_conn *c)
             ws_io_die(c);
             return;
         }
+        was_paused = ws_is_paused(c);
         busy = flush(c);
         /* Flushing may have ended a pause with input still in the buffer. */
-    } while (!busy && c->turn_bytes && c->sock->input->size && wslay_event_get_read_enabled(c->wslay) && !is_paused(c));
+    } while (!busy && was_paused && c->turn_bytes && c->sock->input->size && ws_rare_reads(c) && !ws_is_paused(c));
+    ws_input_give_back(c);
     if (!busy)
         after_flush(c);
     set_reading(c);
@@ -405,20 +233,12 @@ void ws_io_run(struct ws_conn *c)
 
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize)
 {
-    static const struct wslay_event_callbacks callbacks = {.recv_callback = on_want_bytes,
-                                                           .send_callback = on_have_bytes,
-                                                           .on_frame_recv_start_callback = on_frame_start,
-                                                           .on_frame_recv_chunk_callback = on_frame_chunk,
-                                                           .on_msg_recv_callback = on_msg};
     struct ws_conn *c = arg;
 
-    if (!sock || wslay_event_context_server_init(&c->wslay, &callbacks, c) != 0) {
-        c->sock = sock;
+    if (!sock) {
         ws_io_die(c);
         return;
     }
-    wslay_event_config_set_no_buffering(c->wslay, 1);
-    wslay_event_config_set_max_recv_msg_length(c->wslay, c->cfg.max_message_bytes);
     c->sock = sock;
     c->peer->upgraded = true;
     sock->data = c;
@@ -465,10 +285,8 @@ static void tick_one(struct ws_conn *c)
         return;
     }
     if (now - latest(c->rx_ms, c->ping_ms) >= c->cfg.ping_ms) {
-        struct wslay_event_msg ping = {.opcode = WSLAY_PING};
-
         c->ping_ms = now;
-        wslay_event_queue_msg(c->wslay, &ping);
+        ws_push_control(c, WS_PING, (struct slice){0});
         ws_io_run(c);
     }
 }

@@ -7,6 +7,7 @@
 #include <wslay/wslay.h>
 
 #include "http/http_private.h"
+#include "http/ws_frame.h"
 #include "http/ws_out.h"
 
 #define WS_BATCH         64
@@ -55,7 +56,14 @@ struct ws_conn {
     enum ws_state state;
     h2o_socket_t *sock;
     struct http_peer *peer;
-    wslay_event_context_ptr wslay;
+    wslay_event_context_ptr wslay; /* NULL: nothing rare has happened yet */
+    uint64_t rare_left;            /* bytes of the frame that wslay is reading */
+    bool rare_all;                 /* wslay has all that comes */
+    bool in_fragments;             /* of a message that is wslay's */
+    struct ws_large {
+        uint64_t left; /* bytes to come */
+        uint8_t mask[4];
+    } large; /* a plain frame that is gathered in `in` */
     struct ws_inbuf in;
     uint8_t head[16]; /* of a frame of wslay's whose payload comes next */
     size_t n_head;
@@ -70,6 +78,28 @@ struct ws_conn {
 void ws_conn_count_drops(struct ws_conn *c);
 /* The server thread runs this connection again once it has been round the others. */
 void ws_conn_wake_again(struct ws_conn *c);
+/* ws_input.c */
+/* Takes what has come, as far as this turn may. False: the connection cannot go on. */
+bool ws_input_run(struct ws_conn *c);
+/* Lets go of the socket's buffer while it is empty. */
+void ws_input_give_back(struct ws_conn *c);
+/* What holds the client's input: answers it does not read, or the user. */
+bool ws_is_paused(struct ws_conn *c);
+/* A whole message, of the kind c->in.op. */
+void ws_take_message(struct ws_conn *c, struct slice m);
+void ws_push_control(struct ws_conn *c, enum ws_opcode op, struct slice payload);
+bool ws_inbuf_reserve(struct ws_inbuf *in, size_t more, size_t max);
+/* ws_rare.c. False: no memory. */
+bool ws_rare_begin(struct ws_conn *c);
+void ws_rare_free(struct ws_conn *c);
+void ws_rare_recv(struct ws_conn *c);
+bool ws_rare_send(struct ws_conn *c);
+bool ws_rare_close(struct ws_conn *c, uint16_t code, const char *reason);
+bool ws_rare_refuse(struct ws_conn *c, uint16_t code); /* and reads no further */
+bool ws_rare_reads(const struct ws_conn *c);
+bool ws_rare_has_said_close(const struct ws_conn *c);
+size_t ws_rare_waiting(const struct ws_conn *c); /* bytes that wslay has not given us yet */
+uint16_t ws_rare_final_code(const struct ws_conn *c);
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize);
 /* Reads, answers, writes: whatever can be done now. May end the connection. */
 void ws_io_run(struct ws_conn *c);
