@@ -13,23 +13,22 @@ void hex_encode(char *out, struct slice in)
     *out = 0;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* The value and 16, so that 0 is no digit. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23,
+    ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+    ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
+};
 
 ssize_t hex_decode(uint8_t *out, size_t cap, struct slice in)
 {
     if (in.len % 2 || in.len / 2 > cap)
         return -1;
     for (size_t i = 0; i < in.len / 2; i++) {
-        int hi = hex_value(in.p[2 * i]), lo = hex_value(in.p[2 * i + 1]);
-        if (hi < 0 || lo < 0)
+        uint8_t hi = hex_digit[in.p[2 * i]], lo = hex_digit[in.p[2 * i + 1]];
+        if (!hi || !lo)
             return -1;
-        out[i] = (uint8_t)(hi << 4 | lo);
+        out[i] = (uint8_t)(hi << 4 | (lo & 15));
     }
     return (ssize_t)(in.len / 2);
 }

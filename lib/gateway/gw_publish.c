@@ -47,7 +47,7 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
 {
     struct gw_result r = {.outcome = *o, .topic = topic};
 
-    snprintf(r.id_hex, sizeof(r.id_hex), "%s", id_hex);
+    memcpy(r.id_hex, id_hex, strlen(id_hex) + 1);
     count_outcome(gw, o, bytes);
     fn(user, &r);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/wr.h"
 #include "gateway/gw_impl.h"
 #include "gateway/gw_order.h"
 #include "http/http_json.h"
@@ -26,12 +27,15 @@ static struct http_reply *error_reply(struct gateway *gw, int err)
 static struct http_reply *published_reply(const struct gw_result *r)
 {
     char text[HTTP_JSON_STR_MAX(GW_NAME_MAX) + 160];
-    size_t n = (size_t)sprintf(text, "{\"status\":\"%s\",\"topic\":",
-                               r->outcome.is_duplicate ? "deduplicated" : "published");
+    struct wr w = wr_of(text, sizeof(text));
 
-    n += http_json_quote(text + n, r->topic);
-    n += (size_t)sprintf(text + n, ",\"message_id\":\"%s\"}", r->id_hex);
-    return http_reply_new(200, "application/json", slice_of(text, n));
+    wr_slice(&w, r->outcome.is_duplicate ? SLICE_LIT("{\"status\":\"deduplicated\",\"topic\":")
+                                         : SLICE_LIT("{\"status\":\"published\",\"topic\":"));
+    w.len += http_json_quote(text + w.len, r->topic);
+    wr_slice(&w, SLICE_LIT(",\"message_id\":\""));
+    wr_slice(&w, slice_str(r->id_hex));
+    wr_slice(&w, SLICE_LIT("\"}"));
+    return http_reply_new(200, "application/json", slice_of(text, w.len));
 }
 
 static struct http_reply *result_reply(struct gateway *gw, const struct gw_result *r)

@@ -333,7 +333,7 @@ static void add_common_headers(const struct http_server *s, h2o_req_t *h)
 {
     const char *origin = cors_origin(s, h);
 
-    add_header(h, "x-content-type-options", "nosniff");
+    h2o_add_header_by_str(&h->pool, &h->res.headers, H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
     if (!origin)
         return;
     add_header(h, "access-control-allow-origin", origin);

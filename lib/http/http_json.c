@@ -105,14 +105,31 @@ static size_t quote_byte(char *out, uint8_t c)
     return 6;
 }
 
+/* Bytes from p on that stand for themselves. */
+static size_t plain_run(const uint8_t *p, size_t left)
+{
+    size_t i = 0;
+
+    while (i < left && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 size_t http_json_quote(char *out, struct slice s)
 {
     size_t n = 0;
 
     out[n++] = '"';
     for (size_t i = 0; i < s.len;) {
-        size_t u = utf8_len(s.p + i, s.len - i);
+        size_t u = plain_run(s.p + i, s.len - i);
 
+        if (u) {
+            memcpy(out + n, s.p + i, u);
+            n += u;
+            i += u;
+            continue;
+        }
+        u = utf8_len(s.p + i, s.len - i);
         if (u == 1) {
             n += quote_byte(out + n, s.p[i]);
         } else if (u) {

@@ -26,10 +26,10 @@ struct http_reply {
     uint8_t *body; /* freed with the reply */
     size_t len;
     unsigned n_headers;
-    struct {
+    struct http_reply_header {
         char name[32];
         char value[192];
-    } headers[HTTP_REPLY_HEADERS];
+    } *headers; /* HTTP_REPLY_HEADERS of them; NULL: none, as most have */
 };
 
 /* Work for a thread, from any thread. Embedded; run() owns it. */

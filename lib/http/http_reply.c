@@ -61,6 +61,10 @@ void http_reply_header(struct http_reply *r, const char *name, const char *value
     for (const char *p = value; *p; p++)
         if ((uint8_t)*p < 0x20 || *p == 0x7f)
             return;
+    if (!r->headers)
+        r->headers = malloc(HTTP_REPLY_HEADERS * sizeof(*r->headers));
+    if (!r->headers)
+        return;
     strcpy(r->headers[r->n_headers].name, name);
     strcpy(r->headers[r->n_headers].value, value);
     r->n_headers++;
@@ -71,5 +75,6 @@ void http_reply_free(struct http_reply *r)
     if (!r)
         return;
     free(r->body);
+    free(r->headers);
     free(r);
 }
