@@ -1,7 +1,9 @@
 /* xdp_steer.c: eBPF, jumps by label; loading and attaching by bpf(2) (xdp_steer.h) */
 #include "drivers/xdp_steer.h"
+#include "drivers/xsk.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <stddef.h>
@@ -163,10 +165,15 @@ const char *xdp_steer_attach(struct xdp_steer *s, int ifindex, int xsk_fd)
     attr.value = (uintptr_t)&xsk_fd;
     if (bpf(BPF_MAP_UPDATE_ELEM, &attr) < 0)
         return "the socket in the map";
-    s->link_fd = link_to(s, ifindex, XDP_FLAGS_DRV_MODE);
-    if (s->link_fd < 0) {
-        s->link_fd = link_to(s, ifindex, XDP_FLAGS_SKB_MODE);
-        s->is_generic = true;
+    for (unsigned i = 0; i < XSK_BUSY_TRIES && s->link_fd < 0; i++) {
+        s->is_generic = false;
+        s->link_fd = link_to(s, ifindex, XDP_FLAGS_DRV_MODE);
+        if (s->link_fd < 0 && errno != EBUSY && errno != EEXIST) {
+            s->link_fd = link_to(s, ifindex, XDP_FLAGS_SKB_MODE);
+            s->is_generic = true;
+        }
+        if (s->link_fd < 0 && ((errno != EBUSY && errno != EEXIST) || usleep(XSK_BUSY_WAIT_US) < 0))
+            break;
     }
     return s->link_fd < 0 ? "the program on the interface (is there another one?)" : NULL;
 }

@@ -129,8 +129,14 @@ const char *xsk_bind(struct xsk *x, int ifindex)
     struct sockaddr_xdp sa = {.sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_NEED_WAKEUP, .sxdp_ifindex = (uint32_t)ifindex};
     struct xdp_options opt = {0};
     socklen_t len = sizeof(opt);
+    int err = -1;
 
-    if (bind(x->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+    for (unsigned i = 0; i < XSK_BUSY_TRIES && err < 0; i++) {
+        err = bind(x->fd, (struct sockaddr *)&sa, sizeof(sa));
+        if (err < 0 && (errno != EBUSY || usleep(XSK_BUSY_WAIT_US) < 0))
+            break;
+    }
+    if (err < 0)
         return "bind to queue 0";
     x->is_zero_copy = getsockopt(x->fd, SOL_XDP, XDP_OPTIONS, &opt, &len) == 0 && (opt.flags & XDP_OPTIONS_ZEROCOPY);
     return NULL;

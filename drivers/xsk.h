@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The kernel takes apart what a process that was just killed or closed held a moment after it is gone: an interface that is busy is tried again. */
+#define XSK_BUSY_TRIES   25
+#define XSK_BUSY_WAIT_US 20000
+
 struct xsk_ring {
     uint32_t *producer, *consumer, *flags;
     void *desc;
