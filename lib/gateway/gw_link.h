@@ -34,6 +34,7 @@ struct gw_publish {
     struct list link;
     uint64_t sent_ns, tried; /* tried: bit n: node n */
     unsigned node;
+    bool is_repeat; /* was confirmed once by a node that is gone: nobody waits for it */
 
     struct rpc_msg *request; /* the gRPC links': made by the first, used again by the next; NULL: not yet */
 };

@@ -84,6 +84,10 @@ static void write_nodes(struct gateway *gw, struct metrics *m, const struct gw_n
                    "Publishes that a node did not confirm in time.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].unconfirmed);
+    metrics_family(m, "codecast_gateway_node_repeated_total", "counter",
+                   "Publishes that a node had confirmed shortly before it was lost, sent to others too.");
+    for (unsigned i = 0; i < n; i++)
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].repeated);
     metrics_family(m, "codecast_gateway_node_answer_seconds", "gauge", "Time of an answer of each node, smoothed.");
     for (unsigned i = 0; i < n; i++)
         metrics_double(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, (double)nodes[i].answer_ns / 1e9);

@@ -67,6 +67,7 @@ void gw_node_down(struct gw_node *n)
     list_init(&orphans);
     gw_node_lock(n);
     n->is_open = n->is_ready = false;
+    gw_pool_take_kept(n, &orphans, gw_now_ns());
     gw_pool_take_inflight(n, &orphans);
     gw_node_unlock(n);
     gw_pool_resend(n->pool, &orphans);
@@ -178,6 +179,7 @@ void gw_pool_tick(struct gw_pool *pool, uint64_t now)
     if (now - pool->known_ns >= KNOWN_NS)
         forget_known(pool, now);
     pthread_mutex_unlock(&pool->lock);
+    gw_pool_forget_kept(pool, now);
     gw_pool_check_answers(pool, now);
     gw_pool_retry_waiting(pool, now);
 }
@@ -196,8 +198,10 @@ void gw_pool_free(struct gw_pool *pool)
 {
     if (!pool)
         return;
-    for (unsigned i = 0; i < pool->n_nodes; i++)
+    for (unsigned i = 0; i < pool->n_nodes; i++) {
         pool->nodes[i].link->ops->free(pool->nodes[i].link);
+        gw_pool_free_kept(&pool->nodes[i]);
+    }
     for (unsigned i = 0; i < 2; i++)
         if (pool->loops[i])
             rpc_loop_free(pool->loops[i]);
@@ -235,6 +239,7 @@ static void add_node(struct gw_pool *pool, struct gw_link *link)
     n->index = pool->n_nodes++;
     n->link = link;
     list_init(&n->inflight);
+    list_init(&n->kept);
     snprintf(n->info.target, sizeof(n->info.target), "%s", link->target);
     link->node = n;
 }

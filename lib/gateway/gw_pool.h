@@ -19,7 +19,7 @@ struct gw_node_info {
     char country[64], country_iso[8], p2p_address[192], mode[16];
     double memory_used, cpu_used, disk_used;
     uint64_t max_message_bytes; /* 0: unknown */
-    uint64_t published, received, reconnects, unconfirmed;
+    uint64_t published, received, reconnects, unconfirmed, repeated;
     uint64_t answer_ns, queued_bytes; /* smoothed time of an answer; published and not confirmed */
 };
 

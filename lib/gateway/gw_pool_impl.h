@@ -19,6 +19,8 @@ struct gw_node {
     bool is_ready; /* and may have new publishes */
     struct list inflight; /* struct gw_publish in the order they were sent */
     uint64_t inflight_bytes;
+    struct list kept; /* struct gw_publish that it confirmed lately, oldest first (gw_pool_kept.c) */
+    uint64_t kept_bytes;
     struct gw_load load;
     bool is_mute;      /* its health says it is not one of ours, and it never answered a publish */
     bool has_answered; /* a publish */
@@ -51,6 +53,15 @@ void gw_pool_resend(struct gw_pool *pool, struct list *publishes);
 void gw_pool_check_answers(struct gw_pool *pool, uint64_t now);
 /* Tries those that wait again. */
 void gw_pool_retry_waiting(struct gw_pool *pool, uint64_t now);
+
+/* gw_pool_kept.c */
+/* Without the lock: p was confirmed by n and whoever waited was told. */
+void gw_pool_keep(struct gw_node *n, struct gw_publish *p, uint64_t now);
+/* Under the lock: those that n may not have sent on, as repeats. */
+void gw_pool_take_kept(struct gw_node *n, struct list *out, uint64_t now);
+/* Without the lock. */
+void gw_pool_forget_kept(struct gw_pool *pool, uint64_t now);
+void gw_pool_free_kept(struct gw_node *n);
 
 /* gw_pool_ask.c */
 void gw_pool_ask_health(struct gw_node *n, uint64_t now); /* under the lock */

@@ -227,6 +227,12 @@ void gw_node_answered(struct gw_node *n, struct slice topic, const uint8_t id[GW
     if (p && is_worth_another(o))
         again = try_send(pool, p, now) == SENT;
     pthread_mutex_unlock(&pool->lock);
-    if (p && !again)
+    if (!p || again)
+        return;
+    if (o->err || o->is_duplicate || p->is_repeat) {
         gw_publish_done(p, o);
+        return;
+    }
+    gw_publish_tell(p, o);
+    gw_pool_keep(n, p, now);
 }

@@ -69,7 +69,7 @@ static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, co
     return p;
 }
 
-static void publish_free(struct gw_publish *p)
+void gw_publish_free(struct gw_publish *p)
 {
     rpc_msg_unref(p->payload);
     rpc_msg_unref(p->request);
@@ -105,7 +105,7 @@ static enum verdict admit(struct gateway *gw, struct slice topic, const uint8_t 
     if (!*p)
         return NOMEM;
     if (map_put(&gw->publishes.by_key, key, *p) < 0) {
-        publish_free(*p);
+        gw_publish_free(*p);
         return BUSY;
     }
     gw->publishes.bytes += rpc_msg_len(payload);
@@ -152,7 +152,7 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
     }
 }
 
-void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o)
+void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o)
 {
     struct gateway *gw = p->gw;
     struct gw_outcome mine = *o, others = *o;
@@ -184,5 +184,12 @@ void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o)
         w = next;
         mine = others;
     }
-    publish_free(p);
+    p->waiters = NULL;
+}
+
+void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o)
+{
+    if (!p->is_repeat)
+        gw_publish_tell(p, o);
+    gw_publish_free(p);
 }

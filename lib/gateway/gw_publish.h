@@ -46,5 +46,8 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
                       void *user);
 /* For the pool: what p came to. Frees it. */
 void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o);
+/* The two halves: whoever waits is told and p is not under way any more; and the end of it. */
+void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o);
+void gw_publish_free(struct gw_publish *p);
 
 #endif

@@ -1,0 +1,97 @@
+/* gw_pool_kept.c: publishes that a node has confirmed, kept for a moment: if it is gone by then, other nodes get them too
+ * Why:     a node confirms what it has taken, and may be killed before its peers have it. A message that comes twice is delivered
+ *          once (topic and SHA-256, 120 s, at each node), so that repeating it costs traffic and nothing else
+ * Limits:  KEPT_NS, and KEPT_BYTES over all nodes (the newest of each node in any case)
+ */
+#include "gateway/gw_pool_impl.h"
+#include "gateway/gw_impl.h"
+
+#define KEPT_NS    5000000000ull
+#define KEPT_BYTES (32ull << 20)
+
+static uint64_t cost_of(const struct gw_publish *p)
+{
+    return rpc_msg_len(p->payload) + sizeof(*p);
+}
+
+static struct gw_publish *oldest(struct gw_node *n)
+{
+    return CONTAINER_OF(n->kept.next, struct gw_publish, link);
+}
+
+static struct gw_publish *take_oldest(struct gw_node *n)
+{
+    struct gw_publish *p = oldest(n);
+
+    list_del(&p->link);
+    n->kept_bytes -= cost_of(p);
+    return p;
+}
+
+/* Under the lock: what need not be kept any longer, to be freed without it. */
+static void expire(struct gw_node *n, struct list *out, uint64_t now)
+{
+    uint64_t most = KEPT_BYTES / n->pool->n_nodes;
+
+    while (!list_is_empty(&n->kept) && (n->kept_bytes > most || gw_since(now, oldest(n)->sent_ns) >= KEPT_NS))
+        list_push_back(out, &take_oldest(n)->link);
+}
+
+static void free_all(struct list *gone)
+{
+    struct list *it;
+
+    while ((it = list_pop_front(gone)))
+        gw_publish_free(CONTAINER_OF(it, struct gw_publish, link));
+}
+
+void gw_pool_keep(struct gw_node *n, struct gw_publish *p, uint64_t now)
+{
+    struct list gone, again;
+
+    list_init(&gone);
+    list_init(&again);
+    rpc_msg_unref(p->request);
+    p->request = NULL;
+    pthread_mutex_lock(&n->pool->lock);
+    expire(n, &gone, now);
+    p->sent_ns = now;
+    list_push_back(&n->kept, &p->link);
+    n->kept_bytes += cost_of(p);
+    if (!n->is_open) /* it went while the publisher was told */
+        gw_pool_take_kept(n, &again, now);
+    pthread_mutex_unlock(&n->pool->lock);
+    free_all(&gone);
+    gw_pool_resend(n->pool, &again);
+}
+
+void gw_pool_take_kept(struct gw_node *n, struct list *out, uint64_t now)
+{
+    while (!list_is_empty(&n->kept)) {
+        struct gw_publish *p = take_oldest(n);
+
+        p->is_repeat = true;
+        p->start_ns = now;
+        p->tried = 1ull << n->index;
+        n->info.repeated++;
+        list_push_back(out, &p->link);
+    }
+}
+
+void gw_pool_forget_kept(struct gw_pool *pool, uint64_t now)
+{
+    struct list gone;
+
+    list_init(&gone);
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->n_nodes; i++)
+        expire(&pool->nodes[i], &gone, now);
+    pthread_mutex_unlock(&pool->lock);
+    free_all(&gone);
+}
+
+void gw_pool_free_kept(struct gw_node *n)
+{
+    while (!list_is_empty(&n->kept))
+        gw_publish_free(take_oldest(n));
+}
