@@ -1,4 +1,4 @@
-/* cc_cubic.c: slow start, CUBIC's congestion avoidance and its reactions to loss (RFC 9438, RFC 5681) */
+/* cc_cubic.c: slow start, CUBIC's congestion avoidance and its reactions to loss and marks (RFC 9438, 5681, 9406, 8511) */
 #include "tcp/cc.h"
 
 static double segments(const struct cc *cc, uint64_t bytes)
@@ -8,6 +8,7 @@ static double segments(const struct cc *cc, uint64_t bytes)
 
 static void cubic_cc_init(struct cc *cc)
 {
+    hystart_init(&cc->u.cubic.start);
     cubic_init(&cc->u.cubic.curve);
 }
 
@@ -24,6 +25,25 @@ static void note_limit(struct cc_cubic *q, const struct cc_ack *a)
     q->limited_since_ns = 0;
 }
 
+/* Returns the acknowledged bytes it has not used. */
+static uint64_t slow_start(struct cc *cc, const struct cc_ack *a)
+{
+    struct hystart *h = &cc->u.cubic.start;
+    uint64_t room = cc->ssthresh_bytes - cc->cwnd_bytes, acked = a->delivered_bytes;
+
+    /* Only the first: after a loss ssthresh knows better. */
+    if (cc->ssthresh_bytes == CC_SSTHRESH_NONE &&
+        hystart_ack(h, a->rtt_ns, a->rate.prior_delivered_bytes, a->total_delivered_bytes)) {
+        cc->ssthresh_bytes = cc->cwnd_bytes;
+        return acked;
+    }
+    if (h->is_careful)
+        acked /= HYSTART_CAREFUL_DIVISOR;
+    uint64_t step = acked < room ? acked : room;
+    cc->cwnd_bytes += step;
+    return h->is_careful ? 0 : acked - step;
+}
+
 static void cubic_cc_ack(struct cc *cc, const struct cc_ack *a)
 {
     struct cc_cubic *q = &cc->u.cubic;
@@ -35,10 +55,7 @@ static void cubic_cc_ack(struct cc *cc, const struct cc_ack *a)
     if (!a->is_limited || !a->is_progress || acked == 0)
         return;
     if (cc_in_slow_start(cc)) {
-        uint64_t room = cc->ssthresh_bytes - cc->cwnd_bytes;
-        uint64_t step = acked < room ? acked : room;
-        cc->cwnd_bytes += step;
-        acked -= step;
+        acked = slow_start(cc, a);
         if (acked == 0)
             return;
     }
@@ -50,7 +67,7 @@ static void cubic_cc_ack(struct cc *cc, const struct cc_ack *a)
     cc->cwnd_bytes += whole;
 }
 
-static void reduce(struct cc *cc)
+static void reduce(struct cc *cc, double beta)
 {
     struct cc_cubic *q = &cc->u.cubic;
 
@@ -59,14 +76,23 @@ static void reduce(struct cc *cc)
     q->ssthresh_prior_bytes = cc->ssthresh_bytes;
     q->fraction_bytes = 0;
     q->limited_since_ns = 0;
-    cc->ssthresh_bytes = (uint64_t)(cubic_reduce(&q->curve, segments(cc, cc->cwnd_bytes)) * cc->mss_bytes);
+    q->start.is_careful = false;
+    cc->ssthresh_bytes = (uint64_t)(cubic_reduce(&q->curve, segments(cc, cc->cwnd_bytes), beta) * cc->mss_bytes);
 }
 
 static void cubic_cc_congestion(struct cc *cc, uint32_t in_flight_bytes, uint64_t now)
 {
     (void)in_flight_bytes;
     (void)now;
-    reduce(cc);
+    reduce(cc, CUBIC_BETA);
+    cc->cwnd_bytes = cc->ssthresh_bytes;
+}
+
+/* RFC 8511: marks come from short queues, so less is given up than for a loss. */
+static void cubic_cc_marked(struct cc *cc, uint64_t now)
+{
+    (void)now;
+    reduce(cc, CUBIC_BETA_MARKED);
     cc->cwnd_bytes = cc->ssthresh_bytes;
 }
 
@@ -75,7 +101,7 @@ static void cubic_cc_timeout(struct cc *cc, uint32_t in_flight_bytes, bool is_fi
     (void)in_flight_bytes;
     (void)now;
     if (is_first) {
-        reduce(cc);
+        reduce(cc, CUBIC_BETA);
         /* 4.8: the avoidance after a timeout starts convex, from where slow start ends. */
         cc->u.cubic.curve.w_max = 0;
     }
@@ -121,6 +147,7 @@ const struct cc_ops cc_cubic_ops = {
     .init = cubic_cc_init,
     .ack = cubic_cc_ack,
     .congestion = cubic_cc_congestion,
+    .marked = cubic_cc_marked,
     .timeout = cubic_cc_timeout,
     .undo = cubic_cc_undo,
     .idle = cubic_cc_idle,

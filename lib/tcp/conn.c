@@ -64,7 +64,7 @@ struct tcp_conn *conn_new(struct tcp_stack *s, const struct ip_endpoint *remote,
     c->mtu_raise_ns = UINT64_MAX;
     c->recv_buf_bytes = first_buffer(&s->cfg);
     c->peer_mss = conn_mss_default(&remote->ip);
-    cc_init(&c->cc, &cc_cubic_ops, TCP_MSS_DEFAULT);
+    cc_init(&c->cc, s->cfg.cc == TCP_CC_BBR ? &cc_bbr_ops : &cc_cubic_ops, TCP_MSS_DEFAULT, c->iss);
     conn_set_mss(c, true);
     c->rcv_wscale = conn_window_scale(&s->cfg);
     c->rcv_mss = TCP_MSS_DEFAULT;

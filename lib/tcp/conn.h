@@ -12,6 +12,7 @@
 #include "base/timerq.h"
 #include "tcp/cc.h"
 #include "tcp/neigh.h"
+#include "tcp/pace.h"
 #include "tcp/prr.h"
 #include "tcp/recvq.h"
 #include "tcp/rcvtune.h"
@@ -28,6 +29,7 @@ enum conn_deadline {
     CONN_RTX,     /* something is in flight and unanswered */
     CONN_TLP,     /* the same, sooner: a probe may bring the ACK that tells of a loss */
     CONN_REORDER, /* something is overdue, unless it was overtaken */
+    CONN_PACE,    /* the next burst may leave */
     CONN_PERSIST, /* nothing is in flight and the peer's window holds us */
     CONN_DELACK,  /* an acknowledgement is owed */
     CONN_KEEP,    /* silence */
@@ -36,7 +38,8 @@ enum conn_deadline {
 };
 #define CONN_TIMER_KIND 2
 
-enum conn_recovery { CONN_OPEN, CONN_RECOVERY, CONN_LOSS };
+/* As enum cc_recovery. */
+enum conn_recovery { CONN_OPEN = CC_OPEN, CONN_RECOVERY = CC_RECOVERY, CONN_LOSS = CC_LOSS };
 
 enum conn_event {
     CONN_EV_CONNECTED = 1,
@@ -95,6 +98,7 @@ struct tcp_conn {
     struct rtt rtt;
     struct rack rack;
     struct prr prr;
+    struct pace pace;
     enum conn_recovery recovery;
     uint32_t recover;         /* recovery ends when this is acknowledged */
     uint32_t timeout_una;     /* una at the last timeout: still there, then it is a repeated one */

@@ -123,7 +123,7 @@ static void wake_writer(struct tcp_conn *c)
 }
 
 static void tell_cc(struct tcp_conn *c, const struct sb_news *news, uint64_t rtt, bool is_limited,
-                    bool was_recovering, uint64_t now)
+                    bool was_recovering, uint32_t prior_pipe, uint64_t now)
 {
     struct cc_ack a = {.delivered_bytes = news->delivered_bytes,
                        .lost_bytes = news->lost_bytes,
@@ -133,6 +133,8 @@ static void tell_cc(struct tcp_conn *c, const struct sb_news *news, uint64_t rtt
                        .min_rtt_ns = c->rtt.min_ns,
                        .is_limited = is_limited,
                        .in_recovery = was_recovering,
+                       .recovery = (enum cc_recovery)c->recovery,
+                       .prior_in_flight_bytes = prior_pipe,
                        .now = now};
 
     sb_sample(&c->sb, news, &a.rate, now);
@@ -141,12 +143,14 @@ static void tell_cc(struct tcp_conn *c, const struct sb_news *news, uint64_t rtt
     a.in_flight_bytes = sb_pipe(&c->sb);
     a.total_delivered_bytes = c->sb.rate.delivered_bytes;
     c->cc.ops->ack(&c->cc, &a);
+    if (!c->cc.ops->is_model)
+        cc_pace_by_window(&c->cc, c->rtt.srtt_ns);
 }
 
 void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 {
     struct sb_news news = {0};
-    uint32_t prior_wnd = c->snd_wnd;
+    uint32_t prior_wnd = c->snd_wnd, prior_pipe = sb_pipe(&c->sb);
     bool is_limited = conn_is_cwnd_limited(c);
 
     if (seq_geq(in->ack, c->sb.una) && is_newer_window(c, in)) {
@@ -164,14 +168,18 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     learn_from_duplicate(c, dsack);
 
     uint64_t rtt = take_rtt(c, in, &news, now);
-    conn_detect_loss(c, in, &news, now);
-    conn_probe_acked(c, in, dsack, &news, now);
-    conn_detect_spurious(c, in, dsack, &news, now);
     bool was_recovering = c->recovery == CONN_RECOVERY;
-    conn_recover(c, &news, is_dup, now);
+    if (c->recovery != CONN_OPEN || c->probe_out || is_dup || dsack || news.again || news.is_reordered ||
+        c->dupacks || sb_has_doubt(&c->sb)) {
+        conn_detect_loss(c, in, &news, now);
+        conn_probe_acked(c, in, dsack, &news, now);
+        conn_detect_spurious(c, in, dsack, &news, now);
+        was_recovering = c->recovery == CONN_RECOVERY;
+        conn_recover(c, &news, is_dup, now);
+    }
     if (news.acked_bytes)
         on_progress(c, now);
-    tell_cc(c, &news, rtt, is_limited, was_recovering, now);
+    tell_cc(c, &news, rtt, is_limited, was_recovering, prior_pipe, now);
     if (news.delivered_bytes || news.lost_bytes)
         conn_kick(c);
     wake_writer(c);

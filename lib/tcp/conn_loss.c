@@ -68,7 +68,7 @@ void conn_recover(struct tcp_conn *c, const struct sb_news *news, bool is_dup, u
         recover_without_sack(c, news, is_dup, now);
     else if (news->lost_bytes && c->recovery == CONN_OPEN)
         enter_fast_recovery(c, now);
-    if (c->recovery == CONN_RECOVERY)
+    if (c->recovery == CONN_RECOVERY && !c->cc.ops->is_model)
         prr_ack(&c->prr, news->delivered_bytes, sb_pipe(&c->sb), c->cc.ssthresh_bytes, c->mss,
                 news->acked_bytes && !news->lost_bytes);
 }
@@ -118,11 +118,11 @@ void conn_detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const str
 /* ---- RACK ---- */
 
 /* Which transmission of r arrived is known when the peer's echo and the time taken allow but the last (RFC 8985 6.2,
- * step 2). */
+ * step 2). The echo tells of what moved the ACK only. */
 static bool is_last_transmission(const struct tcp_conn *c, const struct tcp_in *in, const struct sb_record *r,
                                  uint64_t now)
 {
-    if (c->ts_ok && in->opt.has_ts && seq_lt(in->opt.ts_ecr, conn_ts_now(c, r->sent_ns)))
+    if (c->ts_ok && in->opt.has_ts && seq_leq(r->seq + r->len, in->ack) && seq_lt(in->opt.ts_ecr, conn_ts_now(c, r->sent_ns)))
         return false;
     return now - r->sent_ns >= c->rtt.min_ns;
 }

@@ -4,6 +4,8 @@
 #include "tcp/conn.h"
 #include "tcp/stack.h"
 
+#define SHORT_RTT_NS 512000ull
+
 void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
 {
     const struct tcp_config *cfg = &c->stack->cfg;
@@ -53,7 +55,8 @@ static void note_sent(struct tcp_conn *c, uint64_t now)
         conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
 }
 
-/* Largest payload of one segment handed to the port, in whole packets. */
+/* Largest payload of one segment handed to the port, in whole packets: what the port takes, and what leaves in a
+ * millisecond, two packets at least. Where the round trip is short bursts hurt nobody. */
 static uint32_t burst_bytes(const struct tcp_conn *c)
 {
     uint32_t max = c->stack->cfg.gso_max_bytes, head = ip_hlen(&c->flow.remote.ip) + TCP_HLEN_MAX;
@@ -62,7 +65,23 @@ static uint32_t burst_bytes(const struct tcp_conn *c)
         max = UINT16_MAX;
     if (max < head + 2 * c->mss)
         return c->mss;
-    return (max - head) / c->mss * c->mss;
+    max -= head;
+    if (c->cc.pacing_bytes_per_s) {
+        uint64_t steps = c->rtt.min_ns / SHORT_RTT_NS;
+        uint64_t most = cc_burst_bytes(&c->cc) + (steps < 16 ? max >> steps : 0);
+        if (most < max)
+            max = (uint32_t)most;
+    }
+    return max / c->mss * c->mss;
+}
+
+/* The pacer lets a burst go. Else its deadline is set. */
+static bool is_paced_out(struct tcp_conn *c, uint64_t now)
+{
+    if (pace_is_open(&c->pace, c->cc.pacing_bytes_per_s, now))
+        return true;
+    conn_timer_set(c, CONN_PACE, c->pace.next_ns);
+    return false;
 }
 
 static uint32_t cwnd_room(const struct tcp_conn *c)
@@ -70,7 +89,7 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
     uint64_t pipe = sb_pipe(&c->sb), cwnd = c->cc.cwnd_bytes;
 
     if (c->sack_ok) {
-        if (c->recovery == CONN_RECOVERY)
+        if (c->recovery == CONN_RECOVERY && !c->cc.ops->is_model)
             cwnd = c->prr.cwnd_bytes;
     } else {
         /* Duplicate ACKs: each tells of a packet that arrived. Before the third, two new ones may go (RFC 3042). */
@@ -78,6 +97,11 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
         pipe = pipe > out ? pipe - out : 0;
     }
     return cwnd > pipe ? (uint32_t)(cwnd - pipe < UINT32_MAX ? cwnd - pipe : UINT32_MAX) : 0;
+}
+
+static void note_paced(struct tcp_conn *c, uint32_t len, uint64_t now)
+{
+    pace_sent(&c->pace, c->cc.pacing_bytes_per_s, (uint32_t)cc_burst_bytes(&c->cc), len, now);
 }
 
 static void note_cwnd_limited(struct tcp_conn *c)
@@ -193,8 +217,12 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe
         c->stack->n.tx_rtx_segments++;
         return true;
     }
+    /* The first of a recovery waits for nothing. */
+    if (!is_probe && c->rtx_ts_set && !is_paced_out(c, now))
+        return false;
     conn_header(c, &o, now);
     len = fill(c, seg, &o, seq, len);
+    note_paced(c, len, now);
     sb_retransmitted(&c->sb, seq, len, now);
     finish(c, seg, &o);
     note_again(c, seg, &o, len, is_probe, now);
@@ -207,8 +235,16 @@ static void restart_after_idle(struct tcp_conn *c, uint64_t now)
 {
     uint64_t rto = rtt_rto_ns(&c->rtt);
 
-    if (sb_flight(&c->sb) == 0 && c->last_sent_ns && now - c->last_sent_ns >= rto)
+    if (sb_flight(&c->sb) == 0 && c->last_sent_ns && now - c->last_sent_ns >= rto && c->cc.ops->idle)
         c->cc.ops->idle(&c->cc, now - c->last_sent_ns, rto, now);
+}
+
+/* The first data after none: a first window of them goes unpaced. */
+static void start(struct tcp_conn *c, uint64_t now)
+{
+    c->pace.free_bytes = CC_INITIAL_SEGMENTS * c->mss;
+    if (c->cc.ops->start)
+        c->cc.ops->start(&c->cc, c->sb.rate.idle_until != 0, now);
 }
 
 /* How many of `avail` new bytes may go now, in whole packets unless they are the last. */
@@ -276,8 +312,13 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
             conn_retry(c, now);
         return false;
     }
+    if (sb_flight(&c->sb) == 0)
+        start(c, now);
+    else if (!is_probe && !is_paced_out(c, now))
+        return false;
     conn_header(c, &o, now);
     uint32_t len = fill(c, seg, &o, c->sb.nxt, n + fin);
+    note_paced(c, len, now);
     if (o.flags & TCP_FIN)
         c->fin_sent = true;
     c->sent_bytes += seg->payload_bytes;

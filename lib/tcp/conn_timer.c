@@ -2,6 +2,7 @@
  * RTX      from the first unanswered transmission; restarted when new data are acknowledged or the head is sent again
  * TLP      two round trips after the last transmission or progress, while nothing is known to be missing
  * REORDER  when the first overdue packet counts as lost
+ * PACE     when the next burst may leave, while there is one and the window has room
  * PERSIST  nothing in flight, something queued, no window (or no memory, or no neighbour): probe and look again
  * DELACK   from the first segment not yet acknowledged
  * KEEP     checked lazily: silence is measured from last_heard_ns
@@ -158,6 +159,8 @@ void conn_on_timer(struct tcp_conn *c, uint64_t now)
     }
     if (take_due(c, CONN_LIFE, now) && on_life(c, now))
         return;
+    if (take_due(c, CONN_PACE, now))
+        conn_kick(c);
     if (take_due(c, CONN_REORDER, now))
         conn_on_reorder(c, now);
     if (take_due(c, CONN_TLP, now))

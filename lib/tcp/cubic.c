@@ -10,13 +10,13 @@ void cubic_init(struct cubic *c)
     *c = (struct cubic){0};
 }
 
-double cubic_reduce(struct cubic *c, double cwnd)
+double cubic_reduce(struct cubic *c, double cwnd, double beta)
 {
     /* 4.7, fast convergence: a flow that is losing share gives some up to the newcomer at once. */
-    c->w_max = cwnd < c->w_max ? cwnd * (1.0 + CUBIC_BETA) / 2.0 : cwnd;
+    c->w_max = cwnd < c->w_max ? cwnd * (1.0 + beta) / 2.0 : cwnd;
     c->cwnd_prior = cwnd;
     c->has_epoch = false;
-    double reduced = cwnd * CUBIC_BETA;
+    double reduced = cwnd * beta;
     return reduced > 2.0 ? reduced : 2.0;
 }
 

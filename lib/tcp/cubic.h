@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define CUBIC_BETA 0.7
+#define CUBIC_BETA_MARKED 0.85
 #define CUBIC_C    0.4
 
 struct cubic {
@@ -23,8 +24,8 @@ struct cubic {
 };
 
 void cubic_init(struct cubic *c);
-/* A congestion event with a window of cwnd: the new window (4.6, 4.7). */
-double cubic_reduce(struct cubic *c, double cwnd);
+/* A congestion event with a window of cwnd: the new window, beta of it (4.6, 4.7). */
+double cubic_reduce(struct cubic *c, double cwnd, double beta);
 /* acked segments arrived in congestion avoidance with a window of cwnd: the new window, never smaller (4.2 to 4.5). */
 double cubic_grow(struct cubic *c, double cwnd, double acked, uint64_t rtt_ns, uint64_t now);
 /* Congestion avoidance stopped (timeout) or stood still (nothing to send): a new epoch starts at the next growth. */

@@ -14,8 +14,8 @@
 #include "tcp/seq.h"
 #include "tcp/seqset.h"
 
-#define RECVQ_MAX_RANGES 512
-#define RECVQ_MAX_PIECES 8192
+#define RECVQ_MAX_RANGES 4096
+#define RECVQ_MAX_PIECES 32768
 #define RECVQ_RECENT     4
 
 struct rx_piece {

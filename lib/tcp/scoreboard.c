@@ -102,30 +102,46 @@ static uint32_t ticks(uint64_t ns)
     return ns / SB_TICK_NS < UINT32_MAX ? (uint32_t)(ns / SB_TICK_NS) : UINT32_MAX;
 }
 
-/* What a transmission at now remembers. */
-static struct sb_record stamp(struct scoreboard *sb, uint64_t now)
+/* What a transmission at now remembers. Field by field: a copy of a half-written record would wait for the stores. */
+struct stamp {
+    uint64_t now;
+    uint32_t delivered, since_delivered, since_first;
+    uint8_t flags;
+};
+
+static inline struct stamp stamp_now(struct scoreboard *sb, uint64_t now)
 {
     struct rate_meter *m = &sb->rate;
 
     if (sb_pipe(sb) == 0)
         m->first_sent_ns = m->delivered_ns = now;
-    return (struct sb_record){.sent_ns = now,
-                              .flags = m->idle_until ? SB_IDLE : 0,
-                              .delivered = (uint32_t)m->delivered_bytes,
-                              .since_delivered = ticks(now - m->delivered_ns),
-                              .since_first = ticks(now - m->first_sent_ns)};
+    return (struct stamp){.now = now,
+                          .flags = m->idle_until ? SB_IDLE : 0,
+                          .delivered = (uint32_t)m->delivered_bytes,
+                          .since_delivered = ticks(now - m->delivered_ns),
+                          .since_first = ticks(now - m->first_sent_ns)};
+}
+
+static inline void stamp_put(struct sb_record *r, const struct stamp *t)
+{
+    r->sent_ns = t->now;
+    r->delivered = t->delivered;
+    r->since_delivered = t->since_delivered;
+    r->since_first = t->since_first;
 }
 
 void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now)
 {
-    struct sb_record r = stamp(sb, now);
+    struct stamp t = stamp_now(sb, now);
 
     while (len) {
         uint32_t n = len < mss ? len : mss;
         assert(sb->tail - sb->head < sb->cap && n <= UINT16_MAX);
-        r.seq = sb->nxt;
-        r.len = (uint16_t)n;
-        *rec_at(sb, sb->tail++) = r;
+        struct sb_record *r = rec_at(sb, sb->tail++);
+        stamp_put(r, &t);
+        r->seq = sb->nxt;
+        r->len = (uint16_t)n;
+        r->flags = t.flags;
         sb->nxt += n;
         len -= n;
     }
@@ -133,28 +149,33 @@ void sb_sent(struct scoreboard *sb, uint32_t len, uint32_t mss, uint64_t now)
 
 /* ---- acknowledgement ---- */
 
+/* first to last, in their order of sending, were sent once; highest: before them. */
+static void note_once(struct scoreboard *sb, const struct sb_record *first, const struct sb_record *last,
+                      uint32_t highest, struct sb_news *news)
+{
+    if (seq_lt(first->seq + first->len, highest))
+        news->is_reordered = true;
+    if (!news->once || last->sent_ns > news->once->sent_ns ||
+        (last->sent_ns == news->once->sent_ns && seq_gt(last->seq, news->once->seq)))
+        news->once = last;
+    sb->highest = seq_max(sb->highest, last->seq + last->len);
+}
+
 static void note_delivered(struct scoreboard *sb, const struct sb_record *r, struct sb_news *news)
 {
-    uint32_t end = r->seq + r->len;
-
     news->delivered_bytes += r->len;
     if (needs_rtx(r)) {
         sb->lost_bytes -= r->len;
         if (!(r->flags & SB_EVER_RTX))
             news->late_bytes += r->len;
     }
-    if (r->flags & SB_EVER_RTX) {
-        if (!news->again || r->sent_ns >= news->again->sent_ns)
-            news->again = r;
-    } else {
-        if (seq_lt(end, sb->highest))
-            news->is_reordered = true;
-        if (!news->once || r->sent_ns > news->once->sent_ns ||
-            (r->sent_ns == news->once->sent_ns && seq_gt(r->seq, news->once->seq)))
-            news->once = r;
+    if (!(r->flags & SB_EVER_RTX)) {
+        note_once(sb, r, r, sb->highest, news);
+        return;
     }
-    if (seq_gt(end, sb->highest))
-        sb->highest = end;
+    if (!news->again || r->sent_ns >= news->again->sent_ns)
+        news->again = r;
+    sb->highest = seq_max(sb->highest, r->seq + r->len);
 }
 
 /* Marks whose records are acknowledged: a peer without SACK would never have them judged. */
@@ -167,18 +188,27 @@ static void queue_trim(const struct scoreboard *sb, struct sb_queue *q)
 void sb_ack(struct scoreboard *sb, uint32_t ack, struct sb_news *news)
 {
     assert(seq_gt(ack, sb->una) && seq_leq(ack, sb->nxt));
+    const struct sb_record *first = NULL, *last = NULL;
+    uint32_t highest = sb->highest, plain_bytes = 0;
+
     news->acked_bytes += ack - sb->una;
-    while (sb->head != sb->tail) {
+    for (; sb->head != sb->tail; sb->head++) {
         struct sb_record *r = rec_at(sb, sb->head);
         if (seq_gt(r->seq + r->len, ack))
             break;
-        if (r->flags & SB_SACKED) {
+        if (!(r->flags & ~SB_IDLE)) { /* nearly all */
+            first = first ? first : r;
+            last = r;
+            plain_bytes += r->len;
+        } else if (r->flags & SB_SACKED) {
             sb->sacked_bytes -= r->len;
             sb->sacked_count--;
         } else
             note_delivered(sb, r, news);
-        sb->head++;
     }
+    news->delivered_bytes += plain_bytes;
+    if (first)
+        note_once(sb, first, last, highest, news);
     if (sb->head != sb->tail && seq_lt(rec_at(sb, sb->head)->seq, ack)) {
         /* Part of a packet: the peer trimmed it, or a box on the way cut it. */
         struct sb_record *r = rec_at(sb, sb->head);
@@ -462,16 +492,14 @@ uint32_t sb_next_rtx(struct scoreboard *sb, uint32_t mss, uint32_t max_bytes, ui
 
 void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_t now)
 {
-    struct sb_record how = stamp(sb, now);
+    struct stamp t = stamp_now(sb, now);
 
     for (uint32_t i = rec_find(sb, seq); i != sb->tail && seq_lt(rec_at(sb, i)->seq, seq + len); i++) {
         struct sb_record *r = rec_at(sb, i);
         if (!needs_rtx(r))
             continue;
-        how.seq = r->seq;
-        how.len = r->len;
-        how.flags = (uint8_t)((how.flags & SB_IDLE) | (r->flags & ~SB_IDLE) | SB_RTX | SB_EVER_RTX);
-        *r = how;
+        stamp_put(r, &t);
+        r->flags = (uint8_t)(t.flags | (r->flags & ~SB_IDLE) | SB_RTX | SB_EVER_RTX);
         sb->lost_bytes -= r->len;
         queue_push(&sb->in_flight_again, (struct sb_mark){i});
     }

@@ -18,7 +18,7 @@
 #include "tcp/seqset.h"
 
 #define SB_DUP_THRESH  3 /* without SACK */
-#define SB_MAX_RANGES  1024
+#define SB_MAX_RANGES  8192
 #define SB_MAX_RECORDS 65536
 
 enum sb_flag {

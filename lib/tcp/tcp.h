@@ -1,8 +1,8 @@
 /* tcp.h: TCP/IP for a P2P node, without a kernel
  * Shape:   Ethernet frames, now -> segments to send, events, one deadline
- * Source:  RFC 9293; 7323 (scaling, timestamps, PAWS), 2018 + 6675 (SACK), 6298 (RTO), 5681 (limited transmit: 3042),
- *          9438 (CUBIC), 5961 (challenge ACKs), 6528 (ISN), 6056 (ports), 6191 (TIME_WAIT reuse), 826 (ARP), 792, 1191,
- *          8200 (IPv6), 4443, 4861 (ND), 8201.
+ * Source:  RFC 9293; 7323 (scaling, timestamps, PAWS), 2018 + 6675 (SACK), 8985 (RACK-TLP), 6937 (PRR), 5682 (F-RTO), 6298 (RTO),
+ *          5681 (limited transmit: 3042), 9438 (CUBIC), 9406 (HyStart++), BBR (cc_bbr.c), 5961 (challenge ACKs), 6528 (ISN),
+ *          6056 (ports), 6191 (TIME_WAIT reuse), 826 (ARP), 792, 1191, 8200 (IPv6), 4443, 4861 (ND), 8201.
  *          Deviations: no urgent data, no IP fragments, Nagle off, minimum RTO of 200 ms, window probes carry no data
  * Owner:   one net lcore a stack; no globals, no locks, no clock, no sockets
  * Memory:  the stack allocates at creation, then when a connection's queues grow; nothing per segment in steady state
@@ -41,6 +41,8 @@ enum tcp_err {
 /* "full", "inuse", ... for a code of either sign. */
 const char *tcp_err_name(int err);
 
+enum tcp_cc { TCP_CC_CUBIC = 0, TCP_CC_BBR };
+
 struct tcp_config {
     /* the port */
     uint8_t mac[6];
@@ -70,6 +72,7 @@ struct tcp_config {
     uint32_t recv_buf_first_bytes; /* at its beginning: it grows with what the user reads in a round trip. 0: no growing */
     uint64_t rx_pool_bytes;  /* received and unread, whole stack */
     uint64_t tx_pool_bytes;  /* queued and unacknowledged, whole stack */
+    enum tcp_cc cc;          /* congestion control of every connection */
     /* patience */
     uint64_t rto_min_ns, rto_max_ns;
     uint64_t syn_timeout_ns;  /* whole active or passive handshake */

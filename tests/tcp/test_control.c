@@ -71,11 +71,11 @@ static void test_cubic_reduces_by_beta_and_converges_fast(void **state)
 
     (void)state;
     cubic_init(&c);
-    assert_true(fabs(cubic_reduce(&c, 100) - 70) < 1e-9 && c.w_max == 100);
+    assert_true(fabs(cubic_reduce(&c, 100, CUBIC_BETA) - 70) < 1e-9 && c.w_max == 100);
     /* Smaller than last time: a newcomer wants a share (4.7). */
-    assert_true(fabs(cubic_reduce(&c, 80) - 56) < 1e-9 && fabs(c.w_max - 80 * 0.85) < 1e-9);
-    assert_true(fabs(cubic_reduce(&c, 90) - 63) < 1e-9 && c.w_max == 90);
-    assert_true(cubic_reduce(&c, 1) == 2); /* never below two segments */
+    assert_true(fabs(cubic_reduce(&c, 80, CUBIC_BETA) - 56) < 1e-9 && fabs(c.w_max - 80 * 0.85) < 1e-9);
+    assert_true(fabs(cubic_reduce(&c, 90, CUBIC_BETA) - 63) < 1e-9 && c.w_max == 90);
+    assert_true(cubic_reduce(&c, 1, CUBIC_BETA) == 2); /* never below two segments */
 }
 
 static void test_cubic_is_back_at_w_max_after_k_seconds(void **state)
@@ -86,7 +86,7 @@ static void test_cubic_is_back_at_w_max_after_k_seconds(void **state)
 
     (void)state;
     cubic_init(&c);
-    cwnd = cubic_reduce(&c, 1000);
+    cwnd = cubic_reduce(&c, 1000, CUBIC_BETA);
     double k = cbrt(1000 * 0.3 / 0.4); /* about 9.1 s */
     uint64_t began = now;
     for (; now - began < (uint64_t)(2 * k * 1e9); now += rtt) {
@@ -110,7 +110,7 @@ static void test_cubic_is_never_slower_than_reno_on_short_paths(void **state)
 
     (void)state;
     cubic_init(&c);
-    cwnd = cubic_reduce(&c, 20);
+    cwnd = cubic_reduce(&c, 20, CUBIC_BETA);
     for (unsigned round = 0; round < 100; round++, now += rtt)
         cwnd = cubic_grow(&c, cwnd, cwnd, rtt, now);
     /* 0.1 s: the curve alone has hardly moved from 20, Reno has added more than half a segment a round. */
@@ -124,7 +124,7 @@ static void test_cubic_does_not_leap_after_idleness(void **state)
 
     (void)state;
     cubic_init(&c);
-    a = b = cubic_reduce(&c, 100);
+    a = b = cubic_reduce(&c, 100, CUBIC_BETA);
     a = cubic_grow(&c, a, 1, MS, 0);
     d = c;
     cubic_shift(&d, 100 * SEC);
@@ -152,7 +152,7 @@ static void test_cc_starts_with_ten_segments_and_doubles_a_round(void **state)
     struct cc cc;
 
     (void)state;
-    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc_init(&cc, &cc_cubic_ops, MSS, 1);
     assert_int_equal(cc.cwnd_bytes, 10 * MSS);
     for (unsigned i = 0; i < 10; i++)
         ack(&cc, MSS, true, SEC);
@@ -169,7 +169,7 @@ static void test_cc_reduces_once_and_slow_start_ends_at_ssthresh(void **state)
     struct cc cc;
 
     (void)state;
-    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc_init(&cc, &cc_cubic_ops, MSS, 1);
     cc.cwnd_bytes = 100 * MSS;
     cc.ops->congestion(&cc, 100 * MSS, SEC);
     assert_int_equal(cc.cwnd_bytes, 70 * MSS);
@@ -188,7 +188,7 @@ static void test_cc_does_not_leap_when_the_application_comes_back(void **state)
     struct cc cc;
 
     (void)state;
-    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc_init(&cc, &cc_cubic_ops, MSS, 1);
     cc.cwnd_bytes = 100 * MSS;
     cc.ops->congestion(&cc, 100 * MSS, SEC);
     ack(&cc, MSS, true, SEC);
@@ -205,7 +205,7 @@ static void test_cc_undo_gives_back_what_was_taken(void **state)
     struct cc cc;
 
     (void)state;
-    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc_init(&cc, &cc_cubic_ops, MSS, 1);
     cc.cwnd_bytes = 100 * MSS;
     cc.ops->timeout(&cc, 100 * MSS, true, SEC);
     cc.ops->undo(&cc, SEC);
@@ -221,7 +221,7 @@ static void test_cc_window_decays_while_idle_but_not_below_the_first(void **stat
     struct cc cc;
 
     (void)state;
-    cc_init(&cc, &cc_cubic_ops, MSS);
+    cc_init(&cc, &cc_cubic_ops, MSS, 1);
     cc.cwnd_bytes = 200 * MSS;
     cc.ops->idle(&cc, 250 * MS, 200 * MS, SEC);
     assert_int_equal(cc.cwnd_bytes, 100 * MSS);

@@ -33,6 +33,7 @@ static void test_sacked_hole_is_sent_again_at_once(void **state)
     assert_int_equal(info().cwnd_bytes, 7 * MSS);
     assert_int_equal(info().rto_count, 0);
     /* A second hole in the same window is no second reduction. */
+    puppet_wait(&p, 20 * MS); /* paced */
     puppet_sack(&p, 1 + 5 * MSS, 1 + 12 * MSS);
     puppet_sack(&p, 1 + MSS, 1 + 4 * MSS);
     acked(1);
