@@ -45,6 +45,7 @@ struct net_config {
     const char *gateway;                    /* for ports that are ours alone */
     const char *addr6, *gateway6;           /* the same of IPv6. A port beside the kernel takes the interface's own lasting address;
                                              * addr6 names another of its addresses, or "none". NULL: no IPv6 on a port of our own */
+    uint8_t tcp_cc, tcp_ecn;                /* of our own TCP, as enum tcp_cc and enum tcp_ecn of tcp/tcp.h */
     uint16_t vlan, mtu;                     /* the same; 0: untagged; as the port has it */
     uint16_t listen_port;                   /* kernel and mempair drivers: 0 lets the system choose */
     const char *listen_ip;                  /* kernel driver: address to bind and to dial from (a "/len" behind it is

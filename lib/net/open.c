@@ -39,6 +39,8 @@ static struct transport_tcp_config tcp_config(const struct net_config *cfg)
                                          .max_half_open = cfg->max_handshakes * 4,
                                          .nroles = cfg->nroles,
                                          .dial_seed = seed_of_identity(cfg),
+                                         .cc = cfg->tcp_cc,
+                                         .ecn = cfg->tcp_ecn,
                                          .rng = cfg->rng};
 }
 

@@ -10,13 +10,12 @@
 #include "drivers/guard.h"
 #include "net/transport_tcp_pvt.h"
 
+#define RECV_BUF    (16u << 20) /* at most: 1 Gbit/s over 100 ms */
 #define BURST       32
 #define RETRY_NS    2000000ull /* when the stack had no memory for a send */
 #define TX_RETRY_NS 100000ull  /* when a port is full that cannot say when it is not */
 #define POLL_NS     100000ull /* a port that cannot say when something arrives is looked at so often */
 #define PORT_TRIES  64 /* local ports of our queue that turn out to be taken */
-#define SEND_BUF    (4u << 20)
-#define RECV_BUF    (4u << 20)
 
 static const char *reason_text(enum tcp_reason r)
 {
@@ -489,8 +488,9 @@ static void stack_config(const struct transport_tcp_config *cfg, const struct pk
     }
     c->max_conns = cfg->max_conns + cfg->max_half_open;
     c->max_half_open = cfg->max_half_open;
-    c->send_buf_bytes = SEND_BUF;
     c->recv_buf_bytes = RECV_BUF;
+    c->cc = (enum tcp_cc)cfg->cc;
+    c->ecn = (enum tcp_ecn)cfg->ecn;
     if (cfg->nroles > 1) {
         c->rx_pool_bytes /= cfg->nroles;
         c->tx_pool_bytes /= cfg->nroles;

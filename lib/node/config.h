@@ -42,6 +42,7 @@ struct node_config {
     int log_level;          /* enum log_level */
     int log_format;
     uint32_t net_lcores, coding_lcores; /* 0: by CPUs */
+    int net_tcp_cc, net_tcp_ecn; /* as enum tcp_cc and tcp_ecn of tcp/tcp.h */
     int net_driver;         /* index in node_driver_names, same order as enum net_driver */
     uint16_t sidecar_port, api_port;
     struct node_mode_config optimum, gossip;

@@ -165,6 +165,8 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
     int rc = 0;
 
     nc.iface = *c->net_iface ? c->net_iface : NULL;
+    nc.tcp_cc = (uint8_t)c->net_tcp_cc;
+    nc.tcp_ecn = (uint8_t)c->net_tcp_ecn;
     nc.gateway = *c->net_gateway ? c->net_gateway : NULL;
     nc.addr6 = *c->net_addr6 ? c->net_addr6 : NULL;
     nc.gateway6 = *c->net_gateway6 ? c->net_gateway6 : NULL;

@@ -155,6 +155,7 @@ void conn_set_options(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     c->sack_ok = o->has_sack_ok;
     c->ts_ok = o->has_ts;
     c->wscale_ok = o->has_wscale;
+    conn_ecn_negotiate(c, in);
     if (c->wscale_ok)
         c->snd_wscale = o->wscale;
     else

@@ -108,6 +108,10 @@ struct tcp_conn {
     bool is_first_timeout;   /* F-RTO may still find it spurious */
     bool undo_by_dsack;      /* if all that was sent again since undo_una turns out a duplicate */
     uint32_t undo_una, undo_rtx_bytes;
+    bool ecn_asked, ecn_ok;
+    bool ecn_echo;                  /* tell the peer of marks until it slows down */
+    bool ecn_tell, has_ecn_recover; /* tell the peer that we have; once a window */
+    uint32_t ecn_recover;
     bool probe_tail;         /* send a tail loss probe now */
     bool probe_out, probe_is_rtx;
     uint32_t probe_end;      /* nxt when the probe left */
@@ -231,6 +235,19 @@ void conn_probe_arm(struct tcp_conn *c, uint64_t now);
 void conn_on_probe(struct tcp_conn *c, uint64_t now);
 void conn_on_reorder(struct tcp_conn *c, uint64_t now);
 void conn_timeout(struct tcp_conn *c, uint64_t now);
+
+/* ---- conn_ecn.c ---- */
+void conn_ecn_negotiate(struct tcp_conn *c, const struct tcp_in *in);
+uint8_t conn_ecn_syn_flags(struct tcp_conn *c, bool is_answer);
+/* With ecn_ok, for each acceptable segment; then after its acknowledgement. */
+void conn_ecn_received(struct tcp_conn *c, const struct tcp_in *in);
+void conn_ecn_acked(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
+/* The window was reduced, for whatever reason. */
+void conn_ecn_reduced(struct tcp_conn *c);
+
+/* ---- conn_api.c ---- */
+/* Bytes that may be queued and unacknowledged. */
+uint32_t conn_send_limit(const struct tcp_conn *c);
 
 /* ---- conn_out.c ---- */
 /* Fills seg: true. False: nothing to send now. c survives. */

@@ -113,7 +113,7 @@ static void on_progress(struct tcp_conn *c, uint64_t now)
 
 static void wake_writer(struct tcp_conn *c)
 {
-    uint32_t limit = c->stack->cfg.send_buf_bytes;
+    uint32_t limit = conn_send_limit(c);
 
     if (!c->is_short || sendq_bytes(&c->sq) > limit / 3 * 2 || sendq_is_full(&c->sq) ||
         list_is_linked(&c->starved_link))
@@ -179,6 +179,8 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     }
     if (news.acked_bytes)
         on_progress(c, now);
+    if (c->ecn_ok)
+        conn_ecn_acked(c, in, now);
     tell_cc(c, &news, rtt, is_limited, was_recovering, prior_pipe, now);
     if (news.delivered_bytes || news.lost_bytes)
         conn_kick(c);

@@ -78,12 +78,23 @@ void *tcp_conn_user(const struct tcp_conn *c)
 
 /* ---- send ---- */
 
+/* Two windows: one in flight, one to follow it without waiting for the user. Unless the stack is short. */
+uint32_t conn_send_limit(const struct tcp_conn *c)
+{
+    const struct tcp_config *cfg = &c->stack->cfg;
+    uint64_t wanted = 2 * c->cc.cwnd_bytes;
+
+    if (wanted <= cfg->send_buf_bytes || cfg->send_buf_max_bytes <= cfg->send_buf_bytes ||
+        c->stack->tx_bytes > cfg->tx_pool_bytes / 2)
+        return cfg->send_buf_bytes;
+    return wanted < cfg->send_buf_max_bytes ? (uint32_t)wanted : cfg->send_buf_max_bytes;
+}
+
 uint32_t tcp_send_room(const struct tcp_conn *c)
 {
     const struct tcp_stack *s = c->stack;
-    uint32_t queued = sendq_bytes(&c->sq);
-    uint32_t room =
-        queued < s->cfg.send_buf_bytes && !sendq_is_full(&c->sq) ? s->cfg.send_buf_bytes - queued : 0;
+    uint32_t queued = sendq_bytes(&c->sq), limit = conn_send_limit(c);
+    uint32_t room = queued < limit && !sendq_is_full(&c->sq) ? limit - queued : 0;
     uint64_t pool = s->tx_bytes < s->cfg.tx_pool_bytes ? s->cfg.tx_pool_bytes - s->tx_bytes : 0;
 
     return c->state == TCP_ST_CLOSED || c->fin_queued ? 0 : room < pool ? room : (uint32_t)pool;

@@ -411,6 +411,8 @@ void conn_input(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_
     } else if (!check_ack(c, in, now))
         return;
     update_ts_recent(c, in, now);
+    if (c->ecn_ok)
+        conn_ecn_received(c, in);
     conn_ack(c, in, now);
     if (c->fin_sent && c->sb.una == c->sb.nxt && on_fin_acked(c, now))
         return;

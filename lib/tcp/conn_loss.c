@@ -29,6 +29,7 @@ static void enter_fast_recovery(struct tcp_conn *c, uint64_t now)
     c->recovery_count++;
     recovery_begin(c, CONN_RECOVERY);
     prr_begin(&c->prr, sb_flight(&c->sb));
+    conn_ecn_reduced(c);
     c->cc.ops->congestion(&c->cc, sb_pipe(&c->sb), now);
     conn_kick(c);
 }

@@ -31,6 +31,8 @@ void conn_header(struct tcp_conn *c, struct tcp_out *o, uint64_t now)
 /* Every segment carries the window and acknowledges what we have. */
 static void finish(struct tcp_conn *c, struct tcp_segment *seg, struct tcp_out *o)
 {
+    if (c->ecn_echo && (o->flags & (TCP_ACK | TCP_SYN)) == TCP_ACK)
+        o->flags |= TCP_ECE;
     if (o->flags & TCP_ACK) {
         o->wnd = conn_window(c, o->flags & TCP_SYN);
         c->last_ack_sent = c->rq.nxt;
@@ -128,6 +130,7 @@ static void out_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     conn_header(c, &o, now);
     o.seq = c->iss;
     o.flags = is_answer ? TCP_SYN | TCP_ACK : TCP_SYN;
+    o.flags |= conn_ecn_syn_flags(c, is_answer);
     o.wnd = conn_first_window(&c->stack->cfg);
     if (!is_answer)
         o.ack = 0;
@@ -280,6 +283,15 @@ static uint32_t sendable(struct tcp_conn *c, uint32_t avail, uint32_t wnd_room, 
     return 0;
 }
 
+/* New data may be marked on their way (retransmissions and bare ACKs not, RFC 3168 6.1.4, 6.1.5). */
+static void mark_capable(struct tcp_conn *c, struct tcp_out *o)
+{
+    o->ecn = IP_ECT;
+    if (c->ecn_tell)
+        o->flags |= TCP_CWR;
+    c->ecn_tell = false;
+}
+
 static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, uint64_t now)
 {
     bool fin = c->fin_queued && !c->fin_sent;
@@ -319,6 +331,8 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
     conn_header(c, &o, now);
     uint32_t len = fill(c, seg, &o, c->sb.nxt, n + fin);
     note_paced(c, len, now);
+    if (c->ecn_ok && seg->payload_bytes)
+        mark_capable(c, &o);
     if (o.flags & TCP_FIN)
         c->fin_sent = true;
     c->sent_bytes += seg->payload_bytes;

@@ -34,6 +34,9 @@
     /* recovery */                                                                                           \
     X(rto_fired)       /* retransmission timeouts */                                                         \
     X(fast_recovery)   /* recoveries entered by SACK or duplicate ACKs */                                    \
+    X(ecn_agreed)      /* handshakes that agreed on congestion marks (RFC 3168) */                           \
+    X(ecn_marks)       /* marked packets received */                                                         \
+    X(ecn_reduced)     /* windows reduced for marks echoed by the peer */                                    \
     X(tail_probes)     /* tail loss probes sent (RFC 8985) */                                                \
     X(probe_repaired)  /* of these: repaired a loss that nothing else told of */                             \
     X(reordering_seen) /* connections whose path was found to reorder */                                     \

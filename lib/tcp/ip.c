@@ -13,6 +13,7 @@ enum ip_parse_result ip_parse(struct ip_in *in, struct slice p, bool is_quoted)
     in->dst = ip_v4_bytes(p.p + 16);
     in->proto = p.p[9];
     in->ttl = p.p[8];
+    in->ecn = p.p[1] & 3;
     in->is_fragment = get_be16(p.p + 6) & (IPV4_MF | IPV4_OFFSET);
     in->body = (struct slice){p.p + hlen, (total < p.len ? total : p.len) - hlen};
     return IP_OK;
@@ -32,6 +33,17 @@ void ip_build(uint8_t out[IPV4_HLEN], const struct ip_addr *src, const struct ip
     memcpy(out + 12, src->bytes, 4);
     memcpy(out + 16, dst->bytes, 4);
     put_csum(out + 10, csum_of((struct slice){out, IPV4_HLEN}));
+}
+
+void ip_set_ecn(uint8_t *ip, uint8_t ecn)
+{
+    if (ip[0] >> 4 == 6) {
+        ip[1] = (uint8_t)((ip[1] & ~0x30) | ecn << 4);
+        return;
+    }
+    ip[1] = (uint8_t)((ip[1] & ~3) | ecn);
+    put_csum(ip + 10, 0);
+    put_csum(ip + 10, csum_of((struct slice){ip, IPV4_HLEN}));
 }
 
 void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,

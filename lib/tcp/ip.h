@@ -13,7 +13,7 @@
 
 struct ip_in {
     struct ip_addr src, dst;
-    uint8_t proto, ttl;
+    uint8_t proto, ttl, ecn;
     bool is_fragment;
     struct slice body;
 };
@@ -41,6 +41,9 @@ static inline unsigned ip_hlen(const struct ip_addr *a)
 /* Either, by dst's family; returns its length. */
 unsigned ip_header_build(uint8_t *out, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint8_t ttl,
                          uint16_t id, uint32_t body_bytes);
+
+/* Sets the ECN bits of a header just built. */
+void ip_set_ecn(uint8_t *ip, uint8_t ecn);
 
 /* Adds the pseudo-header of a TCP segment of len bytes. */
 void ip_pseudo_add(struct csum *c, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,

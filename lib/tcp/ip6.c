@@ -66,6 +66,7 @@ enum ip_parse_result ip6_parse(struct ip_in *in, struct slice p, bool is_quoted)
     in->dst = ip_v6_bytes(p.p + 24);
     in->proto = p.p[6];
     in->ttl = p.p[7];
+    in->ecn = p.p[1] >> 4 & 3;
     in->is_fragment = false;
     in->body = (struct slice){p.p + IPV6_HLEN, len < there ? len : there};
     for (unsigned n = 0; is_extension(in->proto); n++) {

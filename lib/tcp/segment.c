@@ -38,6 +38,8 @@ void tcp_out_build(struct tcp_segment *seg, const struct tcp_out *o)
 
     eth_build(seg->head, o->dst_mac, o->src_mac, o->dst_ip->family == IP_V6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4);
     ip_header_build(ip, o->src_ip, o->dst_ip, IPPROTO_TCP_N, o->ttl, o->ip_id, tcp_len);
+    if (o->ecn)
+        ip_set_ecn(ip, o->ecn);
     put_be16(tcp, o->src_port);
     put_be16(tcp + 2, o->dst_port);
     put_be32(tcp + 4, o->seq);

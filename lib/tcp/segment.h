@@ -14,6 +14,7 @@ struct tcp_in {
     uint32_t seq, ack;
     uint16_t wnd; /* unscaled */
     uint8_t flags;
+    bool is_ce; /* marked on its way; the caller's to set */
     struct slice payload;
     struct tcp_options opt;
 };
@@ -36,7 +37,7 @@ struct tcp_out {
     uint16_t src_port, dst_port;
     uint32_t seq, ack;
     uint16_t wnd;
-    uint8_t flags, ttl;
+    uint8_t flags, ttl, ecn;
     uint16_t ip_id;
     uint16_t gso_size; /* payload of each packet; 0, or no less than the payload: a single one */
     bool csum_partial; /* the port sums */

@@ -55,6 +55,8 @@ void tcp_config_defaults(struct tcp_config *c)
                              .max_time_wait = 4096,
                              .max_listeners = 16,
                              .send_buf_bytes = 4u << 20,
+                             .send_buf_max_bytes = 32u << 20,
+                             .ecn = TCP_ECN_ACCEPT,
                              .recv_buf_bytes = 4u << 20,
                              .recv_buf_first_bytes = 256u << 10,
                              .rx_pool_bytes = 256ull << 20,
@@ -96,7 +98,7 @@ static bool is_sane(const struct tcp_config *c)
            c->max_listeners > 0 && c->max_conns < 1u << 20 && c->max_half_open < 1u << 20 &&
            c->max_time_wait < 1u << 20 && c->send_buf_bytes >= LEAST_BUFFER_BYTES &&
            c->send_buf_bytes < 1u << 30 && c->recv_buf_bytes >= LEAST_BUFFER_BYTES &&
-           c->recv_buf_bytes < 1u << 30 &&
+           c->send_buf_max_bytes < 1u << 30 && c->recv_buf_bytes < 1u << 30 &&
            (c->recv_buf_first_bytes == 0 || c->recv_buf_first_bytes >= LEAST_BUFFER_BYTES) && c->rx_pool_bytes >= 8 * RXPOOL_BLOCK_BYTES && c->rto_min_ns > 0 &&
            c->rto_max_ns >= c->rto_min_ns;
 }

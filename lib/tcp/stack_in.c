@@ -190,6 +190,7 @@ static void input_tcp(struct tcp_stack *s, const struct frame *f, uint64_t now)
         s->n.drop_tcp_form++;
         return;
     }
+    in.is_ce = f->ip.ecn == IP_CE;
     if (!s->cfg.csum_rx_trusted && !(f->flags & TCP_INPUT_CSUM_OK) && !tcp_in_is_intact(&f->ip, f->ip.body)) {
         s->n.drop_tcp_csum++;
         return;

@@ -1,7 +1,7 @@
 /* tcp.h: TCP/IP for a P2P node, without a kernel
  * Shape:   Ethernet frames, now -> segments to send, events, one deadline
  * Source:  RFC 9293; 7323 (scaling, timestamps, PAWS), 2018 + 6675 (SACK), 8985 (RACK-TLP), 6937 (PRR), 5682 (F-RTO), 6298 (RTO),
- *          5681 (limited transmit: 3042), 9438 (CUBIC), 9406 (HyStart++), BBR (cc_bbr.c), 5961 (challenge ACKs), 6528 (ISN),
+ *          5681 (limited transmit: 3042), 9438 (CUBIC), 9406 (HyStart++), BBR (cc_bbr.c), 3168 + 8511 (ECN), 5961 (challenge ACKs), 6528 (ISN),
  *          6056 (ports), 6191 (TIME_WAIT reuse), 826 (ARP), 792, 1191, 8200 (IPv6), 4443, 4861 (ND), 8201.
  *          Deviations: no urgent data, no IP fragments, Nagle off, minimum RTO of 200 ms, window probes carry no data
  * Owner:   one net lcore a stack; no globals, no locks, no clock, no sockets
@@ -43,6 +43,9 @@ const char *tcp_err_name(int err);
 
 enum tcp_cc { TCP_CC_CUBIC = 0, TCP_CC_BBR };
 
+/* Explicit congestion notification: never, when the peer asks, or asked for by us too. */
+enum tcp_ecn { TCP_ECN_OFF = 0, TCP_ECN_ACCEPT, TCP_ECN_ON };
+
 struct tcp_config {
     /* the port */
     uint8_t mac[6];
@@ -68,11 +71,13 @@ struct tcp_config {
     uint32_t max_time_wait; /* the oldest gives way */
     uint32_t max_listeners;
     uint32_t send_buf_bytes; /* queued and unacknowledged, per connection */
+    uint32_t send_buf_max_bytes; /* where the congestion window needs more; not more than send_buf_bytes: no growing */
     uint32_t recv_buf_bytes; /* unread, per connection: the receive window at its largest */
     uint32_t recv_buf_first_bytes; /* at its beginning: it grows with what the user reads in a round trip. 0: no growing */
     uint64_t rx_pool_bytes;  /* received and unread, whole stack */
     uint64_t tx_pool_bytes;  /* queued and unacknowledged, whole stack */
     enum tcp_cc cc;          /* congestion control of every connection */
+    enum tcp_ecn ecn;
     /* patience */
     uint64_t rto_min_ns, rto_max_ns;
     uint64_t syn_timeout_ns;  /* whole active or passive handshake */

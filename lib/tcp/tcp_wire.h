@@ -55,6 +55,12 @@
 #define TCP_RST 0x04
 #define TCP_PSH 0x08
 #define TCP_ACK 0x10
+#define TCP_ECE 0x40
+#define TCP_CWR 0x80
+
+/* the low two bits of the traffic class (RFC 3168 5) */
+#define IP_ECT 2
+#define IP_CE  3
 
 #define TCPOPT_END       0
 #define TCPOPT_NOP       1

@@ -131,6 +131,18 @@ static void fly(struct sim *sim, int from, struct buf *b, uint64_t leaves)
     heap_push(sim, f);
 }
 
+static void mark(struct sim *sim, struct buf *b, uint64_t waiting)
+{
+    uint8_t *ip = b->data + ETH_HLEN;
+    bool is_v4 = ip[0] >> 4 == 4;
+    unsigned ecn = is_v4 ? ip[1] & 3 : ip[1] >> 4 & 3;
+
+    if (!sim->net.mark_bytes || waiting <= sim->net.mark_bytes || ecn == 0 || b->len < ETH_HLEN + IPV4_HLEN)
+        return;
+    ip_set_ecn(ip, IP_CE);
+    sim->marked++;
+}
+
 /* One packet that is complete: bottleneck, loss, duplication, delay. Takes the reference. */
 static void transmit(struct sim *sim, int from, struct buf *b)
 {
@@ -141,6 +153,7 @@ static void transmit(struct sim *sim, int from, struct buf *b)
     if (!is_lost && sim->net.bytes_per_s) {
         uint64_t start = sim->busy_until[from] > sim->now ? sim->busy_until[from] : sim->now;
         uint64_t waiting = (start - sim->now) * sim->net.bytes_per_s / SEC;
+        mark(sim, b, waiting);
         if (sim->net.queue_bytes && waiting > sim->net.queue_bytes)
             is_lost = true;
         else

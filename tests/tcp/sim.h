@@ -19,6 +19,7 @@
 struct sim_net {
     uint64_t delay_ns, jitter_ns; /* one way; jitter keeps order */
     uint64_t bytes_per_s;         /* 0: no limit */
+    uint64_t mark_bytes;          /* with a limit: what waits beyond it is marked, if it may be; 0: never */
     uint64_t queue_bytes;         /* with a limit: what waits beyond it is dropped; 0: no bound */
     uint32_t loss_ppm, dup_ppm, reorder_ppm;
     uint64_t reorder_ns; /* at most this much later than in turn */
@@ -39,6 +40,7 @@ struct sim {
     uint32_t count, cap;
     uint64_t order; /* ties: first sent first */
     uint64_t busy_until[2], last_arrival[2];
+    uint64_t marked;
     uint64_t sent, lost, duplicated, reordered;
     bool *in_stack; /* set while a stack runs: tests of failing memory look at it. NULL: nobody does */
     /* Sees every packet leaving side; true: it is lost. */

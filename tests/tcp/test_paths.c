@@ -85,13 +85,14 @@ static void open_path(struct flows *f, const struct path *p, enum tcp_cc cc, uin
                                   .loss_ppm = p->loss_ppm,
                                   .reorder_ppm = p->reorder_ppm,
                                   .reorder_ns = p->reorder_ns,
+                                  .mark_bytes = p->mark_bytes,
                                   .lend = true};
     for (int i = 0; i < 2; i++) {
         f->sim.cfg[i].cc = cc;
         f->sim.cfg[i].csum_tx = true;
+        f->sim.cfg[i].ecn = p->mark_bytes ? TCP_ECN_ON : TCP_ECN_ACCEPT;
         f->sim.cfg[i].gso_max_bytes = p->gso;
         f->sim.cfg[i].recv_buf_bytes = 32u << 20;
-        f->sim.cfg[i].send_buf_bytes = 32u << 20;
     }
     sim_start(&f->sim);
     f->sim.on_event = on_event;
@@ -295,6 +296,76 @@ static void test_lost_tail_is_repaired_without_a_timeout(void **state)
     }
 }
 
+static void test_marks_slow_down_instead_of_losses(void **state)
+{
+    struct path p = plain;
+    struct flows f;
+
+    (void)state;
+    p.queue_bytes = 600000;
+    p.mark_bytes = 60000;
+    open_path(&f, &p, TCP_CC_CUBIC, 1);
+    add_flow(&f, NULL);
+    add_flow(&f, NULL);
+    run_for(&f, 2 * SEC);
+    run_for(&f, 6 * SEC);
+    double use = (double)(got(&f, 0) + got(&f, 1)) / ((double)p.bytes_per_s * 6);
+    print_message("marks: %.3f, %llu marked, %llu lost, %llu reductions\n", use, (unsigned long long)f.sim.marked,
+                  (unsigned long long)f.sim.lost, (unsigned long long)sender(&f)->ecn_reduced);
+    assert_int_equal(sender(&f)->ecn_agreed, 2);
+    assert_true(f.sim.marked > 0 && sender(&f)->ecn_reduced > 4);
+    assert_int_equal(f.sim.lost, 0);
+    assert_int_equal(sender(&f)->tx_rtx_segments, 0);
+    assert_true(use > 0.9);
+    struct tcp_conn_info info;
+    tcp_conn_info(f.out[0], &info);
+    assert_true(info.srtt_ns < 45 * MS); /* the queue stays near where it marks */
+    close_path(&f);
+}
+
+static void test_ecn_is_agreed_on_only_if_both_want_it(void **state)
+{
+    static const struct {
+        enum tcp_ecn ours, theirs;
+        unsigned agreed;
+    } rows[] = {{TCP_ECN_ON, TCP_ECN_ON, 1}, {TCP_ECN_ON, TCP_ECN_ACCEPT, 1}, {TCP_ECN_ON, TCP_ECN_OFF, 0},
+                {TCP_ECN_ACCEPT, TCP_ECN_ON, 0}, {TCP_ECN_OFF, TCP_ECN_ACCEPT, 0}};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct flows f;
+        memset(&f, 0, sizeof(f));
+        sim_init(&f.sim, i);
+        f.sim.cfg[0].ecn = rows[i].ours;
+        f.sim.cfg[1].ecn = rows[i].theirs;
+        sim_start(&f.sim);
+        f.sim.on_event = on_event;
+        f.sim.event_arg = &f;
+        f.data = buf_new(1000);
+        memset(f.data->data, 'x', 1000);
+        f.data->len = 1000;
+        f.most_bytes = 5000;
+        assert_int_equal(tcp_listen(f.sim.stack[1], 7070, MAX_FLOWS), 0);
+        add_flow(&f, NULL);
+        run_for(&f, SEC);
+        assert_int_equal(f.received[0], 5000);
+        assert_int_equal(sender(&f)->ecn_agreed, rows[i].agreed);
+        assert_int_equal(tcp_stack_counters(f.sim.stack[1])->ecn_agreed, rows[i].agreed);
+        close_path(&f);
+    }
+}
+
+static void test_send_buffer_grows_with_the_path(void **state)
+{
+    struct path p = {.bytes_per_s = 800 * MBIT, .queue_bytes = 2000000, .delay_ns = 50 * MS, .gso = 65535};
+    struct tcp_counters n;
+    double use = use_of(&p, TCP_CC_BBR, 3 * SEC, SEC, &n);
+
+    (void)state;
+    print_message("100 MB/s over 100 ms: %.3f\n", use); /* 10 MB in flight; the buffer begins with four */
+    assert_true(use > 0.85);
+}
+
 /* ---- bursts ---- */
 
 struct burst {
@@ -420,6 +491,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_slow_start_ends_before_it_floods_the_queue),
         cmocka_unit_test(test_reordering_is_not_taken_for_loss),
         cmocka_unit_test(test_lost_tail_is_repaired_without_a_timeout),
+        cmocka_unit_test(test_marks_slow_down_instead_of_losses),
+        cmocka_unit_test(test_ecn_is_agreed_on_only_if_both_want_it),
+        cmocka_unit_test(test_send_buffer_grows_with_the_path),
         cmocka_unit_test(test_paced_bursts_are_a_millisecond_long),
         cmocka_unit_test(test_flows_share_a_bottleneck),
     };
