@@ -42,7 +42,8 @@ static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const stru
 {
     uint64_t rtt = 0;
 
-    if (news->once)
+    /* Together with what was sent again: it may have come long ago, with word of it lost. */
+    if (news->once && !(news->again && news->acked_bytes))
         rtt = now > news->once->sent_ns ? now - news->once->sent_ns : 1;
     else if (news->acked_bytes)
         rtt = timestamp_rtt(c, in, now);

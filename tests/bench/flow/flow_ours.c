@@ -1,4 +1,5 @@
 /* flow_ours.c: either end over our stack, on whatever driver (flow.h); the loop idles as a node's lcore does */
+#include "tcp/tcp.h"
 #include "flow.h"
 
 #include <poll.h>
@@ -40,8 +41,11 @@ static void open_transport(struct ours *o)
     struct net_share share = {0};
     struct net_config net = o->c->net;
 
-    if (o->c->cc && strcmp(o->c->cc, "cubic") != 0)
-        flow_die("our stack has cubic alone");
+    net.tcp_ecn = TCP_ECN_ACCEPT;
+    if (o->c->cc && strcmp(o->c->cc, "bbr") == 0)
+        net.tcp_cc = TCP_CC_BBR;
+    else if (o->c->cc && strcmp(o->c->cc, "cubic") != 0)
+        flow_die("our stack has cubic and bbr");
     net.nroles = 1;
     net.max_conns = 4096;
     net.max_handshakes = 4096;
