@@ -180,6 +180,7 @@ static void test_send_limit_is_kept_and_writable_follows(void **state)
 {
     (void)state;
     p.cfg.send_buf_bytes = 30000;
+    p.cfg.send_buf_max_bytes = 0;
     puppet_start(&p);
     puppet_connect(&p);
     assert_int_equal(puppet_write(&p, 50000), 30000);
