@@ -39,8 +39,10 @@ static int read_amount(const char *word, const struct unit *units, uint64_t max,
         if (strcmp(end, units->name))
             continue;
         v *= units->factor;
+        if (!(v <= (double)max))
+            return -1;
         *out = (uint64_t)(v + 0.5);
-        return v <= (double)max ? 0 : -1;
+        return 0;
     }
     return -1;
 }
