@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,11 +116,23 @@ class Ground:
         for name in names:
             library = reference.LIBRARIES[name]
             try:
-                library.prepare()
+                if name == 'rust':
+                    self._measured_rust(library)
+                else:
+                    library.prepare()
                 self.libraries[name] = library
             except reference.Missing as e:
                 figure.say(f'without {name}: {e}')
         return list(self.libraries)
+
+    def _measured_rust(self, library):
+        if not shutil.which('cargo'):
+            raise reference.Missing('cargo is not installed')
+        out = self.build / 'interop' / 'rust'
+        out.mkdir(parents=True, exist_ok=True)
+        r = subprocess.run(['cargo', 'build', '--profile', 'measured', '--locked', '--target-dir', str(out)], cwd=library.folder, capture_output=True, text=True)
+        if r.returncode:
+            raise reference.Missing('cargo build failed: ' + ' / '.join(r.stderr.strip().splitlines()[-3:]))
 
     def _inside(self, ns, cpu, argv):
         return ['ip', 'netns', 'exec', ns, 'taskset', '-c', str(cpu), *argv]
@@ -129,6 +142,13 @@ class Ground:
 
     def in_load(self, name, argv, env=None, cwd=None):
         return Lines(self._inside(self.load_ns, self.load_cpu, argv), self.work / f'{name}.log', env, cwd)
+
+    def cipher(self):
+        """GB for each second of CPU that are sealed and opened again, nothing else: the bound of whatever goes through a node, now and here."""
+        p = self.in_node('cipher', [self.program('tests/bench/bench_session'), 'cipher'])
+        text = p.line(30)
+        p.stop()
+        return float(text.split()[1]) / 1000
 
     def node(self, driver, mode, env):
         """Our node as it is shipped; (process, address)."""
@@ -151,9 +171,22 @@ class Ground:
         if name == 'js':
             return where(f'js-{role}', ['node', 'bench_peer.mjs', role, *args], cwd=reference.LIBRARIES['js'].folder)
         argv = self.libraries[name].command()[0]
+        if name == 'rust':  # the interop peer is built quickly, this one to be fast
+            argv = [self.build / 'interop' / 'rust' / 'measured' / 'peer']
         flags = {'relay': ['--listen', args[0], *(['--no-sign'] if args[1:] == ('nosign',) else [])], 'sink': ['--listen', args[0]],
                  'source': ['--to', args[0], '--size', *args[1:2], '--seconds', *args[2:3]]}[role]
         return where(f'{name}-{role}', [*argv, '--bench', role, *flags])
+
+
+def run_time_s(pid):
+    """Of all threads of a process, from the scheduler: finer than its ticks."""
+    total = 0
+    for t in pathlib.Path(f'/proc/{pid}/task').iterdir():
+        try:
+            total += int((t / 'schedstat').read_text().split()[0])
+        except OSError:
+            pass  # a thread that has just ended
+    return total / 1e9
 
 
 def words(text):

@@ -1,5 +1,6 @@
 //! The rust-libp2p reference peer: commands on stdin, events on stdout, as ../README.md has them.
 
+mod bench;
 mod events;
 mod gossip;
 mod logs;
@@ -43,7 +44,30 @@ async fn serve(mut node: Node) {
     node.leave().await;
 }
 
+fn under_measurement(args: &[String]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let done = runtime.block_on(async {
+        let mut input = lines();
+        tokio::select! {
+            done = bench::run(args) => match done {
+                Ok(()) => { while input.recv().await.is_some() {} Ok(()) }
+                Err(e) => Err(e),
+            },
+            _ = async { while input.recv().await.is_some() {} } => Ok(()),
+        }
+    });
+    if let Err(e) = done {
+        eprintln!("{e}");
+        exit(1);
+    }
+    exit(0);
+}
+
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|a| a == "--bench") {
+        under_measurement(&args);
+    }
     let o = options::parse(std::env::args().skip(1)).unwrap_or_else(|e| {
         eprintln!("{e}");
         exit(2);
