@@ -4,7 +4,7 @@
 #include "net/role.h"
 
 #define READ_BUDGET    (512u << 10) /* bytes of one connection in one turn, so that the others have theirs */
-#define WRITE_BUDGET   (1u << 20)
+#define WRITE_BUDGET   (256u << 10)
 #define LEAVE_NS       3000000000ull
 #define FRAME_GRACE_NS 10000000000ull /* a frame may take this long and 1 s for each FRAME_RATE bytes */
 #define FRAME_RATE     (16u << 10)
