@@ -33,7 +33,7 @@ async function source (size, seconds) {
     let sent = 0
     while (now() < end) {
       for (let i = 0; i < 64 && i * size < 1 << 20; i++, sent += size) {
-        if (s.send(chunk)) continue
+        if (s.send(chunk) || s.writeBufferLength < 1 << 20) continue
         // onDrain may resolve at once, over and over, while the stream's own buffer grows
         do await new Promise((resolve) => setImmediate(resolve))
         while (s.writeBufferLength > 4 << 20)
