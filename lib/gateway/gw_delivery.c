@@ -8,6 +8,8 @@
 #include "http/http_flat.h"
 #include "http/http_json.h"
 
+#define SHARE_BYTES 4096 /* below, a copy costs less than a message of two parts */
+
 enum { M_TOPIC, M_ID, M_MESSAGE, M_SOURCE, M_UPSTREAM, M_COUNT };
 
 static const char *const snake[M_COUNT] = {"topic", "message_id", "message", "source_node_id",
@@ -47,9 +49,9 @@ static size_t decoded_len(struct slice b64)
     return b64.len / 4 * 3 - (b64.len ? pad : 0);
 }
 
-int gw_delivery_parse(struct gw_delivery *d, struct slice data)
+/* All but the payload. */
+static int parse_head(struct gw_delivery *d, struct slice data, struct flat_value v[M_COUNT])
 {
-    struct flat_value v[M_COUNT];
     size_t n = 0;
 
     memset(d, 0, sizeof(*d));
@@ -64,13 +66,34 @@ int gw_delivery_parse(struct gw_delivery *d, struct slice data)
         hex_decode(d->id, sizeof(d->id), v[M_ID].raw) < 0)
         return -GW_E_JSON;
     hex_encode(d->id_hex, slice_of(d->id, sizeof(d->id)));
+    read_label(d->source, &v[M_SOURCE]);
+    read_label(d->upstream, &v[M_UPSTREAM]);
+    return 0;
+}
+
+int gw_delivery_parse(struct gw_delivery *d, struct slice data)
+{
+    struct flat_value v[M_COUNT];
+    int rc = parse_head(d, data, v);
+
+    if (rc)
+        return rc;
     if (v[M_MESSAGE].type != FLAT_STRING || v[M_MESSAGE].is_escaped || v[M_MESSAGE].raw.len % 4)
         return -GW_E_JSON;
     d->base64 = v[M_MESSAGE].raw;
     d->payload_len = decoded_len(d->base64);
-    read_label(d->source, &v[M_SOURCE]);
-    read_label(d->upstream, &v[M_UPSTREAM]);
     return 0;
+}
+
+int gw_delivery_parse_raw(struct gw_delivery *d, struct slice data, struct slice raw, struct rpc_msg *whole)
+{
+    struct flat_value v[M_COUNT];
+    int rc = parse_head(d, data, v);
+
+    d->raw = raw;
+    d->payload_len = raw.len;
+    d->whole = whole;
+    return rc;
 }
 
 void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES],
@@ -149,6 +172,23 @@ static void put_head(struct wr *w, const struct gw_delivery *d)
     pb_put_head(w, 2, d->payload_len);
 }
 
+/* A large payload stays where it came in: the clients' queues share the node's message, which is hardly larger. */
+static struct rpc_msg *share_payload(const struct gw_delivery *d)
+{
+    uint8_t buf[3 * GW_NAME_MAX];
+    struct wr w = wr_of(buf, sizeof(buf));
+    struct rpc_msg *head, *part, *m = NULL;
+
+    put_head(&w, d);
+    head = w.bad ? NULL : rpc_msg_copy(slice_of(buf, w.len));
+    part = head ? rpc_msg_part(d->whole, d->raw) : NULL;
+    if (part)
+        m = rpc_msg_join(head, part);
+    rpc_msg_unref(head);
+    rpc_msg_unref(part);
+    return m;
+}
+
 struct rpc_msg *gw_delivery_grpc(struct gw_delivery *d)
 {
     struct wr count = wr_counter(), w;
@@ -156,14 +196,17 @@ struct rpc_msg *gw_delivery_grpc(struct gw_delivery *d)
 
     if (d->grpc)
         return d->grpc;
+    if (d->whole && d->raw.len >= SHARE_BYTES)
+        return d->grpc = share_payload(d);
     put_head(&count, d);
     m = rpc_msg_new(count.len + d->payload_len);
     if (!m)
         return NULL;
     w = wr_of(rpc_msg_bytes(m), count.len);
     put_head(&w, d);
-    if (d->raw.p) {
-        memcpy(rpc_msg_bytes(m) + w.len, d->raw.p, d->raw.len);
+    if (!d->base64.p) {
+        if (d->raw.len)
+            memcpy(rpc_msg_bytes(m) + w.len, d->raw.p, d->raw.len);
     } else if (base64_decode(rpc_msg_bytes(m) + w.len, d->payload_len, d->base64) !=
                (ssize_t)d->payload_len) {
         rpc_msg_unref(m);

@@ -21,7 +21,8 @@ struct gw_delivery {
     char id_hex[2 * GW_ID_BYTES + 1];
     char source[128], upstream[128];
     struct slice base64; /* the payload as the node wrote it, or */
-    struct slice raw;    /* as bytes */
+    struct slice raw;    /* as bytes, */
+    struct rpc_msg *whole; /* which may be part of this message; borrowed, or NULL */
     size_t payload_len;
     double of_all; /* the share of all named nodes that have it; 0: not known */
     struct ws_msg *ws;
@@ -30,6 +31,8 @@ struct gw_delivery {
 
 /* data: API section 1's JSON; names are read in either spelling. */
 int gw_delivery_parse(struct gw_delivery *d, struct slice data);
+/* The JSON without a payload, which came beside it: raw lies in whole. */
+int gw_delivery_parse_raw(struct gw_delivery *d, struct slice data, struct slice raw, struct rpc_msg *whole);
 /* For payloads that come as bytes. */
 void gw_delivery_init(struct gw_delivery *d, struct slice topic, const uint8_t id[GW_ID_BYTES],
                       const char *source, const char *upstream, struct slice raw);

@@ -154,11 +154,12 @@ static void on_answer(struct rpc_call *c, struct gw_node *n, struct slice data)
 
 /* ---- the stream ---- */
 
-static void on_delivery(struct gw_node *n, struct slice data)
+/* payload: as the node sent it beside the JSON; p NULL: the JSON has it. */
+static void on_delivery(struct gw_node *n, struct slice data, struct slice payload, struct rpc_msg *m)
 {
     struct gw_delivery d;
 
-    if (gw_delivery_parse(&d, data) < 0) {
+    if ((payload.p ? gw_delivery_parse_raw(&d, data, payload, m) : gw_delivery_parse(&d, data)) < 0) {
         gw_node_bad(n);
         return;
     }
@@ -170,7 +171,7 @@ static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
 {
     struct grpc_link *g = user;
     struct rd r = rd_of(rpc_msg_slice(m));
-    struct slice data = {0};
+    struct slice data = {0}, payload = {0};
     uint64_t command = 0;
     struct pb_field f;
     int rc;
@@ -180,11 +181,13 @@ static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
             command = f.u;
         else if (pb_is(&f, 2, PB_BYTES))
             data = f.bytes;
+        else if (pb_is(&f, 4, PB_BYTES))
+            payload = f.bytes;
     }
     if (rc < 0)
         gw_node_bad(g->link.node);
     else if (command == RESPONSE_MESSAGE)
-        on_delivery(g->link.node, data);
+        on_delivery(g->link.node, data, payload, m);
     else if (command == RESPONSE_UNKNOWN && data.len)
         on_answer(c, g->link.node, data);
     /* the rest are traces, for others */
@@ -238,10 +241,12 @@ static bool open_stream(struct grpc_link *g, uint64_t now)
 {
     /* proto/sidecar.proto: a refused publish must not end a stream that many clients share, and traces are made for those
      * who read them */
-    struct rpc_header headers[3] = {{"codecast-errors", SLICE_LIT("answer")}, {"codecast-traces", SLICE_LIT("off")}};
+    struct rpc_header headers[4] = {{"codecast-errors", SLICE_LIT("answer")},
+                                    {"codecast-traces", SLICE_LIT("off")},
+                                    {"codecast-payloads", SLICE_LIT("raw")}};
     char token[TOKEN_MAX + 8];
     struct rpc_call_options opt = {.headers = headers,
-                                   .header_count = 2 + token_header(g, token, &headers[2]),
+                                   .header_count = 3 + token_header(g, token, &headers[3]),
                                    .queue = {.max_messages = STREAM_MSGS_MAX,
                                              .max_bytes = g->queue_bytes + COMMANDS_BYTES,
                                              .policy = RPC_REFUSE},

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "node/worker.h"
+#include "rpc/rpc_gather.h"
 
 #define FLUSH_EVERY 256 /* messages taken between two looks at what is late */
 
@@ -232,12 +233,14 @@ void *hub_dispatch_run(void *arg)
         struct pollfd pfd = {.fd = h->cfg.door->fd, .events = POLLIN};
         for (unsigned n = 0; n < FLUSH_EVERY && xring_pop_sc(h->cfg.from_coding, &m); n++)
             handle(h, &m);
+        rpc_gather_flush(); /* what a stream got in this turn goes out together */
         xdoor_sleep(h->cfg.door); /* before the look at what is late: who adds to it rings */
         int wait_ms = flush_late(h) ? 1000 : 1; /* nobody rings when the coding role has made room */
         if (xring_is_empty(h->cfg.from_coding) && !__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE))
             poll(&pfd, 1, wait_ms);
         xdoor_wake(h->cfg.door);
     }
+    rpc_gather_end();
     return NULL;
 }
 

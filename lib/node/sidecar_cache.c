@@ -19,29 +19,33 @@ static void drop(const struct sidecar_cache *c)
 {
     if (c->message)
         hub_message_unref(c->message);
-    rpc_msg_unref(c->encoded);
+    rpc_msg_unref(c->encoded[0]);
+    rpc_msg_unref(c->encoded[1]);
 }
 
-struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m)
+struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m, bool is_raw)
 {
     struct sidecar_cache old = {0};
     struct rpc_msg *e = NULL;
 
     pthread_mutex_lock(&s->lock);
-    if (s->cache.message == m)
-        e = rpc_msg_ref(s->cache.encoded);
+    if (s->cache.message == m && s->cache.encoded[is_raw])
+        e = rpc_msg_ref(s->cache.encoded[is_raw]);
     pthread_mutex_unlock(&s->lock);
     if (e)
         return e;
-    e = sidecar_message(m);
+    e = is_raw ? sidecar_message_raw(m) : sidecar_message(m);
     if (!e)
         return NULL;
     pthread_mutex_lock(&s->lock);
-    old = s->cache;
-    /* the reference keeps the pointer from being another message's before we forget it */
-    s->cache = (struct sidecar_cache){hub_message_ref(m), rpc_msg_ref(e), now_ns()};
-    if (!old.message)
-        pthread_cond_broadcast(&s->changed);
+    if (s->cache.message != m) {
+        old = s->cache;
+        /* the reference keeps the pointer from being another message's before we forget it */
+        s->cache = (struct sidecar_cache){.message = hub_message_ref(m), .at_ns = now_ns()};
+        if (!old.message)
+            pthread_cond_broadcast(&s->changed);
+    }
+    s->cache.encoded[is_raw] = rpc_msg_ref(e); /* this thread alone fills it */
     pthread_mutex_unlock(&s->lock);
     drop(&old);
     return e;

@@ -34,6 +34,7 @@ struct stream {
     struct hub_subscriber *subscriber; /* made by the first subscription */
     bool stays;       /* a refused publish is answered, the stream goes on; else it ends with a status */
     bool has_traces;
+    bool is_raw;      /* payloads as they are, not in base64 */
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
     struct auth_grant *grant;   /* the loop thread's; NULL: no token yet */
     _Atomic int64_t expires_s;  /* of the token */
@@ -44,7 +45,7 @@ struct stream {
 /* The last message that was encoded, for its other subscribers. */
 struct sidecar_cache {
     struct hub_message *message;
-    struct rpc_msg *encoded;
+    struct rpc_msg *encoded[2]; /* as JSON, raw; NULL: nobody wanted it so */
     uint64_t at_ns;
 };
 
@@ -102,8 +103,8 @@ void sidecar_wait_for_room(struct stream *st);
 void sidecar_wait_no_more(struct stream *st);
 
 /* sidecar_cache.c */
-/* The whole Response for m, encoded once for all its subscribers; the caller unrefs. NULL: no memory. */
-struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m);
+/* The whole Response for m, encoded once for all its subscribers of a kind; the caller unrefs. NULL: no memory. */
+struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m, bool is_raw);
 /* Forgets what is older than max_age_ns. Returns whether something is left. */
 bool sidecar_cache_expire(struct sidecar *s, uint64_t max_age_ns);
 

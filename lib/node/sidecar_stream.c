@@ -22,7 +22,7 @@ static void on_hub_message(void *user, struct hub_message *m)
 
     if (sidecar_auth_is_over(st))
         return;
-    e = sidecar_encoded(st->sidecar, m);
+    e = sidecar_encoded(st->sidecar, m, st->is_raw);
     err = e ? rpc_call_send(st->call, e, RPC_MUST) : -RPC_ENOMEM;
     if (err == 0) {
         SIDECAR_COUNT(st->sidecar, delivered, 1);
@@ -162,6 +162,7 @@ static void stream_opened(struct rpc_call *call, void *user)
     st->call = call; /* it outlives its on_close, where we end */
     st->stays = slice_is_equal(rpc_call_metadata(call, "codecast-errors"), SLICE_LIT("answer"));
     st->has_traces = !slice_is_equal(rpc_call_metadata(call, "codecast-traces"), SLICE_LIT("off"));
+    st->is_raw = slice_is_equal(rpc_call_metadata(call, "codecast-payloads"), SLICE_LIT("raw"));
     rpc_call_set_data(call, st);
     SIDECAR_COUNT(s, streams, 1);
     SIDECAR_COUNT(s, open, 1);

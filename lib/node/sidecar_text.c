@@ -11,7 +11,7 @@
 #define NAME_MAX_BYTES 512 /* of a topic or peer id, before quoting */
 
 /* Response's fields, and Response.command's values. */
-enum { RESPONSE_COMMAND = 1, RESPONSE_DATA = 2 };
+enum { RESPONSE_COMMAND = 1, RESPONSE_DATA = 2, RESPONSE_PAYLOAD = 4 };
 enum { TYPE_UNKNOWN = 0, TYPE_MESSAGE = 1 };
 
 bool sidecar_command_read(struct sidecar_command *c, struct slice request)
@@ -80,13 +80,12 @@ static void put_member(struct wr *w, const char *key, struct slice value)
     wr_u8(w, ',');
 }
 
-struct rpc_msg *sidecar_message(const struct hub_message *m)
+#define HEAD_MAX_BYTES (4 * HTTP_JSON_STR_MAX(NAME_MAX_BYTES) + 128)
+
+/* What a message's JSON begins with, up to and with the comma before its payload. */
+static struct wr message_head(char head[HEAD_MAX_BYTES], const struct hub_message *m)
 {
-    static const char key[] = "\"message\":\"", end[] = "\"}";
-    char head[4 * HTTP_JSON_STR_MAX(NAME_MAX_BYTES) + 128];
-    struct wr h = wr_of(head, sizeof(head)), w;
-    size_t text_bytes = BASE64_SIZE(m->payload.len) - 1;
-    struct rpc_msg *out;
+    struct wr h = wr_of(head, HEAD_MAX_BYTES);
 
     wr_u8(&h, '{');
     put_member(&h, "source_node_id", slice_str(m->source_node_id));
@@ -94,6 +93,38 @@ struct rpc_msg *sidecar_message(const struct hub_message *m)
         put_member(&h, "upstream_peer_id", slice_str(m->upstream_peer_id));
     put_member(&h, "topic", slice_str(m->topic));
     put_member(&h, "message_id", slice_str(m->message_id));
+    return h;
+}
+
+struct rpc_msg *sidecar_message_raw(const struct hub_message *m)
+{
+    char head[HEAD_MAX_BYTES];
+    struct wr h = message_head(head, m), w = wr_counter();
+    struct rpc_msg *out = NULL;
+
+    head[h.len - 1] = '}'; /* in place of the last comma */
+    for (unsigned pass = 0; pass < 2; pass++) {
+        put_head(&w, TYPE_MESSAGE, h.len);
+        wr_bytes(&w, head, h.len);
+        pb_put_bytes(&w, RESPONSE_PAYLOAD, m->payload);
+        if (pass == 0) {
+            out = rpc_msg_new(w.len);
+            if (!out)
+                return NULL;
+            w = wr_of(rpc_msg_bytes(out), w.len);
+        }
+    }
+    return out;
+}
+
+struct rpc_msg *sidecar_message(const struct hub_message *m)
+{
+    static const char key[] = "\"message\":\"", end[] = "\"}";
+    char head[HEAD_MAX_BYTES];
+    struct wr h = message_head(head, m), w;
+    size_t text_bytes = BASE64_SIZE(m->payload.len) - 1;
+    struct rpc_msg *out;
+
     out = response(TYPE_MESSAGE, h.len + sizeof(key) - 1 + text_bytes + sizeof(end) - 1, &w);
     if (!out)
         return NULL;

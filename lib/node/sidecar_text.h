@@ -28,6 +28,8 @@ bool sidecar_command_read(struct sidecar_command *c, struct slice request);
 
 /* Type 1: JSON with the payload in base64. */
 struct rpc_msg *sidecar_message(const struct hub_message *m);
+/* The same for those who asked for raw payloads: JSON without one, and the payload as it is. */
+struct rpc_msg *sidecar_message_raw(const struct hub_message *m);
 /* Type 2 or 3. */
 struct rpc_msg *sidecar_trace(const struct hub_trace *t);
 

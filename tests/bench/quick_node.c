@@ -20,11 +20,16 @@ enum { PUBLISH = 1, SUBSCRIBE = 2 };
 struct stream {
     char topics[TOPICS_MAX][TOPIC_MAX];
     unsigned n_topics;
+    bool is_raw;
 };
 
 static void on_open(struct rpc_call *c, void *user)
 {
-    rpc_call_set_data(c, calloc(1, sizeof(struct stream)));
+    struct stream *s = calloc(1, sizeof(*s));
+
+    if (s)
+        s->is_raw = slice_is_equal(rpc_call_metadata(c, "codecast-payloads"), SLICE_LIT("raw"));
+    rpc_call_set_data(c, s);
 }
 
 static void on_close(struct rpc_call *c, const struct rpc_status *st, void *user)
@@ -59,6 +64,30 @@ static void respond(struct rpc_call *c, unsigned command, const char *json, size
     rpc_msg_unref(m);
 }
 
+/* As a node answers those who ask for raw payloads. */
+static void deliver_raw(struct rpc_call *c, struct slice topic, const char *id, struct slice data)
+{
+    char json[512];
+    int n = snprintf(json, sizeof(json), "{\"source_node_id\":\"quick\",\"topic\":\"%.*s\",\"message_id\":\"%s\"}", (int)topic.len,
+                     (const char *)topic.p, id);
+    struct wr w = wr_counter();
+    struct rpc_msg *m = NULL;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        pb_put_varint(&w, 1, 1);
+        pb_put_bytes(&w, 2, slice_of(json, (size_t)n));
+        pb_put_bytes(&w, 4, data);
+        if (pass == 0) {
+            m = rpc_msg_new(w.len);
+            if (!m)
+                return;
+            w = wr_of(rpc_msg_bytes(m), w.len);
+        }
+    }
+    rpc_call_send(c, m, RPC_MUST);
+    rpc_msg_unref(m);
+}
+
 static void deliver(struct rpc_call *c, struct slice topic, const char *id, struct slice data)
 {
     size_t cap = BASE64_SIZE(data.len) + 512;
@@ -86,7 +115,7 @@ static void take(struct rpc_call *c, struct stream *s, struct slice topic, struc
             (size_t)snprintf(json, sizeof(json), "{\"status\":\"published\",\"topic\":\"%.*s\",\"message_id\":\"%s\"}", (int)topic.len,
                              (const char *)topic.p, id));
     if (wants(s, topic))
-        deliver(c, topic, id, data);
+        (s->is_raw ? deliver_raw : deliver)(c, topic, id, data);
 }
 
 static void on_request(struct rpc_call *c, struct rpc_msg *m, void *user)

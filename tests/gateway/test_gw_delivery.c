@@ -39,6 +39,36 @@ static void check_forms(struct gw_delivery *d, const char *topic, struct slice p
     assert_true(slice_is_equal(got[4], SLICE_LIT(ID)));
 }
 
+/* The payload beside the JSON; a large one is shared with the message it came in. */
+static void test_delivery_takes_raw_payloads(void **state)
+{
+    const struct slice json = SLICE_LIT("{\"source_node_id\":\"12D3\",\"topic\":\"t\",\"message_id\":\"" ID "\"}");
+    static const size_t sizes[] = {0, 3, 4095, 4096, 100000};
+    struct gw_delivery d;
+
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct rpc_msg *whole = rpc_msg_new(sizes[i] + 7), *m;
+        struct slice raw = slice_of(rpc_msg_bytes(whole) + 7, sizes[i]);
+        uint8_t *out;
+
+        for (size_t k = 0; k < sizes[i] + 7; k++)
+            rpc_msg_bytes(whole)[k] = (uint8_t)(k * 31);
+        assert_int_equal(gw_delivery_parse_raw(&d, json, raw, whole), 0);
+        assert_int_equal(d.payload_len, sizes[i]);
+        m = rpc_msg_ref(gw_delivery_grpc(&d));
+        assert_non_null(gw_delivery_ws(&d));
+        gw_delivery_fini(&d);
+        rpc_msg_unref(whole); /* what the clients' queues hold stays */
+        out = malloc(rpc_msg_len(m));
+        rpc_msg_read(m, out);
+        for (size_t k = 0; k < sizes[i]; k++)
+            assert_int_equal(out[rpc_msg_len(m) - sizes[i] + k], (uint8_t)((k + 7) * 31));
+        free(out);
+        rpc_msg_unref(m);
+    }
+    assert_int_equal(gw_delivery_parse_raw(&d, SLICE_LIT("{\"topic\":\"t\"}"), json, NULL), -GW_E_JSON);
+}
+
 static void test_delivery_takes_both_spellings(void **state)
 {
     static const char *const texts[] = {
@@ -121,6 +151,7 @@ static void test_delivery_bad_base64(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_delivery_takes_both_spellings),
+        cmocka_unit_test(test_delivery_takes_raw_payloads),
                                        cmocka_unit_test(test_delivery_payload_lengths),
                                        cmocka_unit_test(test_delivery_from_bytes),
                                        cmocka_unit_test(test_delivery_refuses),

@@ -65,6 +65,33 @@ static void test_command_truncated_anywhere(void **state)
     }
 }
 
+/* JSON without the payload, and the payload. */
+static void check_raw(const struct hub_message *m)
+{
+    struct rpc_msg *r = sidecar_message_raw(m);
+    struct rd rd = rd_of(rpc_msg_slice(r));
+    struct slice data = {0}, payload = {0};
+    uint64_t command = 0;
+    struct pb_field f;
+
+    while (pb_next(&rd, &f) > 0) {
+        if (f.number == 1)
+            command = f.u;
+        else if (f.number == 2)
+            data = f.bytes;
+        else if (f.number == 4)
+            payload = f.bytes;
+    }
+    assert_int_equal(rd_left(&rd), 0);
+    assert_int_equal(command, 1);
+    assert_true(slice_is_equal(payload, m->payload));
+    assert_int_equal(data.p[0], '{');
+    assert_int_equal(data.p[data.len - 1], '}');
+    assert_null(memmem(data.p, data.len, "\"message\"", 9));
+    assert_non_null(memmem(data.p, data.len, m->message_id, strlen(m->message_id)));
+    rpc_msg_unref(r);
+}
+
 static void test_message_is_compact_json(void **state)
 {
     struct hub_message m = {.topic = "t\"\n", .payload = SLICE_LIT("hi"), .message_id = "ab", .source_node_id = "me",
@@ -77,6 +104,7 @@ static void test_message_is_compact_json(void **state)
     assert_response(sidecar_message(&m), 1,
                     "{\"source_node_id\":\"me\",\"upstream_peer_id\":\"up\",\"topic\":\"t\\\"\\n\",\"message_id\":\"ab\","
                     "\"message\":\"\"}");
+    check_raw(&m);
 }
 
 static void test_answers(void **state)
