@@ -7,7 +7,7 @@ A figure's program measures one of the figures of docs/PERFORMANCE.md beside its
 and writes one JSON object a line to stdout for each record, progress to stderr. It ends with 0, with 77 when it cannot run here
 (the last line of stderr says why), with any other code when it failed; records written before that count. A record has
 
-    figure  number                 name  what was measured, unique within the figure
+    figure  number                 name  what was measured, unique within the figure; "row: column" of the table in the docs
     unit    of value               value  the median of the runs
     spread  [least, most]          runs   how many
     goal    '>= 0.8', '<= 5', null: none; it is for value      met  true, false, null without a goal

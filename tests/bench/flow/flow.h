@@ -50,6 +50,8 @@ int flow_linux_serve(const struct flow_config *c);
 int flow_linux_client(const struct flow_config *c);
 int flow_ours_serve(const struct flow_config *c);
 int flow_ours_client(const struct flow_config *c);
+/* DPDK without hugepages or NICs, on so many of the CPUs that this process may use. */
+void flow_start_eal(unsigned lcores);
 /* Both ends of our stack in this process, on two threads, over a DPDK port pair in memory. */
 int flow_pair(const struct flow_config *c, const char *kind);
 

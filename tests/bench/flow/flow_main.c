@@ -4,6 +4,7 @@
  *     tcp_flow send   --stack linux --ip IP ..                                   what it can receive
  *     tcp_flow ping   --stack .. --ip IP [--size 64]                             there and back, one at a time
  *     tcp_flow connect --stack linux --ip IP [--flows 16]                        connect, a byte there and back, reset
+ *     memif: --memif SOCKET --addr A/LEN [--server] at either end; --ip is then the address of the other
  *     tcp_flow recv|ping --pair ring                                             both ends are ours, on lcores of this process
  * A server prints "ready" and ends by SIGTERM. A client prints one line of JSON.
  */
@@ -109,7 +110,8 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"stack", 1, NULL, 's'}, {"port", 1, NULL, 'p'},    {"ip", 1, NULL, 'i'},
                                             {"iface", 1, NULL, 'I'}, {"addr", 1, NULL, 'a'},    {"cc", 1, NULL, 'c'},
                                             {"flows", 1, NULL, 'f'}, {"seconds", 1, NULL, 't'}, {"size", 1, NULL, 'z'},
-                                            {"pair", 1, NULL, 'P'},  {0}};
+                                            {"pair", 1, NULL, 'P'},  {"memif", 1, NULL, 'm'},   {"server", 0, NULL, 'M'},
+                                            {0}};
     struct flow_config c = {.tcp_port = 7070, .flows = 1, .seconds = 3, .size = 64, .is_linux = true};
     const char *pair = NULL;
     struct sigaction sa = {.sa_handler = on_signal};
@@ -129,6 +131,8 @@ int main(int argc, char **argv)
         case 't': c.seconds = atof(optarg); break;
         case 'z': c.size = (uint32_t)atoi(optarg); break;
         case 'P': pair = optarg; break;
+        case 'm': c.net.memif = optarg; break;
+        case 'M': c.net.is_memif_server = true; break;
         default: return 2;
         }
     }
@@ -138,6 +142,8 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &sa, NULL);
     if (pair)
         return flow_pair(&c, pair);
+    if (c.net.driver == NET_MEMIF || c.net.driver == NET_TAP)
+        flow_start_eal(1);
     if (c.mode == FLOW_SERVE)
         return c.is_linux ? flow_linux_serve(&c) : flow_ours_serve(&c);
     if (!c.ip)

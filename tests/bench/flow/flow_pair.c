@@ -1,6 +1,7 @@
 /* flow_pair.c: both ends of our stack on two lcores of one process, joined by rings: net_ring (flow.h) */
 #include "flow.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,21 @@ static int serve(void *arg)
     return flow_ours_serve(&server);
 }
 
-static void start_eal(void)
+void flow_start_eal(unsigned lcores)
 {
-    char prefix[64];
-    const char *argv[] = {"tcp_flow", "-l", "0,1", "--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error", prefix};
+    char prefix[64], cpus[64];
+    const char *argv[] = {"tcp_flow", "-l", cpus, "--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=*:error", prefix};
+    cpu_set_t set;
+    size_t len = 0;
 
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set))
+        flow_die("sched_getaffinity");
+    for (unsigned i = 0, n = 0; i < CPU_SETSIZE && n < lcores; i++)
+        if (CPU_ISSET(i, &set)) {
+            len += (size_t)snprintf(cpus + len, sizeof(cpus) - len, "%s%u", n ? "," : "", i);
+            n++;
+        }
     snprintf(prefix, sizeof(prefix), "--file-prefix=flow%d", (int)getpid());
     if (rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)(uintptr_t)argv) < 0)
         flow_die("EAL did not start");
@@ -58,7 +69,7 @@ int flow_pair(const struct flow_config *c, const char *kind)
 
     if (strcmp(kind, "ring") != 0)
         flow_die("--pair takes ring");
-    start_eal();
+    flow_start_eal(2);
     make_rings(port);
     server = *c;
     for (unsigned i = 0; i < 2; i++) {
@@ -71,7 +82,9 @@ int flow_pair(const struct flow_config *c, const char *kind)
     server.net.addr = "10.9.0.2/24";
     client.net.addr = "10.9.0.1/24";
     client.ip = "10.9.0.2";
-    worker = rte_get_next_lcore(-1, 1, 0);
+    worker = rte_get_next_lcore((unsigned)-1, 1, 0);
+    if (worker >= RTE_MAX_LCORE)
+        flow_die("two CPUs are needed");
     rte_eal_remote_launch(serve, NULL, worker);
     usleep(200000);
     rc = flow_ours_client(&client);
