@@ -17,6 +17,22 @@ static unsigned coded_links(const struct topic *tp, bool only_mesh, pubsub_peer 
     return n;
 }
 
+/* While we may graft nobody (all our peers left the topic, or we did, a moment ago) there is no mesh; then some subscribers, always the
+ * same, stand in for it, as they do for plain messages. Shards would else wait until they are asked for. */
+static unsigned stand_ins(const struct pubsub *ps, const struct topic *tp, pubsub_peer *out, unsigned cap)
+{
+    unsigned n = 0;
+
+    LIST_EACH(it, &tp->links) {
+        const struct link *l = CONTAINER_OF(it, struct link, by_topic);
+        if (n == cap || n == ps->mesh.d)
+            break;
+        if (l->peer->proto == PUBSUB_CODED_1 && (l->peer->is_direct || fanout_is_candidate(ps, l)))
+            out[n++] = l->peer->handle;
+    }
+    return n;
+}
+
 static unsigned host_mesh(void *core, struct slice topic, pubsub_peer *out, unsigned cap)
 {
     struct pubsub *ps = core;
@@ -26,6 +42,8 @@ static unsigned host_mesh(void *core, struct slice topic, pubsub_peer *out, unsi
         return 0;
     if (!tp->is_subscribed && tp->published_ns)
         fanout_fill(ps, tp);
+    if (tp->is_subscribed && tp->nmesh == 0)
+        return stand_ins(ps, tp, out, cap);
     return coded_links(tp, true, out, cap);
 }
 

@@ -257,6 +257,34 @@ static void test_star_delivers_beyond_the_mesh(void **state)
     netsim_free(s);
 }
 
+/* Who left a topic may not be grafted again for ten seconds. When all its members did, there is no mesh for so long, and shards are
+ * pushed all the same: to wait until they are asked for took a quarter of a second for each message. */
+static void test_topic_that_all_left_and_joined_again_is_as_quick_as_before(void **state)
+{
+    static uint8_t bytes[65536];
+    struct netsim *s = make(5, 4, &lan);
+    struct rng rng;
+
+    rng_init_seeded(&rng, 5);
+    subscribe_all(s);
+    netsim_connect_all(s, PUBSUB_CODED_1);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned i = 0; i < 4; i++)
+        netsim_unsubscribe(s, i, "demo");
+    netsim_run(s, NETSIM_S / 5);
+    subscribe_all(s);
+    netsim_run(s, NETSIM_S / 5);
+    for (unsigned i = 0; i < 8; i++) {
+        struct slice p = payload(&rng, bytes, sizeof(bytes));
+
+        assert_int_equal(netsim_publish(s, i % 4, "demo", p), 0);
+        netsim_run(s, NETSIM_S / 20);
+        all_have(s, p);
+        netsim_run(s, NETSIM_S / 20);
+    }
+    netsim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_publisher_without_subscription_is_heard),
         cmocka_unit_test(test_forged_shard_cuts_its_sender_off),
         cmocka_unit_test(test_star_delivers_beyond_the_mesh),
+        cmocka_unit_test(test_topic_that_all_left_and_joined_again_is_as_quick_as_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
