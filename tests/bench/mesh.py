@@ -21,6 +21,7 @@ class Mesh(network.Network):
         if self.mode == 'gossipsub':
             self.node_env = dict(self.node_env, GOSSIPSUB_MAX_MSG_SIZE=str(max_bytes))
         self.mesh_driver, self.max_bytes = driver, max_bytes
+        self.loads = 0
         for i, m in enumerate(self.nodes):
             m.control_ip, m.ip = m.ip, f'10.55.0.{i + 1}'
         self.wan = wan.Wan(nodes, lines, seed=seed, build=build, names=[m.ns for m in self.nodes])
@@ -70,7 +71,8 @@ class Mesh(network.Network):
     def load(self, size, count, gap_ms=0, timeout_ms=10000, topics=1, streams=1, publishers=0, before=lambda: None, nodes=None):
         """Warm-up, then `before`, then the messages. mesh_load's report, and per byte needed what the nodes sent meanwhile."""
         targets = [f'{m.control_ip}:{network.SIDECAR_PORT}' for m in (nodes or self.nodes)]
-        argv = self.inside() + [str(self.build / 'tests' / 'bench' / 'mesh_load')]
+        self.loads += 1  # a topic of its own: one that all have just left has no mesh for ten seconds
+        argv = self.inside() + [str(self.build / 'tests' / 'bench' / 'mesh_load'), '--topic', f'bench{self.loads}']
         for name, v in (('size', size), ('count', count), ('gap', gap_ms), ('timeout', timeout_ms), ('topics', topics), ('streams', streams),
                         ('publishers', publishers)):
             argv += [f'--{name}', str(v)]

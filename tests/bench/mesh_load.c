@@ -1,5 +1,5 @@
 /* mesh_load: messages through a network of nodes, one at a time, timed at the nodes themselves
- *     mesh_load [--size 1024] [--count 20] [--gap MS] [--timeout MS] [--topics 1] [--streams 1] [--publishers N] HOST:PORT..
+ *     mesh_load [--size 1024] [--count 20] [--gap MS] [--timeout MS] [--topic bench] [--topics 1] [--streams 1] [--publishers N] HOST:PORT..
  * Opens streams to the sidecar of each node, subscribes each to all topics, and publishes at one node after the other; each message
  * once the last one is everywhere or its time is over, and gap after the last one was published. Three times of a delivery:
  *     node    from the publisher's router taking it on to the receiver's router delivering it, by the stamps of their traces: the network alone
@@ -62,6 +62,7 @@ static struct series by_node, by_entry, by_client, by_route;
 static uint64_t repeated, refused, late, lost_to_streams;
 static bool is_counting;
 static size_t bytes = 1024;
+static const char *topic_name = "bench";
 static uint8_t *payload;
 
 static uint64_t unix_ns(void)
@@ -246,10 +247,10 @@ static void say(struct stream *s, uint64_t command, struct slice data, const cha
 
 static void subscribe(struct stream *s)
 {
-    char topic[32];
+    char topic[64];
 
     for (unsigned i = 0; i < ntopics; i++) {
-        snprintf(topic, sizeof(topic), "bench-%u", i);
+        snprintf(topic, sizeof(topic), "%s-%u", topic_name, i);
         say(s, 2, (struct slice){0}, topic);
     }
 }
@@ -287,12 +288,12 @@ static bool send_one(uint64_t n, uint64_t timeout_ns)
 {
     unsigned publisher = (unsigned)(n % npublishers);
     uint64_t end = load_now_ns() + timeout_ns;
-    char head[LOAD_HEAD + 1], topic[32];
+    char head[LOAD_HEAD + 1], topic[64];
     bool ok;
 
     load_head(head, n);
     memcpy(payload, head, LOAD_HEAD);
-    snprintf(topic, sizeof(topic), "bench-%u", (unsigned)(n / npublishers % ntopics));
+    snprintf(topic, sizeof(topic), "%s-%u", topic_name, (unsigned)(n / npublishers % ntopics));
     pthread_mutex_lock(&lock);
     memset(&now_flying, 0, sizeof(now_flying));
     now_flying.number = n;
@@ -379,7 +380,8 @@ static void run(uint64_t count, uint64_t gap_ns, uint64_t timeout_ns)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"size", 1, NULL, 's'},   {"count", 1, NULL, 'c'},   {"gap", 1, NULL, 'g'},        {"timeout", 1, NULL, 't'},
-                                            {"topics", 1, NULL, 'T'}, {"streams", 1, NULL, 'S'}, {"publishers", 1, NULL, 'p'}, {0}};
+                                            {"topics", 1, NULL, 'T'}, {"streams", 1, NULL, 'S'}, {"publishers", 1, NULL, 'p'},
+                                            {"topic", 1, NULL, 'n'},  {0}};
     uint64_t count = 20, gap_ns = 0, timeout_ns = 10000000000ull;
     char line[16];
 
@@ -389,6 +391,7 @@ int main(int argc, char **argv)
         case 'c': count = strtoull(optarg, NULL, 10); break;
         case 'g': gap_ns = strtoull(optarg, NULL, 10) * 1000000; break;
         case 't': timeout_ns = strtoull(optarg, NULL, 10) * 1000000; break;
+        case 'n': topic_name = optarg; break;
         case 'T': ntopics = (unsigned)atoi(optarg); break;
         case 'S': nstreams = (unsigned)atoi(optarg); break;
         case 'p': npublishers = (unsigned)atoi(optarg); break;

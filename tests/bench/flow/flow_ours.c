@@ -12,6 +12,7 @@
 #include "net/open.h"
 #include "net/transport.h"
 #include "net/transport_tcp.h"
+#include "tcp/tcp.h"
 
 #include <arpa/inet.h>
 
