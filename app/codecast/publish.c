@@ -1,4 +1,6 @@
-/* publish.c: codecast publish: one message, a file, lines of stdin, or made-up ones */
+/* publish.c: codecast publish: one message, a file, lines of stdin, or made-up ones
+ * Note:    lines outlive a restart of the gateway: what it did not answer is sent again for --retry, the same bytes, so that it counts once
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +13,14 @@
 #include "source.h"
 
 #define SHOWN_FAILURES 3
+#define RETRY_NS       30000000000u /* with --lines */
+#define AGAIN_NS       500000000u   /* between two tries */
 
 struct options {
     struct common common;
     const char *file;
     bool has_lines, is_json;
-    uint64_t count, size, window;
+    uint64_t count, size, window, retry_ns;
     double rate;
 };
 
@@ -27,6 +31,7 @@ static const struct cli_opt opts[] = {
     {"count", 'n', CLI_COUNT, offsetof(struct options, count), "N", "so many messages; a given MESSAGE gets \" 1\", \" 2\".. behind it [1]", 1, 1e12, NULL},
     {"rate", 'r', CLI_RATE, offsetof(struct options, rate), "RATE", "at most so many a second: 100, 30/m [as fast as they are taken]", 0, 0, NULL},
     {"window", 0, CLI_COUNT, offsetof(struct options, window), "N", "publishes without an answer yet, at most [32]", 1, 4096, NULL},
+    {"retry", 0, CLI_DURATION, offsetof(struct options, retry_ns), "TIME", "while nobody answers, try so long again [30s with --lines, else not]", 0, 0, NULL},
     {"json", 0, CLI_FLAG, offsetof(struct options, is_json), NULL, "a JSON line for each message", 0, 0, NULL},
 };
 
@@ -38,7 +43,9 @@ static void defaults(void *o)
 struct slot {
     uint64_t number, sent_ns;
     size_t bytes;
-    bool is_used;
+    bool is_used, is_waiting; /* waiting: to be sent again */
+    bool was_retried;
+    uint8_t *payload; /* a copy, when it may be sent again */
 };
 
 struct publisher {
@@ -49,7 +56,11 @@ struct publisher {
     struct cli_inbox inbox;
     struct cli_link *link;
     struct slot *slots;
-    uint64_t under_way, sent, published, duplicates, failed, bytes;
+    uint64_t retry_ns;  /* 0: never */
+    uint64_t down_ns;   /* since when nobody answers; 0: somebody does */
+    uint64_t under_way; /* slots in use */
+    uint64_t waiting;   /* of them */
+    uint64_t sent, published, duplicates, failed, bytes;
     uint64_t begun_ns, next_ns;
     struct cli_stats answer;
     int worst; /* the first failure's CLI_E.. */
@@ -71,17 +82,33 @@ static void print_id(const struct publisher *p, const struct cli_event *e, const
                cli_duration_text(took, e->at_ns - s->sent_ns));
 }
 
-static void answered(struct publisher *p, const struct cli_event *e)
+static void slot_free(struct publisher *p, struct slot *s)
 {
-    struct slot *s = &p->slots[e->tag];
+    free(s->payload);
+    *s = (struct slot){0};
+    p->under_way--;
+}
+
+static void wait_for_another(struct publisher *p, struct slot *s, const char *why)
+{
+    s->is_waiting = s->was_retried = true;
+    p->waiting++;
+    if (!p->down_ns) {
+        p->down_ns = cli_now_ns();
+        fprintf(stderr, "codecast publish: %s; trying again\n", why);
+    }
+}
+
+static void settled(struct publisher *p, const struct cli_event *e, const struct slot *s)
+{
+    bool is_repeat = e->is_duplicate && !s->was_retried; /* else the first try had come through */
 
     print_id(p, e, s);
     fflush(stdout); /* whoever reads a pipe wants it now */
-    s->is_used = false;
-    p->under_way--;
     if (!e->err) {
-        p->published += !e->is_duplicate;
-        p->duplicates += e->is_duplicate;
+        p->published += !is_repeat;
+        p->duplicates += is_repeat;
+        p->down_ns = 0;
         p->bytes += s->bytes;
         cli_stats_add(&p->answer, e->at_ns - s->sent_ns);
         return;
@@ -93,6 +120,23 @@ static void answered(struct publisher *p, const struct cli_event *e)
     p->is_over |= e->err == CLI_EREACH || e->err == CLI_EDENIED;
     if (p->failed <= SHOWN_FAILURES && !source_is_single(&p->source))
         fprintf(stderr, "codecast publish: message %llu: %s\n", (unsigned long long)s->number, e->text);
+}
+
+static bool may_try_again(const struct publisher *p, const struct cli_event *e)
+{
+    return p->retry_ns && (e->is_passing || e->err == CLI_EREACH) && (!p->down_ns || cli_now_ns() - p->down_ns < p->retry_ns);
+}
+
+static void answered(struct publisher *p, const struct cli_event *e)
+{
+    struct slot *s = &p->slots[e->tag];
+
+    if (e->err && s->payload && may_try_again(p, e)) {
+        wait_for_another(p, s, e->text);
+        return;
+    }
+    settled(p, e, s);
+    slot_free(p, s);
 }
 
 static uint64_t free_slot(const struct publisher *p)
@@ -111,15 +155,81 @@ static int send_one(struct publisher *p, struct slice payload)
 
     p->slots[at] = (struct slot){.number = ++p->sent, .sent_ns = now, .bytes = payload.len, .is_used = true};
     p->under_way++;
+    if (p->retry_ns && (p->slots[at].payload = malloc(payload.len + 1)) != NULL && payload.len)
+        memcpy(p->slots[at].payload, payload.p, payload.len);
     if (p->opt->rate > 0)
         p->next_ns = (p->next_ns ? p->next_ns : now) + (uint64_t)(1e9 / p->opt->rate);
     rc = cli_link_publish(p->link, p->topic, payload, at, &p->inv->fault);
+    if (rc == -CLI_EREACH && p->slots[at].payload) {
+        wait_for_another(p, &p->slots[at], p->inv->fault.what);
+        return 0;
+    }
     if (rc) {
-        p->slots[at].is_used = false;
-        p->under_way--;
+        slot_free(p, &p->slots[at]);
         p->sent--;
     }
     return rc;
+}
+
+/* What waits, in the order of its numbers. */
+static int send_waiting(struct publisher *p)
+{
+    while (p->waiting) {
+        struct slot *first = NULL;
+        int rc;
+
+        for (uint64_t i = 0; i < p->opt->window; i++)
+            if (p->slots[i].is_waiting && (!first || p->slots[i].number < first->number))
+                first = &p->slots[i];
+        rc = cli_link_publish(p->link, p->topic, slice_of(first->payload, first->bytes), (uint64_t)(first - p->slots), &p->inv->fault);
+        if (rc == -CLI_EREACH)
+            return 0; /* they wait on */
+        if (rc)
+            return rc;
+        first->is_waiting = false;
+        p->waiting--;
+    }
+    return 0;
+}
+
+/* Time is over: what waits has failed. */
+static void give_up(struct publisher *p, const struct cli_fault *f)
+{
+    struct cli_event e = {.err = f->err ? f->err : CLI_EREACH};
+
+    snprintf(e.text, sizeof(e.text), "%.255s", f->what);
+    for (uint64_t i = 0; i < p->opt->window; i++)
+        if (p->slots[i].is_waiting) {
+            settled(p, &e, &p->slots[i]);
+            slot_free(p, &p->slots[i]);
+        }
+    p->waiting = 0;
+    p->is_over = true;
+}
+
+/* Nothing is under way but what waits: a moment, then a new link. 0: go on; 128 + a signal; or an error. */
+static int try_again(struct publisher *p)
+{
+    struct cli_fault f = {0};
+    enum cli_wake wake;
+    struct cli_event *e;
+    int rc;
+
+    wake = cli_inbox_wait(&p->inbox, -1, AGAIN_NS, &e);
+    if (wake == CLI_WAKE_SIGNAL)
+        return 128 + p->inbox.signal;
+    if (wake == CLI_WAKE_EVENT) /* none of ours is under way */
+        cli_event_free(e);
+    cli_link_free(p->link);
+    p->link = NULL;
+    rc = cli_link_open(&p->link, &p->inv->target, &p->inbox, &f);
+    if (!rc)
+        return send_waiting(p);
+    if (cli_inbox_signal(&p->inbox))
+        return 128 + p->inbox.signal;
+    if (rc != -CLI_EREACH || cli_now_ns() - p->down_ns >= p->retry_ns)
+        give_up(p, &f);
+    return 0;
 }
 
 /* How long until the next may go; 0: now. */
@@ -136,7 +246,7 @@ static int fill(struct publisher *p)
     struct slice payload;
     int rc = 0;
 
-    while (!rc && !p->is_over && p->under_way < p->opt->window && !pause_ns(p)) {
+    while (!rc && !p->is_over && !p->waiting && p->under_way < p->opt->window && !pause_ns(p)) {
         enum source_state state = source_next(&p->source, &payload);
 
         if (state == SOURCE_WAIT)
@@ -158,10 +268,16 @@ static int pump(struct publisher *p)
     int rc;
 
     while (!is_fed || p->under_way) {
-        bool may_send = !is_fed && p->under_way < p->opt->window;
+        bool may_send = !is_fed && !p->waiting && p->under_way < p->opt->window;
         uint64_t pause;
         enum cli_wake wake;
 
+        if (p->waiting && p->waiting == p->under_way) {
+            rc = try_again(p);
+            if (rc)
+                return rc;
+            continue;
+        }
         if (may_send) {
             rc = fill(p);
             if (rc < 0)
@@ -170,7 +286,9 @@ static int pump(struct publisher *p)
         }
         if (is_fed && !p->under_way)
             break;
-        may_send = !is_fed && p->under_way < p->opt->window;
+        may_send = !is_fed && !p->waiting && p->under_way < p->opt->window;
+        if (p->waiting && p->waiting == p->under_way)
+            continue;
         pause = may_send ? pause_ns(p) : 0;
         wake = cli_inbox_wait(&p->inbox, may_send && !pause ? source_fd(&p->source) : -1, pause ? pause : UINT64_MAX, &e);
         if (wake == CLI_WAKE_SIGNAL)
@@ -226,7 +344,8 @@ static int run_link(struct publisher *p)
 static int run(struct invocation *inv)
 {
     const struct options *opt = inv->options;
-    struct publisher p = {.inv = inv, .opt = opt, .topic = inv->args[0]};
+    struct publisher p = {.inv = inv, .opt = opt, .topic = inv->args[0],
+                          .retry_ns = opt->retry_ns ? opt->retry_ns : opt->has_lines ? RETRY_NS : 0};
     struct source_config cfg = {.message = inv->n_args > 1 ? inv->args[1] : NULL,
                                 .file = opt->file,
                                 .has_lines = opt->has_lines,
@@ -251,6 +370,8 @@ static int run(struct invocation *inv)
     }
     source_fini(&p.source);
     cli_stats_fini(&p.answer);
+    for (uint64_t i = 0; p.slots && i < opt->window; i++)
+        free(p.slots[i].payload);
     free(p.slots);
     return rc;
 }

@@ -30,6 +30,7 @@ struct cli_event {
     uint64_t tag, at_ns, lost;
     int err; /* enum cli_err, 0: well */
     bool is_duplicate;
+    bool is_passing; /* an error that may pass: nobody was there, or not just now */
     char id[72];     /* hex */
     char source[72]; /* peer id of the node that published; may be empty */
     char text[256];  /* why, when err */

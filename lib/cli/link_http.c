@@ -91,6 +91,7 @@ static void answered(struct http_link *h, struct post *p, CURLcode code)
         else
             read_published(e, &p->answer);
         e->err = f.err;
+        e->is_passing = f.err == CLI_EREACH || p->answer.status == 503;
         snprintf(e->text, sizeof(e->text), "%.255s", f.what);
         cli_inbox_push(h->link.inbox, e);
     }

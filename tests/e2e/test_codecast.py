@@ -198,6 +198,28 @@ def refusals(cli):
     assert cli.run('subscribe', 't', '--threshold', '0.5', *cli.targets['sidecar'][1]).returncode == 2
 
 
+def lines_outlive_a_restart(cli):
+    """The gateway ends and returns while lines are published: each one comes, once."""
+    p, g = cli.subscriber('http', 'kept'), cli.net.gateways[0]
+    out = subprocess.Popen([cli.program, 'publish', 'kept', '--lines', '--json', '--window', '4', *cli.targets['http'][0]], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env)
+    lines = [f'line {i} of {time.monotonic_ns()}' for i in range(20)]
+    for i, line in enumerate(lines):
+        if i == 8:
+            assert cli.net.kill(g) == 0
+        out.stdin.write(line.encode() + b'\n')
+        out.stdin.flush()
+        if i == 0:
+            assert json.loads(out.stdout.readline())['status'] == 'published'
+    time.sleep(0.2)
+    cli.net.spawn(g)
+    said, err = out.communicate(timeout=WAIT)
+    assert out.returncode == 0 and len(said.splitlines()) == 19 and b'published 20 of 20' in err and b'trying again' in err, (said, err)
+    assert sorted(json.loads(p.stdout.readline())['message'] for _ in lines) == sorted(lines)
+    p.terminate()
+    cli.net.wait_healthy(g, time.monotonic() + WAIT)
+
+
 def reconnects(cli):
     """The gateway ends and returns: the subscriber goes on by itself."""
     p, g2 = cli.subscriber('http', 'again'), cli.net.gateways[1]
@@ -271,6 +293,7 @@ def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     interrupted(cli)
     a_reader_that_does_not_read(cli)
     refusals(cli)
+    lines_outlive_a_restart(cli)
     reconnects(cli)
     tls(cli, tmp_path)
     tokens(cli)
