@@ -147,6 +147,7 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
     else
         gw_count(&gw->count.incoming_duplicates, 1);
     d->of_all = a.of_all;
+    d->budget = &gw->deliveries;
     if (a.share > a.before)
         delivered = gw_registry_deliver(&gw->registry, a.before, a.share, d);
     gw_tracer_arrived(&gw->tracer, d, node, delivered, now);
@@ -310,6 +311,7 @@ static int start_grpc(struct gateway *gw, char err[256])
 
 static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
 {
+    gw->deliveries.max_bytes = gw->cfg.clients_queue_bytes;
     gw->pool = gw_pool_new(gw, &gw->cfg, local);
     if (!gw->pool || make_routes(gw) < 0) {
         snprintf(err, 256, "out of memory");

@@ -51,6 +51,8 @@ static const struct setting rows[] = {
      "threads for gRPC clients"},
     {"CLIENT_QUEUE_BYTES", SETTING_U32, AT(client_queue_bytes), "268435456", 65536, 4294967295.0, false, NULL,
      NULL, "what may wait for one client that reads slowly"},
+    {"CLIENTS_QUEUE_BYTES", SETTING_U32, AT(clients_queue_bytes), "2147483648", 0, 4294967295.0, false, NULL,
+     NULL, "what may wait for all clients together, shared messages once; past it a client may have 1 MiB; 0: no bound"},
     {"CLIENT_POLICY", SETTING_CHOICE, AT(client_policy), "drop-oldest", 0, 0, false, policies, NULL,
      "what happens to a client whose queue is full"},
     {"CLIENT_POLICY_WS", SETTING_CHOICE, AT(ws_policy), "drop-oldest", 0, 0, false, policies, NULL,
@@ -228,6 +230,7 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
     fprintf(f, "CLIENT_POLICY_WS=%s\nCLIENT_POLICY_GRPC=%s\n", policies[c->ws_policy], policies[c->grpc_policy]);
+    fprintf(f, "CLIENTS_QUEUE_BYTES=%u\n", c->clients_queue_bytes);
     fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);
     fprintf(f, "MAX_CLIENTS=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients,
             c->max_connections, c->request_timeout_s, c->drain_ms);

@@ -31,7 +31,7 @@ struct gw_config {
     const char *tls_cert, *tls_key; /* files; "": no TLS */
     uint32_t max_message_bytes; /* 0: learned from the nodes */
     uint32_t http_threads, grpc_threads;
-    uint32_t client_queue_bytes, node_queue_bytes;
+    uint32_t client_queue_bytes, clients_queue_bytes, node_queue_bytes;
     int client_policy;          /* enum ws_policy */
     int ws_policy, grpc_policy; /* the same, of each kind of client */
     uint32_t max_clients, max_connections;

@@ -161,6 +161,7 @@ struct ws_msg *gw_delivery_ws(struct gw_delivery *d)
     n += put_payload(p + n, d);
     n += put_lit(p + n, "\"}");
     ws_msg_seal(d->ws, WS_TEXT, n);
+    ws_msg_charge(d->ws, d->budget);
     return d->ws;
 }
 
@@ -212,6 +213,7 @@ struct rpc_msg *gw_delivery_grpc(struct gw_delivery *d)
         rpc_msg_unref(m);
         return NULL;
     }
+    rpc_msg_charge(m, d->budget);
     d->grpc = m;
     return m;
 }

@@ -24,6 +24,7 @@ struct gw_delivery {
     struct slice raw;    /* as bytes, */
     struct rpc_msg *whole; /* which may be part of this message; borrowed, or NULL */
     size_t payload_len;
+    struct budget *budget; /* its forms are charged to; NULL: none */
     double of_all; /* the share of all named nodes that have it; 0: not known */
     struct ws_msg *ws;
     struct rpc_msg *grpc;

@@ -41,7 +41,8 @@ int gw_grpc_add(struct gateway *gw)
 {
     struct rpc_queue_limits queue = {.max_messages = 1u << 20,
                                      .max_bytes = gw->cfg.client_queue_bytes,
-                                     .policy = gw->cfg.grpc_policy == WS_DROP_OLDEST ? RPC_DROP_OLDEST : RPC_REFUSE};
+                                     .policy = gw->cfg.grpc_policy == WS_DROP_OLDEST ? RPC_DROP_OLDEST : RPC_REFUSE,
+                                     .budget = &gw->deliveries};
     const struct rpc_method methods[] = {{"ClientStream", RPC_BIDI, gw_grpc_stream_handlers, queue, false},
                                          {"Stream", RPC_BIDI, gw_grpc_stream_handlers, queue, false},
                                          {"Publish", RPC_UNARY, {.on_open = gw_grpc_unary_open, .on_close = gw_grpc_unary_close, .on_message = gw_grpc_publish}, {0}, false},

@@ -9,6 +9,7 @@
 
 #include "base/machine.h"
 #include "base/rng.h"
+#include "base/budget.h"
 #include "gateway/gateway.h"
 #include "gateway/gw_auth.h"
 #include "gateway/gw_pool.h"
@@ -39,6 +40,7 @@ struct gateway {
     struct auth_quota quota; /* of clients without a token */
     struct gw_tls tls;
     struct gw_counters count;
+    struct budget deliveries; /* that wait for clients */
     struct metrics_hist sizes, delays;
     _Atomic uint64_t node_received[GW_NODES_MAX], last_first_seen_ms, last_seen_nodes;
     struct http_routes routes, api_routes;

@@ -391,11 +391,12 @@ static void name_session(struct session *s, struct http_req *q, int *err)
     s->client.len = (size_t)snprintf(s->client.text, sizeof(s->client.text), "anonymous-%s", hex);
 }
 
-static struct ws_config ws_config_of(const struct gateway *gw)
+static struct ws_config ws_config_of(struct gateway *gw)
 {
     return (struct ws_config){.max_message_bytes = gw_text_ceiling(gw),
                               .out_max_bytes = gw->cfg.client_queue_bytes,
                               .policy = (enum ws_policy)gw->cfg.ws_policy,
+                              .budget = &gw->deliveries,
                               .on_open = on_open,
                               .on_message = on_message,
                               .on_close = on_close,

@@ -42,6 +42,7 @@ static struct ws_conn *conn_new(const struct ws_config *cfg, void *user, struct 
     c->th = th;
     pthread_mutex_init(&c->lock, NULL);
     ws_out_init(&c->out, c->cfg.out_max_bytes, c->cfg.policy);
+    c->out.budget = c->cfg.budget;
     c->wake.run = run_wake;
     c->scheduled = true; /* until the upgrade is through */
     list_push_back(&th->ws, &c->link);

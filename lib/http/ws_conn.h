@@ -25,6 +25,7 @@ struct ws_config {
     size_t out_max_bytes;     /* 0: 16 MiB; one message is always accepted by an empty queue */
     size_t pause_bytes;       /* 0: 1 MiB */
     enum ws_policy policy;
+    struct budget *budget;    /* that deliveries share with those of others; NULL: none. It outlives the connection */
     uint32_t ping_ms; /* ping after so long without input; 0: 30 s */
     uint32_t idle_ms; /* 0: 90 s */
     /* All on the server thread, on_close last and exactly once. */

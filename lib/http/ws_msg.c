@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 struct ws_msg *ws_msg_new(size_t cap)
 {
     struct ws_msg *m;
@@ -18,6 +20,7 @@ struct ws_msg *ws_msg_new(size_t cap)
     m->start = 0;
     m->cap = cap;
     m->len = 0;
+    m->budget = NULL;
     return m;
 }
 
@@ -78,8 +81,16 @@ struct ws_msg *ws_msg_ref(struct ws_msg *m)
 
 void ws_msg_unref(struct ws_msg *m)
 {
-    if (m && atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1)
-        free(m);
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    budget_give(m->budget, m->len);
+    free(m);
+}
+
+void ws_msg_charge(struct ws_msg *m, struct budget *b)
+{
+    m->budget = b;
+    budget_take(b, m->len);
 }
 
 struct slice ws_msg_wire(const struct ws_msg *m)

@@ -13,11 +13,13 @@
 
 enum ws_opcode { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
+struct budget;
 struct ws_msg {
     _Atomic uint32_t refs;
     uint8_t start; /* where the wire bytes begin in block */
     bool sealed;
     size_t cap, len; /* of the payload */
+    struct budget *budget; /* NULL: none */
     uint8_t block[]; /* WS_HEADER_MAX bytes of room, then cap bytes */
 };
 
@@ -33,6 +35,8 @@ void ws_msg_seal(struct ws_msg *m, enum ws_opcode op, size_t len);
 void ws_msg_seal_raw(struct ws_msg *m, size_t len);
 /* A sealed copy of s. */
 struct ws_msg *ws_msg_copy(enum ws_opcode op, struct slice s);
+/* Charges its bytes to b until its end. Once, sealed, before the first send; b NULL: nothing. */
+void ws_msg_charge(struct ws_msg *m, struct budget *b);
 struct ws_msg *ws_msg_ref(struct ws_msg *m);
 void ws_msg_unref(struct ws_msg *m); /* NULL is allowed */
 /* Header and payload, as they go out. */

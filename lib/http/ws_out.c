@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 static size_t cost(const struct ws_msg *m)
 {
     return ws_msg_wire(m).len + WS_OUT_ITEM_COST;
@@ -76,23 +78,24 @@ void ws_out_fini(struct ws_out *o)
     o->replies = o->deliveries = (struct ws_fifo){0};
 }
 
-static bool fits(const struct ws_out *o, const struct ws_msg *m)
+static bool fits(const struct ws_out *o, const struct ws_msg *m, size_t max_bytes)
 {
-    return o->deliveries.count == 0 ||
-           cost(m) <=
-               o->max_bytes - (o->deliveries.bytes < o->max_bytes ? o->deliveries.bytes : o->max_bytes);
+    return o->deliveries.count == 0 || cost(m) <= max_bytes - (o->deliveries.bytes < max_bytes ? o->deliveries.bytes : max_bytes);
 }
 
 enum ws_push ws_out_push(struct ws_out *o, enum ws_kind kind, struct ws_msg *m)
 {
+    size_t max_bytes;
+
     if (kind == WS_REPLY)
         return fifo_push(&o->replies, m) ? WS_PUSHED : WS_PUSH_NOMEM;
-    if (!fits(o, m) && o->policy != WS_DROP_OLDEST) {
+    max_bytes = budget_room(o->budget, o->max_bytes, o->deliveries.bytes, cost(m));
+    if (!fits(o, m, max_bytes) && o->policy != WS_DROP_OLDEST) {
         o->dropped_msgs++;
         o->dropped_bytes += m->len;
         return o->policy == WS_DISCONNECT ? WS_PUSH_DISCONNECT : WS_PUSH_DROPPED;
     }
-    while (!fits(o, m))
+    while (!fits(o, m, max_bytes))
         drop_one(o);
     return fifo_push(&o->deliveries, m) ? WS_PUSHED : WS_PUSH_NOMEM;
 }

@@ -22,6 +22,7 @@ struct ws_out {
     struct ws_fifo replies, deliveries;
     size_t max_bytes;
     enum ws_policy policy;
+    struct budget *budget; /* NULL: none; deliveries are charged by whoever made them */
     uint64_t dropped_msgs, dropped_bytes;
 };
 

@@ -40,6 +40,7 @@ static const struct setting table[] = {
     TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
     BOOL("SIDECAR_AUTH", sidecar_auth, "false", "whether clients of the gRPC port, gateways among them, need a token"),
     U32("CLIENT_QUEUE_BYTES", client_queue_bytes, "268435456", 65536, 4294967295.0, "what may wait for one client of the gRPC port that reads slowly"),
+    U32("CLIENTS_QUEUE_BYTES", clients_queue_bytes, "2147483648", 0, 4294967295.0, "what may wait for all such clients together, shared messages once; past it a client may have 1 MiB; 0: no bound"),
     CHOICE("CLIENT_POLICY", client_policy, "drop-oldest", node_client_policies, "what happens to such a client when its queue is full"),
     PORT("API_PORT", api_port, "9090", "HTTP port of status and metrics"),
     TEXT("API_BIND", api_bind, "0.0.0.0", NULL, "address that the HTTP port binds"),

@@ -61,7 +61,7 @@ struct node_config {
     const char *direct_text;
     unsigned ndirect;
     struct peer_id direct[NODE_MAX_DIRECT];
-    uint32_t client_queue_bytes;
+    uint32_t client_queue_bytes, clients_queue_bytes;
     int client_policy; /* enum node_client_policy */
     bool sidecar_auth;
     struct auth_settings auth; /* of the sidecar's clients */

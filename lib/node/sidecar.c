@@ -69,6 +69,8 @@ static int add_service(struct sidecar *s, const struct node_config *cfg)
     s->policy = (enum node_client_policy)cfg->client_policy;
     s->methods[0] = sidecar_listen_commands;
     s->methods[0].queue.max_bytes = cfg->client_queue_bytes;
+    s->methods[0].queue.budget = &s->deliveries;
+    s->deliveries.max_bytes = cfg->clients_queue_bytes;
     s->methods[0].queue.policy = s->policy == NODE_CLIENT_DROP_OLDEST ? RPC_DROP_OLDEST : RPC_REFUSE;
     s->methods[1] = (struct rpc_method){.name = "Health", .kind = RPC_UNARY, .on.on_message = health_asked};
     s->methods[2] = (struct rpc_method){.name = "ListTopics", .kind = RPC_UNARY, .on.on_message = topics_asked};
@@ -192,6 +194,10 @@ void sidecar_metrics(struct sidecar *s, struct metrics *m)
     metrics_counter(m, "codecast_sidecar_waits_total", "Publishes that waited for the data path", s->n.waits);
     metrics_counter(m, "codecast_sidecar_delivered_total", "Messages queued to subscribers", s->n.delivered);
     metrics_counter(m, "codecast_sidecar_lost_total", "Messages that slow subscribers lost", s->n.lost + r.dropped_must + r.refused);
+    metrics_gauge(m, "codecast_sidecar_queued_bytes", "Messages that wait for subscribers, shared ones once",
+                  (double)__atomic_load_n(&s->deliveries.bytes, __ATOMIC_RELAXED));
+    metrics_counter(m, "codecast_sidecar_squeezed_total", "Messages that found no place because CLIENTS_QUEUE_BYTES was used up",
+                    __atomic_load_n(&s->deliveries.squeezed, __ATOMIC_RELAXED));
     metrics_counter(m, "codecast_sidecar_traces_total", "Trace events queued to subscribers", s->n.traces);
     metrics_counter(m, "codecast_sidecar_traces_lost_total", "Trace events that slow subscribers lost",
                     s->n.traces_lost + r.dropped_may);

@@ -37,6 +37,7 @@ struct rpc_msg *sidecar_encoded(struct sidecar *s, struct hub_message *m, bool i
     e = is_raw ? sidecar_message_raw(m) : sidecar_message(m);
     if (!e)
         return NULL;
+    rpc_msg_charge(e, &s->deliveries);
     pthread_mutex_lock(&s->lock);
     if (s->cache.message != m) {
         old = s->cache;

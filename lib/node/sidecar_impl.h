@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "auth/auth_guard.h"
+#include "base/budget.h"
 #include "base/list.h"
 #include "node/hub.h"
 #include "node/sidecar.h"
@@ -52,6 +53,7 @@ struct sidecar_cache {
 struct sidecar {
     struct hub *hub;
     enum node_client_policy policy;
+    struct budget deliveries; /* that wait for clients */
     struct rpc_method methods[3];
     struct rpc_service service;
     struct rpc_server *server;

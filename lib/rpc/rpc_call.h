@@ -18,6 +18,7 @@
 #include "rpc/rpc_err.h"
 #include "rpc/rpc_msg.h"
 
+struct budget;
 struct rpc_call;
 
 /* What happens when a message that must arrive finds the queue full (droppable ones have been evicted by then). */
@@ -31,6 +32,7 @@ struct rpc_queue_limits {
     uint32_t max_messages; /* 0: 1024 */
     uint64_t max_bytes;    /* 0: 32 MiB */
     enum rpc_policy policy;
+    struct budget *budget; /* that it shares with others; NULL: none. It outlives the call */
 };
 
 enum rpc_worth {

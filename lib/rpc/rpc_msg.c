@@ -6,6 +6,7 @@
 
 #include <grpc/byte_buffer_reader.h>
 
+#include "base/budget.h"
 #include "rpc/rpc_err.h"
 #include "rpc/rpc_inflate.h"
 #include "rpc/rpc_slice.h"
@@ -16,7 +17,8 @@
 struct rpc_msg {
     atomic_uint refs;
     unsigned count;
-    size_t len;
+    size_t len, charged;
+    struct budget *budget;
     grpc_slice part[];
 };
 
@@ -28,7 +30,8 @@ static struct rpc_msg *msg_alloc(unsigned count)
         return NULL;
     atomic_init(&m->refs, 1);
     m->count = count;
-    m->len = 0;
+    m->len = m->charged = 0;
+    m->budget = NULL;
     return m;
 }
 
@@ -107,9 +110,17 @@ void rpc_msg_unref(struct rpc_msg *m)
 {
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
+    budget_give(m->budget, m->charged);
     for (unsigned i = 0; i < m->count; i++)
         grpc_slice_unref(m->part[i]);
     free(m);
+}
+
+void rpc_msg_charge(struct rpc_msg *m, struct budget *b)
+{
+    m->budget = b;
+    m->charged = m->len;
+    budget_take(b, m->charged);
 }
 
 size_t rpc_msg_len(const struct rpc_msg *m)

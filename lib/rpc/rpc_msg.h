@@ -30,6 +30,10 @@ struct rpc_msg *rpc_msg_ref(struct rpc_msg *m);
 /* NULL is allowed. */
 void rpc_msg_unref(struct rpc_msg *m);
 
+/* Charges its bytes to b until its end. Once, before it is sent; b NULL: nothing. */
+struct budget;
+void rpc_msg_charge(struct rpc_msg *m, struct budget *b);
+
 size_t rpc_msg_len(const struct rpc_msg *m);
 /* The bytes as one run, valid while a reference is held. Received messages are always one run; joined ones are not,
  * and give {NULL, 0}. */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 #define DEFAULT_MAX_MESSAGES 1024
 #define DEFAULT_MAX_BYTES    (UINT64_C(32) << 20)
 
@@ -55,33 +57,34 @@ struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q)
     return d;
 }
 
-static bool has_room(const struct rpc_queue *q, size_t len)
+static bool has_room(const struct rpc_queue *q, size_t len, uint64_t max_bytes)
 {
-    return q->count == 0 || (q->count < q->limits.max_messages && q->bytes + len <= q->limits.max_bytes);
+    return q->count == 0 || (q->count < q->limits.max_messages && q->bytes + len <= max_bytes);
 }
 
 /* Whether a message would fit if every droppable one went: asked before anything is evicted for nothing. */
-static bool could_have_room(const struct rpc_queue *q, size_t len)
+static bool could_have_room(const struct rpc_queue *q, size_t len, uint64_t max_bytes)
 {
     uint32_t count = q->count - q->may_count;
 
     return count == 0 ||
-           (count < q->limits.max_messages && q->bytes - q->may_bytes + len <= q->limits.max_bytes);
+           (count < q->limits.max_messages && q->bytes - q->may_bytes + len <= max_bytes);
 }
 
 int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth, struct rpc_queue_drops *drops)
 {
     size_t len = rpc_msg_len(m);
     bool evicts_must = worth == RPC_MUST && q->limits.policy == RPC_DROP_OLDEST;
+    uint64_t max_bytes = budget_room(q->limits.budget, q->limits.max_bytes, q->bytes, len);
     struct item *it;
 
     *drops = (struct rpc_queue_drops){0};
-    if (!has_room(q, len) && !evicts_must && !could_have_room(q, len))
+    if (!has_room(q, len, max_bytes) && !evicts_must && !could_have_room(q, len, max_bytes))
         return -RPC_EFULL;
     it = malloc(sizeof(*it));
     if (!it)
         return -RPC_ENOMEM;
-    while (!has_room(q, len)) {
+    while (!has_room(q, len, max_bytes)) {
         bool is_may = !list_is_empty(&q->may);
         struct item *old = is_may ? CONTAINER_OF(q->may.next, struct item, may)
                                   : CONTAINER_OF(q->all.next, struct item, all);

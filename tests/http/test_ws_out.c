@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/budget.h"
 #include "http/ws_out.h"
 
 static struct ws_msg *msg(size_t len, uint8_t fill)
@@ -161,9 +162,37 @@ static void test_out_pop_stops_at_bytes(void **state)
     ws_out_fini(&o);
 }
 
+/* While a shared budget is spent, this queue is full at 1 MiB; replies are not its matter. */
+static void test_out_is_squeezed_while_the_budget_is_spent(void **state)
+{
+    struct budget b = {.max_bytes = 3 << 20};
+    struct ws_msg *shared = msg(900 << 10, 1);
+    struct ws_out o;
+
+    ws_msg_charge(shared, &b);
+    ws_out_init(&o, 64 << 20, WS_DROP_OLDEST);
+    o.budget = &b;
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(ws_out_push(&o, WS_DELIVERY, shared), WS_PUSHED);
+    assert_int_equal(o.dropped_msgs, 0);
+    assert_int_equal(b.bytes, 900 << 10);
+    budget_take(&b, 4 << 20); /* others' */
+    assert_int_equal(push(&o, WS_REPLY, 5 << 20, 2), WS_PUSHED);
+    assert_int_equal(push(&o, WS_DELIVERY, 300 << 10, 3), WS_PUSHED);
+    assert_int_equal(o.dropped_msgs, 4);
+    assert_int_equal(b.squeezed, 1);
+    assert_int_equal(pop(&o), 2);
+    assert_int_equal(pop(&o), 3);
+    budget_give(&b, 4 << 20);
+    ws_msg_unref(shared);
+    assert_int_equal(b.bytes, 0);
+    ws_out_fini(&o);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_msg_headers_by_length),
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_out_is_squeezed_while_the_budget_is_spent),cmocka_unit_test(test_msg_headers_by_length),
                                        cmocka_unit_test(test_out_keeps_order_and_replies_go_first),
                                        cmocka_unit_test(test_out_drops_the_oldest),
                                        cmocka_unit_test(test_out_refuses_the_newest),

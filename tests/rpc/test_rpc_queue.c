@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/budget.h"
 #include "rpc/rpc_queue.h"
 
 static struct rpc_msg *msg(uint8_t mark, size_t len)
@@ -150,9 +151,43 @@ static void test_message_of_any_size(void **state)
     }
 }
 
+/* While a shared budget is spent, this queue is full at 1 MiB; a message is charged once, and until its end. */
+static void test_queue_is_squeezed_while_the_budget_is_spent(void **state)
+{
+    struct budget b = {.max_bytes = 3 << 20};
+    struct rpc_msg *shared = rpc_msg_new(1 << 20), *other = rpc_msg_new(700 << 10);
+    struct rpc_queue_drops d;
+    struct rpc_queue q, r;
+
+    rpc_msg_charge(shared, &b);
+    rpc_queue_init(&q, &(struct rpc_queue_limits){.max_bytes = 64 << 20, .policy = RPC_DROP_OLDEST, .budget = &b});
+    rpc_queue_init(&r, &(struct rpc_queue_limits){.max_bytes = 64 << 20, .budget = &b});
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(rpc_queue_push(&q, shared, RPC_MUST, &d), 0);
+        assert_int_equal(d.must, 0);
+        assert_int_equal(rpc_queue_push(&r, shared, RPC_MUST, &d), 0);
+    }
+    assert_int_equal(b.bytes, 1 << 20);
+    budget_take(&b, 4 << 20); /* others' */
+    assert_int_equal(rpc_queue_push(&q, other, RPC_MUST, &d), 0);
+    assert_int_equal(d.must, 5);
+    assert_int_equal(q.count, 1);
+    assert_int_equal(rpc_queue_push(&r, other, RPC_MUST, &d), -RPC_EFULL);
+    assert_int_equal(b.squeezed, 2);
+    budget_give(&b, 4 << 20);
+    assert_int_equal(rpc_queue_push(&r, other, RPC_MUST, &d), 0);
+    rpc_queue_clear(&q);
+    rpc_queue_clear(&r);
+    rpc_msg_unref(other);
+    assert_int_equal(b.bytes, 1 << 20);
+    rpc_msg_unref(shared);
+    assert_int_equal(b.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_queue_is_squeezed_while_the_budget_is_spent),
         cmocka_unit_test(test_queue_keeps_order),
         cmocka_unit_test(test_queue_refuses_over_its_bounds),
         cmocka_unit_test(test_queue_evicts_droppable_first),
