@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -15,6 +16,7 @@ import network
 HERE = pathlib.Path(__file__).resolve().parent / 'pages'
 WAIT = 30
 MESSAGES = 3
+sys.path.insert(0, str(HERE.parents[1] / 'gateway'))
 
 
 class Missing(Exception):
@@ -61,23 +63,31 @@ def net(make_network):
     return make_network(nodes=3, gateways=3, driver='kernel')
 
 
-def guard(net, g):
+@pytest.fixture
+def issuer(tmp_path, net):
+    from issuer import Authority, Issuer  # not before it is known that there is a browser
+    its = Issuer(Authority(str(tmp_path)))
+    yield its
+    its.stop()
+
+
+def guard(net, g, issuer):
     """A gateway that asks for tokens."""
     assert net.kill(g) == 0
-    net.gateway_env = {'ENABLE_AUTH': 'true', 'AUTH0_DOMAIN': '127.0.0.1:9', 'AUTH0_AUDIENCE': 'test'}
+    net.gateway_env = {'ENABLE_AUTH': 'true', 'AUTH0_DOMAIN': issuer.domain, 'AUTH0_AUDIENCE': 'api', 'AUTH_CA_FILE': issuer.authority.file}
     net.spawn(g)
     net.wait_healthy(g, time.monotonic() + WAIT)
 
 
-def test_pages_in_a_browser(net):
+def test_pages_in_a_browser(net, issuer):
     bases = {'node': f'http://{net.nodes[0].control_ip}:{network.API_PORT}',
              **{f'gateway{i + 1}': f'http://{g.ip}:{network.HTTP_PORT}' for i, g in enumerate(net.gateways[:2])}}
-    guard(net, net.gateways[2])
+    guard(net, net.gateways[2], issuer)
     bases['guarded'] = f'http://{net.gateways[2].ip}:{network.HTTP_PORT}'
     assert net.http(net.gateways[2], network.HTTP_PORT, '/api/v1/status')[0] == 401
     assert net.http(net.gateways[2], network.HTTP_PORT, '/assets/page.js')[0] == 200
     shots = os.environ.get('CODECAST_SHOTS', '-')
-    r = subprocess.run(['node', 'pages.mjs', BROWSER, shots, json.dumps({**bases, 'messages': MESSAGES, 'tooLong': 1 << 21})], cwd=HERE,
+    r = subprocess.run(['node', 'pages.mjs', BROWSER, shots, json.dumps({**bases, 'token': issuer.token(), 'messages': MESSAGES, 'tooLong': 1 << 21})], cwd=HERE,
                        capture_output=True, text=True, timeout=120)
     assert r.returncode == 0, r.stderr
     seen = json.loads(r.stdout)
@@ -87,6 +97,7 @@ def test_pages_in_a_browser(net):
     assert ' of ' in seen['message'] and seen['hostile'] in seen['message']
     assert seen['whileHidden'] == 0 and 'Nobody answers' in seen['gone']
     assert 'token is needed' in seen['noToken'] and seen['badToken'] and seen['kept'] == ['not.a.token', 0] and seen['dropped'] is None
+    assert seen['withToken'].startswith('with a token ') and seen['inAddress'] == 0
     assert not seen['ownComplaints'], seen['ownComplaints']
     assert all(any(u.startswith(b + '/') for b in bases.values()) for u in seen['requests'])
     # what each peer sent and got, beside the picture

@@ -1,6 +1,6 @@
 // A browser on the pages of a node and of two gateways: what it sees, clicks, sends. One JSON object of what was seen on stdout.
 // Use: pages.mjs CHROMIUM SCREENSHOTS|- JSON
-// JSON: {node, gateway1, gateway2, guarded: "http://..", messages: how many must arrive, tooLong: bytes of a message that is refused}
+// JSON: {node, gateway1, gateway2, guarded: "http://..", token: one that guarded takes, messages: how many must arrive, tooLong: bytes of a message that is refused}
 import { chromium } from 'playwright-core'
 
 const [program, shots, given] = process.argv.slice(2)
@@ -115,7 +115,30 @@ async function tokens() {
   await has(page, 'live-said', 'trying again')
   await page.click('#token-drop')
   seen.dropped = await page.evaluate(() => sessionStorage.getItem('codecast-token'))
+  await goodToken(await open(`${at.guarded}/`))
   return page
+}
+
+// One that the gateway takes: figures, a publish, and the live view, which sends it when it connects.
+async function goodToken(page) {
+  await page.waitForSelector('#token-form:not([hidden])')
+  await page.fill('#token', at.token)
+  await page.click('#token-use')
+  await page.waitForSelector('#trouble', { state: 'hidden' })
+  await has(page, 'nodes', 'healthy')
+  await page.fill('#live-topic', 'guarded')
+  await page.click('#live-go')
+  await has(page, 'live-said', 'Listening to')
+  await page.fill('#publish-topic', 'guarded')
+  for (let n = 0, end = Date.now() + WAIT; (await page.locator('#live-list li').count()) < 1;) {
+    if (Date.now() > end) throw new Error('nothing arrives with a token')
+    await page.fill('#publish-text', `with a token ${++n}`)
+    await page.click('#publish-go')
+    await has(page, 'publish-said', 'Published to')
+    await page.waitForTimeout(100)
+  }
+  seen.withToken = await page.locator('#live-list li p').first().textContent()
+  seen.inAddress = seen.requests.filter((u) => u.includes(at.token)).length
 }
 
 async function picture(page, name) {
