@@ -197,8 +197,12 @@ struct rpc_msg *gw_delivery_grpc(struct gw_delivery *d)
 
     if (d->grpc)
         return d->grpc;
-    if (d->whole && d->raw.len >= SHARE_BYTES)
-        return d->grpc = share_payload(d);
+    if (d->whole && d->raw.len >= SHARE_BYTES) {
+        d->grpc = share_payload(d);
+        if (d->grpc)
+            rpc_msg_charge(d->grpc, d->budget);
+        return d->grpc;
+    }
     put_head(&count, d);
     m = rpc_msg_new(count.len + d->payload_len);
     if (!m)
