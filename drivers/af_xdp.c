@@ -23,6 +23,7 @@
 #define SIDE_SLOT  2048u
 #define ETH_HEAD   14u
 #define IP4_HEAD   20u
+#define IP6_HEAD   40u
 #define KICK_AT    32u /* frames for one call into the kernel; a turn that has fewer makes the call at its end */
 
 struct xdp_frame {
@@ -63,14 +64,15 @@ static void give_back(struct buf *b)
  * alone. Any other frame is for the stack to verify. */
 static bool has_unfinished_csum(const uint8_t *p, uint32_t len)
 {
-    uint32_t sum = 6, at = ETH_HEAD + IP4_HEAD; /* the protocol; the program lets no IP options through */
-    uint16_t ip_len = (uint16_t)(p[16] << 8 | p[17]);
+    bool is_ip6 = p[12] == 0x86; /* of the frame's type; the program lets no IP options or extension headers through */
+    uint32_t addrs = is_ip6 ? 22 : 26, at = ETH_HEAD + (is_ip6 ? IP6_HEAD : IP4_HEAD);
+    uint32_t ip_len = (uint32_t)(is_ip6 ? p[18] << 8 | p[19] : p[16] << 8 | p[17]), body = is_ip6 ? ip_len : ip_len - IP4_HEAD;
+    uint32_t sum = 6 + body; /* the protocol, the length */
 
-    if (len < at + 20 || ip_len < IP4_HEAD)
+    if (len < at + 20 || (!is_ip6 && ip_len < IP4_HEAD))
         return false;
-    for (uint32_t i = 26; i < 34; i += 2)
+    for (uint32_t i = addrs; i < addrs + (is_ip6 ? 32 : 8); i += 2)
         sum += (uint32_t)(p[i] << 8 | p[i + 1]);
-    sum += (uint32_t)(ip_len - IP4_HEAD);
     while (sum >> 16)
         sum = (sum & 0xffff) + (sum >> 16);
     return sum == (uint32_t)(p[at + 16] << 8 | p[at + 17]);
@@ -258,6 +260,8 @@ static const char *set_up(struct af_xdp *a, const struct af_xdp_config *cfg, con
 
     memcpy(rule.ip4, cfg->ip4, 4);
     memcpy(filter.ip4, cfg->ip4, 4);
+    memcpy(rule.ip6, cfg->ip6, 16);
+    memcpy(filter.ip6, cfg->ip6, 16);
     if ((failed = xdp_steer_open(&a->steer, &rule)) || (failed = packet_ring_open(&a->side, info->index, &filter, SIDE_SLOT, SIDE_SLOTS)) ||
         (failed = xsk_open(&a->xsk, frame_bytes, cfg->frames ? cfg->frames : FRAMES, (cfg->frames ? cfg->frames : FRAMES) / 2)))
         return failed;

@@ -18,7 +18,7 @@
 
 struct af_xdp_config {
     const char *iface;
-    uint8_t ip4[4];
+    uint8_t ip4[4], ip6[16]; /* ip6 zeroes: none */
     uint16_t listen_port;            /* 0: none */
     uint16_t dial_first, dial_count; /* local ports of our outgoing connections */
     uint32_t frames;                 /* a power of two; 0: 4096 */

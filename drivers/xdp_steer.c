@@ -19,12 +19,16 @@
 #define OFF_IP_DST 30
 #define OFF_DPORT  36
 #define NEEDED     38
+#define OFF_PROTO6 20 /* IPv6 without extension headers */
+#define OFF_IP6_DST 38
+#define OFF_DPORT6 56
+#define NEEDED6    58
 #define PROTO_TCP  6
 #define IHL_PLAIN  0x45
 #define FRAGMENT   0x3fff /* an offset, or more to come */
 
 enum reg { R0, R1, R2, R3, R6 = 6 };
-enum label { L_TAKE, L_PASS, L_COUNT };
+enum label { L_TAKE, L_PASS, L_IP6, L_COUNT };
 
 struct program {
     struct bpf_insn *at;
@@ -51,9 +55,9 @@ static void require(struct program *p, uint8_t size, int16_t off, int32_t value)
     jump(p, BPF_JMP32 | BPF_JNE | BPF_K, R3, R0, value, L_PASS);
 }
 
-static void port_rules(struct program *p, const struct xdp_steer_rule *rule)
+static void port_rules(struct program *p, const struct xdp_steer_rule *rule, int16_t off)
 {
-    put(p, BPF_LDX | BPF_MEM | BPF_H, R3, R2, OFF_DPORT, 0);
+    put(p, BPF_LDX | BPF_MEM | BPF_H, R3, R2, off, 0);
     put(p, BPF_ALU | BPF_END | BPF_TO_BE, R3, R0, 0, 16);
     if (rule->listen_port)
         jump(p, BPF_JMP32 | BPF_JEQ | BPF_K, R3, R0, rule->listen_port, L_TAKE);
@@ -61,6 +65,37 @@ static void port_rules(struct program *p, const struct xdp_steer_rule *rule)
         jump(p, BPF_JMP32 | BPF_JLT | BPF_K, R3, R0, rule->dial_first, L_PASS);
         jump(p, BPF_JMP32 | BPF_JLT | BPF_K, R3, R0, rule->dial_first + rule->dial_count, L_TAKE);
     }
+}
+
+/* To the kernel unless the frame has so many bytes. */
+static void require_bytes(struct program *p, int32_t n)
+{
+    put(p, BPF_LDX | BPF_MEM | BPF_W, R3, R6, offsetof(struct xdp_md, data_end), 0);
+    put(p, BPF_ALU64 | BPF_MOV | BPF_X, R0, R2, 0, 0);
+    put(p, BPF_ALU64 | BPF_ADD | BPF_K, R0, R0, 0, n);
+    jump(p, BPF_JMP | BPF_JGT | BPF_X, R0, R3, 0, L_PASS);
+}
+
+static bool has_ip6(const struct xdp_steer_rule *rule)
+{
+    static const uint8_t none[16];
+
+    return memcmp(rule->ip6, none, 16) != 0;
+}
+
+static void ip6_rules(struct program *p, const struct xdp_steer_rule *rule)
+{
+    jump(p, BPF_JMP | BPF_JA, R0, R0, 0, L_PASS); /* what came here by IPv4 */
+    p->place[L_IP6] = p->n;
+    require_bytes(p, NEEDED6);
+    require(p, BPF_B, OFF_PROTO6, PROTO_TCP);
+    for (int16_t i = 0; i < 16; i = (int16_t)(i + 4)) {
+        int32_t word;
+
+        memcpy(&word, rule->ip6 + i, 4);
+        require(p, BPF_W, (int16_t)(OFF_IP6_DST + i), word);
+    }
+    port_rules(p, rule, OFF_DPORT6);
 }
 
 static void resolve(struct program *p)
@@ -78,17 +113,20 @@ unsigned xdp_steer_build(struct bpf_insn *insns, const struct xdp_steer_rule *ru
     memcpy(&ip, rule->ip4, 4);
     put(&p, BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0);
     put(&p, BPF_LDX | BPF_MEM | BPF_W, R2, R1, offsetof(struct xdp_md, data), 0);
-    put(&p, BPF_LDX | BPF_MEM | BPF_W, R3, R1, offsetof(struct xdp_md, data_end), 0);
-    put(&p, BPF_ALU64 | BPF_MOV | BPF_X, R0, R2, 0, 0);
-    put(&p, BPF_ALU64 | BPF_ADD | BPF_K, R0, R0, 0, NEEDED);
-    jump(&p, BPF_JMP | BPF_JGT | BPF_X, R0, R3, 0, L_PASS);
+    require_bytes(&p, NEEDED);
+    if (has_ip6(rule)) {
+        put(&p, BPF_LDX | BPF_MEM | BPF_H, R3, R2, OFF_TYPE, 0);
+        jump(&p, BPF_JMP32 | BPF_JEQ | BPF_K, R3, R0, htons(0x86dd), L_IP6);
+    }
     require(&p, BPF_H, OFF_TYPE, htons(0x0800));
     require(&p, BPF_B, OFF_IHL, IHL_PLAIN);
     require(&p, BPF_W, OFF_IP_DST, ip);
     require(&p, BPF_B, OFF_PROTO, PROTO_TCP);
     put(&p, BPF_LDX | BPF_MEM | BPF_H, R3, R2, OFF_FRAG, 0);
     jump(&p, BPF_JMP32 | BPF_JSET | BPF_K, R3, R0, htons(FRAGMENT), L_PASS);
-    port_rules(&p, rule);
+    port_rules(&p, rule, OFF_DPORT);
+    if (has_ip6(rule))
+        ip6_rules(&p, rule);
 
     p.place[L_PASS] = p.n;
     put(&p, BPF_ALU64 | BPF_MOV | BPF_K, R0, R0, 0, XDP_PASS);

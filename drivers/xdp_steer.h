@@ -1,7 +1,7 @@
 /* xdp_steer.h: the XDP program that sends our ports to an AF_XDP socket and leaves the rest to the kernel
  * Shape:   address and ports -> instructions; instructions and an interface -> a steering that ends with its descriptors
- * Steers:  IPv4 TCP to our address and one of our ports, without IP options, not in fragments. All else goes on to the kernel,
- *          and so does ours as long as no socket is in the map
+ * Steers:  TCP to our IPv4 or IPv6 address and one of our ports, without IP options or extension headers, not in fragments. All
+ *          else goes on to the kernel, and so does ours as long as no socket is in the map
  * Source:  linux/bpf.h; the program is put together here, so no compiler or object file is needed where a node runs
  * Owner:   an af_xdp port
  * Rights:  CAP_BPF and CAP_NET_ADMIN (before 5.8 CAP_SYS_ADMIN) to open; none to close: the kernel takes the program off
@@ -16,10 +16,10 @@
 
 struct bpf_insn;
 
-#define XDP_STEER_MAX 48
+#define XDP_STEER_MAX 72
 
 struct xdp_steer_rule {
-    uint8_t ip4[4];
+    uint8_t ip4[4], ip6[16]; /* ip6 zeroes: none */
     uint16_t listen_port; /* 0: none */
     uint16_t dial_first, dial_count;
 };

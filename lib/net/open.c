@@ -174,6 +174,7 @@ static struct pktio *port_af_xdp(const struct transport_tcp_config *tc, const ch
     struct af_xdp_config c = {.iface = iface, .listen_port = tc->listen_port, .dial_first = tc->dial_first, .dial_count = tc->dial_count};
 
     memcpy(c.ip4, tc->ip4, 4);
+    memcpy(c.ip6, tc->ip6, 16);
     return af_xdp_open(&c, err);
 }
 
@@ -241,8 +242,6 @@ static struct transport *open_shared(const struct net_config *cfg, struct net_sh
 
     if (shared_interface(cfg, &info, err) < 0 || shared_ip6(cfg, &info, err) < 0)
         return NULL;
-    if (driver == NET_AF_XDP)
-        info.has_ip6 = false; /* its steering program knows IPv4 alone */
     /* First the guard, then the port: the kernel never sees a packet of ours unguarded. */
     if (first)
         *share = *first;

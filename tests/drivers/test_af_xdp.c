@@ -26,7 +26,7 @@ static void run(const char *command)
 
 static struct pktio *open_x(char err[256])
 {
-    struct af_xdp_config cx = {.iface = "vb", .ip4 = {10, 9, 0, 2}, .listen_port = 7070, .dial_first = 20000, .dial_count = 16, .frames = 512};
+    struct af_xdp_config cx = {.iface = "vb", .ip4 = {10, 9, 0, 2}, .ip6 = {0xfd, 9, [15] = 2}, .listen_port = 7070, .dial_first = 20000, .dial_count = 16, .frames = 512};
 
     return af_xdp_open(&cx, err);
 }
@@ -125,6 +125,44 @@ static void test_af_xdp_receives_what_is_steered(void **state)
     assert_true(send_to_x(7070, 7, 0)); /* those before it went by */
     assert_int_equal(take(x, 1, &f), 1);
     assert_int_equal(f.len, FRAME_HEAD + 7);
+}
+
+/* An IPv6 packet to that address: TCP to port, or with another next header. */
+static bool send6_to_x(uint8_t last, uint8_t next, uint16_t port, uint32_t len)
+{
+    struct pktio_seg s = {.head_len = 74, .npieces = 1, .pieces = {{bytes, len, NULL}}, .is_ip6 = true};
+    uint8_t *ip = s.head + 14, *tcp = ip + 40;
+
+    memcpy(s.head, x->link.mac, 6);
+    memcpy(s.head + 6, a->link.mac, 6);
+    put16(s.head + 12, 0x86dd);
+    ip[0] = 0x60;
+    put16(ip + 4, 20 + len);
+    ip[6] = next;
+    ip[7] = 64;
+    memcpy(ip + 8, (uint8_t[16]){0xfd, 9, [15] = 1}, 16);
+    memcpy(ip + 24, (uint8_t[16]){0xfd, 9, [15] = last}, 16);
+    put16(tcp, 40000);
+    put16(tcp + 2, port);
+    tcp[12] = 0x50;
+    return pktio_send(a, &s, 1) == 1;
+}
+
+static void test_af_xdp_receives_ipv6(void **state)
+{
+    struct pktio_frame f;
+
+    assert_true(send6_to_x(2, 6, 7070, 900));
+    assert_true(send6_to_x(2, 6, 20015, 900));
+    assert_int_equal(take(x, 2, &f), 2);
+    assert_int_equal(f.len, 74 + 900);
+    assert_true(send6_to_x(3, 6, 7070, 900));  /* another address */
+    assert_true(send6_to_x(2, 6, 7071, 900));  /* another port */
+    assert_true(send6_to_x(2, 17, 7070, 900)); /* not TCP */
+    assert_true(send6_to_x(2, 60, 7070, 900)); /* extension headers: the kernel's, which is silent */
+    assert_true(send6_to_x(2, 6, 7070, 5));
+    assert_int_equal(take(x, 1, &f), 1);
+    assert_int_equal(f.len, 74 + 5);
 }
 
 static void test_af_xdp_gets_segments_as_packets(void **state)
@@ -242,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_af_xdp_facts),
         cmocka_unit_test(test_af_xdp_receives_what_is_steered),
+        cmocka_unit_test(test_af_xdp_receives_ipv6),
         cmocka_unit_test(test_af_xdp_gets_segments_as_packets),
         cmocka_unit_test(test_af_xdp_sends),
         cmocka_unit_test(test_af_xdp_lets_frames_be_kept),
