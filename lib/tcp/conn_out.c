@@ -103,7 +103,11 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
 
 static void note_paced(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
-    pace_sent(&c->pace, c->cc.pacing_bytes_per_s, (uint32_t)cc_burst_bytes(&c->cc), len, now);
+    uint64_t late = c->rtt.srtt_ns ? c->rtt.min_ns / 4 : 0;
+
+    /* A busy machine wakes us milliseconds late: a quarter of a round trip may be caught up with, or the rate would be lost. */
+    late = late < PACE_LATE_NS ? PACE_LATE_NS : late < PACE_LATE_MOST_NS ? late : PACE_LATE_MOST_NS;
+    pace_sent(&c->pace, c->cc.pacing_bytes_per_s, (uint32_t)cc_burst_bytes(&c->cc), len, late, now);
 }
 
 static void note_cwnd_limited(struct tcp_conn *c)

@@ -2,7 +2,7 @@
  * Shape:   rate, bytes sent, now -> open or not, and until when
  * Owner:   the connection
  * Units:   ns, bytes, bytes per second; rate 0: unpaced
- * Note:    a loop that comes late finds up to a millisecond's worth open at once, and waits shorter than a turn of the
+ * Note:    a loop that comes late finds what it missed open at once, within a bound, and waits shorter than a turn of the
  *          loop are none: where the rate is beyond what is asked of it, pacing sets no timers
  */
 #ifndef TCP_PACE_H
@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 #define PACE_SLACK_NS 20000ull
-#define PACE_LATE_NS  1000000ull
+#define PACE_LATE_NS  1000000ull /* a late loop makes up for at least this */
+#define PACE_LATE_MOST_NS 10000000ull
 
 struct pace {
     uint64_t next_ns;
@@ -35,8 +36,9 @@ static inline uint32_t pace_min(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* burst_bytes: what may leave at once at this rate. */
-static inline void pace_sent(struct pace *p, uint64_t bytes_per_s, uint32_t burst_bytes, uint32_t bytes, uint64_t now)
+/* burst_bytes: what may leave at once at this rate; late_ns: what a loop that comes late may make up for. */
+static inline void pace_sent(struct pace *p, uint64_t bytes_per_s, uint32_t burst_bytes, uint32_t bytes,
+                             uint64_t late_ns, uint64_t now)
 {
     uint32_t free = pace_min(bytes, p->free_bytes);
 
@@ -47,8 +49,8 @@ static inline void pace_sent(struct pace *p, uint64_t bytes_per_s, uint32_t burs
     if (pace_is_due(p, now))
         p->burst_bytes = burst_bytes;
     p->burst_bytes -= pace_min(bytes, p->burst_bytes);
-    if (p->next_ns + PACE_LATE_NS < now)
-        p->next_ns = now - PACE_LATE_NS;
+    if (p->next_ns + late_ns < now)
+        p->next_ns = now - late_ns;
     p->next_ns += bytes * 1000000000ull / bytes_per_s;
 }
 

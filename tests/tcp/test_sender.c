@@ -109,7 +109,7 @@ static void test_pace_keeps_its_rate_in_bursts(void **state)
     for (uint64_t now = from; now < from + SEC; now += 50000) {
         unsigned n = 0;
         for (; pace_is_open(&p, rate, now); n++, sent += 1500)
-            pace_sent(&p, rate, 9000, 1500, now);
+            pace_sent(&p, rate, 9000, 1500, PACE_LATE_NS, now);
         assert_true(n <= 14); /* a burst, and what a first late turn may add */
     }
     assert_true(sent > rate - 30000 && sent < rate + 30000);
@@ -122,17 +122,17 @@ static void test_pace_makes_up_for_a_late_loop_but_not_for_silence(void **state)
 
     (void)state;
     for (; pace_is_open(&p, rate, now); sent += 1000)
-        pace_sent(&p, rate, 3000, 1000, now);
+        pace_sent(&p, rate, 3000, 1000, PACE_LATE_NS, now);
     for (unsigned i = 0; i < 500; i++) { /* a loop that turns every 900 us: no less than the rate */
         now += 900000;
         for (; pace_is_open(&p, rate, now); sent += 1000)
-            pace_sent(&p, rate, 3000, 1000, now);
+            pace_sent(&p, rate, 3000, 1000, PACE_LATE_NS, now);
     }
     assert_true(sent > 4500000 - 20000 && sent < 4500000 + 30000);
     now += 60 * SEC;
     sent = 0;
     for (; pace_is_open(&p, rate, now); sent += 1000)
-        pace_sent(&p, rate, 3000, 1000, now);
+        pace_sent(&p, rate, 3000, 1000, PACE_LATE_NS, now);
     assert_true(sent <= 14000); /* a millisecond's worth and a burst */
     assert_true(pace_is_open(&p, 0, now)); /* unpaced */
 }
@@ -144,7 +144,7 @@ static void test_pace_lets_a_first_window_go(void **state)
 
     (void)state;
     for (; p.free_bytes && pace_is_open(&p, 1000, now); sent += 1000)
-        pace_sent(&p, 1000, 2000, 1000, now);
+        pace_sent(&p, 1000, 2000, 1000, PACE_LATE_NS, now);
     assert_int_equal(sent, 10000);
 }
 
