@@ -29,7 +29,7 @@ struct af_packet {
     int fd, epfd; /* fd: small's; what we send goes out there */
     int ifindex;
     char iface[IF_NAMESIZE];
-    bool wants_tx;
+    bool wants_tx, is_lost;
     struct pktio_counters counters;
     struct virtio_net_hdr vnet[SEND_BATCH];
     struct iovec iov[SEND_BATCH][PKTIO_PIECES_MAX + 2];
@@ -195,6 +195,24 @@ static void clear_error(int fd)
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &len);
 }
 
+static void lose(struct af_packet *a)
+{
+    a->counters.lost += !a->is_lost;
+    a->is_lost = true;
+    a->ifindex = 0; /* one of the same number may be another */
+}
+
+/* The interface was made anew under the same name, as when a container changes networks. */
+static void find(struct af_packet *a, int ifindex)
+{
+    lose(a);
+    if (packet_ring_bind(&a->small, ifindex) < 0 || packet_ring_bind(&a->big, ifindex) < 0)
+        return;
+    a->ifindex = ifindex;
+    a->is_lost = false;
+    a->counters.found++;
+}
+
 static void af_packet_refresh(struct pktio *io)
 {
     struct af_packet *a = self(io);
@@ -203,11 +221,18 @@ static void af_packet_refresh(struct pktio *io)
 
     clear_error(a->small.fd);
     clear_error(a->big.fd);
-    a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
-    /* The interface was made anew under the same name, as when a container changes networks. */
-    if (info.index && info.index != a->ifindex && packet_ring_bind(&a->small, info.index) == 0 &&
-        packet_ring_bind(&a->big, info.index) == 0)
-        a->ifindex = info.index;
+    if (ifinfo_get(a->iface, &info, err) < 0) {
+        a->io.link.is_up = false;
+        lose(a);
+        return;
+    }
+    a->io.link.is_up = info.is_up;
+    if (info.index != a->ifindex)
+        find(a, info.index);
+    if (info.has_mac)
+        memcpy(a->io.link.mac, info.mac, 6);
+    if (info.mtu)
+        a->io.link.mtu = info.mtu;
 }
 
 static void af_packet_counters(struct pktio *io, struct pktio_counters *out)

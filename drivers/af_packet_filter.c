@@ -12,6 +12,7 @@
 #define OFF_PROTO    23
 #define OFF_IP_SRC   26
 #define OFF_IP_DST   30
+#define OFF_ARP_SPA  28
 #define OFF_ARP_TPA  38
 #define OFF_PROTO6   20
 #define OFF_IP6_SRC  34 /* its last four bytes */
@@ -129,7 +130,10 @@ unsigned af_packet_filter_build(struct sock_filter *insns, const struct af_packe
         jump(&p, BPF_JEQ, TYPE_IP6, L_IP6, NEXT);
     jump(&p, BPF_JEQ, TYPE_ARP, NEXT, L_DROP);
     load(&p, BPF_LD | BPF_W | BPF_ABS, OFF_ARP_TPA);
-    jump(&p, BPF_JEQ, ip, L_ACCEPT, L_DROP);
+    jump(&p, BPF_JEQ, ip, L_ACCEPT, NEXT);
+    load(&p, BPF_MISC | BPF_TAX, 0);
+    load(&p, BPF_LD | BPF_W | BPF_ABS, OFF_ARP_SPA);
+    jump(&p, BPF_JEQ | BPF_X, 0, L_ACCEPT, L_DROP);
 
     if (has_ip6(f))
         ip6(&p, f);

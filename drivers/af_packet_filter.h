@@ -1,6 +1,6 @@
 /* af_packet_filter.h: the packet filter of the af_packet port
  * Shape:   address, ports and lengths -> a classic BPF program over an Ethernet frame
- * Lets up: ARP that asks for or answers to our address; TCP to our address and one of our ports, not in IP fragments;
+ * Lets up: ARP that asks for or answers to our address, or tells of another's new one; TCP to our address and one of our ports, not in IP fragments;
  *          ICMP "destination unreachable" to our address (path MTU); with an IPv6 address the same of IPv6, "packet too big" and
  *          neighbour advertisements to it included, without extension headers
  * Roles:   several ports may share the address and the listening port: each has its own filter, which takes the flows whose

@@ -37,8 +37,12 @@ struct af_xdp {
     struct xsk xsk;
     struct xdp_steer steer;
     struct packet_ring side; /* ARP and ICMP errors */
-    int epfd;
+    int epfd, ifindex;
+    bool is_lost;      /* the interface that was opened is no more */
+    bool is_torn_down; /* nothing is open below */
     char iface[IF_NAMESIZE];
+    struct af_xdp_config cfg; /* its iface is ours */
+    uint64_t drops_before;    /* of sockets that are closed */
     struct xdp_frame *frames;
     uint32_t kept, nlent, unkicked;
     struct xdp_frame *lent[PKTIO_BURST];
@@ -80,7 +84,7 @@ static bool has_unfinished_csum(const uint8_t *p, uint32_t len)
 
 static void kick(struct af_xdp *a)
 {
-    if (a->unkicked)
+    if (a->unkicked && !a->is_lost)
         a->unkicked = xsk_kick(&a->xsk); /* what the kernel had no memory for is tried again */
 }
 
@@ -118,6 +122,8 @@ static unsigned af_xdp_recv(struct pktio *io, struct pktio_frame *frames, unsign
     struct af_xdp *a = self(io);
     unsigned n = 0;
 
+    if (a->is_lost)
+        return 0;
     kick(a);
     cap = cap < PKTIO_BURST ? cap : PKTIO_BURST;
     while (n < cap && (recv_side(a, &frames[n]) || recv_one(a, &frames[n]))) {
@@ -131,10 +137,12 @@ static void af_xdp_recv_done(struct pktio *io)
 {
     struct af_xdp *a = self(io);
 
-    packet_ring_give_back(&a->side);
+    if (!a->is_torn_down)
+        packet_ring_give_back(&a->side);
     while (a->nlent > 0)
         buf_unref(&a->lent[--a->nlent]->buf);
-    xsk_fill(&a->xsk, a->xsk.nframes / 4); /* a quarter is for sending */
+    if (!a->is_torn_down)
+        xsk_fill(&a->xsk, a->xsk.nframes / 4); /* a quarter is for sending */
 }
 
 /* ---- sending ---- */
@@ -161,6 +169,10 @@ static unsigned af_xdp_send(struct pktio *io, const struct pktio_seg *segs, unsi
     unsigned done = 0;
     uint8_t *to;
 
+    if (a->is_lost) { /* like a cable that is out: TCP sends it again */
+        a->counters.tx_dropped += count;
+        return count;
+    }
     for (; done < count && (to = xsk_send_room(&a->xsk, &number)); done++) {
         len = copy_segment(to, a->xsk.frame_bytes, &segs[done]);
         if (len == 0) {
@@ -188,40 +200,13 @@ static int af_xdp_wait_fd(struct pktio *io, bool wants_tx)
     return self(io)->epfd;
 }
 
-static void af_xdp_refresh(struct pktio *io)
-{
-    struct af_xdp *a = self(io);
-    struct ifinfo info;
-    char err[256];
-
-    a->io.link.is_up = ifinfo_get(a->iface, &info, err) == 0 && info.is_up;
-    kick(a);
-}
-
 static void af_xdp_counters(struct pktio *io, struct pktio_counters *out)
 {
     struct af_xdp *a = self(io);
 
-    a->counters.rx_dropped = xsk_drops(&a->xsk);
+    a->counters.rx_dropped = a->drops_before + (a->is_torn_down ? 0 : xsk_drops(&a->xsk));
     *out = a->counters;
 }
-
-static void af_xdp_close(struct pktio *io)
-{
-    struct af_xdp *a = self(io);
-
-    kick(a);
-    if (a->epfd >= 0)
-        close(a->epfd);
-    xdp_steer_close(&a->steer);
-    xsk_close(&a->xsk);
-    packet_ring_close(&a->side);
-    free(a->frames);
-    free(a);
-}
-
-static const struct pktio_ops af_xdp_ops = {af_xdp_recv,    af_xdp_recv_done, af_xdp_send, af_xdp_wait_fd,
-                                            af_xdp_refresh, af_xdp_counters,  af_xdp_close, NULL};
 
 static unsigned receive_queues(const char *iface)
 {
@@ -293,6 +278,84 @@ static bool is_fit(const struct ifinfo *info, char err[256])
     return false;
 }
 
+/* Frames that are held by reference must be back. */
+static void tear_down(struct af_xdp *a)
+{
+    a->drops_before += xsk_drops(&a->xsk);
+    if (a->epfd >= 0)
+        close(a->epfd);
+    xdp_steer_close(&a->steer);
+    xsk_close(&a->xsk);
+    packet_ring_close(&a->side);
+    free(a->frames);
+    a->frames = NULL;
+    a->epfd = -1;
+    a->unkicked = 0;
+    a->is_torn_down = true;
+}
+
+static void learn_link(struct af_xdp *a, const struct ifinfo *info)
+{
+    memcpy(a->io.link.mac, info->mac, 6);
+    a->io.link.is_up = info->is_up;
+    a->io.link.mtu = info->mtu;
+    a->ifindex = info->index;
+    a->is_torn_down = a->is_lost = false;
+}
+
+/* The interface was made anew under the same name. Sockets and program belong to the old one: all is set up again, which takes
+ * the rights of opening; without them it stays lost. */
+static void find(struct af_xdp *a, const struct ifinfo *info)
+{
+    char err[256];
+
+    if (a->kept > 0)
+        return; /* once the stack has let go */
+    if (!a->is_torn_down)
+        tear_down(a);
+    a->cfg.iface = a->iface;
+    if (!is_fit(info, err) || set_up(a, &a->cfg, info)) {
+        tear_down(a);
+        return;
+    }
+    learn_link(a, info);
+    a->counters.found++;
+}
+
+static void af_xdp_refresh(struct pktio *io)
+{
+    struct af_xdp *a = self(io);
+    struct ifinfo info;
+    char err[256];
+    bool is_there = ifinfo_get(a->iface, &info, err) == 0;
+
+    if (!is_there || info.index != a->ifindex) {
+        a->counters.lost += !a->is_lost;
+        a->is_lost = true;
+        a->io.link.is_up = false;
+    }
+    if (is_there && a->is_lost) {
+        find(a, &info);
+    } else if (is_there) {
+        memcpy(a->io.link.mac, info.mac, 6);
+        a->io.link.is_up = info.is_up;
+    }
+    kick(a);
+}
+
+static void af_xdp_close(struct pktio *io)
+{
+    struct af_xdp *a = self(io);
+
+    kick(a);
+    if (!a->is_torn_down)
+        tear_down(a);
+    free(a);
+}
+
+static const struct pktio_ops af_xdp_ops = {af_xdp_recv,    af_xdp_recv_done, af_xdp_send, af_xdp_wait_fd,
+                                            af_xdp_refresh, af_xdp_counters,  af_xdp_close, NULL};
+
 struct pktio *af_xdp_open(const struct af_xdp_config *cfg, char err[256])
 {
     struct af_xdp *a;
@@ -309,16 +372,15 @@ struct pktio *af_xdp_open(const struct af_xdp_config *cfg, char err[256])
     a->epfd = a->side.fd = a->xsk.fd = -1;
     memcpy(a->iface, info.name, sizeof(a->iface));
     a->io.ops = &af_xdp_ops;
+    a->cfg = *cfg;
     failed = set_up(a, cfg, &info);
     if (failed) {
         snprintf(err, 256, "af_xdp on %s: %s: %s", info.name, failed, strerror(errno));
         af_xdp_close(&a->io);
         return NULL;
     }
-    memcpy(a->io.link.mac, info.mac, 6);
-    a->io.link.is_up = info.is_up;
+    learn_link(a, &info);
     a->io.link.is_shared = a->io.link.has_rx_csum = true;
-    a->io.link.mtu = info.mtu;
     a->io.link.keep_max = a->xsk.nframes / 4;
     snprintf(a->io.text, sizeof(a->io.text), "af_xdp %s mtu %u %s %s", info.name, info.mtu, a->steer.is_generic ? "generic" : "native",
              a->xsk.is_zero_copy ? "zero-copy" : "copy");

@@ -111,7 +111,7 @@ struct net *net_new(const struct net_config *cfg, uint64_t now, char err[256], c
                          n->transport->listen.port, NULL);
     if (n->transport->listen6.ip_len)
         multiaddr_of_tcp(&n->listen_addr6, n->transport->listen6.ip, 16, n->transport->listen6.port, NULL);
-    n->is_link_up = true;
+    n->watch.is_up = true;
     n->link_check_ns = n->transport->has_link ? now : TIMER_NEVER;
     return n;
 }
@@ -245,21 +245,18 @@ static void on_pipe_event(struct net *n, const struct pipe_event *ev, uint64_t n
 
 static void check_link(struct net *n, uint64_t now)
 {
+    struct transport_stats stats;
+    const char *what;
     bool is_up;
 
     if (now < n->link_check_ns)
         return;
     n->link_check_ns = now + LINK_CHECK_NS;
     is_up = transport_link_is_up(n->transport, now);
-    if (is_up != n->is_link_up) {
-        struct queued_event ev = {.type = NET_EV_LINK,
-                                  .flag = is_up,
-                                  .reason = is_up ? "link is up" : "link is down"};
-
-        event_queue_push(&n->events, &ev);
-        n->is_link_up = is_up;
-        n->counters.port.links_down += !is_up;
-    }
+    n->counters.port.links_down += n->watch.is_up && !is_up;
+    transport_stats_get(n->transport, &stats);
+    while ((what = port_watch_next(&n->watch, &stats, is_up, now)))
+        event_queue_push(&n->events, &(struct queued_event){.type = NET_EV_LINK, .flag = is_up, .reason = what});
 }
 
 static unsigned run_timers(struct net *n, uint64_t now)

@@ -122,7 +122,7 @@ enum net_event_type {
     NET_EV_REQUEST,      /* conn, protocol (index in services), token, frame (owned by the receiver): answer by net_answer */
     NET_EV_ANSWER,       /* conn, protocol, token, frame (owned by the receiver): of our request */
     NET_EV_REQUEST_FAILED, /* conn, token, reason: there will be no answer */
-    NET_EV_LINK,         /* is_link_up; reason says what changed */
+    NET_EV_LINK,         /* is_link_up; reason says what befell the port: port_watch.h */
 };
 
 struct net_event {

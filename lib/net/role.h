@@ -12,7 +12,9 @@
 #include "net/framer.h"
 #include "net/iplimit.h"
 #include "net/net.h"
+#include "net/net.h"
 #include "net/open.h"
+#include "net/port_watch.h"
 #include "net/transport.h"
 
 /* An event as it waits; the peer and address of CONN_UP are taken from the connection when it is handed out. */
@@ -96,7 +98,7 @@ struct net {
     uint64_t partial_bytes;
     uint32_t handshakes_in;
     uint64_t link_check_ns; /* when to look next */
-    bool is_link_up;
+    struct port_watch watch;
     struct net_counters counters;
     struct multiaddr listen_addr, listen_addr6;
 };

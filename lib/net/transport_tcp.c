@@ -414,10 +414,17 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
 static bool ttcp_link_is_up(struct transport *tr, uint64_t now)
 {
     struct ttcp *t = ttcp_of(tr);
-    bool was_up = t->port->link.is_up;
+    struct pktio_link was = t->port->link;
+    const struct pktio_link *is = &t->port->link;
+    bool is_moved;
 
     pktio_refresh(t->port);
-    if (!was_up && t->port->link.is_up)
+    is_moved = memcmp(was.mac, is->mac, 6) != 0;
+    if (is_moved)
+        tcp_stack_set_mac(t->stack, is->mac);
+    if (was.mtu != is->mtu)
+        tcp_stack_set_mtu(t->stack, is->mtu);
+    if (is->is_up && (!was.is_up || is_moved))
         tcp_stack_announce(t->stack, now);
     return t->port->link.is_up;
 }

@@ -273,7 +273,7 @@ void coding_net_event(struct coding_role *r, struct net_event *ev, uint64_t now)
         if ((c = peers_conn(&r->peers, ev->conn)))
             c->peer->rtt_ns = ev->rtt_ns;
         break;
-    case NET_EV_LINK: coding_note(r, LOG_WARN_L, "\"link\" state=\"%s\"", ev->reason ? ev->reason : ""); break;
+    case NET_EV_LINK: coding_note(r, LOG_WARN_L, "\"port\" state=\"%s\"", ev->reason ? ev->reason : ""); break;
     case NET_EV_REQUEST:
     case NET_EV_ANSWER:
     case NET_EV_REQUEST_FAILED: coding_kad_event(r, ev, now); break;

@@ -227,6 +227,8 @@ void conn_timeout(struct tcp_conn *c, uint64_t now)
 
     s->n.rto_fired++;
     c->rto_count++;
+    if (c->neigh && c->neigh->gen == c->neigh_gen)
+        neigh_doubt(&c->stack->neigh, c->neigh, now);
     rtt_backoff(&c->rtt);
     if (conn_is_handshake(c)) {
         sb_mark_head_lost(&c->sb);

@@ -118,6 +118,14 @@ void neigh_use(struct neigh_table *t, struct neigh *n, uint64_t now)
         ask(t, n, now);
 }
 
+void neigh_doubt(struct neigh_table *t, struct neigh *n, uint64_t now)
+{
+    if (n->state != NEIGH_KNOWN || n->asks || t->is_external || now - n->confirmed_ns < NEIGH_ASK_INTERVAL_NS)
+        return;
+    n->confirmed_ns = 0;
+    ask(t, n, now);
+}
+
 void neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now)
 {
     memcpy(n->mac, mac, ETH_ALEN);

@@ -204,6 +204,11 @@ uint32_t tcp_stack_conn_count(const struct tcp_stack *s)
     return s->open_count + s->half_open_count;
 }
 
+void tcp_stack_set_mac(struct tcp_stack *s, const uint8_t mac[6])
+{
+    memcpy(s->cfg.mac, mac, ETH_ALEN);
+}
+
 void tcp_stack_set_mtu(struct tcp_stack *s, uint32_t mtu_bytes)
 {
     if (mtu_bytes < PMTU_MIN || mtu_bytes > UINT16_MAX)

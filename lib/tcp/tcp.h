@@ -256,6 +256,8 @@ int tcp_stack_neigh_set(struct tcp_stack *s, const struct ip_addr *ip, const uin
 void tcp_stack_neigh_failed(struct tcp_stack *s, const struct ip_addr *ip, uint64_t now);
 /* Our own address and MAC told to everyone: after start or a change of port. Nothing when the address is shared. */
 void tcp_stack_announce(struct tcp_stack *s, uint64_t now);
+/* The port has another MAC: what is sent from now on bears it. Announce it, too. */
+void tcp_stack_set_mac(struct tcp_stack *s, const uint8_t mac[6]);
 /* The port's MTU or gateway's path changed: new segments follow it. */
 void tcp_stack_set_mtu(struct tcp_stack *s, uint32_t mtu_bytes);
 

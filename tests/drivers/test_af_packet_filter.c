@@ -101,6 +101,10 @@ static void test_filter_takes_arp_for_us(void **state)
     assert_true(passes(7070, 0, 0, arp, sizeof(arp)));
     memcpy(arp + 38, other, 4);
     assert_false(passes(7070, 0, 0, arp, sizeof(arp)));
+    memcpy(arp + 28, other, 4); /* another tells of its own address: it may have moved */
+    assert_true(passes(7070, 0, 0, arp, sizeof(arp)));
+    arp[31] ^= 1;
+    assert_false(passes(7070, 0, 0, arp, sizeof(arp)));
 }
 
 static void test_filter_takes_icmp_errors(void **state)

@@ -2,7 +2,7 @@
  * Listens and sends every RPC back to where it came from; with --dial it is the other side: sends --count RPCs of --size
  * bytes, wants them back equal and in order, prints what it took and ends (0: all came back).
  *     net_echo --driver af_packet [--iface eth0] [--addr 10.0.0.1/24] [--gateway IP] [--addr6 fd00::1/64] [--port 7070] [--seed N] [--seconds S]
- *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024]
+ *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024 [--gap MS between two]]
  *     memif: --memif SOCKET --id N [--server]; vfio: --pci ADDRESS [--vlan N]
  * The first line on stdout says what was opened. tap: EAL is started here, without hugepages.
  */
@@ -28,7 +28,7 @@ struct echo {
     struct multiaddr dial;
     bool is_client, is_done;
     uint64_t count, sent, back, bad, size;
-    uint64_t begun_ns, ended_ns;
+    uint64_t begun_ns, ended_ns, gap_ns, next_ns;
     net_conn_id conn, gone; /* gone: the last connection that ended */
     struct buf *waiting[4096]; /* echoes that the queue did not take yet */
     net_conn_id waiting_conn[4096];
@@ -75,7 +75,7 @@ static bool is_equal(const struct buf *b, uint64_t size, uint64_t i)
 
 static void send_more(struct echo *e, uint64_t now)
 {
-    while (e->conn && e->sent < e->count) {
+    while (e->conn && e->sent < e->count && (!e->gap_ns || now >= e->next_ns)) {
         struct buf *b = buf_new((uint32_t)e->size);
         struct net_piece p = {b, 0, (uint32_t)e->size};
 
@@ -88,6 +88,7 @@ static void send_more(struct echo *e, uint64_t now)
             return;
         }
         e->sent++;
+        e->next_ns = now + e->gap_ns;
     }
 }
 
@@ -149,6 +150,7 @@ static void on_event(struct echo *e, struct net_event *ev, uint64_t now)
         }
         break;
     case NET_EV_RPC: on_rpc(e, ev, now); break;
+    case NET_EV_LINK: printf("port: %s\n", ev->reason); break;
     case NET_EV_IDENTIFIED: net_identity_free(ev->identity); break;
     case NET_EV_CONN_DOWN:
         printf("down: %s\n", ev->reason);
@@ -170,8 +172,8 @@ static void wait_for_work(struct echo *e, uint64_t now)
 
     if (ns == 0)
         return;
-    if (ns > 200000000ull)
-        ns = 200000000ull;
+    if (ns > (e->gap_ns ? 10000000ull : 200000000ull))
+        ns = e->gap_ns ? 10000000ull : 200000000ull;
     ts.tv_nsec = (long)ns;
     n = net_wait_fds(e->net, fds, FDS);
     for (unsigned i = 0; i < n; i++)
@@ -228,11 +230,12 @@ static void report(const struct echo *e)
 
     net_counters_get(e->net, &k);
     printf("sent=%lu back=%lu bad=%lu seconds=%.3f MB/s=%.1f retransmits=%lu dropped_in=%lu dropped_out=%lu "
-           "checksum=%lu\n",
+           "checksum=%lu lost=%lu found=%lu down=%lu\n",
            (unsigned long)e->sent, (unsigned long)e->back, (unsigned long)e->bad, s,
            s > 0 ? (double)(e->back * e->size) / s / 1e6 : 0.0, (unsigned long)k.tcp_retransmits,
            (unsigned long)k.packets_dropped_in, (unsigned long)k.packets_dropped_out,
-           (unsigned long)k.tcp_checksum_errors);
+           (unsigned long)k.tcp_checksum_errors, (unsigned long)k.port.lost, (unsigned long)k.port.found,
+           (unsigned long)k.port.links_down);
 }
 
 int main(int argc, char **argv)
@@ -250,6 +253,7 @@ int main(int argc, char **argv)
                                             {"port", 1, NULL, 'p'},
                                             {"dial", 1, NULL, 'D'},
                                             {"count", 1, NULL, 'c'},
+                                            {"gap", 1, NULL, 'G'},
                                             {"size", 1, NULL, 's'},
                                             {"seed", 1, NULL, 'S'},
                                             {"seconds", 1, NULL, 't'},
@@ -285,6 +289,7 @@ int main(int argc, char **argv)
         case 'p': cfg.listen_port = (uint16_t)atoi(optarg); break;
         case 'D': dial = optarg; break;
         case 'c': e.count = strtoull(optarg, NULL, 10); break;
+        case 'G': e.gap_ns = strtoull(optarg, NULL, 10) * 1000000ull; break;
         case 's': e.size = strtoull(optarg, NULL, 10); break;
         case 'S': seed[0] = (uint8_t)atoi(optarg); break;
         case 't': seconds = strtoull(optarg, NULL, 10); break;
