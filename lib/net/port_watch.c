@@ -1,14 +1,14 @@
 /* port_watch.c: which counts have grown, and when that was last said (port_watch.h) */
 #include "net/port_watch.h"
 
-static const char *of_link(struct port_watch *w, const struct transport_stats *s, bool is_up)
+static const char *of_link(struct port_watch *w, bool is_up)
 {
     if (is_up == w->is_up)
         return NULL;
     w->is_up = is_up;
     if (is_up)
         return "link is up";
-    return s->port.lost > s->port.found ? "the interface or device is gone: looked for every second" : "link is down";
+    return "link is down";
 }
 
 const char *port_watch_next(struct port_watch *w, const struct transport_stats *s, bool is_up, uint64_t now)
@@ -17,13 +17,14 @@ const char *port_watch_next(struct port_watch *w, const struct transport_stats *
         uint64_t count;
         const char *text;
     } thing[PORT_WATCH_THINGS] = {
+        {s->port.lost, "the interface or device is gone: looked for every second"},
         {s->port.found, "the interface or device was gone and is open again"},
         {s->port.resets, "the device was reset"},
         {s->port.no_memory, "out of packet memory"},
         {s->packets_dropped_in, "packets lost in front of us: the receive ring was full"},
         {s->packets_dropped_out, "packets refused by the port"},
     };
-    const char *link = of_link(w, s, is_up);
+    const char *link = of_link(w, is_up);
 
     for (unsigned i = 0; !link && i < PORT_WATCH_THINGS; i++) {
         bool has_grown = thing[i].count > w->seen[i];

@@ -37,7 +37,9 @@ static void test_port_watch_tells_down_from_gone(void **state)
     assert_null(port_watch_next(&w, &s, false, 2 * S));
     assert_string_equal(port_watch_next(&w, &s, true, 3 * S), "link is up");
     s.port.lost = 1;
+    assert_string_equal(port_watch_next(&w, &s, false, 4 * S), "link is down");
     assert_non_null(strstr(port_watch_next(&w, &s, false, 4 * S), "gone"));
+    assert_null(port_watch_next(&w, &s, false, 4 * S));
     s.port.found = 1;
     assert_string_equal(port_watch_next(&w, &s, true, 5 * S), "link is up");
     assert_non_null(strstr(port_watch_next(&w, &s, true, 5 * S), "open again"));

@@ -209,6 +209,38 @@ static void test_neighbour_that_moved_is_followed(void **state)
     puppet_start(&p);
 }
 
+/* A retransmission timeout makes us doubt it: it is asked within a second, and everyone after three, not after half a minute. */
+static void test_neighbour_in_doubt_is_asked_at_once(void **state)
+{
+    static const uint64_t key[2] = {1, 2}, s = 1000000000ull;
+    const struct ip_addr ip = ip_v4_from_u32(0x0a000001);
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    struct neigh_table t;
+    struct timerq timers;
+    struct neigh *n;
+
+    (void)state;
+    timerq_init(&timers);
+    assert_int_equal(neigh_init(&t, 16, false, &timers, key), 0);
+    n = neigh_get(&t, &ip, 100 * s);
+    assert_ptr_equal(neigh_next_ask(&t), n);
+    neigh_learn(&t, n, mac, 100 * s);
+    neigh_doubt(&t, n, 100 * s + s / 2); /* it has just answered */
+    assert_null(neigh_next_ask(&t));
+    neigh_doubt(&t, n, 103 * s);
+    assert_ptr_equal(neigh_next_ask(&t), n);
+    assert_false(n->is_broadcast_ask);
+    assert_int_equal(n->state, NEIGH_KNOWN); /* used meanwhile */
+    neigh_doubt(&t, n, 103 * s + s / 2);
+    assert_null(neigh_next_ask(&t)); /* it is being asked */
+    for (unsigned i = 104; i < 107; i++)
+        neigh_on_timer(&t, n, i * s);
+    assert_ptr_equal(neigh_next_ask(&t), n);
+    assert_true(n->is_broadcast_ask);
+    neigh_fini(&t);
+    timerq_fini(&timers);
+}
+
 static void test_neighbours_from_outside_are_wanted_by_event(void **state)
 {
     struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
@@ -339,6 +371,7 @@ int main(void)
         T(test_far_peers_go_by_the_gateway),
         T(test_arp_is_answered_for_us_alone),
         T(test_neighbour_that_moved_is_followed),
+        T(test_neighbour_in_doubt_is_asked_at_once),
         T(test_neighbours_from_outside_are_wanted_by_event),
         T(test_owed_ack_survives_its_neighbour),
         T(test_neighbour_cache_is_bounded),
