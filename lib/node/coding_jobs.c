@@ -5,7 +5,7 @@
  */
 #include "node/coding_int.h"
 
-#define DEEP       32 /* jobs out at a helper: with as many at each, the router takes a share of the work */
+#define DEEP       16 /* jobs out at a helper: with as many at each, the router takes a share of the work */
 #define JOBS_SPARE 64 /* left for the frames at hand */
 
 static bool has_net_input(const struct coding_role *r)

@@ -380,6 +380,8 @@ static unsigned take_from_net(struct coding_role *r, unsigned from, uint64_t now
     while (n < INPUTS_PER_TURN && coding_drain(r, now) && coding_may_take_frames(r) && xring_pop_sc(r->nets[from].in, &m)) {
         from_net(r, from, &m, now);
         n++;
+        if (r->jobs_out) /* at once: only who is seen to be done gets more */
+            coding_take_jobs(r, now);
     }
     return n;
 }

@@ -19,9 +19,13 @@ def wait_for_peers(net, m, count, end):
     raise AssertionError(f'{m.name} has {p and p["total_peers"]} peers, wanted {count}:\n{net.tail(m)}')
 
 
+# Net and coding lcores of each node: as the CPUs allow, 2 + 1, 2 + 2, 1 + 3.
+LCORES = [[], ['--net-lcores=2'], ['--net-lcores=2', '--coding-lcores=2'], ['--coding-lcores=3']]
+
+
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_others_get_everything_when_a_node_is_killed_and_it_rejoins(make_network, protos, mode, driver):
-    net = make_network(nodes=4, gateways=0, driver=driver, mode=mode)
+    net = make_network(nodes=4, gateways=0, driver=driver, mode=mode, node_args=lambda i: LCORES[i])
     receivers = {n.name: receiver(n, protos) for n in net.nodes}
     time.sleep(1.5)
     pub = publisher(net.nodes[0], protos)

@@ -42,7 +42,7 @@ def lint(types):
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
-    net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel')
+    net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel', node_args=['--net-lcores=2', '--coding-lcores=3'])
     for m, port in ((net.nodes[0], network.API_PORT), (net.gateways[0], network.HTTP_PORT), (net.gateways[0], network.GATEWAY_API_PORT)):
         status, text = net.http(m, port, '/metrics')
         assert status == 200 and text.endswith('\n')

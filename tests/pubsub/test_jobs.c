@@ -170,32 +170,32 @@ static void test_forged_copies_count_against_each_and_hide_nothing(void **state)
 /* Who brought it may leave meanwhile; so may the reader, and the whole core. */
 static void test_what_goes_meanwhile(void **state)
 {
-    struct raw *a;
+    struct raw *a, *b, *c;
 
     make(PUBSUB_GOSSIP, 1, 16, 0);
     a = meshed(500);
     raw_message(a, 0, TOPIC, 1, slice_str("one"), false);
     raw_message(a, 0, TOPIC, 2, slice_str("two"), true);
     netsim_disconnect(s, 0, a->node);
-    raw_free(a);
     netsim_run(s, NETSIM_S);
     assert_int_equal(netsim_count(s, 0, TOPIC, slice_str("one")), 1);
     assert_int_equal(netsim_count(s, 0, TOPIC, slice_str("two")), 0);
 
-    a = meshed(500);
-    raw_message(a, 0, TOPIC, 3, slice_str("three"), false);
+    b = meshed(500);
+    raw_message(b, 0, TOPIC, 3, slice_str("three"), false);
     netsim_unsubscribe(s, 0, TOPIC);
     netsim_run(s, NETSIM_S);
     assert_int_equal(netsim_count(s, 0, TOPIC, slice_str("three")), 0);
     assert_int_equal(counters(0).unsubscribed, 1);
-    raw_free(a);
 
     netsim_subscribe(s, 0, TOPIC);
-    a = meshed(500);
-    raw_message(a, 0, TOPIC, 4, slice_str("four"), false);
+    c = meshed(500);
+    raw_message(c, 0, TOPIC, 4, slice_str("four"), false);
     assert_int_equal(pubsub_jobs_free(netsim_core(s, 0)), 15);
-    raw_free(a);
     netsim_free(s);
+    raw_free(a);
+    raw_free(b);
+    raw_free(c);
 }
 
 static void test_shards_are_hashed_elsewhere(void **state)
