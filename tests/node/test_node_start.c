@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "node/coding_role.h"
 #include "node/eal.h"
+#include "node/helper_role.h"
 #include "node/hub_xcore.h"
 #include "node/node.h"
 #include "node/sidecar.h"
@@ -49,6 +50,7 @@ WRAP(struct net *, net_new, (const struct net_config *c, uint64_t now, char *err
 WRAP(struct pubsub *, pubsub_new, (const struct pubsub_config *c, struct rng *r, uint64_t now, uint64_t unix_ns),
      (c, r, now, unix_ns), NULL)
 WRAP(int, rte_eal_remote_launch, (lcore_function_t * f, void *arg, unsigned lcore), (f, arg, lcore), -1)
+WRAP(int, helper_role_init, (struct helper_role * r), (r), -1)
 WRAP(int, hub_start, (struct hub * h), (h), -1)
 
 /* EAL starts once in a process. */
@@ -166,12 +168,16 @@ static void wait_for_no_more_than(struct holdings before)
     }
 }
 
+/* Of two net and two coding roles. */
+static const char *const rings[] = {"net_to_coding", "coding_to_net", "net1_to_coding", "coding_to_net1",
+                                    "coding_to_helper1", "helper1_to_coding", "coding_to_hub", "hub_to_coding"};
+#define RINGS (sizeof(rings) / sizeof(rings[0]))
+
 static void nothing_is_left(void)
 {
-    static const char *const rings[] = {"net_to_coding", "coding_to_net", "coding_to_hub", "hub_to_coding"};
     const uint16_t ports[] = {cfg.optimum.port, cfg.sidecar_port, cfg.api_port};
 
-    for (int i = 0; i < 4; i++)
+    for (unsigned i = 0; i < RINGS; i++)
         assert_null(rte_ring_lookup(rings[i]));
     for (int i = 0; i < 3; i++) {
         time_t until = time(NULL) + PATIENCE;
@@ -185,7 +191,7 @@ static void nothing_is_left(void)
 
 static struct node *start(char err[512])
 {
-    struct node_options opt = {.layout = {.lcores = 2}};
+    struct node_options opt = {.layout = {.net = 2, .coding = 2}};
 
     err[0] = 0;
     return node_start(&cfg, &key, &opt, err);
@@ -221,8 +227,7 @@ static void test_node_starts_and_stops(void **state)
             fail_msg("%s", err);
         get("/metrics", text, sizeof(text));
         assert_non_null(strstr(text, "codecast_up{"));
-        for (int r = 0; r < 4; r++) {
-            static const char *const rings[] = {"net_to_coding", "coding_to_net", "coding_to_hub", "hub_to_coding"};
+        for (unsigned r = 0; r < RINGS; r++) {
             char want[64];
             snprintf(want, sizeof(want), "ring=\"%s\"", rings[r]);
             assert_non_null(strstr(strstr(text, "codecast_ring_full_total{"), want));
@@ -266,16 +271,18 @@ static void test_node_start_undoes_what_it_began(void **state)
         const char *why;
     } step[] = {
         {"eal_start", 1, "no environment"},
-        {"xdoor_init", 1, "no descriptor"}, /* the first worker's, the second's, the hub's */
-        {"xdoor_init", 2, "no descriptor"},
-        {"xdoor_init", 3, "rings"},
+        {"xdoor_init", 1, "no descriptor"}, /* the first worker's, the last's, the hub's */
+        {"xdoor_init", 4, "no descriptor"},
+        {"xdoor_init", 5, "rings"},
         {"xring_init", 1, "rings"},
-        {"xring_init", 4, "rings"},
+        {"xring_init", RINGS, "rings"},
         {"hub_new", 1, "no memory for the hub"},
         {"net_new", 1, ""},
+        {"net_new", 2, ""},
+        {"helper_role_init", 1, "no memory for a coding lcore"},
         {"pubsub_new", 1, "no memory for the router"},
         {"rte_eal_remote_launch", 1, "an lcore could not be started"},
-        {"rte_eal_remote_launch", 2, "an lcore could not be started"},
+        {"rte_eal_remote_launch", 4, "an lcore could not be started"},
         {"hub_start", 1, "the hub's thread could not be started"},
     };
 
