@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "pubsub/coded_maker.h"
 #include "pubsub/raw.h"
 
 #define TOPIC "demo"
@@ -227,6 +228,42 @@ static void test_shards_are_hashed_elsewhere(void **state)
     }
 }
 
+/* The first copy of a shard is forged, the true one comes while that is hashed: the liar is cut off, and the true one is taken when it
+ * comes again. */
+static void test_a_forged_shard_hides_nothing_for_long(void **state)
+{
+    static struct maker m;
+    static uint8_t wrong[20000];
+    uint8_t index = 0;
+    struct raw *liar, *honest;
+
+    make(PUBSUB_CODED, 1, 16, 0);
+    maker_open(&m, 9);
+    maker_message(&m, 4, 4 * sizeof(wrong));
+    liar = raw_new(s, 0, PUBSUB_CODED_1, true);
+    honest = raw_new(s, 0, PUBSUB_CODED_1, true);
+    netsim_work(s, 0, 500 * NETSIM_MS);
+    raw_send(honest, 0, maker_header(&m));
+    raw_send(liar, 0, maker_shard(&m, slice_of(&index, 1), slice_of(wrong, sizeof(wrong)), 1, 0));
+    raw_send(honest, 0, maker_source(&m, 0, 4));
+    assert_int_equal(counters(0).jobs_hash, 1);
+    assert_int_equal(counters(0).shards_duplicate, 1);
+    netsim_run(s, NETSIM_S);
+    assert_int_equal(counters(0).shards_forged, 1);
+    assert_int_equal(netsim_disconnects(s, 0), 1);
+    assert_false(netsim_is_connected(s, 0, liar->node));
+    for (unsigned i = 0; i < 4; i++)
+        raw_send(honest, 0, maker_source(&m, i, 4));
+    netsim_run(s, NETSIM_S);
+    assert_int_equal(netsim_count(s, 0, "demo", buf_slice(m.payload)), 1);
+    assert_true(netsim_is_connected(s, 0, honest->node));
+    assert_int_equal(counters(0).jobs_hash, 5);
+    netsim_free(s);
+    raw_free(liar);
+    raw_free(honest);
+    maker_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_forged_copies_count_against_each_and_hide_nothing),
         cmocka_unit_test(test_what_goes_meanwhile),
         cmocka_unit_test(test_shards_are_hashed_elsewhere),
+        cmocka_unit_test(test_a_forged_shard_hides_nothing_for_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
