@@ -42,7 +42,10 @@ def lint(types):
 
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
-    net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel', node_args=['--net-lcores=2', '--coding-lcores=3'])
+    net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel', node_env={'NET_LCORES': '2', 'CODING_LCORES': '3'})
+    assert 'msg="lcores" net=2 coding=3' in net.nodes[0].log.read_text()
+    text = net.http(net.nodes[0], network.API_PORT, '/metrics')[1]
+    assert all(f'ring="{r}"' in text for r in ('net1_to_coding', 'coding_to_net1', 'coding_to_helper2', 'helper2_to_coding'))
     for m, port in ((net.nodes[0], network.API_PORT), (net.gateways[0], network.HTTP_PORT), (net.gateways[0], network.GATEWAY_API_PORT)):
         status, text = net.http(m, port, '/metrics')
         assert status == 200 and text.endswith('\n')
