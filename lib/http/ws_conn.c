@@ -222,16 +222,15 @@ void ws_conn_hold(struct ws_conn *c)
 
 void ws_conn_release(struct ws_conn *c)
 {
-    bool post = false;
+    bool is_gone;
 
     if (atomic_fetch_sub(&c->holds, 1) != 1)
         return;
     pthread_mutex_lock(&c->lock);
-    if (!c->gone)
-        post = must_wake(c);
+    is_gone = c->gone;
     pthread_mutex_unlock(&c->lock);
-    if (post)
-        wake(c);
+    if (!is_gone) /* also while the thread is at work on it: it may have looked at the holds already, and left input behind */
+        ws_conn_wake_again(c);
 }
 
 static uint64_t get(const _Atomic uint64_t *v)

@@ -11,6 +11,7 @@
 #define SEEN_MAX     200000
 #define TOPICS_MAX   4096 /* of one subscriber, unless it wants more */
 #define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
+#define QUESTION_RESERVE 64 /* and further ones that they leave to questions: a full node is not a dead one */
 /* Publishes that the coding role has not answered: those in the ring, and those that it holds while peers are behind. */
 #define PUBLISHING_BYTES (32u << 20)
 #define PUBLISHING_MAX   16384
@@ -107,7 +108,8 @@ static bool has_room(const struct hub *h)
 
 static bool has_publish_room(const struct hub *h)
 {
-    return has_room(h) && h->publishing_bytes < PUBLISHING_BYTES && h->publishing < PUBLISHING_MAX;
+    return has_room(h) && xring_room(h->cfg.to_coding) >= HOME_RESERVE + QUESTION_RESERVE && h->publishing_bytes < PUBLISHING_BYTES &&
+           h->publishing < PUBLISHING_MAX;
 }
 
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)

@@ -12,7 +12,7 @@
 #include "node/snapshot.h"
 #include "node/xcore.h"
 
-#define NET_ROLE_WATCHED 256 /* connections whose queues are reported at a time */
+#define NET_ROLE_WATCHED 2048 /* connections whose queues are reported at a time: all there can be, or one left out would look full for ever */
 
 struct shadow;
 

@@ -27,8 +27,11 @@ static struct refusal refusal_of(int err)
 static void send_answer(struct stream *st, const struct sidecar_answer *a)
 {
     struct rpc_msg *m = sidecar_answer(a);
-    int err = m ? rpc_call_send(st->call, m, RPC_MUST) : -RPC_ENOMEM;
+    int err;
 
+    if (m)
+        rpc_msg_charge(m, &st->sidecar->deliveries);
+    err = m ? rpc_call_send(st->call, m, RPC_MUST) : -RPC_ENOMEM;
     if (err < 0 && err != -RPC_ECLOSED)
         SIDECAR_COUNT(st->sidecar, answers_lost, 1);
     rpc_msg_unref(m);

@@ -40,8 +40,11 @@ static void on_hub_trace(void *user, struct hub_trace *t)
 {
     struct stream *st = user;
     struct rpc_msg *m = sidecar_trace(t);
-    int err = m ? rpc_call_send(st->call, m, RPC_MAY) : -RPC_ENOMEM;
+    int err;
 
+    if (m)
+        rpc_msg_charge(m, &st->sidecar->deliveries);
+    err = m ? rpc_call_send(st->call, m, RPC_MAY) : -RPC_ENOMEM;
     if (err == 0)
         SIDECAR_COUNT(st->sidecar, traces, 1);
     else if (err != -RPC_EFULL) /* that is counted where it is said */

@@ -116,6 +116,7 @@ static void on_sent(struct rpc_tag *t, bool ok)
     }
     if (!ok) {
         c->send_broken = true;
+        rpc_call_count_drops(c, (struct rpc_queue_drops){.must = c->send_count, .must_bytes = c->send_len}); /* under way */
         rpc_call_count_drops(c, rpc_queue_clear(&c->out));
     }
     drained = ok && c->starved && c->out.count == 0 && !c->finish_wanted;
@@ -184,8 +185,10 @@ void rpc_call_pump(struct rpc_call *c)
         n += put_last(c, &ops[n], &details);
     if (n && start_batch(c, ops, n, &c->tag_send))
         c->sending = true;
-    else if (n)
+    else if (n) {
         c->send_broken = true;
+        rpc_call_count_drops(c, (struct rpc_queue_drops){.must = c->send_count, .must_bytes = c->send_len});
+    }
     /* core has moved the content out of the shell by now */
     if (bb)
         grpc_byte_buffer_destroy(bb);
@@ -257,7 +260,9 @@ static void deliver(struct rpc_call *c, grpc_byte_buffer *bb)
         rpc_call_abort(c, RPC_CODE_RESOURCE_EXHAUSTED, "Received message larger than max, once decompressed");
     if (err < 0)
         return;
-    if (c->may_bundle && rpc_bundle_is(rpc_msg_slice(m)))
+    if (c->may_bundle && rpc_bundle_is(rpc_msg_slice(m)) && rpc_msg_len(m) > RPC_BUNDLE_BYTES)
+        rpc_call_abort(c, RPC_CODE_INTERNAL, "a bundle is larger than bundles are"); /* it would hold up the other calls of this thread */
+    else if (c->may_bundle && rpc_bundle_is(rpc_msg_slice(m)))
         deliver_bundle(c, m, 0);
     else
         deliver_one(c, m);

@@ -12,6 +12,9 @@ struct item {
     struct rpc_msg *msg;
 };
 
+/* As the heap has it: queues of small messages that many calls share are made of places. */
+#define PLACE_BYTES (sizeof(struct item) + 8)
+
 void rpc_queue_init(struct rpc_queue *q, const struct rpc_queue_limits *limits)
 {
     *q = (struct rpc_queue){.limits = *limits};
@@ -28,6 +31,7 @@ static struct rpc_msg *take(struct rpc_queue *q, struct item *it)
     struct rpc_msg *m = it->msg;
 
     list_del(&it->all);
+    budget_give(q->limits.budget, PLACE_BYTES);
     if (list_is_linked(&it->may)) {
         list_del(&it->may);
         q->may_count--;
@@ -98,6 +102,7 @@ int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth,
         rpc_msg_unref(take(q, old));
     }
     *it = (struct item){.msg = rpc_msg_ref(m)};
+    budget_take(q->limits.budget, PLACE_BYTES);
     list_push_back(&q->all, &it->all);
     if (worth == RPC_MAY) {
         list_push_back(&q->may, &it->may);

@@ -182,6 +182,8 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
         on_progress(c, now);
     if (c->ecn_ok)
         conn_ecn_acked(c, in, now);
+    if (seq_gt(c->sb.una, c->limited_seq))
+        c->is_cwnd_limited = false; /* or it would come true again 2 GiB later */
     tell_cc(c, &news, rtt, is_limited, was_recovering, prior_pipe, now);
     if (news.delivered_bytes || news.lost_bytes)
         conn_kick(c);

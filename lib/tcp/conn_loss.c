@@ -88,10 +88,10 @@ static bool is_answer_to_original(struct tcp_conn *c, const struct tcp_in *in, c
     return seq_lt(in->opt.ts_ecr, c->rtx_ts);
 }
 
-/* Every byte that was sent again has been reported as a duplicate. */
+/* Every byte that was sent again has been reported as a duplicate. What lies beyond the recovery was a probe's, or copied on its way. */
 static bool is_all_duplicate(struct tcp_conn *c, const struct seq_range *dsack)
 {
-    if (!dsack || !c->undo_by_dsack || !c->undo_rtx_bytes || seq_lt(dsack->lo, c->undo_una))
+    if (!dsack || !c->undo_by_dsack || !c->undo_rtx_bytes || seq_lt(dsack->lo, c->undo_una) || seq_gt(dsack->hi, c->recover))
         return false;
     uint32_t n = dsack->hi - dsack->lo;
     c->undo_rtx_bytes -= n < c->undo_rtx_bytes ? n : c->undo_rtx_bytes;
