@@ -511,6 +511,7 @@ void net_counters_get(const struct net *n, struct net_counters *out)
     out->packets_dropped_out = t.packets_dropped_out;
     t.port.links_down = n->counters.port.links_down;
     out->port = t.port;
+    out->tcp = t.tcp;
     out->tcp_retransmits = t.tcp_retransmits;
     out->tcp_checksum_errors = t.tcp_checksum_errors;
     out->accepts_failed = t.accepts_failed;

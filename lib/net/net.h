@@ -209,6 +209,7 @@ struct net_counters {
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors;
     struct port_counters port;
+    struct tcp_counters tcp; /* of our own stack; kernel sockets: zeroes */
     struct durations lasted; /* connections that were told UP and are over; the pub/sub streams live as long */
     uint32_t conns_now, handshakes_now, streams_now; /* streams: of all kinds, both directions */
     uint64_t partial_bytes_now;

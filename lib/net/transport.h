@@ -11,6 +11,7 @@
 #define NET_TRANSPORT_H
 
 #include "base/buf.h"
+#include "tcp/counters.h"
 
 struct transport;
 
@@ -53,6 +54,7 @@ struct transport_stats {
     uint64_t packets_in, packets_out, packets_dropped_in, packets_dropped_out;
     uint64_t tcp_retransmits, tcp_checksum_errors, accepts_failed;
     struct port_counters port; /* of a packet port; kernel sockets: zeroes */
+    struct tcp_counters tcp;   /* of our own stack; kernel sockets: zeroes */
 };
 
 #define PIPE_NOTHING 0  /* pipe_recv: no bytes now */

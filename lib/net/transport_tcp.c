@@ -405,6 +405,7 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
         .port = {.tx_full = p.tx_full, .no_memory = p.no_memory, .foreign = p.rx_foreign, .truncated = p.rx_truncated,
                  .unkept = p.rx_unkept, .lost = p.lost, .found = p.found, .resets = p.resets, .captured = p.captured,
                  .capture_dropped = p.capture_dropped},
+        .tcp = *c,
         .tcp_retransmits = c->tx_rtx_segments,
         .tcp_checksum_errors = c->drop_tcp_csum + c->drop_ip_csum,
         .accepts_failed = c->drop_conn_full + c->drop_backlog,

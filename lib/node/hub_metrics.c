@@ -217,6 +217,15 @@ static void peer_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "requests_refused_total", "Request streams of peers past a limit", s->net.requests_refused);
 }
 
+/* Every count of our own stack: each of its drops has a name there. */
+static void tcp_families(struct metrics *m, const struct tcp_counters *c)
+{
+    metrics_family(m, "codecast_tcp_events_total", "counter", "What our own TCP counted, by its name in lib/tcp/counters.h");
+#define COUNT(name) metrics_u64(m, (struct metrics_label[]){{"event", #name}}, 1, c->name);
+    TCP_COUNTERS(COUNT)
+#undef COUNT
+}
+
 static void net_families(struct metrics *m, const struct snapshot *s)
 {
     const struct net_counters *n = &s->net;
@@ -260,6 +269,7 @@ static void net_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "pool_refused_total", "Buffers refused by a full pool", s->pool_refused);
     counter(m, "codecast_", "tcp_retransmits_total", "TCP segments sent again by our own stack", n->tcp_retransmits);
     counter(m, "codecast_", "tcp_checksum_errors_total", "TCP segments with a wrong checksum", n->tcp_checksum_errors);
+    tcp_families(m, &n->tcp);
     metrics_family(m, "codecast_packets_total", "counter", "Packets of the port");
     metrics_u64(m, &in, 1, n->packets_in);
     metrics_u64(m, &out, 1, n->packets_out);

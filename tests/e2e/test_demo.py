@@ -85,7 +85,11 @@ def test_demo_passes_by_a_proxy_for_the_web():
 
 
 def run_line(line):
-    r = subprocess.run(['bash', '-c', line], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    for _ in range(10):
+        r = subprocess.run(['bash', '-c', line], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        if 'degraded' not in r.stdout:
+            break
+        time.sleep(1)  # a busy machine: a node answered late and counts as down for a moment
     assert r.returncode == 0 and r.stdout and '"error"' not in r.stdout, (line, r.stdout, r.stderr)
     return r.stdout
 
