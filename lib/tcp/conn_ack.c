@@ -37,6 +37,12 @@ static uint64_t timestamp_rtt(const struct tcp_conn *c, const struct tcp_in *in,
     return ms ? ms * 1000000ull : 500000;
 }
 
+/* A peer that repeats its answer to a repeated SYN may echo the first one (Linux does): that is no round trip. */
+static bool is_echo_of_first_syn(const struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news)
+{
+    return news->again && news->again->seq == c->iss && seq_lt(in->opt.ts_ecr, conn_ts_now(c, news->again->sent_ns));
+}
+
 static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news,
                          uint64_t now)
 {
@@ -45,7 +51,7 @@ static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const stru
     /* Together with what was sent again: it may have come long ago, with word of it lost. */
     if (news->once && !(news->again && news->acked_bytes))
         rtt = now > news->once->sent_ns ? now - news->once->sent_ns : 1;
-    else if (news->acked_bytes)
+    else if (news->acked_bytes && !is_echo_of_first_syn(c, in, news))
         rtt = timestamp_rtt(c, in, now);
     if (!rtt)
         return 0;

@@ -169,6 +169,15 @@ static void input_rst(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     conn_finish(c, c->state == TCP_ST_SYN_RECEIVED ? TCP_CLOSED_REFUSED : TCP_CLOSED_RESET);
 }
 
+static void update_ts_recent(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
+{
+    if (!c->ts_ok || !in->opt.has_ts || seq_gt(in->seq, c->last_ack_sent) ||
+        is_timestamp_old(c, in, now))
+        return;
+    c->ts_recent = in->opt.ts_val;
+    c->ts_recent_ns = now;
+}
+
 /* The peer's SYN again while we wait for its ACK: our answer was lost, or both opened at once. True: go on. */
 static bool input_syn_again(struct tcp_conn *c, struct tcp_in *in, uint64_t now)
 {
@@ -178,6 +187,7 @@ static bool input_syn_again(struct tcp_conn *c, struct tcp_in *in, uint64_t now)
         return true;
     }
     c->stack->n.drop_syn++;
+    update_ts_recent(c, in, now); /* or the peer would measure from its first SYN on (RFC 7323 4.3) */
     if (c->sb.nxt != c->iss && may_answer(c, now)) {
         sb_mark_head_lost(&c->sb);
         conn_kick(c);
@@ -341,15 +351,6 @@ static bool on_fin_acked(struct tcp_conn *c, uint64_t now)
     case TCP_ST_LAST_ACK: conn_finish(c, TCP_CLOSED_DONE); return true;
     default: return false;
     }
-}
-
-static void update_ts_recent(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
-{
-    if (!c->ts_ok || !in->opt.has_ts || seq_gt(in->seq, c->last_ack_sent) ||
-        is_timestamp_old(c, in, now))
-        return;
-    c->ts_recent = in->opt.ts_val;
-    c->ts_recent_ns = now;
 }
 
 static void input_text(struct tcp_conn *c, struct tcp_in *in, struct buf *lent, uint64_t now)

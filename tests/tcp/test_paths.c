@@ -482,6 +482,30 @@ static void table(double seconds)
             }
 }
 
+/* One line a seed: MB/s of BBR at 1 Gbit/s, 20 ms, 1 % loss. */
+static void seeds(uint64_t first, uint64_t last)
+{
+    static const struct path p = {.bytes_per_s = 1000 * MBIT, .queue_bytes = 2500000, .delay_ns = 10 * MS, .loss_ppm = 10000, .gso = 65535};
+
+    for (uint64_t seed = first; seed < last; seed++) {
+        struct flows f;
+
+        open_path(&f, &p, TCP_CC_BBR, seed);
+        add_flow(&f, NULL);
+        printf("%lu", (unsigned long)seed);
+        for (unsigned i = 0; i < 4; i++) {
+            run_for(&f, SEC / 2);
+            const struct cc_bbr *b = &f.out[0]->cc.u.bbr;
+            printf("  %.1f(m%d bw %.1f rtt %.1f cwnd %lu pol %d %.1f)", (double)got(&f, 0) * 2 / 1e6, b->mode, (double)b->max.best[0].v / 1e6, (double)b->min_rtt_ns / 1e6,
+                   (unsigned long)f.out[0]->cc.cwnd_bytes / 1000, b->uses_policed, (double)b->policed_bps / 1e6);
+        }
+        const struct tcp_counters *n = sender(&f);
+        printf(" rto %lu spurious %lu\n", (unsigned long)n->rto_fired, (unsigned long)n->spurious_undone);
+        fflush(stdout);
+        close_path(&f);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +522,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_flows_share_a_bottleneck),
     };
 
+    if (argc > 3 && strcmp(argv[1], "seeds") == 0) {
+        seeds((uint64_t)atoll(argv[2]), (uint64_t)atoll(argv[3]));
+        return 0;
+    }
     if (argc > 1 && strcmp(argv[1], "table") == 0) {
         table(argc > 2 ? atof(argv[2]) : 8);
         return 0;

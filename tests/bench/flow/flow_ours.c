@@ -16,7 +16,9 @@
 
 #include <arpa/inet.h>
 
-#define SPIN_NS 50000
+#define SPIN_NS  50000
+#define HOT_MOST 1024 /* chunks at once: more than any send buffer */
+#define PONG_NS  5000000000ull /* a path that answers no ping for so long is dead */
 
 /* One connection. */
 struct end {
@@ -67,9 +69,10 @@ static void open_transport(struct ours *o)
 
 /* ---- both ends ---- */
 
+/* Bounded: a pipe whose connection has ended takes anything until its end is told. */
 static void send_hot(struct ours *o, struct end *e, uint64_t now)
 {
-    for (;;) {
+    for (unsigned i = 0; i < HOT_MOST; i++) {
         uint64_t room = pipe_room(e->pipe);
 
         if (room < 1)
@@ -265,7 +268,7 @@ static void dial_all(struct ours *o, char mode)
     }
     while (open < o->c->flows) {
         turn(o);
-        if (o->is_broken || flow_now() > end)
+        if (flow_stop || o->is_broken || flow_now() > end)
             flow_die("the connections did not open");
         open = 0;
         for (unsigned i = 0; i < o->c->flows; i++)
@@ -278,7 +281,7 @@ static void receive(struct ours *o)
     uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun = flow_now(), end = begun + (uint64_t)(o->c->seconds * 1e9);
 
     dial_all(o, 'G');
-    while (flow_now() < end && !o->is_broken)
+    while (flow_now() < end && !o->is_broken && !flow_stop)
         turn(o);
     if (o->is_broken)
         flow_die("a flow broke");
@@ -298,14 +301,18 @@ static void ping(struct ours *o)
     unsigned n = 0;
 
     dial_all(o, 'E');
-    while (n < FLOW_PINGS_MAX && (t = flow_now()) < end) {
+    while (n < FLOW_PINGS_MAX && (t = flow_now()) < end && !flow_stop) {
         o->pong = 0;
         send_bytes(&o->ends[0], slice_of(bytes, o->c->size), t);
         transport_flush(o->t, t);
-        while (o->pong < o->c->size && !o->is_broken)
+        while (o->pong < o->c->size && !o->is_broken && !flow_stop) {
             turn(o);
+            o->is_broken |= flow_now() - t > PONG_NS;
+        }
         if (o->is_broken)
             flow_die("ping");
+        if (flow_stop)
+            break;
         ns[n++] = (uint32_t)(flow_now() - t);
     }
     flow_report_ping(ns, n);
