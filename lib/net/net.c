@@ -531,6 +531,11 @@ const char *net_driver_text(const struct net *n)
     return n->transport->text;
 }
 
+const char *net_missing_cc(const struct net *n)
+{
+    return n->transport->no_cc;
+}
+
 const struct multiaddr *net_listen_addr(const struct net *n)
 {
     return &n->listen_addr;

@@ -219,6 +219,8 @@ void net_counters_get(const struct net *n, struct net_counters *out);
 void net_counters_add(struct net_counters *sum, const struct net_counters *c);
 /* The driver in use, e.g. "af_packet eth0 172.28.0.12/16 mtu 1500 gso 64k". */
 const char *net_driver_text(const struct net *n);
+/* The congestion control that was asked for and that the kernel driver cannot have here; NULL: there is no such. */
+const char *net_missing_cc(const struct net *n);
 /* Our own address as peers on the same network dial it (ip4/../tcp/..); len 0 when unknown (bound to any). */
 const struct multiaddr *net_listen_addr(const struct net *n);
 /* Our IPv6 address beside it, on our own TCP; len 0: none. */

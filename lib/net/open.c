@@ -16,6 +16,7 @@
 #include "net/select.h"
 #include "net/transport_kernel.h"
 #include "net/transport_tcp.h"
+#include "tcp/tcp.h"
 
 #define TAP_IFACE  "cctap0"
 #define DIAL_PORTS 64 /* local ports of all roles; each serves any number of different remotes */
@@ -367,7 +368,8 @@ static struct transport *open_kernel(const struct net_config *cfg, const struct 
     enum listener_share share = cfg->nroles < 2 ? LISTENER_ALONE : first ? LISTENER_NEXT : LISTENER_FIRST;
 
     if (!cfg->capture)
-        return transport_kernel_new(cfg->listen_ip, first ? first->listen_port : cfg->listen_port, share, err);
+        return transport_kernel_new(cfg->listen_ip, first ? first->listen_port : cfg->listen_port, share,
+                                    cfg->tcp_cc == TCP_CC_BBR ? "bbr" : "cubic", err);
     snprintf(err, 256, "--pcap: the kernel driver has no packets of its own to capture (tcpdump sees them); set NET_DRIVER to another");
     return NULL;
 }

@@ -84,6 +84,7 @@ struct transport {
     bool has_link;          /* link_is_up may change */
     struct endpoint listen; /* as peers on the same network dial it; ip_len 0: unknown */
     struct endpoint listen6; /* also by IPv6; ip_len 0: not */
+    const char *no_cc;      /* the congestion control it was to have and cannot get; NULL: it has it */
     char text[128];
 };
 
@@ -127,7 +128,7 @@ static inline int pipe_recv(struct pipe *p, struct slice *in, const char **reaso
     return p->transport->ops->recv(p, in, reason);
 }
 
-/* Bytes that pipe_send may be given now. */
+/* Bytes that pipe_send may be given now. One whose connection has ended may take anything, for nothing, until its end is told. */
 static inline uint64_t pipe_room(const struct pipe *p)
 {
     return p->transport->ops->room(p);

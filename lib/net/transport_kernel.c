@@ -57,6 +57,7 @@ struct kernel {
     uint64_t accept_again_ns; /* the listener rests until then: no descriptors; 0: it does not */
     uint64_t accepts_failed;
     uint64_t now;
+    const char *cc; /* congestion control of sockets; NULL: the system's */
     uint8_t *scratch;
 };
 
@@ -265,6 +266,12 @@ static void kernel_close(struct pipe *p, bool is_polite, uint64_t now)
 
 /* ---- dialing ---- */
 
+/* False: it keeps the system's. */
+static bool set_cc(const struct kernel *kn, int fd)
+{
+    return !kn->cc || setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kn->cc, (socklen_t)strlen(kn->cc)) == 0;
+}
+
 static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, uint64_t now,
                                 const char **reason)
 {
@@ -276,6 +283,7 @@ static struct pipe *kernel_dial(struct transport *t, const struct endpoint *to, 
 
     if (fd < 0)
         goto fail;
+    set_cc(kn, fd);
     if (kn->listener.source_len && kn->listener.source.ss_family == sa.ss_family) {
         /* The port is chosen at connect, so that ports are shared between different remotes. */
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
@@ -511,7 +519,7 @@ static const struct transport_ops kernel_ops = {kernel_poll,          kernel_nex
 
 /* ---- opening ---- */
 
-struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, enum listener_share share, char err[256])
+struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, enum listener_share share, const char *cc, char err[256])
 {
     struct kernel *kn = calloc(1, sizeof(*kn));
     struct epoll_event ev = {.events = EPOLLIN};
@@ -536,6 +544,11 @@ struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_po
     if (epoll_ctl(kn->epfd, EPOLL_CTL_ADD, kn->listener.fd, &ev) < 0) {
         snprintf(err, 256, "epoll: %s", strerror(errno));
         goto fail;
+    }
+    kn->cc = cc;
+    if (!set_cc(kn, kn->listener.fd)) { /* accepted sockets inherit it */
+        kn->t.no_cc = cc;
+        kn->cc = NULL;
     }
     snprintf(kn->t.text, sizeof(kn->t.text), "kernel %s port %u", listen_ip ? listen_ip : "any",
              kn->t.listen.port);

@@ -8,7 +8,9 @@
 #include "net/listener.h"
 #include "net/transport.h"
 
-/* listen_ip: address to listen on and to dial from, NULL: any. Port 0: the kernel's choice (transport.listen tells). */
-struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, enum listener_share share, char err[256]);
+/* listen_ip: address to listen on and to dial from, NULL: any. Port 0: the kernel's choice (transport.listen tells). cc: the
+ * congestion control of its sockets by the kernel's name, NULL: the system's; where the kernel has not got it, or does not
+ * allow it to us, they have the system's, and no_cc says so. */
+struct transport *transport_kernel_new(const char *listen_ip, uint16_t listen_port, enum listener_share share, const char *cc, char err[256]);
 
 #endif

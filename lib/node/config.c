@@ -77,7 +77,7 @@ static const struct setting table[] = {
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
     TEXT("NET_ADDR6", net_addr6, "", NULL, "x::y/len beside NET_ADDR; af_packet: which of the interface's, default its lasting one; none"),
     TEXT("NET_GATEWAY6", net_gateway6, "", NULL, "next hop of IPv6 of a port that is ours alone"),
-    CHOICE("NET_TCP_CC", net_tcp_cc, "cubic", tcp_cc_names, "congestion control of our own TCP; the kernel driver has the system's"),
+    CHOICE("NET_TCP_CC", net_tcp_cc, "bbr", tcp_cc_names, "congestion control of our own TCP, and of the kernel driver's sockets where the kernel has it"),
     CHOICE("NET_TCP_ECN", net_tcp_ecn, "accept", tcp_ecn_names, "congestion marks on our own TCP: never, when the peer asks, or asked for too"),
     U32("NET_VLAN", net_vlan, "0", 0, 4094, "VLAN of a port that is ours alone; 0: none"),
     TEXT("NET_MEMIF", net_memif, "/run/codecast/memif.sock", NULL, "memif: socket of codecast-switch, or of the one node at the other end"),

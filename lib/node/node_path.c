@@ -204,6 +204,8 @@ int node_start_nets(struct node *n, uint64_t now, char err[512])
         log_warn("\"no signed record of our addresses: none, or too many\" addresses=%u", n->local.naddrs);
     for (unsigned i = 0; i < n->nnets; i++)
         n->net_locals[i] = n->local;
+    if (net_missing_cc(n->nets[0].net))
+        log_warn("\"the kernel does not give us NET_TCP_CC: its sockets have the system's congestion control\" wanted=%s", net_missing_cc(n->nets[0].net));
     log_info("\"data path\" driver=\"%s\" why=\"%s\"", net_driver_text(n->nets[0].net), why);
     return 0;
 }
