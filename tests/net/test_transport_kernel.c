@@ -39,6 +39,7 @@ static void test_sockets_have_the_congestion_control_that_was_asked_for(void **s
 {
     const char *reason = "";
     char err[256] = "";
+    struct pipe *pipes[2];
     unsigned all, opened = 0;
     struct transport *t = transport_kernel_new("127.77.31.1", 0, LISTENER_ALONE, "reno", err); /* every kernel has it */
     struct pipe_event ev;
@@ -49,13 +50,16 @@ static void test_sockets_have_the_congestion_control_that_was_asked_for(void **s
     assert_non_null(transport_dial(t, &t->listen, 1, &reason));
     for (unsigned i = 0; i < 100000 && opened < 2; i++) {
         transport_poll(t, 1);
-        while (transport_next_event(t, &ev))
-            opened += ev.type == PIPE_NEW || ev.type == PIPE_OPEN;
+        while (opened < 2 && transport_next_event(t, &ev))
+            if (ev.type == PIPE_NEW || ev.type == PIPE_OPEN)
+                pipes[opened++] = ev.pipe;
         transport_flush(t, 1);
     }
     assert_int_equal(opened, 2);
     assert_int_equal(sockets_with("reno", &all), 3);
     assert_int_equal(all, 3);
+    for (unsigned i = 0; i < 2; i++)
+        pipe_close(pipes[i], false, 1);
     transport_free(t);
 }
 

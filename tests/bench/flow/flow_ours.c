@@ -45,9 +45,8 @@ static void open_transport(struct ours *o)
     struct net_config net = o->c->net;
 
     net.tcp_ecn = TCP_ECN_ACCEPT;
-    if (o->c->cc && strcmp(o->c->cc, "bbr") == 0)
-        net.tcp_cc = TCP_CC_BBR;
-    else if (o->c->cc && strcmp(o->c->cc, "cubic") != 0)
+    net.tcp_cc = o->c->cc && strcmp(o->c->cc, "cubic") == 0 ? TCP_CC_CUBIC : TCP_CC_BBR; /* as a node's default */
+    if (o->c->cc && net.tcp_cc != TCP_CC_CUBIC && strcmp(o->c->cc, "bbr") != 0)
         flow_die("our stack has cubic and bbr");
     net.nroles = 1;
     net.max_conns = 4096;
