@@ -41,14 +41,16 @@ void jobs_fini(struct jobs *j)
 struct pubsub_job *job_new(struct jobs *j, enum job_kind kind, struct buf *frame, pubsub_peer source, uint64_t now)
 {
     struct pubsub_job *job = j->free;
+    bool is_same_frame = j->nout && CONTAINER_OF(j->out.prev, struct pubsub_job, node)->frame == frame;
+    uint64_t bytes = is_same_frame ? 0 : frame->len; /* a frame of many messages is charged once */
 
-    if (!job || (j->nout && j->bytes + frame->len > JOBS_BYTES_MAX))
+    if (!job || (j->nout && j->bytes + bytes > JOBS_BYTES_MAX))
         return NULL;
     j->free = job->next;
-    *job = (struct pubsub_job){.kind = kind, .frame = buf_ref(frame), .sources = {source}, .nsources = 1, .at_ns = now};
+    *job = (struct pubsub_job){.kind = kind, .frame = buf_ref(frame), .sources = {source}, .nsources = 1, .at_ns = now, .charged_bytes = bytes};
     list_push_back(&j->out, &job->node);
     j->nout++;
-    j->bytes += frame->len;
+    j->bytes += bytes;
     return job;
 }
 
@@ -85,7 +87,7 @@ void job_take(struct jobs *j, struct pubsub_job *job)
 {
     list_del(&job->node);
     j->nout--;
-    j->bytes -= job->frame->len;
+    j->bytes -= job->charged_bytes;
     for (struct pubsub_job **at = bucket_of(j, job->in.key); job->kind == JOB_VERIFY && *at; at = &(*at)->next)
         if (*at == job) {
             *at = job->next;

@@ -5,7 +5,7 @@
  *          one in which they came, as without jobs
  * Owner:   the core; a job that is out belongs to who runs it, but for `sources`, `node` and `same`, which stay the core's
  * Memory:  a fixed stock. A job holds a reference of the frame that its bytes lie in
- * Limits:  cfg.jobs out at a time, and JOBS_BYTES_MAX of frames; beyond them the core does the work itself
+ * Limits:  cfg.jobs out at a time, and JOBS_BYTES_MAX of frames; beyond them the core does the work itself, at once: then a message may overtake those that are out
  */
 #ifndef PUBSUB_JOBS_H
 #define PUBSUB_JOBS_H
@@ -41,6 +41,7 @@ struct pubsub_job {
     struct peer_id upstream; /* of sources[0] */
     uint64_t at_ns;
     struct buf *frame;
+    uint64_t charged_bytes;
     int err; /* of the run */
     struct incoming in;      /* VERIFY */
     struct message *message;
