@@ -22,17 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'scripts' / 'lib'))
 import clients  # noqa: E402
 import network  # noqa: E402
-
-
-def memory_kib(pid):
-    """RSS and what of it is private and dirty: the peers' share is in the second."""
-    rss = private = 0
-    for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines():
-        if line.startswith('Rss:'):
-            rss = int(line.split()[1])
-        if line.startswith('Private_Dirty:'):
-            private = int(line.split()[1])
-    return rss, private
+from figure import memory_kib  # noqa: E402
 
 
 def cpu_ms(pid):
