@@ -135,6 +135,8 @@ static void write_messages(struct gateway *gw, struct metrics *m)
     metrics_counter(m, "fallback_deliveries_total",
                     "Deliveries that THRESHOLD_NODES=reachable made: below the client's threshold, were all named nodes counted.",
                     gw_read(&gw->registry.fallbacks));
+    metrics_counter(m, "codecast_gateway_repeats_failed_total", "Publishes of a lost node that no other node took again; they may have been delivered.",
+                    gw_read(&c->repeats_failed));
     metrics_counter(m, "codecast_gateway_deduplicated_total", "Publishes that were repeats.",
                     gw_read(&c->deduplicated));
     pthread_mutex_lock(&gw->publishes.lock);

@@ -191,5 +191,7 @@ void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o)
 {
     if (!p->is_repeat)
         gw_publish_tell(p, o);
+    else if (o->err)
+        gw_count(&p->gw->count.repeats_failed, 1);
     gw_publish_free(p);
 }
