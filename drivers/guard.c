@@ -61,21 +61,20 @@ static void release_from(struct guard *g, unsigned first)
         close(g->fds[--g->count]);
 }
 
-/* The port of both families, or of none: false with errno. */
-static bool guard_port(struct guard *g, const uint8_t ip[4], const uint8_t *ip6, uint16_t port)
+static bool keep(struct guard *g, int fd)
+{
+    if (fd >= 0)
+        g->fds[g->count++] = fd;
+    return fd >= 0;
+}
+
+/* The port of each family that there is, or of none: false with errno. */
+static bool guard_port(struct guard *g, const uint8_t *ip, const uint8_t *ip6, uint16_t port)
 {
     unsigned mark = g->count;
-    int fd = guard_port4(ip, port);
 
-    if (fd >= 0) {
-        g->fds[g->count++] = fd;
-        fd = ip6 ? guard_port6(ip6, port) : 0;
-        if (fd >= 0) {
-            if (ip6)
-                g->fds[g->count++] = fd;
-            return true;
-        }
-    }
+    if ((!ip || keep(g, guard_port4(ip, port))) && (!ip6 || keep(g, guard_port6(ip6, port))))
+        return true;
     int saved = errno;
     release_from(g, mark);
     errno = saved;
@@ -83,7 +82,7 @@ static bool guard_port(struct guard *g, const uint8_t ip[4], const uint8_t *ip6,
 }
 
 /* Takes the whole run [first, first+n) or nothing. */
-static bool take_run(struct guard *g, const uint8_t ip[4], const uint8_t *ip6, uint16_t first, uint16_t n)
+static bool take_run(struct guard *g, const uint8_t *ip, const uint8_t *ip6, uint16_t first, uint16_t n)
 {
     unsigned mark = g->count;
 
@@ -101,13 +100,23 @@ static bool take_run(struct guard *g, const uint8_t ip[4], const uint8_t *ip6, u
     return true;
 }
 
-int guard_open(struct guard *g, const uint8_t ip[4], const uint8_t *ip6, uint16_t listen_port, uint16_t dial_count,
+static void say_taken(const uint8_t *ip, const uint8_t *ip6, uint16_t port, int error, char err[256])
+{
+    char text4[INET_ADDRSTRLEN] = "", text6[INET6_ADDRSTRLEN] = "";
+
+    if (ip)
+        inet_ntop(AF_INET, ip, text4, sizeof(text4));
+    if (ip6)
+        inet_ntop(AF_INET6, ip6, text6, sizeof(text6));
+    snprintf(err, 256, "cannot guard TCP port %u on %s%s%s: %s", port, text4, ip && ip6 ? " and " : "", text6, strerror(error));
+}
+
+int guard_open(struct guard *g, const uint8_t *ip, const uint8_t *ip6, uint16_t listen_port, uint16_t dial_count,
                struct rng *rng, char err[256])
 {
     memset(g, 0, sizeof(*g));
     if (listen_port && !guard_port(g, ip, ip6, listen_port)) {
-        snprintf(err, 256, "cannot guard TCP port %u on %u.%u.%u.%u%s: %s", listen_port, ip[0], ip[1], ip[2], ip[3],
-                 ip6 ? " and its IPv6 address" : "", strerror(errno));
+        say_taken(ip, ip6, listen_port, errno, err);
         return -1;
     }
     if (!dial_count)

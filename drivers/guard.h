@@ -22,10 +22,10 @@ struct guard {
     uint16_t dial_first, dial_count; /* local ports for our outgoing connections: [dial_first, dial_first+dial_count) */
 };
 
-/* ip6 (NULL: none): the same ports of that address too.
+/* ip, ip6: an address of each family, or NULL; not both. The same ports are guarded on each.
  * Guards listen_port (0: none) and a run of dial_count free ports (0: none; else a power of two <= 1024), chosen at random
  * outside the kernel's own ephemeral range. Call guard_close also after an error. */
-int guard_open(struct guard *g, const uint8_t ip[4], const uint8_t *ip6, uint16_t listen_port, uint16_t dial_count, struct rng *rng, char err[256]);
+int guard_open(struct guard *g, const uint8_t *ip, const uint8_t *ip6, uint16_t listen_port, uint16_t dial_count, struct rng *rng, char err[256]);
 void guard_close(struct guard *g);
 
 #endif

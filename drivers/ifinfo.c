@@ -75,10 +75,11 @@ bool ifinfo_parse_inet6(const char *text, const char *name, const uint8_t *wante
     return false;
 }
 
-bool ifinfo_parse_route6(const char *text, const char *name, uint8_t gateway[16])
+bool ifinfo_parse_route6(const char *text, char name[IF_NAMESIZE], uint8_t gateway[16])
 {
     static const uint8_t none[16];
     unsigned best = UINT32_MAX;
+    bool is_any = !name[0];
 
     for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         char to[33], hex[33], iface[IF_NAMESIZE];
@@ -86,10 +87,12 @@ bool ifinfo_parse_route6(const char *text, const char *name, uint8_t gateway[16]
         uint8_t gw[16];
 
         if (sscanf(line, "%32[0-9a-f] %x %*32s %*x %32[0-9a-f] %x %*x %*x %x %15s", to, &len, hex, &metric, &flags, iface) == 6 &&
-            len == 0 && (flags & RTF_UP_BIT) && (flags & RTF_GATEWAY_BIT) && strcmp(iface, name) == 0 && strlen(hex) == 32 &&
+            len == 0 && (flags & RTF_UP_BIT) && (flags & RTF_GATEWAY_BIT) && (is_any || strcmp(iface, name) == 0) && strlen(hex) == 32 &&
             parse_hex16(hex, gw) && memcmp(gw, none, 16) != 0 && metric < best) {
             best = metric;
             memcpy(gateway, gw, 16);
+            if (is_any)
+                snprintf(name, IF_NAMESIZE, "%s", iface);
         }
     }
     return best != UINT32_MAX;
@@ -132,11 +135,13 @@ static bool default_route(char name[IF_NAMESIZE], uint8_t gateway[4])
 bool ifinfo_choose_ip6(struct ifinfo *out, const uint8_t *wanted)
 {
     char *addrs = read_proc("/proc/net/if_inet6"), *routes = read_proc("/proc/net/ipv6_route");
+    char route_name[IF_NAMESIZE];
 
+    memcpy(route_name, out->name, sizeof(route_name));
     out->has_ip6 = addrs && ifinfo_parse_inet6(addrs, out->name, wanted, out->ip6, &out->ip6_prefix);
     if (!out->has_ip6)
         memset(out->ip6, 0, 16);
-    if (!out->has_ip6 || !routes || !ifinfo_parse_route6(routes, out->name, out->gateway6))
+    if (!out->has_ip6 || !routes || !ifinfo_parse_route6(routes, route_name, out->gateway6))
         memset(out->gateway6, 0, 16);
     free(addrs);
     free(routes);
@@ -203,32 +208,64 @@ static int fill(const struct ifaddrs *list, const char *name, struct ifinfo *out
     return 0;
 }
 
-/* The only interface that could be meant. */
-static const char *only_candidate(const struct ifaddrs *list, char err[256])
+static bool default_route6(char name[IF_NAMESIZE])
+{
+    char *text = read_proc("/proc/net/ipv6_route");
+    uint8_t gateway[16];
+    bool found = text && ifinfo_parse_route6(text, name, gateway);
+
+    free(text);
+    return found;
+}
+
+static bool is_of_family(const struct ifaddrs *a, int family)
+{
+    if (!a->ifa_addr || a->ifa_addr->sa_family != family || (a->ifa_flags & IFF_LOOPBACK) || !(a->ifa_flags & IFF_UP))
+        return false;
+    return family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)a->ifa_addr)->sin6_addr);
+}
+
+/* The only interface that has an address of this family; NULL: none (*other NULL), or several. */
+static const char *only_of(const struct ifaddrs *list, int family, const char **other)
 {
     const char *name = NULL;
 
-    for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
-        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) ||
-            !(a->ifa_flags & IFF_UP))
+    *other = NULL;
+    for (const struct ifaddrs *a = list; a && !*other; a = a->ifa_next) {
+        if (!is_of_family(a, family))
             continue;
-        if (name && strcmp(name, a->ifa_name) != 0) {
-            snprintf(err, 256, "NET_IFACE: no default route and several interfaces (%s, %s): name one", name,
-                     a->ifa_name);
-            return NULL;
-        }
-        name = a->ifa_name;
+        if (name && strcmp(name, a->ifa_name) != 0)
+            *other = a->ifa_name;
+        else
+            name = a->ifa_name;
     }
-    if (!name)
-        snprintf(err, 256, "NET_IFACE: no interface with an IPv4 address is up");
     return name;
+}
+
+/* The interface that could be meant when none is named: by IPv4, else by IPv6. */
+static const char *likely(const struct ifaddrs *list, char route_name[IF_NAMESIZE], char err[256])
+{
+    const char *name, *other;
+    uint8_t gateway[4];
+
+    if (default_route(route_name, gateway))
+        return route_name;
+    name = only_of(list, AF_INET, &other);
+    if (!name && default_route6(route_name))
+        return route_name;
+    if (!name)
+        name = only_of(list, AF_INET6, &other);
+    if (!name)
+        snprintf(err, 256, "NET_IFACE: no interface with an IPv4 or IPv6 address is up");
+    else if (other)
+        snprintf(err, 256, "NET_IFACE: no default route and several interfaces (%s, %s): name one", name, other);
+    return other ? NULL : name;
 }
 
 int ifinfo_get(const char *name, struct ifinfo *out, char err[256])
 {
     struct ifaddrs *list;
     char route_name[IF_NAMESIZE] = "";
-    uint8_t gateway[4];
     int rc = -1;
 
     memset(out, 0, sizeof(*out));
@@ -237,7 +274,7 @@ int ifinfo_get(const char *name, struct ifinfo *out, char err[256])
         return -1;
     }
     if (!name)
-        name = default_route(route_name, gateway) ? route_name : only_candidate(list, err);
+        name = likely(list, route_name, err);
     if (name)
         rc = fill(list, name, out, err);
     freeifaddrs(list);
@@ -264,6 +301,32 @@ int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256])
             if (a->ifa_netmask)
                 out->ip4_prefix =
                     prefix_of(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+        }
+        break;
+    }
+    freeifaddrs(list);
+    return rc;
+}
+
+int ifinfo_by_ip6(const uint8_t ip[16], struct ifinfo *out, char err[256])
+{
+    char text[INET6_ADDRSTRLEN];
+    struct ifaddrs *list;
+    int rc = -1;
+
+    if (getifaddrs(&list) < 0) {
+        snprintf(err, 256, "cannot list interfaces: %s", strerror(errno));
+        return -1;
+    }
+    snprintf(err, 256, "no interface carries %s", inet_ntop(AF_INET6, ip, text, sizeof(text)));
+    for (const struct ifaddrs *a = list; a && rc < 0; a = a->ifa_next) {
+        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET6 ||
+            memcmp(&((const struct sockaddr_in6 *)(const void *)a->ifa_addr)->sin6_addr, ip, 16) != 0)
+            continue;
+        rc = fill(list, a->ifa_name, out, err);
+        if (rc == 0 && !ifinfo_choose_ip6(out, ip)) {
+            snprintf(err, 256, "%s on %s is temporary, tentative or of the link alone", text, out->name);
+            rc = -1;
         }
         break;
     }

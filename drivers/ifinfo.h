@@ -27,11 +27,13 @@ struct ifinfo {
 };
 
 /* name NULL: the interface of the default route; without one the only interface that is up, has an IPv4 address and is
- * not the loopback. */
+ * not the loopback. Where no interface has IPv4, the same of IPv6. */
 int ifinfo_get(const char *name, struct ifinfo *out, char err[256]);
 
 /* The interface that carries this IPv4 address. */
 int ifinfo_by_ip4(const uint8_t ip[4], struct ifinfo *out, char err[256]);
+/* The same of an IPv6 address that lasts; it is the one in *out. */
+int ifinfo_by_ip6(const uint8_t ip[16], struct ifinfo *out, char err[256]);
 
 /* Reads the interface's IPv6 facts again: its first fit address, or the wanted one. Returns whether there is one. */
 bool ifinfo_choose_ip6(struct ifinfo *out, const uint8_t *wanted);
@@ -45,8 +47,9 @@ int ifinfo_parse_cidr6(const char *text, uint8_t ip[16], uint8_t *prefix);
 /* The first address of interface `name` in text of the form of /proc/net/if_inet6 that is of global scope and neither
  * temporary, tentative nor deprecated; with `wanted` (16 bytes, or NULL) only that one. Returns whether there is one. */
 bool ifinfo_parse_inet6(const char *text, const char *name, const uint8_t *wanted, uint8_t ip[16], uint8_t *prefix);
-/* The default gateway of interface `name` in text of the form of /proc/net/ipv6_route. */
-bool ifinfo_parse_route6(const char *text, const char *name, uint8_t gateway[16]);
+/* The default gateway of interface `name` in text of the form of /proc/net/ipv6_route; name "" takes the best of all and writes
+ * its interface there. */
+bool ifinfo_parse_route6(const char *text, char name[IF_NAMESIZE], uint8_t gateway[16]);
 
 /* Finds the default gateway of interface `name` in text of the form of /proc/net/route; name "" takes the first default
  * route and writes its interface there. Returns whether there is one. */

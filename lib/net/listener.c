@@ -94,9 +94,14 @@ static void learn_listen(struct listener *l, bool is_any)
     if (!is_any)
         return;
     l->listen.ip_len = 0;
-    if (ifinfo_get(NULL, &info, ignored) == 0 && info.has_ip4) {
+    if (ifinfo_get(NULL, &info, ignored) < 0)
+        return;
+    if (info.has_ip4) {
         memcpy(l->listen.ip, info.ip4, 4);
         l->listen.ip_len = 4;
+    } else if (info.has_ip6 && sa.ss_family == AF_INET6) {
+        memcpy(l->listen.ip, info.ip6, 16);
+        l->listen.ip_len = 16;
     }
 }
 

@@ -65,12 +65,14 @@ static int own_address6(const struct net_config *cfg, struct transport_tcp_confi
     return 0;
 }
 
-/* The address of a port that is ours alone. */
+/* The address of a port that is ours alone: of IPv4, IPv6 or both. */
 static int own_address(const struct net_config *cfg, struct transport_tcp_config *tc, char err[256])
 {
+    if (!cfg->addr && cfg->addr6 && !wants_no_ip6(cfg))
+        return own_address6(cfg, tc, err);
     if (!cfg->addr || ifinfo_parse_cidr4(cfg->addr, tc->ip4, &tc->prefix) < 0) {
         snprintf(err, 256,
-                 "NET_ADDR: the %s driver needs an address of its own, as in 172.28.0.10/16, not \"%.40s\"",
+                 "NET_ADDR: the %s driver needs an address of its own, as in 172.28.0.10/16 (or NET_ADDR6), not \"%.40s\"",
                  net_driver_name(cfg->driver), cfg->addr ? cfg->addr : "");
         return -1;
     }
@@ -114,11 +116,28 @@ static struct transport *on_port(const struct net_config *cfg, const struct tran
 
 /* ---- af_packet and af_xdp ---- */
 
-/* Which interface and address: that of NET_ADDR, of NET_IFACE, or of the default route. */
+/* Not below IPv6's least MTU, unless it is asked for. */
+static bool has_fit_ip6(const struct net_config *cfg, const struct ifinfo *info)
+{
+    return info->has_ip6 && !wants_no_ip6(cfg) && (info->mtu >= IPV6_LEAST_MTU || cfg->addr6);
+}
+
+/* The address that NET_ADDR6 names, without its length, if it does. */
+static bool wanted_ip6(const struct net_config *cfg, uint8_t ip[16])
+{
+    char text[64];
+
+    if (!cfg->addr6 || wants_no_ip6(cfg))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(cfg->addr6, "/"), cfg->addr6);
+    return inet_pton(AF_INET6, text, ip) == 1;
+}
+
+/* Which interface and address: that of NET_ADDR, of NET_IFACE, of NET_ADDR6, or of the default route. */
 static int shared_interface(const struct net_config *cfg, struct ifinfo *info, char err[256])
 {
     const char *addr = cfg->addr ? cfg->addr : cfg->listen_ip;
-    uint8_t ip[4];
+    uint8_t ip[16];
     char text[32];
 
     if (addr) {
@@ -129,13 +148,16 @@ static int shared_interface(const struct net_config *cfg, struct ifinfo *info, c
         }
         if (ifinfo_by_ip4(ip, info, err) < 0)
             return -1;
+    } else if (!cfg->iface && wanted_ip6(cfg, ip)) {
+        if (ifinfo_by_ip6(ip, info, err) < 0)
+            return -1;
     } else if (ifinfo_get(cfg->iface, info, err) < 0) {
         return -1;
     }
     if (info->is_loopback || !info->has_mac)
         snprintf(err, 256, "%s is not an Ethernet interface", info->name);
-    else if (!info->has_ip4)
-        snprintf(err, 256, "NET_IFACE: %s has no IPv4 address", info->name);
+    else if (!info->has_ip4 && !has_fit_ip6(cfg, info))
+        snprintf(err, 256, "NET_IFACE: %s has neither an IPv4 address nor a lasting IPv6 one that is not switched off", info->name);
     else
         return 0;
     return -1;
@@ -145,16 +167,12 @@ static int shared_interface(const struct net_config *cfg, struct ifinfo *info, c
 static int shared_ip6(const struct net_config *cfg, struct ifinfo *info, char err[256])
 {
     uint8_t ip[16];
-    char text[64];
 
-    if (wants_no_ip6(cfg) || (info->mtu < IPV6_LEAST_MTU && !cfg->addr6)) {
-        info->has_ip6 = false;
+    if (!cfg->addr6 || wants_no_ip6(cfg)) {
+        info->has_ip6 = has_fit_ip6(cfg, info);
         return 0;
     }
-    if (!cfg->addr6)
-        return 0;
-    snprintf(text, sizeof(text), "%.*s", (int)strcspn(cfg->addr6, "/"), cfg->addr6);
-    if (inet_pton(AF_INET6, text, ip) == 1 && ifinfo_choose_ip6(info, ip))
+    if (wanted_ip6(cfg, ip) && ifinfo_choose_ip6(info, ip))
         return 0;
     snprintf(err, 256, "NET_ADDR6: %s has no IPv6 address \"%.60s\"", info->name, cfg->addr6);
     return -1;
@@ -215,12 +233,12 @@ static struct guard *open_guard(const struct net_config *cfg, const struct ifinf
         struct rng usual; /* the ports of the last life, if they are free */
 
         rng_init_seeded(&usual, dial_seed);
-        rc = guard_open(guard, info->ip4, share->has_ip6 ? info->ip6 : NULL, cfg->listen_port,
+        rc = guard_open(guard, info->has_ip4 ? info->ip4 : NULL, share->has_ip6 ? info->ip6 : NULL, cfg->listen_port,
                         (uint16_t)(share->dial_each * next_power(cfg->nroles)), &usual, err);
         if (rc == 0)
             break;
         guard_close(guard);
-        if (!share->has_ip6 || cfg->addr6)
+        if (!share->has_ip6 || cfg->addr6 || !info->has_ip4)
             break;
         share->has_ip6 = false;
     }

@@ -99,8 +99,8 @@ static struct pipe *ttcp_dial(struct transport *tr, const struct endpoint *to, u
     uint16_t port;
     int rc;
 
-    if (to->ip_len == 16 && !t->t.listen6.ip_len) {
-        *reason = "no IPv6 address of our own";
+    if (!(to->ip_len == 16 ? t->t.listen6.ip_len : t->t.listen.ip_len)) {
+        *reason = to->ip_len == 16 ? "no IPv6 address of our own" : "no IPv4 address of our own";
         return NULL;
     }
     remote.ip = to->ip_len == 16 ? ip_v6_bytes(to->ip) : ip_v4_bytes(to->ip);
@@ -475,10 +475,12 @@ static void stack_config(const struct transport_tcp_config *cfg, const struct pk
 {
     tcp_config_defaults(c);
     memcpy(c->mac, link->mac, 6);
-    c->ip = ip_v4_bytes(cfg->ip4);
-    c->prefix_len = cfg->prefix;
-    if (is_set(cfg->gateway4, 4))
-        c->gateway = ip_v4_bytes(cfg->gateway4);
+    if (is_set(cfg->ip4, 4)) {
+        c->ip = ip_v4_bytes(cfg->ip4);
+        c->prefix_len = cfg->prefix;
+        if (is_set(cfg->gateway4, 4))
+            c->gateway = ip_v4_bytes(cfg->gateway4);
+    }
     if (is_set(cfg->ip6, 16)) {
         c->ip6 = ip_v6_bytes(cfg->ip6);
         c->prefix6_len = cfg->prefix6;
@@ -505,11 +507,21 @@ static void stack_config(const struct transport_tcp_config *cfg, const struct pk
     }
 }
 
+static void say_addresses(struct ttcp *t, const struct transport_tcp_config *cfg, const char *port)
+{
+    int at = snprintf(t->t.text, sizeof(t->t.text), "%.80s", port);
+    char ip[INET6_ADDRSTRLEN];
+
+    if (t->t.listen.ip_len && inet_ntop(AF_INET, cfg->ip4, ip, sizeof(ip)))
+        at += snprintf(t->t.text + at, sizeof(t->t.text) - (size_t)at, " %s/%u", ip, cfg->prefix);
+    if (t->t.listen6.ip_len && inet_ntop(AF_INET6, cfg->ip6, ip, sizeof(ip)))
+        snprintf(t->t.text + at, sizeof(t->t.text) - (size_t)at, " %s/%u", ip, cfg->prefix6);
+}
+
 struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, struct pktio *port,
                                     struct guard *guard, uint64_t now, char err[256])
 {
     struct ttcp *t = calloc(1, sizeof(*t));
-    char ip6[INET6_ADDRSTRLEN];
     struct tcp_config c;
     int rc = -TCP_ENOMEM;
 
@@ -527,12 +539,10 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     }
     t->t.ops = &ttcp_ops;
     t->t.has_link = true;
-    t->t.listen = (struct endpoint){.ip_len = 4, .port = cfg->listen_port};
+    t->t.listen = (struct endpoint){.ip_len = c.ip.family ? 4 : 0, .port = cfg->listen_port};
     memcpy(t->t.listen.ip, cfg->ip4, 4);
-    if (c.ip6.family) {
-        t->t.listen6 = (struct endpoint){.ip_len = 16, .port = cfg->listen_port};
-        memcpy(t->t.listen6.ip, cfg->ip6, 16);
-    }
+    t->t.listen6 = (struct endpoint){.ip_len = c.ip6.family ? 16 : 0, .port = cfg->listen_port};
+    memcpy(t->t.listen6.ip, cfg->ip6, 16);
     t->port = port;
     t->guard = guard;
     t->dial_seed = cfg->dial_seed;
@@ -545,12 +555,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     list_init(&t->again);
     list_init(&t->lingering);
     list_init(&t->roomy);
-    snprintf(t->t.text, sizeof(t->t.text), "%.80s %u.%u.%u.%u/%u", port->text, cfg->ip4[0], cfg->ip4[1],
-             cfg->ip4[2], cfg->ip4[3], cfg->prefix);
-    if (c.ip6.family && inet_ntop(AF_INET6, cfg->ip6, ip6, sizeof(ip6))) {
-        size_t at = strlen(t->t.text);
-        snprintf(t->t.text + at, sizeof(t->t.text) - at, " %s/%u", ip6, cfg->prefix6);
-    }
+    say_addresses(t, cfg, port->text);
     tcp_stack_announce(t->stack, now);
     return &t->t;
 }

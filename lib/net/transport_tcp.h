@@ -13,9 +13,9 @@ struct pktio;
 struct guard;
 
 struct transport_tcp_config {
-    uint8_t ip4[4], gateway4[4]; /* gateway zeroes: none */
+    uint8_t ip4[4], gateway4[4]; /* zeroes: none; of the two families one at least has an address */
     uint8_t prefix;
-    uint8_t ip6[16], gateway6[16]; /* zeroes: none */
+    uint8_t ip6[16], gateway6[16];
     uint8_t prefix6;
     uint16_t listen_port;
     uint16_t dial_first, dial_count; /* local ports of dials; count 0: the stack's default range */

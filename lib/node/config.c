@@ -73,9 +73,9 @@ static const struct setting table[] = {
     CHOICE("NET_DRIVER", net_driver, "auto", node_driver_names, "data path"),
     TEXT("NET_IFACE", net_iface, "", NULL, "interface of the data path; default: that of the default route"),
     TEXT("NET_PCI", net_pci, "", NULL, "vfio: PCI address of the NIC, as in 0000:3b:00.0; NET_IFACE may hold it too"),
-    TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, vfio); kernel: address to bind"),
+    TEXT("NET_ADDR", net_addr, "", NULL, "a.b.c.d/len of a port that is ours alone (tap, memif, vfio); kernel: address to bind"),
     TEXT("NET_GATEWAY", net_gateway, "", NULL, "next hop of a port that is ours alone"),
-    TEXT("NET_ADDR6", net_addr6, "", NULL, "x::y/len beside NET_ADDR; af_packet: which of the interface's, default its lasting one; none"),
+    TEXT("NET_ADDR6", net_addr6, "", NULL, "x::y/len beside NET_ADDR, or alone; af_packet: which of the interface's, default its lasting one; none"),
     TEXT("NET_GATEWAY6", net_gateway6, "", NULL, "next hop of IPv6 of a port that is ours alone"),
     CHOICE("NET_TCP_CC", net_tcp_cc, "bbr", tcp_cc_names, "congestion control of our own TCP, and of the kernel driver's sockets where the kernel has it"),
     CHOICE("NET_TCP_ECN", net_tcp_ecn, "accept", tcp_ecn_names, "congestion marks on our own TCP: never, when the peer asks, or asked for too"),
@@ -317,7 +317,7 @@ static void check_own_port(const struct node_config *c, const char *driver, stru
 static void check_addresses(const struct node_config *c, struct settings_report *rep)
 {
     const char *driver = node_driver_names[c->net_driver];
-    bool has_len = false;
+    bool has_len = false, has_len6 = false;
 
     if (!settings_ip_bits(c->sidecar_bind))
         settings_fatal(rep, "SIDECAR_BIND", c->sidecar_bind, "must be an IP address");
@@ -327,13 +327,12 @@ static void check_addresses(const struct node_config *c, struct settings_report 
         settings_fatal(rep, "NET_GATEWAY", c->net_gateway, "must be an IP address");
     if (*c->net_gateway6 && settings_ip_bits(c->net_gateway6) != 128)
         settings_fatal(rep, "NET_GATEWAY6", c->net_gateway6, "must be an IPv6 address");
-    if (*c->net_addr6 && strcmp(c->net_addr6, "none") != 0 && (!is_network(c->net_addr6, &has_len) || !strchr(c->net_addr6, ':')))
+    if (*c->net_addr6 && strcmp(c->net_addr6, "none") != 0 && (!is_network(c->net_addr6, &has_len6) || !strchr(c->net_addr6, ':')))
         settings_fatal(rep, "NET_ADDR6", c->net_addr6, "must be an IPv6 address with its network's length as in fd00::10/64, or none");
-    has_len = false;
     if (*c->net_addr && !is_network(c->net_addr, &has_len))
         settings_fatal(rep, "NET_ADDR", c->net_addr, "must be an IP address, or one with its network's length as in 172.28.0.10/16");
-    else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0 || strcmp(driver, "memif") == 0) && !has_len)
-        settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL, "the %s driver needs an address of its own, as in 172.28.0.10/16", driver);
+    else if ((strcmp(driver, "tap") == 0 || strcmp(driver, "vfio") == 0 || strcmp(driver, "memif") == 0) && !has_len && (*c->net_addr || !has_len6))
+        settings_fatal(rep, "NET_ADDR", *c->net_addr ? c->net_addr : NULL, "the %s driver needs an address of its own, as in 172.28.0.10/16 (or NET_ADDR6)", driver);
     check_own_port(c, driver, rep);
 }
 

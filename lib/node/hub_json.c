@@ -126,6 +126,8 @@ static json_t *own_addresses(struct hub *h, const struct snapshot *s)
         json_array_append_new(a, addr_json(&c->announce[i]));
     if (s->listen.len)
         json_array_append_new(a, addr_json(&s->listen));
+    if (s->listen6.len && c->nannounce == 0)
+        json_array_append_new(a, addr_json(&s->listen6));
     for (unsigned i = 0; i < s->nfound; i++)
         json_array_append_new(a, addr_json(&s->found[i]));
     return a;

@@ -262,8 +262,8 @@ static void fill_snapshot(struct net_role *r, struct snapshot *s)
                                                     .dropped_in = k.packets_dropped_in, .send_dropped = r->send_dropped};
     if (r->number == 0) {
         snprintf(s->driver, sizeof(s->driver), "%s", net_driver_text(r->net));
-        if (net_listen_addr(r->net))
-            s->listen = *net_listen_addr(r->net);
+        s->listen = *net_listen_addr(r->net);
+        s->listen6 = *net_listen_addr6(r->net);
     }
     s->pool_refused += r->frames.refused;
     s->send_dropped += r->send_dropped;

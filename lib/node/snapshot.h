@@ -46,7 +46,7 @@ struct snapshot {
     struct snapshot_net nets[NET_ROLES_MAX];
     unsigned nnets;
     char driver[160];
-    struct multiaddr listen;
+    struct multiaddr listen, listen6; /* where peers on the same network dial us; empty: not by that */
     struct multiaddr found[OBSERVED_ADDRS]; /* ours, confirmed by peers */
     unsigned nfound;
     uint64_t observed_refused;

@@ -127,6 +127,9 @@ static void test_guard_ipv6_is_silent_too(void **state)
         skip(); /* no IPv6 here */
     }
     assert_int_equal(g.count, 2 * 17);
+    guard_close(&g);
+    assert_int_equal(guard_open(&g, NULL, ip6, 7473, 16, &rng, err), 0); /* IPv6 alone */
+    assert_int_equal(g.count, 17);
     sa.sin6_port = htons(7473);
     p.fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_int_equal(connect(p.fd, (struct sockaddr *)&sa, sizeof(sa)), -1);

@@ -83,18 +83,34 @@ static void test_inet6_finds_a_lasting_global_address(void **state)
 static void test_route6_finds_the_nearest_default(void **state)
 {
     static const uint8_t want[16] = {0xfe, 0x80, [15] = 1};
+    char eth0[IF_NAMESIZE] = "eth0", lo[IF_NAMESIZE] = "lo", any[IF_NAMESIZE] = "";
     uint8_t gw[16];
 
-    assert_true(ifinfo_parse_route6(routes6, "eth0", gw));
+    assert_true(ifinfo_parse_route6(routes6, eth0, gw));
     assert_memory_equal(gw, want, 16);
-    assert_false(ifinfo_parse_route6(routes6, "lo", gw));
+    assert_false(ifinfo_parse_route6(routes6, lo, gw));
+    memset(gw, 0, sizeof(gw));
+    assert_true(ifinfo_parse_route6(routes6, any, gw));
+    assert_string_equal(any, "eth0");
+    assert_memory_equal(gw, want, 16);
     for (size_t len = 0; len < sizeof(routes6); len++) {
         char text[sizeof(routes6)];
 
         memcpy(text, routes6, len);
         text[len] = 0;
-        ifinfo_parse_route6(text, "eth0", gw);
+        ifinfo_parse_route6(text, eth0, gw);
     }
+}
+
+static void test_interface_by_ipv6_address(void **state)
+{
+    static const uint8_t loopback[16] = {[15] = 1}, nowhere[16] = {0xfd, [15] = 0xee};
+    struct ifinfo info;
+    char err[256];
+
+    assert_int_equal(ifinfo_by_ip6(nowhere, &info, err), -1);
+    assert_string_equal(err, "no interface carries fd00::ee");
+    assert_int_equal(ifinfo_by_ip6(loopback, &info, err), -1); /* of the host alone, if it is there at all */
 }
 
 static void test_cidr6_parses(void **state)
@@ -173,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_route_survives_truncation),
         cmocka_unit_test(test_inet6_finds_a_lasting_global_address),
         cmocka_unit_test(test_route6_finds_the_nearest_default),
+        cmocka_unit_test(test_interface_by_ipv6_address),
         cmocka_unit_test(test_cidr6_parses),
         cmocka_unit_test(test_cidr_parses),
         cmocka_unit_test(test_ifinfo_reads_loopback),

@@ -172,6 +172,21 @@ static void test_config_of_a_nic_of_our_own(void **state)
     }
 }
 
+static void test_config_of_ipv6_alone(void **state)
+{
+    static const struct {
+        const char *addr, *addr6;
+        unsigned fatal;
+    } cases[] = {{"10.0.0.1/24", "", 0}, {"10.0.0.1/24", "fd00::1/64", 0}, {"", "fd00::1/64", 0}, {"", "fd00::1", 1}, {"", "none", 1}, {"10.0.0.1", "fd00::1/64", 1}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *env[] = {"CLUSTER_ID", "n1", "NET_DRIVER", "tap", "NET_ADDR", cases[i].addr, "NET_ADDR6", cases[i].addr6, NULL};
+        struct settings_report rep;
+
+        assert_int_equal(load(env, &rep), cases[i].fatal);
+    }
+}
+
 static void test_config_warns_without_failing(void **state)
 {
     static const struct {
@@ -227,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_config_topics_to_relay),
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
         cmocka_unit_test(test_config_of_a_nic_of_our_own),
+        cmocka_unit_test(test_config_of_ipv6_alone),
         cmocka_unit_test(test_config_warns_without_failing),
         cmocka_unit_test(test_config_of_tokens),
         cmocka_unit_test(test_config_reads_lists),
