@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "drivers/ifinfo.h"
+#include "drivers/packet_queue.h"
 #include "drivers/packet_ring.h"
 
 #define SMALL_BYTES (8u << 20) /* memory of the ring of small slots */
@@ -20,12 +21,16 @@
 #define BIG_SLOTS    120u
 #define GSO_DEFAULT  64240u /* 44 segments of 1460: measured best (docs), and under every device's own limit */
 #define SNDBUF_BYTES (4 << 20)
+#define QUEUE_BYTES  (32u << 20) /* for big frames in the socket's queue, where we may have so much, */
+#define QUEUE_LEAST  (8u << 20)  /* or at least what the ring of big slots would hold */
+#define TURN_BYTES   (512u << 10) /* of big frames at once: they are read again while the CPU's cache still has them */
 #define VNET_BYTES   sizeof(struct virtio_net_hdr)
 #define SEND_BATCH   32
 
 struct af_packet {
     struct pktio io;
-    struct packet_ring small, big;
+    struct packet_ring small, big; /* big: not open when the queue is */
+    struct packet_queue queue;
     int fd, epfd; /* fd: small's; what we send goes out there */
     int ifindex;
     char iface[IF_NAMESIZE];
@@ -41,18 +46,31 @@ static struct af_packet *self(struct pktio *io)
     return CONTAINER_OF(io, struct af_packet, io);
 }
 
+/* A slot with no more than a frame's beginning. Without the rest in the queue that was full (or there is none, and the frame
+ * is larger than any that we know of). */
+static bool read_queue(struct af_packet *a, const struct tpacket2_hdr *h, struct pktio_frame *f)
+{
+    if (h->tp_status & TP_STATUS_COPY)
+        return packet_queue_take(&a->queue, h->tp_len, f, &a->counters);
+    if (a->queue.fd >= 0)
+        a->counters.rx_dropped++;
+    else
+        a->counters.rx_truncated++;
+    return false;
+}
+
 /* false: not a frame to hand up (counted where it matters). */
 static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct pktio_frame *f)
 {
     const uint8_t *data = (const uint8_t *)h + h->tp_mac;
     struct virtio_net_hdr vnet;
 
-    if (h->tp_snaplen < h->tp_len) {
-        a->counters.rx_truncated++;
+    if (h->tp_snaplen < h->tp_len && !read_queue(a, h, f))
         return false;
-    }
     if ((h->tp_status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0)
         return false; /* of another network */
+    if (h->tp_snaplen < h->tp_len)
+        return true;
     memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);
     /* NEEDS_CSUM: a sender on this machine left it unfinished; DATA_VALID: the device or kernel checked it. */
     *f = (struct pktio_frame){data, h->tp_snaplen,
@@ -64,7 +82,8 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct 
  * that is seen in a ring is preceded by nothing that a second look at the other ring would not show. */
 static struct packet_ring *earlier(struct af_packet *a)
 {
-    const struct tpacket2_hdr *s = packet_ring_peek(&a->small), *b = packet_ring_peek(&a->big);
+    const struct tpacket2_hdr *s = packet_ring_peek(&a->small);
+    const struct tpacket2_hdr *b = a->big.map ? packet_ring_peek(&a->big) : NULL;
 
     if (!b)
         return s ? &a->small : NULL;
@@ -79,7 +98,9 @@ static unsigned af_packet_recv(struct pktio *io, struct pktio_frame *frames, uns
     struct packet_ring *r;
     unsigned n = 0;
 
-    while (n < cap && (r = earlier(a))) {
+    if (cap > PKTIO_BURST)
+        cap = PKTIO_BURST;
+    while (n < cap && a->queue.lent_bytes < TURN_BYTES && (r = earlier(a))) {
         const struct tpacket2_hdr *h = packet_ring_peek(r);
 
         packet_ring_take(r);
@@ -97,7 +118,9 @@ static void af_packet_recv_done(struct pktio *io)
     struct af_packet *a = self(io);
 
     packet_ring_give_back(&a->small);
-    packet_ring_give_back(&a->big);
+    if (a->big.map)
+        packet_ring_give_back(&a->big);
+    packet_queue_give_back(&a->queue);
 }
 
 static void fill_message(struct af_packet *a, unsigned i, const struct pktio_seg *seg)
@@ -206,7 +229,7 @@ static void lose(struct af_packet *a)
 static void find(struct af_packet *a, int ifindex)
 {
     lose(a);
-    if (packet_ring_bind(&a->small, ifindex) < 0 || packet_ring_bind(&a->big, ifindex) < 0)
+    if (packet_ring_bind(&a->small, ifindex) < 0 || (a->big.fd >= 0 && packet_ring_bind(&a->big, ifindex) < 0))
         return;
     a->ifindex = ifindex;
     a->is_lost = false;
@@ -220,7 +243,8 @@ static void af_packet_refresh(struct pktio *io)
     char err[256];
 
     clear_error(a->small.fd);
-    clear_error(a->big.fd);
+    if (a->big.fd >= 0)
+        clear_error(a->big.fd);
     if (ifinfo_get(a->iface, &info, err) < 0) {
         a->io.link.is_up = false;
         lose(a);
@@ -239,7 +263,9 @@ static void af_packet_counters(struct pktio *io, struct pktio_counters *out)
 {
     struct af_packet *a = self(io);
 
-    a->counters.rx_dropped += packet_ring_drops(&a->small) + packet_ring_drops(&a->big);
+    a->counters.rx_dropped += packet_ring_drops(&a->small);
+    if (a->big.fd >= 0)
+        a->counters.rx_dropped += packet_ring_drops(&a->big);
     *out = a->counters;
 }
 
@@ -247,6 +273,7 @@ static void af_packet_close(struct pktio *io)
 {
     struct af_packet *a = self(io);
 
+    packet_queue_close(&a->queue);
     packet_ring_close(&a->small);
     packet_ring_close(&a->big);
     if (a->epfd >= 0)
@@ -275,7 +302,7 @@ static int make_epoll(struct af_packet *a)
     a->epfd = epoll_create1(EPOLL_CLOEXEC);
     if (a->epfd < 0 || epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->small.fd, &ev) < 0)
         return -1;
-    return epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->big.fd, &ev);
+    return a->big.fd < 0 ? 0 : epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->big.fd, &ev);
 }
 
 /* Slots that hold any single packet of the link. */
@@ -286,6 +313,23 @@ static uint32_t small_slot_bytes(uint16_t mtu)
     while (bytes < mtu + 14u + PACKET_RING_OVERHEAD)
         bytes *= 2;
     return bytes;
+}
+
+static bool open_queue(struct af_packet *a, const struct af_packet_config *cfg)
+{
+    uint32_t wanted = cfg->queue_bytes ? cfg->queue_bytes : QUEUE_BYTES;
+
+    return wanted > 1 && packet_queue_open(&a->queue, a->small.fd, wanted, cfg->queue_bytes ? wanted : QUEUE_LEAST);
+}
+
+/* The second ring, for what the first one's filter leaves. */
+static const char *open_big(struct af_packet *a, struct af_packet_filter *f, uint32_t slots)
+{
+    const char *failed = packet_ring_open(&a->big, BIG_SLOT, slots);
+
+    f->min_bytes = f->max_bytes + 1;
+    f->max_bytes = 0;
+    return failed ? failed : packet_ring_start(&a->big, f, a->ifindex);
 }
 
 /* NULL, or the step that failed. */
@@ -303,13 +347,14 @@ static const char *set_up(struct af_packet *a, const struct af_packet_config *cf
 
     memcpy(f.ip4, cfg->ip4, 4);
     memcpy(f.ip6, cfg->ip6, 16);
-    failed = packet_ring_open(&a->small, a->ifindex, &f, slot,
-                              cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
+    failed = packet_ring_open(&a->small, slot, cfg->small_slots ? cfg->small_slots : SMALL_BYTES / slot);
     if (failed)
         return failed;
-    f.min_bytes = f.max_bytes + 1;
-    f.max_bytes = 0;
-    failed = packet_ring_open(&a->big, a->ifindex, &f, BIG_SLOT, cfg->big_slots ? cfg->big_slots : BIG_SLOTS);
+    if (open_queue(a, cfg))
+        f.max_bytes = 0;
+    failed = packet_ring_start(&a->small, &f, a->ifindex);
+    if (!failed && a->queue.fd < 0)
+        failed = open_big(a, &f, cfg->big_slots ? cfg->big_slots : BIG_SLOTS);
     if (failed)
         return failed;
     a->fd = a->small.fd;
@@ -336,7 +381,7 @@ struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
         snprintf(err, 256, "af_packet: no memory");
         return NULL;
     }
-    a->epfd = a->fd = a->small.fd = a->big.fd = -1;
+    a->epfd = a->fd = a->small.fd = a->big.fd = a->queue.fd = -1;
     a->ifindex = info.index;
     memcpy(a->iface, info.name, sizeof(a->iface));
     a->io.ops = &af_packet_ops;
@@ -353,7 +398,8 @@ struct pktio *af_packet_open(const struct af_packet_config *cfg, char err[256])
     a->io.link.gso_max_bytes = cfg->gso_max_bytes == 1 ? 0
                                : cfg->gso_max_bytes    ? cfg->gso_max_bytes
                                                        : GSO_DEFAULT + 60;
-    snprintf(a->io.text, sizeof(a->io.text), "af_packet %s mtu %u gso %uk", info.name, info.mtu,
-             a->io.link.gso_max_bytes >> 10);
+    a->io.link.keep_max = a->queue.fd >= 0 ? PACKET_QUEUE_KEEP_BYTES >> 16 : 0;
+    snprintf(a->io.text, sizeof(a->io.text), "af_packet %s mtu %u gso %uk, big frames by %s", info.name, info.mtu,
+             a->io.link.gso_max_bytes >> 10, a->queue.fd >= 0 ? "queue" : "ring");
     return &a->io;
 }

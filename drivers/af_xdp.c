@@ -247,7 +247,8 @@ static const char *set_up(struct af_xdp *a, const struct af_xdp_config *cfg, con
     memcpy(filter.ip4, cfg->ip4, 4);
     memcpy(rule.ip6, cfg->ip6, 16);
     memcpy(filter.ip6, cfg->ip6, 16);
-    if ((failed = xdp_steer_open(&a->steer, &rule)) || (failed = packet_ring_open(&a->side, info->index, &filter, SIDE_SLOT, SIDE_SLOTS)) ||
+    if ((failed = xdp_steer_open(&a->steer, &rule)) || (failed = packet_ring_open(&a->side, SIDE_SLOT, SIDE_SLOTS)) ||
+        (failed = packet_ring_start(&a->side, &filter, info->index)) ||
         (failed = xsk_open(&a->xsk, frame_bytes, cfg->frames ? cfg->frames : FRAMES, (cfg->frames ? cfg->frames : FRAMES) / 2)))
         return failed;
     a->frames = calloc(a->xsk.nframes, sizeof(*a->frames));

@@ -95,8 +95,7 @@ int packet_ring_bind(struct packet_ring *r, int ifindex)
     return bind(r->fd, (struct sockaddr *)&ll, sizeof(ll));
 }
 
-const char *packet_ring_open(struct packet_ring *r, int ifindex, const struct af_packet_filter *filter,
-                             uint32_t slot_bytes, uint32_t slots)
+const char *packet_ring_open(struct packet_ring *r, uint32_t slot_bytes, uint32_t slots)
 {
     *r = (struct packet_ring){.fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (r->fd < 0)
@@ -107,10 +106,13 @@ const char *packet_ring_open(struct packet_ring *r, int ifindex, const struct af
         return "PACKET_VNET_HDR";
     if (set_option(r, PACKET_IGNORE_OUTGOING, 1) < 0)
         return "PACKET_IGNORE_OUTGOING";
+    return make_ring(r, slot_bytes, slots) < 0 ? "receive ring" : NULL;
+}
+
+const char *packet_ring_start(struct packet_ring *r, const struct af_packet_filter *filter, int ifindex)
+{
     if (set_filter(r, filter) < 0)
         return "packet filter";
-    if (make_ring(r, slot_bytes, slots) < 0)
-        return "receive ring";
     return packet_ring_bind(r, ifindex) < 0 ? "bind" : NULL;
 }
 

@@ -26,10 +26,10 @@ struct packet_ring {
     uint32_t lent_first, lent_count;
 };
 
-/* slot_bytes: a multiple of 16, at most 1 MiB. filter: which frames come into this ring; it is set before the socket is
- * bound, so not one other is ever queued. */
-const char *packet_ring_open(struct packet_ring *r, int ifindex, const struct af_packet_filter *filter, uint32_t slot_bytes,
-                             uint32_t slots);
+/* slot_bytes: a multiple of 16, at most 1 MiB. Nothing comes before packet_ring_start. */
+const char *packet_ring_open(struct packet_ring *r, uint32_t slot_bytes, uint32_t slots);
+/* filter: which frames come into this ring; it is set before the socket is bound, so not one other is ever queued. */
+const char *packet_ring_start(struct packet_ring *r, const struct af_packet_filter *filter, int ifindex);
 void packet_ring_close(struct packet_ring *r);
 /* To an interface that was made anew. */
 int packet_ring_bind(struct packet_ring *r, int ifindex);

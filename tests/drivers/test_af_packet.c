@@ -1,4 +1,5 @@
-/* Two af_packet ports on the ends of a veth, in a network namespace of this process's own. Needs root: exit 77 without. */
+/* Two af_packet ports on the ends of a veth, in a network namespace of this process's own: big frames by the socket's queue, then
+ * all of it again by the ring of big slots. Needs root: exit 77 without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,14 +7,19 @@
 
 #include <cmocka.h>
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "drivers/af_packet.h"
+#include "drivers/packet_queue.h"
 #include "frames.h"
+
+#define BIG (44u * 1460)
 
 static const uint8_t ip_a[4] = {10, 9, 0, 1}, ip_b[4] = {10, 9, 0, 2};
 static struct pktio *a, *b;
@@ -27,18 +33,19 @@ static void run(const char *command)
     }
 }
 
-static int set_up(void **state)
+static int set_up(uint32_t queue_bytes)
 {
     char err[256];
     struct af_packet_config ca = {
-        .iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .small_slots = 1, .big_slots = 30};
+        .iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .small_slots = 1, .big_slots = 30, .queue_bytes = queue_bytes};
     struct af_packet_config cb = {.iface = "vb",
                                   .ip4 = {10, 9, 0, 2},
                                   .listen_port = 7070,
                                   .dial_first = 20000,
                                   .dial_count = 16,
                                   .small_slots = 1,
-                                  .big_slots = 30};
+                                  .big_slots = 30,
+                                  .queue_bytes = queue_bytes};
 
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 7 + i / 251);
@@ -47,6 +54,16 @@ static int set_up(void **state)
     if (!b)
         fprintf(stderr, "%s\n", err);
     return b ? 0 : -1;
+}
+
+static int set_up_queue(void **state)
+{
+    return set_up(8u << 20);
+}
+
+static int set_up_ring(void **state)
+{
+    return set_up(1);
 }
 
 static int tear_down(void **state)
@@ -76,7 +93,8 @@ static void test_af_packet_facts(void **state)
     assert_int_equal(a->link.mtu, 1500);
     assert_true(a->link.is_up && a->link.has_tx_csum && a->link.has_rx_csum && a->link.is_shared);
     assert_true(a->link.gso_max_bytes > 60000);
-    assert_int_equal(a->link.keep_max, 0);
+    assert_string_equal(a->text, a->link.keep_max ? "af_packet va mtu 1500 gso 62k, big frames by queue"
+                                                  : "af_packet va mtu 1500 gso 62k, big frames by ring");
 }
 
 static void test_af_packet_carries_a_frame(void **state)
@@ -99,14 +117,15 @@ static void test_af_packet_carries_a_frame(void **state)
 static void test_af_packet_carries_64k_as_one(void **state)
 {
     struct pktio_frame f[8];
-    uint32_t len = 44 * 1460;
 
-    assert_true(send_to_b(7070, len, 1460));
+    assert_true(send_to_b(7070, BIG, 1460));
     assert_true(waits(b, 1000));
     assert_int_equal(pktio_recv(b, f, 8), 1);
-    assert_int_equal(f[0].len, FRAME_HEAD + len);
-    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, len);
+    assert_int_equal(f[0].len, FRAME_HEAD + BIG);
+    assert_true(f[0].is_csum_ok);
+    assert_memory_equal(f[0].data + FRAME_HEAD, bytes, BIG);
     pktio_recv_done(b);
+    assert_false(waits(b, 0));
 }
 
 static void test_af_packet_ring_wraps(void **state)
@@ -165,6 +184,98 @@ static void test_af_packet_counts_what_a_full_ring_drops(void **state)
     assert_true(waits(b, 1000));
     assert_int_equal(pktio_recv(b, f, 64), 1);
     pktio_recv_done(b);
+}
+
+/* Keeps what may be kept of one frame of BIG bytes. */
+static struct buf *keep_one(void)
+{
+    struct pktio_frame f;
+    struct buf *kept;
+
+    assert_true(send_to_b(7070, BIG, 1460));
+    assert_true(waits(b, 1000));
+    assert_int_equal(pktio_recv(b, &f, 1), 1);
+    assert_int_equal(f.len, FRAME_HEAD + BIG);
+    kept = f.buf ? buf_ref(f.buf) : NULL;
+    pktio_recv_done(b);
+    return kept;
+}
+
+static void test_af_packet_lends_big_frames_up_to_a_bound(void **state)
+{
+    static struct buf *kept[2 * PACKET_QUEUE_KEEP_BYTES / BIG];
+    struct pktio_counters before, after;
+    unsigned n = 0;
+
+    pktio_counters_get(b, &before);
+    while (n < sizeof(kept) / sizeof(kept[0]) && (kept[n] = keep_one()))
+        n++;
+    assert_int_equal(n, PACKET_QUEUE_KEEP_BYTES / (65536 + 64) + 1);
+    assert_null(keep_one()); /* and it goes on */
+    pktio_counters_get(b, &after);
+    assert_int_equal(after.rx_unkept - before.rx_unkept, 2);
+    assert_int_equal(after.rx_dropped, before.rx_dropped);
+    while (n > 0) {
+        assert_int_equal(kept[--n]->len, FRAME_HEAD + BIG);
+        assert_memory_equal(kept[n]->data + FRAME_HEAD, bytes, BIG);
+        buf_unref(kept[n]);
+    }
+    kept[0] = keep_one();
+    assert_non_null(kept[0]);
+    buf_unref(kept[0]);
+}
+
+static void test_af_packet_counts_what_a_full_queue_drops(void **state)
+{
+    struct pktio_frame f[64];
+    struct pktio_counters before, after;
+    unsigned got = 0, sent = 0, small = 0;
+
+    pktio_counters_get(b, &before);
+    while (sent < 200) { /* of 64 KiB each, into 8 MiB */
+        sent += send_to_b(7070, BIG, 1460);
+        sent += send_to_b(7070, 7, 0);
+    }
+    for (unsigned n; (n = pktio_recv(b, f, 64)) > 0; pktio_recv_done(b))
+        for (unsigned i = 0; i < n; i++) {
+            got += f[i].len > 1514;
+            small += f[i].len <= 1514;
+        }
+    pktio_recv_done(b);
+    pktio_counters_get(b, &after);
+    assert_int_equal(small, 100); /* they have room of their own */
+    assert_int_equal(after.rx_dropped - before.rx_dropped, 100 - got);
+    assert_int_equal(after.rx_truncated, before.rx_truncated);
+    buf_unref(keep_one());
+}
+
+static void set_admin(bool may)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    assert_int_equal(syscall(SYS_capget, &head, data), 0);
+    data[0].effective = may ? data[0].permitted : data[0].permitted & ~(1u << CAP_NET_ADMIN);
+    assert_int_equal(syscall(SYS_capset, &head, data), 0);
+}
+
+/* Docker's default: what a process without CAP_NET_ADMIN may have of a queue is not enough. */
+static void test_af_packet_has_a_ring_without_the_right_to_a_queue(void **state)
+{
+    struct af_packet_config c = {.iface = "va", .ip4 = {10, 9, 0, 1}, .listen_port = 7070, .small_slots = 1, .big_slots = 30, .queue_bytes = 1u << 30};
+    struct pktio *port;
+    char err[256];
+
+    set_admin(false);
+    port = af_packet_open(&c, err);
+    set_admin(true);
+    assert_non_null(port);
+    assert_int_equal(port->link.keep_max, 0);
+    pktio_close(port);
+    port = af_packet_open(&c, err);
+    assert_non_null(port);
+    assert_true(port->link.keep_max > 0);
+    pktio_close(port);
 }
 
 static void test_af_packet_filters(void **state)
@@ -232,25 +343,32 @@ static void test_af_packet_survives_a_new_interface(void **state)
     pktio_recv_done(b);
 }
 
+#define BOTH_WAYS \
+    cmocka_unit_test(test_af_packet_facts), \
+    cmocka_unit_test(test_af_packet_carries_a_frame), \
+    cmocka_unit_test(test_af_packet_carries_64k_as_one), \
+    cmocka_unit_test(test_af_packet_ring_wraps), \
+    cmocka_unit_test(test_af_packet_keeps_the_order), \
+    cmocka_unit_test(test_af_packet_counts_what_a_full_ring_drops), \
+    cmocka_unit_test(test_af_packet_filters), \
+    cmocka_unit_test(test_af_packet_drops_what_never_fits), \
+    cmocka_unit_test(test_af_packet_link_goes_and_comes), \
+    cmocka_unit_test(test_af_packet_survives_a_new_interface)
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_af_packet_facts),
-        cmocka_unit_test(test_af_packet_carries_a_frame),
-        cmocka_unit_test(test_af_packet_carries_64k_as_one),
-        cmocka_unit_test(test_af_packet_ring_wraps),
-        cmocka_unit_test(test_af_packet_keeps_the_order),
-        cmocka_unit_test(test_af_packet_counts_what_a_full_ring_drops),
-        cmocka_unit_test(test_af_packet_filters),
-        cmocka_unit_test(test_af_packet_drops_what_never_fits),
-        cmocka_unit_test(test_af_packet_link_goes_and_comes),
-        cmocka_unit_test(test_af_packet_survives_a_new_interface),
+    const struct CMUnitTest by_queue[] = {
+        BOTH_WAYS,
+        cmocka_unit_test(test_af_packet_lends_big_frames_up_to_a_bound),
+        cmocka_unit_test(test_af_packet_counts_what_a_full_queue_drops),
+        cmocka_unit_test(test_af_packet_has_a_ring_without_the_right_to_a_queue),
     };
+    const struct CMUnitTest by_ring[] = {BOTH_WAYS};
 
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
         fprintf(stderr, "skipped: needs root\n");
         return 77;
     }
     run("ip link add va type veth peer name vb && ip link set va up && ip link set vb up");
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(by_queue, set_up_queue, tear_down) + cmocka_run_group_tests(by_ring, set_up_ring, tear_down);
 }

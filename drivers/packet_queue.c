@@ -1,0 +1,87 @@
+/* packet_queue.c: readv behind PACKET_COPY_THRESH (packet_queue.h) */
+#include "drivers/packet_queue.h"
+
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define BURST_BYTES ((uint64_t)PKTIO_BURST << 17) /* of a burst that may not be kept: always to be had beside what is */
+#define IDLE_BYTES  (8u << 20)                    /* of buffers kept for the next frames */
+#define TRIES       4
+
+static uint32_t room_of(int fd)
+{
+    int bytes = 0;
+    socklen_t len = sizeof(bytes);
+
+    return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len) == 0 && bytes > 0 ? (uint32_t)bytes : 0;
+}
+
+bool packet_queue_open(struct packet_queue *q, int fd, uint32_t wanted_bytes, uint32_t least_bytes)
+{
+    int half = (int)(wanted_bytes / 2), one = 1; /* the kernel doubles it */
+
+    *q = (struct packet_queue){.fd = -1};
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half));
+    q->bytes = room_of(fd);
+    if (q->bytes < least_bytes || setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &one, sizeof(one)) < 0)
+        return false;
+    q->fd = fd;
+    bufpool_init(&q->pool, PACKET_QUEUE_KEEP_BYTES + BURST_BYTES, IDLE_BYTES);
+    return true;
+}
+
+void packet_queue_close(struct packet_queue *q)
+{
+    packet_queue_give_back(q);
+    if (q->fd >= 0)
+        bufpool_fini(&q->pool);
+    q->fd = -1;
+}
+
+/* Bytes read, -1: nothing. An error of the device, as when it went down, stands in front of the queue once. */
+static ssize_t read_frame(const struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b)
+{
+    struct iovec iov[2] = {{vnet, sizeof(*vnet)}, {b ? b->data : NULL, b ? b->cap : 0}};
+    ssize_t n = -1;
+
+    for (unsigned i = 0; i < TRIES && n < 0; i++) {
+        n = readv(q->fd, iov, 2);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+    }
+    return n < (ssize_t)sizeof(*vnet) ? -1 : n - (ssize_t)sizeof(*vnet);
+}
+
+bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame *f, struct pktio_counters *n)
+{
+    bool may_keep = q->pool.used_bytes < PACKET_QUEUE_KEEP_BYTES;
+    struct buf *b = q->nlent < PKTIO_BURST ? bufpool_get(&q->pool, len) : NULL;
+    struct virtio_net_hdr vnet;
+    ssize_t got = read_frame(q, &vnet, b);
+
+    if (!b || got != (ssize_t)len) {
+        n->no_memory += !b;
+        n->rx_dropped += b && got < 0;
+        n->rx_truncated += b && got >= 0;
+        buf_unref(b);
+        return false;
+    }
+    b->len = len;
+    q->lent[q->nlent++] = b;
+    q->lent_bytes += len;
+    n->rx_unkept += !may_keep;
+    *f = (struct pktio_frame){b->data, len, vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID),
+                              may_keep ? b : NULL};
+    return true;
+}
+
+void packet_queue_give_back(struct packet_queue *q)
+{
+    while (q->nlent > 0)
+        buf_unref(q->lent[--q->nlent]);
+    q->lent_bytes = 0;
+}
