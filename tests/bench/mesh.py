@@ -1,5 +1,5 @@
-"""A network of real nodes for figures 6 to 8: its mesh on wanemu, its clients on a bridge of their own, so that what is emulated
-meets the mesh alone; and mesh_load, which times messages through it."""
+"""A network of real nodes for figures 6 to 8: its mesh on a bridge of the kernel's, or on wanemu where a network is emulated; its clients on
+another bridge, so that what is emulated meets the mesh alone; and mesh_load, which times messages through it."""
 import json
 import os
 import re
@@ -14,9 +14,11 @@ import wan  # noqa: E402
 
 
 class Mesh(network.Network):
-    """Nodes with 10.55.0.x on eth0 (the emulated network) and 172.28.0.x on ctl0 (sidecar, API). driver: af_packet, kernel, ..."""
+    """Nodes with 10.55.0.x on eth0 (the mesh) and 172.28.0.x on ctl0 (sidecar, API). driver: af_packet, kernel, ...
+    lines: of wanemu, [] for one that does nothing yet; None: a plain bridge, as between containers. wanemu is a program on the same CPUs and
+    handles packets by ticks of 50 us: nothing to measure a clean network with."""
 
-    def __init__(self, nodes, mode='optimum', driver='af_packet', build=None, lines=(), env=None, seed=1, max_bytes=16 << 20):
+    def __init__(self, nodes, mode='optimum', driver='af_packet', build=None, lines=None, env=None, seed=1, max_bytes=16 << 20):
         super().__init__(nodes=nodes, gateways=0, mode=mode, driver='af_packet', build=build, node_env=env, tag=f'mesh{os.getpid() % 100000}')
         if self.mode == 'gossipsub':
             self.node_env = dict(self.node_env, GOSSIPSUB_MAX_MSG_SIZE=str(max_bytes))
@@ -24,24 +26,35 @@ class Mesh(network.Network):
         self.loads = 0
         for i, m in enumerate(self.nodes):
             m.control_ip, m.ip = m.ip, f'10.55.0.{i + 1}'
-        self.wan = wan.Wan(nodes, lines, seed=seed, build=build, names=[m.ns for m in self.nodes])
+        self.wan = None if lines is None else wan.Wan(nodes, lines, seed=seed, build=build, names=[m.ns for m in self.nodes])
+
+    def _bridge(self, name, *addr):
+        network.sh('ip', '-n', self.lan, 'link', 'add', name, 'type', 'bridge')
+        for a in addr:
+            network.sh('ip', '-n', self.lan, 'addr', 'add', a, 'dev', name)
+        network.sh('ip', '-n', self.lan, 'link', 'set', name, 'up')
+
+    def _plug_in(self, m, bridge, port, inner, addr):
+        network.sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', inner, 'netns', m.ns)
+        self.ports.append(port)
+        network.sh('ip', '-n', self.lan, 'link', 'set', port, 'master', bridge, 'up')
+        network.sh('ip', '-n', m.ns, 'addr', 'add', addr, 'dev', inner)
+        network.sh('ip', '-n', m.ns, 'link', 'set', inner, 'up')
 
     def _wires(self):
         self._namespace(self.lan)
-        network.sh('ip', '-n', self.lan, 'link', 'add', 'br0', 'type', 'bridge')
-        network.sh('ip', '-n', self.lan, 'addr', 'add', '172.28.0.1/16', 'dev', 'br0')
-        network.sh('ip', '-n', self.lan, 'link', 'set', 'br0', 'up')
+        self._bridge('br0', '172.28.0.1/16')
+        if not self.wan:
+            self._bridge('br1')
         for m in self.nodes:
-            port = f'p{m.index}'
             self._namespace(m.ns)
             network.sh('ip', 'netns', 'exec', m.ns, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; '
                        'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6')
-            network.sh('ip', '-n', self.lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'ctl0', 'netns', m.ns)
-            self.ports.append(port)
-            network.sh('ip', '-n', self.lan, 'link', 'set', port, 'master', 'br0', 'up')
-            network.sh('ip', '-n', m.ns, 'addr', 'add', f'{m.control_ip}/16', 'dev', 'ctl0')
-            network.sh('ip', '-n', m.ns, 'link', 'set', 'ctl0', 'up')
-        self.wan.start()
+            self._plug_in(m, 'br0', f'p{m.index}', 'ctl0', f'{m.control_ip}/16')
+            if not self.wan:
+                self._plug_in(m, 'br1', f'm{m.index}', 'eth0', f'{m.ip}/24')
+        if self.wan:
+            self.wan.start()
 
     def _node_env(self, m):
         env = super()._node_env(m)
@@ -53,7 +66,8 @@ class Mesh(network.Network):
 
     def stop(self):
         bad = super().stop()
-        self.wan.stop()
+        if self.wan:
+            self.wan.stop()
         return bad
 
     def __enter__(self):
@@ -108,8 +122,8 @@ class Mesh(network.Network):
         return sum(figure.cpu_s(m.pid()) for m in self.nodes)
 
 
-def need():
+def need(has_wan=False):
     figure.need_root()
-    why_not = wan.works()
+    why_not = wan.works() if has_wan else ''
     if why_not:
         figure.skip(why_not)
