@@ -171,7 +171,8 @@ int coded_publish_hashed(struct coded *c, struct slice topic, struct buf *payloa
     coded_decoded(c, g, now);
     coded_near_topic(c, g->topic, now);
     coded_push_published(c, g);
-    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(payload), 0, (uint8_t)g->shape.k, now);
+    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(payload), payload->len, 0,
+                    (uint8_t)g->shape.k, now);
     return 0;
 }
 

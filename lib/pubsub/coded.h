@@ -25,9 +25,11 @@ struct coded_host {
     /* Queues `body` (encoded fields of the coded extension of one RPC, made by coded_wire) for peer p, followed by
      * payload bytes [off, off+len) of `shard` as the last field's content when shard is not NULL (a reference is taken). */
     void (*send)(void *core, pubsub_peer p, struct slice body, struct buf *shard, uint32_t off, uint32_t len);
-    /* A whole, verified message: the core dedups and delivers. The payload's reference passes. since_ns: when we first had
-     * a part of it. */
-    void (*deliver)(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload,
+    /* Does our application want this topic's messages? Else they are not put together, only passed on. NULL: it wants all. */
+    bool (*has_reader)(void *core, struct slice topic);
+    /* A whole, verified message of size bytes: the core dedups and delivers. The payload's reference passes; NULL: of a topic without a
+     * reader. since_ns: when we first had a part of it. */
+    void (*deliver)(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
                     pubsub_peer upstream, uint8_t k, uint64_t since_ns);
     /* The peer broke the named rule; severity in units of the behaviour penalty, INFINITY cuts it off. */
     void (*penalize)(void *core, pubsub_peer p, double severity, const char *rule);

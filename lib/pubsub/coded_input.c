@@ -169,7 +169,8 @@ void coded_take(struct coded *c, struct generation *g, uint64_t now)
     coded_decoded(c, g, now);
     coded_push_done(c, g);
     coded_reschedule(c, g);
-    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, buf_ref(g->payload), upstream, (uint8_t)g->shape.k, g->born_ns);
+    c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, g->payload ? buf_ref(g->payload) : NULL, g->shape.size_bytes, upstream,
+                    (uint8_t)g->shape.k, g->born_ns);
     if (g->dropped_count)
         name_liars(c, g);
 }
@@ -178,8 +179,11 @@ void coded_take(struct coded *c, struct generation *g, uint64_t now)
 static int decode(struct coded *c, struct generation *g)
 {
     struct buf *payload;
-    int err = g->ahead ? generation_ahead_finish(g) : -GENERATION_E_STALE;
+    int err;
 
+    if (c->host.has_reader && !c->host.has_reader(c->host.core, g->topic) && generation_keep_rows(g))
+        return 0;
+    err = g->ahead ? generation_ahead_finish(g) : -GENERATION_E_STALE;
     c->host.counters->decoded_ahead += !err;
     if (err != -GENERATION_E_STALE)
         return err;

@@ -273,6 +273,26 @@ bool generation_take_decoded(struct generation *g, struct buf *payload)
     return true;
 }
 
+/* What lies beside a row in its frame is kept with it: only a little is. */
+static bool is_tight(const struct generation_row *r)
+{
+    return r->buf->len <= r->len + r->len / 8 + 1024;
+}
+
+bool generation_keep_rows(struct generation *g)
+{
+    if (g->dropped_count)
+        return false;
+    for (unsigned i = 0; i < g->shape.k; i++)
+        if (!coded_bits_has(&g->have, i) || !is_tight(&g->source[i]))
+            return false;
+    generation_ahead_drop(g);
+    rows_release(g, g->coded, g->coded_count);
+    g->coded_count = 0;
+    g->is_whole = true;
+    return true;
+}
+
 bool generation_take(struct generation *g, struct rlnc_row *rows, struct buf *payload, void *scratch)
 {
     return !decode_rows(g, rows, g->shape.k, payload->data, scratch) && generation_take_decoded(g, payload);

@@ -104,6 +104,7 @@ struct generation {
     uint64_t seqno;
     struct buf *header; /* the RPC field, as we send it on */
     struct buf *payload; /* once decoded (or published) */
+    bool is_whole;       /* or instead of it: all source rows are there and stay, for nobody here reads the message */
     struct coded_bits have; /* verified source shards */
     struct coded_bits hashing; /* source shards that came and are being hashed elsewhere */
     struct rlnc_rank rank;  /* of all rows */
@@ -156,6 +157,10 @@ size_t generation_decode_bytes(void);
  * are for generation_doubt_add. */
 int generation_decode(struct generation *g, struct buf *payload, void *scratch);
 
+/* All source rows are there: the message is decoded as they lie, and coded rows are released. False, and nothing is done: it is not so, or dropped
+ * rows are to be judged by the payload, or the rows hold more memory than the message has. */
+bool generation_keep_rows(struct generation *g);
+
 /* After decoding: was dropped row i what it claimed to be? scratch: shard_bytes. */
 bool generation_dropped_is_genuine(const struct generation *g, unsigned i, uint8_t *scratch);
 void generation_release_dropped(struct generation *g);
@@ -178,7 +183,7 @@ void generation_peer_gone(struct generation *g, pubsub_peer p);
 
 static inline bool generation_is_decoded(const struct generation *g)
 {
-    return g->payload != NULL;
+    return g->payload != NULL || g->is_whole;
 }
 
 /* What we tell others: k only when decoded (all rows may be here while memory to decode them is not). Doubted rows count, for they can
@@ -187,7 +192,7 @@ static inline unsigned generation_rank(const struct generation *g)
 {
     unsigned rank = g->rank.rank + g->dropped_count;
 
-    return g->payload ? g->shape.k : rank < g->shape.k ? rank : g->shape.k - 1u;
+    return generation_is_decoded(g) ? g->shape.k : rank < g->shape.k ? rank : g->shape.k - 1u;
 }
 
 /* What a link's peer surely or probably holds. */

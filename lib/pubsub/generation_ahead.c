@@ -9,7 +9,7 @@ bool generation_ahead_pays(const struct generation *g)
 {
     unsigned k = g->shape.k, computed;
 
-    if (g->payload || g->is_ahead_tried || g->doubt || g->work.shard_bytes != g->shape.shard_bytes || g->rank.rank + 1u != k)
+    if (generation_is_decoded(g) || g->is_ahead_tried || g->doubt || g->work.shard_bytes != g->shape.shard_bytes || g->rank.rank + 1u != k)
         return false;
     computed = k - 1 - coded_bits_count(&g->have);
     return computed > GENERATION_AHEAD_FREE &&

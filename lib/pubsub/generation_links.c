@@ -9,7 +9,7 @@
 /* While we collect, those that have the message are whom we ask. */
 static struct generation_link *link_given_up(struct generation *g)
 {
-    for (unsigned i = 0; i < g->link_count && g->payload; i++) {
+    for (unsigned i = 0; i < g->link_count && generation_is_decoded(g); i++) {
         struct generation_link *l = &g->links[(g->link_turn + i) % g->link_count];
 
         if (l->is_done) {
@@ -87,12 +87,12 @@ uint32_t generation_links_settle(struct generation *g)
 {
     unsigned left = 0, more;
 
-    for (unsigned i = 0; g->payload && i < g->link_count; i++) {
+    for (unsigned i = 0; generation_is_decoded(g) && i < g->link_count; i++) {
         struct generation_link *l = &g->links[i];
         if (!l->is_done || l->told_rank < g->shape.k || !settle(g, l))
             g->links[left++] = *l;
     }
-    if (g->payload) {
+    if (generation_is_decoded(g)) {
         g->link_count = (uint16_t)left;
         shrink(g);
     }

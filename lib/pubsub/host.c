@@ -97,8 +97,16 @@ static void host_send(void *core, pubsub_peer handle, struct slice body, struct 
     peer_mark_dirty(ps, p);
 }
 
-static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno,
-                         struct buf *payload, pubsub_peer upstream, uint8_t k, uint64_t since_ns)
+static bool host_has_reader(void *core, struct slice topic)
+{
+    struct pubsub *ps = core;
+    const struct topic *tp = topic_find(&ps->topics, topic);
+
+    return tp && tp->is_subscribed && tp->has_reader;
+}
+
+static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
+                         pubsub_peer upstream, uint8_t k, uint64_t since_ns)
 {
     struct pubsub *ps = core;
     const struct topic *tp = topic_find(&ps->topics, topic);
@@ -115,10 +123,10 @@ static void host_deliver(void *core, struct slice topic, const struct peer_id *f
         buf_unref(payload);
         return;
     }
-    trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, payload->len);
+    trace_message(ps, upstream ? TRACE_DELIVER_MESSAGE : TRACE_PUBLISH_MESSAGE, p, topic, ids, NULL, size);
     if (upstream)
         durations_add(&ps->c.delays, ps->now - since_ns);
-    if (tp->has_reader)
+    if (tp->has_reader && payload)
         relay_deliver(ps, topic, from, p ? &p->id : NULL, payload, k);
     else
         buf_unref(payload);
@@ -197,6 +205,7 @@ struct coded_host coded_host_of(struct pubsub *ps)
         .queued_bytes = host_queued_bytes,
         .is_subscribed = host_is_subscribed,
         .send = host_send,
+        .has_reader = host_has_reader,
         .deliver = host_deliver,
         .penalize = host_penalize,
         .useful = host_useful,

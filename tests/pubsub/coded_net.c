@@ -136,7 +136,7 @@ static void host_send(void *core, pubsub_peer p, struct slice body, struct buf *
         transmit(me->net, me->index, p - 1, frame);
 }
 
-static void host_deliver(void *core, struct slice t, const struct peer_id *from, uint64_t seqno, struct buf *payload,
+static void host_deliver(void *core, struct slice t, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
                          pubsub_peer upstream, uint8_t k, uint64_t since_ns)
 {
     struct net_node *me = core;

@@ -31,18 +31,24 @@ static int close_all(void **state)
     return 0;
 }
 
-static struct generation *make(unsigned k, uint32_t size)
+/* Of the message that was made last. */
+static struct generation *make_again(void)
 {
     struct coded_header h;
     struct pb_field f;
     struct rd r;
 
-    maker_message(&m, k, size);
     r = rd_of(maker_header(&m));
     assert_int_equal(pb_next(&r, &f), 1);
     assert_int_equal(coded_header_read(f.bytes, &h), 0);
     assert_int_equal(generation_header_verify(&h), 0);
     return generation_new(&h, m.header, 0);
+}
+
+static struct generation *make(unsigned k, uint32_t size)
+{
+    maker_message(&m, k, size);
+    return make_again();
 }
 
 /* A frame of its own exact size that holds one shard field; the shard read from it. */
@@ -193,6 +199,70 @@ static void test_generation_decodes_any_mixture(void **state)
             }
             generation_free(g);
         }
+}
+
+static void expect_pieces(const struct generation *g)
+{
+    for (unsigned i = 0; i < m.shape.k; i++) {
+        struct pubsub_piece p = generation_source_piece(g, i);
+        assert_int_equal(p.len, rlnc_shape_length(&m.shape, i));
+        assert_memory_equal(p.buf->data + p.off, m.payload->data + rlnc_shape_offset(&m.shape, i), p.len);
+    }
+}
+
+/* Where nobody reads the message its source rows stay where they are, and serve as the payload would. */
+static void test_generation_keeps_its_rows_instead_of_a_payload(void **state)
+{
+    uint8_t coefs[8], mixed[2][600], *out[2] = {mixed[0], mixed[1]};
+    struct generation *g = make(4, 2395), *again;
+
+    for (unsigned i = 0; i < 4; i++) {
+        assert_false(generation_keep_rows(g));
+        assert_int_equal(give(g, maker_source(&m, i, 0), 5), i < 3 ? GENERATION_NEW : GENERATION_VERIFIED);
+        if (i == 1)
+            give(g, maker_coded(&m, NULL, 0), 6);
+    }
+    assert_false(generation_is_decoded(g));
+    assert_true(generation_keep_rows(g));
+    assert_true(generation_is_decoded(g));
+    assert_null(g->payload);
+    assert_int_equal(generation_rank(g), 4);
+    assert_int_equal(g->bytes, g->block_bytes + 2395); /* the coded row is gone */
+    expect_pieces(g);
+    generation_recode(g, &m.rng, coefs, out, 2);
+    again = make_again();
+    assert_int_equal(give(again, maker_shard(&m, slice_of(coefs, 4), slice_of(mixed[0], 599), 0, 0), 5), GENERATION_NEW);
+    for (unsigned i = 0; i < 4; i++)
+        give(again, maker_source(&m, i, 0), 5);
+    assert_int_equal(decode(again), 0);
+    assert_true(slice_is_equal(buf_slice(again->payload), buf_slice(m.payload)));
+    generation_free(again);
+    generation_free(g);
+}
+
+/* Not at the price of large frames. */
+static void test_generation_keeps_no_rows_of_loose_frames(void **state)
+{
+    struct generation *g = make(2, 20000);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct slice field = maker_source(&m, i, 0);
+        struct buf *frame = buf_new(15000);
+        struct coded_shard s;
+        struct pb_field f;
+        struct rd r;
+
+        memcpy(frame->data, field.p, field.len);
+        frame->len = 15000;
+        r = rd_of(slice_of(frame->data, field.len));
+        assert_int_equal(pb_next(&r, &f), 1);
+        coded_shard_read(f.bytes, &s);
+        assert_int_equal(generation_add_source(g, i, s.payload, frame, 5), GENERATION_NEW);
+        buf_unref(frame);
+    }
+    assert_false(generation_keep_rows(g));
+    assert_int_equal(decode(g), 0);
+    generation_free(g);
 }
 
 static void test_generation_judges_each_shard(void **state)
@@ -616,6 +686,8 @@ int main(void)
         cmocka_unit_test(test_header_is_bound_to_publisher_and_content),
         cmocka_unit_test(test_header_k_leaves_no_shard_empty),
         cmocka_unit_test(test_generation_decodes_any_mixture),
+        cmocka_unit_test(test_generation_keeps_its_rows_instead_of_a_payload),
+        cmocka_unit_test(test_generation_keeps_no_rows_of_loose_frames),
         cmocka_unit_test(test_generation_judges_each_shard),
         cmocka_unit_test(test_generation_survives_a_forged_row_and_names_it),
         cmocka_unit_test(test_doubt_leaves_the_forger_out),

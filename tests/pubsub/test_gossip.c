@@ -262,6 +262,36 @@ static void test_relay_passes_on_and_delivers_nothing(void **state)
     relay_in_the_middle(PUBSUB_CODED, PUBSUB_CODED_1);
 }
 
+/* A relay keeps coded messages in the shards in which they came, and gives a late peer what it missed. */
+static void test_relay_serves_who_comes_late(void **state)
+{
+    struct pubsub_config cfg = netsim_config(PUBSUB_CODED);
+    struct netsim *s = netsim_new(78, NULL);
+    struct pubsub_counters n;
+
+    for (unsigned i = 0; i < 3; i++)
+        netsim_add(s, &cfg);
+    netsim_subscribe(s, 0, TOPIC);
+    assert_int_equal(pubsub_relay(netsim_core(s, 1), slice_str(TOPIC), netsim_now(s)), 0);
+    netsim_drain(s, 1);
+    netsim_connect(s, 0, 1, PUBSUB_CODED_1);
+    netsim_run(s, 3 * NETSIM_S);
+    for (unsigned i = 1; i < 4; i++)
+        publish(s, 0, i, 100000);
+    netsim_run(s, 3 * NETSIM_S);
+    pubsub_counters_get(netsim_core(s, 1), &n);
+    assert_int_equal(n.decoded, 3);
+    assert_int_equal(n.delivered, 0);
+    assert_int_equal(n.rows_bytes, 0);
+    assert_true(n.kept_bytes > 300000);
+    netsim_disconnect(s, 0, 1);
+    netsim_subscribe(s, 2, TOPIC);
+    netsim_connect(s, 1, 2, PUBSUB_CODED_1);
+    netsim_run(s, 5 * NETSIM_S);
+    expect(s, 2, 1, 4, 100000, 1);
+    netsim_free(s);
+}
+
 /* The message waits for the first peer, whether or not the publisher is in the topic. */
 static void test_first_message_before_any_peer_is_known(void **state)
 {
@@ -603,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_topics_do_not_leak),
         cmocka_unit_test(test_unsubscribed_node_gets_nothing_more),
         cmocka_unit_test(test_relay_passes_on_and_delivers_nothing),
+        cmocka_unit_test(test_relay_serves_who_comes_late),
         cmocka_unit_test(test_first_message_before_any_peer_is_known),
         cmocka_unit_test(test_first_message_is_not_kept_for_ever),
         cmocka_unit_test(test_late_joiner_gets_what_is_kept_and_what_follows),

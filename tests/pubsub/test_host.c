@@ -95,11 +95,11 @@ static void test_host_delivers_once_and_only_subscribed_topics(void **state)
 {
     struct buf *payload = buf_copy(SLICE_LIT("payload"));
 
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 7, buf_ref(payload), 1, 4, NOW - 3000000);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 7, buf_ref(payload), payload->len, 1, 4, NOW - 3000000);
     assert_int_equal(drain(PUBSUB_DELIVER, 0), 0); /* not subscribed */
     pubsub_subscribe(ps, SLICE_LIT("t"), NOW);
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 1, 4, NOW - 3000000);
-    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), 2, 4, NOW);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), payload->len, 1, 4, NOW - 3000000);
+    host.deliver(host.core, SLICE_LIT("t"), &ids[4], 8, buf_ref(payload), payload->len, 2, 4, NOW);
     assert_int_equal(drain(PUBSUB_DELIVER, 0), 1);
     struct pubsub_counters c;
     pubsub_counters_get(ps, &c);
