@@ -150,6 +150,7 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
     d->budget = &gw->deliveries;
     if (a.share > a.before)
         delivered = gw_registry_deliver(&gw->registry, a.before, a.share, d);
+    ws_wakes_post(&d->wakes);
     gw_tracer_arrived(&gw->tracer, d, node, delivered, now);
     log_debug("\"message received\" topic=%.*s id=%s node=%u seen=%u delivered=%u", (int)d->topic.len,
               d->topic_text, d->id_hex, node, a.seen, delivered);

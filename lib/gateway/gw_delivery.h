@@ -9,7 +9,7 @@
 
 #include "gateway/gw_err.h"
 #include "gateway/gw_seen.h"
-#include "http/ws_msg.h"
+#include "http/ws_conn.h"
 #include "rpc/rpc_msg.h"
 
 #define GW_NAME_MAX 256 /* bytes of a topic or client id */
@@ -28,6 +28,7 @@ struct gw_delivery {
     double of_all; /* the share of all named nodes that have it; 0: not known */
     struct ws_msg *ws;
     struct rpc_msg *grpc;
+    struct ws_wakes wakes; /* of the clients that it was queued for; for ws_wakes_post */
 };
 
 /* data: API section 1's JSON; names are read in either spelling. */

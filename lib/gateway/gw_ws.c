@@ -60,7 +60,7 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
     struct session *s = CONTAINER_OF(sink, struct session, sink);
     struct ws_msg *m = end_when_over(s) ? NULL : gw_delivery_ws(d);
 
-    if (m && ws_conn_send(s->conn, WS_DELIVERY, m) == -HTTP_E_FULL && s->gw->cfg.ws_policy == WS_DISCONNECT)
+    if (m && ws_conn_deliver(s->conn, m, &d->wakes) == -HTTP_E_FULL && s->gw->cfg.ws_policy == WS_DISCONNECT)
         gw_count(&s->gw->count.ws_too_slow, 1); /* once: from now on it is closed */
 }
 

@@ -15,6 +15,7 @@
 #include "http/http_server.h"
 #include "http/http_tls.h"
 #include "http/ws_conn.h"
+#include "http/ws_fan.h"
 
 #define HTTP_REPLY_HEADERS 8
 
@@ -65,6 +66,7 @@ struct http_thread {
     struct list peers;        /* struct http_peer: every accepted socket */
     struct list laters;       /* struct http_later whose request lives */
     struct list ws;           /* struct ws_conn */
+    struct ws_fan fan;        /* of their deliveries */
     h2o_timeout_entry_t tick; /* linked while there is anything to look at */
     unsigned lingers;
     bool accept_paused; /* no descriptors left */
@@ -127,6 +129,8 @@ struct http_later {
 void *http_thread_main(void *arg);
 /* False: the thread has ended or is ending; m stays the caller's. */
 bool http_thread_post(struct http_thread *th, struct http_msg *m);
+/* A chain of them, last's next where end points. */
+bool http_thread_post_chain(struct http_thread *th, struct http_msg *first, struct http_msg **end);
 /* http_answer.c: the handler and filter of the one path configuration; conf: http_server's. */
 void http_answer_register(h2o_pathconf_t *p, struct http_server *s);
 void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r);

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "http/http_private.h"
@@ -14,15 +15,20 @@
 
 bool http_thread_post(struct http_thread *th, struct http_msg *m)
 {
+    return http_thread_post_chain(th, m, &m->next);
+}
+
+bool http_thread_post_chain(struct http_thread *th, struct http_msg *first, struct http_msg **end)
+{
     bool open, rings;
 
-    m->next = NULL;
+    *end = NULL;
     pthread_mutex_lock(&th->lock);
     open = th->open;
     rings = open && th->sleeps;
     if (open) {
-        *th->inbox.end = m;
-        th->inbox.end = &m->next;
+        *th->inbox.end = first;
+        th->inbox.end = end;
     }
     if (rings) {
         th->sleeps = false;
@@ -30,6 +36,14 @@ bool http_thread_post(struct http_thread *th, struct http_msg *m)
     }
     pthread_mutex_unlock(&th->lock);
     return open;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 static void on_bell(h2o_multithread_receiver_t *r, h2o_linklist_t *messages)
@@ -71,14 +85,19 @@ static int32_t sleep_ms(struct http_thread *th)
     pthread_mutex_lock(&th->lock);
     sleeps = th->sleeps = th->inbox.first == NULL;
     pthread_mutex_unlock(&th->lock);
-    return !sleeps ? 0 : th->stopping ? STOPPING_MS : INT32_MAX;
+    return !sleeps ? 0 : ws_fan_sleep_ms(&th->fan, th->stopping ? STOPPING_MS : INT32_MAX, now_ns());
 }
 
 /* Running a message may leave callbacks to h2o's next turn, which must not sleep before them. */
 static void turn(struct http_thread *th)
 {
-    bool has_run = take_inbox(th);
+    bool has_run;
 
+    ws_fan_begin(&th->fan, now_ns());
+    has_run = take_inbox(th);
+    has_run |= ws_fan_run(&th->fan, false);
+    if (th->fan.written)
+        ws_fan_end(&th->fan, now_ns());
     end_turn(th, false);
     h2o_evloop_run(th->loop, has_run ? 0 : sleep_ms(th));
 }
@@ -235,6 +254,7 @@ static void thread_close(struct http_thread *th)
     th->open = false;
     pthread_mutex_unlock(&th->lock);
     take_inbox(th); /* what was posted before */
+    ws_fan_run(&th->fan, true);
     h2o_evloop_run(th->loop, 0);
     if (!list_is_empty(&th->peers) || th->lingers)
         return; /* a connection that h2o did not let go of: leak it rather than free what it uses */

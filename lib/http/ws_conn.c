@@ -16,16 +16,39 @@ static void config_defaults(struct ws_config *c)
     c->idle_ms = c->idle_ms ? c->idle_ms : 90000;
 }
 
+/* Under the lock: whether the next round may have it. Half a batch waits for nothing that would be gained. */
+static bool can_wait(const struct ws_conn *c)
+{
+    return !c->is_due && !c->close_code && c->out.replies.count == 0 && c->out.deliveries.count < WS_BATCH / 2 &&
+           c->out.deliveries.bytes < WS_BATCH_BYTES / 2;
+}
+
 static void run_wake(struct http_msg *m, struct http_thread *th)
 {
     struct ws_conn *c = CONTAINER_OF(m, struct ws_conn, wake);
+    bool waits, is_parked;
 
-    (void)th;
     pthread_mutex_lock(&c->lock);
     c->posted = false;
+    is_parked = c->parked;
+    waits = c->state == WS_EXPECT_FRAMES && can_wait(c) && ws_fan_is_resting(&th->fan);
+    c->parked |= waits;
     pthread_mutex_unlock(&c->lock);
-    if (c->state != WS_DEAD)
-        ws_io_run(c);
+    if (waits && !is_parked) {
+        list_push_back(&th->fan.parked, &c->parked_link); /* with the wake-up's reference */
+        return;
+    }
+    if (!waits)
+        ws_io_deliver(c);
+    ws_conn_unref(c);
+}
+
+void ws_conn_unpark(struct ws_conn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->parked = false;
+    pthread_mutex_unlock(&c->lock);
+    ws_io_deliver(c);
     ws_conn_unref(c);
 }
 
@@ -127,7 +150,7 @@ void ws_conn_unref(struct ws_conn *c)
 /* Under the lock: true when the caller must post the wake-up after unlocking. */
 static bool must_wake(struct ws_conn *c)
 {
-    if (c->scheduled || c->posted)
+    if (c->posted || (c->scheduled && (!c->parked || can_wait(c))))
         return false;
     c->scheduled = c->posted = true;
     ws_conn_ref(c); /* the wake-up's */
@@ -146,7 +169,7 @@ void ws_conn_wake_again(struct ws_conn *c)
 
     pthread_mutex_lock(&c->lock);
     post = !c->posted;
-    c->posted = true;
+    c->posted = c->is_due = true;
     pthread_mutex_unlock(&c->lock);
     if (post) {
         ws_conn_ref(c);
@@ -174,11 +197,12 @@ void ws_conn_count_drops(struct ws_conn *c)
     c->told.bytes = c->out.dropped_bytes;
 }
 
-int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
+/* *post: the caller must see to the wake-up. */
+static int push(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m, bool *post)
 {
     int rc = 0;
-    bool post;
 
+    *post = false;
     pthread_mutex_lock(&c->lock);
     if (c->gone || c->close_code) {
         pthread_mutex_unlock(&c->lock);
@@ -194,9 +218,27 @@ int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
     case WS_PUSH_NOMEM: rc = -HTTP_E_NOMEM; break;
     }
     ws_conn_count_drops(c);
-    post = must_wake(c);
+    *post = must_wake(c);
     pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
+int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m)
+{
+    bool post;
+    int rc = push(c, kind, m, &post);
+
     if (post)
+        wake(c);
+    return rc;
+}
+
+int ws_conn_deliver(struct ws_conn *c, struct ws_msg *m, struct ws_wakes *w)
+{
+    bool post;
+    int rc = push(c, WS_DELIVERY, m, &post);
+
+    if (post && !ws_wakes_add(w, c->th, &c->wake))
         wake(c);
     return rc;
 }

@@ -13,6 +13,8 @@
 #include "http/ws_msg.h"
 
 struct http_req;
+struct http_thread;
+struct http_msg;
 struct ws_conn;
 
 enum ws_policy { WS_DROP_OLDEST, WS_DROP_NEWEST, WS_DISCONNECT /* 1008 */ };
@@ -54,6 +56,20 @@ void ws_conn_unref(struct ws_conn *c);
 /* Any thread, never blocks. m is borrowed (a reference is taken). 0, or -HTTP_E_CLOSED, or -HTTP_E_FULL when this message
  * was dropped (DROP_NEWEST), or the client is going to be closed for it (DISCONNECT; later ones get CLOSED). */
 int ws_conn_send(struct ws_conn *c, enum ws_kind kind, struct ws_msg *m);
+/* The wake-ups of one delivery to many: each server thread gets its own in one go. All zero at first; one thread's. */
+#define WS_WAKES_THREADS 8
+struct ws_wakes {
+    unsigned n;
+    struct ws_wakes_of {
+        struct http_thread *thread;
+        struct http_msg *first, **end;
+    } of[WS_WAKES_THREADS];
+};
+
+/* As ws_conn_send of a delivery, but that it may not go before ws_wakes_post, which must follow soon. */
+int ws_conn_deliver(struct ws_conn *c, struct ws_msg *m, struct ws_wakes *w);
+void ws_wakes_post(struct ws_wakes *w);
+
 /* Any thread: sends what replies are queued, then a close frame; deliveries still queued are dropped (counted). */
 void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason);
 /* Any thread: nothing more is read from this client until as many releases as holds. For users that have too much of

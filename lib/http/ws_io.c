@@ -1,5 +1,6 @@
 /* ws_io.c: a WebSocket connection on its server thread: its turns, batches out, closing */
 #include <stdlib.h>
+#include <sys/uio.h>
 
 #include "http/ws_private.h"
 
@@ -54,22 +55,29 @@ static void tell_lost(struct ws_conn *c)
     ws_msg_unref(m);
 }
 
-/* False: nothing waits, and whoever queues something next wakes us. */
-static bool flush(struct ws_conn *c)
+/* Under the lock: a batch into inflight. When that is all, whoever queues something next wakes us. True: more is left. */
+static bool take_batch(struct ws_conn *c)
 {
-    h2o_iovec_t iov[WS_BATCH];
-    uint64_t bytes = 0;
-
-    if (c->n_inflight)
-        return true;
-    tell_lost(c);
-    pthread_mutex_lock(&c->lock);
     c->n_inflight = ws_out_pop(&c->out, c->inflight, WS_BATCH, WS_BATCH_BYTES);
-    if (c->n_inflight == 0)
-        c->scheduled = false;
-    pthread_mutex_unlock(&c->lock);
-    if (c->n_inflight == 0)
-        return false;
+    c->scheduled = !ws_out_is_empty(&c->out);
+    return c->scheduled;
+}
+
+/* Straight to the socket, which nearly always takes it all; h2o waits for room when it does not, and for TLS. Returns what the socket
+ * took. */
+static size_t write_now(struct ws_conn *c, const h2o_iovec_t *iov)
+{
+    ssize_t n = c->sock->ssl ? 0 : writev(c->peer->fd, (const struct iovec *)iov, (int)c->n_inflight);
+
+    return n > 0 ? (size_t)n : 0; /* h2o hears of the error, too */
+}
+
+/* True: on_written will come. */
+static bool write_batch(struct ws_conn *c)
+{
+    h2o_iovec_t iov[WS_BATCH], *rest = iov;
+    size_t bytes = 0, n;
+
     for (unsigned i = 0; i < c->n_inflight; i++) {
         struct slice wire = ws_msg_wire(c->inflight[i]);
 
@@ -78,8 +86,40 @@ static bool flush(struct ws_conn *c)
     }
     atomic_fetch_add_explicit(&c->out_msgs, c->n_inflight, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->out_bytes, bytes, memory_order_relaxed);
-    h2o_socket_write(c->sock, iov, c->n_inflight, on_written);
+    n = write_now(c, iov);
+    if (n == bytes) {
+        release_inflight(c);
+        return false;
+    }
+    for (; n >= rest->len; rest++)
+        n -= rest->len;
+    rest->base += n;
+    rest->len -= n;
+    pthread_mutex_lock(&c->lock);
+    c->scheduled = true; /* by on_written */
+    pthread_mutex_unlock(&c->lock);
+    h2o_socket_write(c->sock, rest, c->n_inflight - (unsigned)(rest - iov), on_written);
     return true;
+}
+
+/* False: nothing waits, and whoever queues something next wakes us. */
+static bool flush(struct ws_conn *c)
+{
+    bool has_more;
+
+    if (c->n_inflight)
+        return true;
+    tell_lost(c);
+    pthread_mutex_lock(&c->lock);
+    has_more = take_batch(c);
+    pthread_mutex_unlock(&c->lock);
+    if (c->n_inflight == 0)
+        return false;
+    if (write_batch(c))
+        return true;
+    if (has_more)
+        ws_conn_wake_again(c); /* the others come first */
+    return has_more;
 }
 
 static void on_written(h2o_socket_t *sock, const char *err)
@@ -214,6 +254,7 @@ void ws_io_run(struct ws_conn *c)
     }
     pthread_mutex_lock(&c->lock);
     c->scheduled = true;
+    c->is_due = false;
     pthread_mutex_unlock(&c->lock);
     c->turn_bytes = TURN_BYTES;
     do {
@@ -229,6 +270,27 @@ void ws_io_run(struct ws_conn *c)
     if (!busy)
         after_flush(c);
     set_reading(c);
+}
+
+void ws_io_deliver(struct ws_conn *c)
+{
+    bool is_plain, has_more = false;
+
+    pthread_mutex_lock(&c->lock);
+    is_plain = c->state == WS_EXPECT_FRAMES && !c->n_inflight && !c->close_code && !c->is_due && c->out.replies.count == 0 &&
+               c->out.dropped_msgs == c->noticed.msgs;
+    if (is_plain)
+        has_more = take_batch(c);
+    pthread_mutex_unlock(&c->lock);
+    if (!is_plain) {
+        ws_io_run(c);
+        return;
+    }
+    if (!c->n_inflight)
+        return; /* went with something else meanwhile */
+    c->th->fan.written++;
+    if (!write_batch(c) && has_more)
+        ws_conn_wake_again(c);
 }
 
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize)

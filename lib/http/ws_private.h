@@ -40,7 +40,9 @@ struct ws_conn {
     pthread_mutex_t lock;
     struct ws_out out;
     bool scheduled; /* the server thread is going to look at out by itself */
+    bool parked;    /* but for deliveries alone not before the next round */
     bool posted;    /* the wake-up is in the thread's inbox, though the thread may have looked meanwhile for another reason */
+    bool is_due;    /* a turn for another reason than out */
     bool gone;      /* takes nothing more */
     struct {
         uint64_t msgs, bytes;
@@ -52,7 +54,7 @@ struct ws_conn {
     _Atomic uint64_t in_msgs, in_bytes, out_msgs, out_bytes;
 
     /* server thread */
-    struct list link;
+    struct list link, parked_link;
     enum ws_state state;
     h2o_socket_t *sock;
     struct http_peer *peer;
@@ -78,6 +80,10 @@ struct ws_conn {
 void ws_conn_count_drops(struct ws_conn *c);
 /* The server thread runs this connection again once it has been round the others. */
 void ws_conn_wake_again(struct ws_conn *c);
+/* ws_wakes.c. False: no room for one more thread. */
+bool ws_wakes_add(struct ws_wakes *w, struct http_thread *th, struct http_msg *m);
+/* Its round has come. */
+void ws_conn_unpark(struct ws_conn *c);
 /* ws_input.c */
 /* Takes what has come, as far as this turn may. False: the connection cannot go on. */
 bool ws_input_run(struct ws_conn *c);
@@ -103,6 +109,8 @@ uint16_t ws_rare_final_code(const struct ws_conn *c);
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize);
 /* Reads, answers, writes: whatever can be done now. May end the connection. */
 void ws_io_run(struct ws_conn *c);
+/* The same where only deliveries may wait. */
+void ws_io_deliver(struct ws_conn *c);
 void ws_io_die(struct ws_conn *c);
 
 #endif

@@ -138,15 +138,18 @@ static void get_broadcast(struct http_req *q, void *user)
     size_t bytes = (size_t)query_long(q, "bytes", 10);
     long n = query_long(q, "n", 1);
     struct ws_msg *m = ws_msg_new(bytes);
+    struct ws_wakes wakes = {.n = 0};
     unsigned sent = 0;
 
     memset(ws_msg_data(m), 'b', bytes);
     ws_msg_seal(m, WS_TEXT, bytes);
     pthread_mutex_lock(&lock);
-    for (long k = 0; k < n; k++)
+    for (long k = 0; k < n; k++) {
         for (int i = 0; i < CONNS_MAX; i++)
-            if (conns[i] && ws_conn_send(conns[i], WS_DELIVERY, m) == 0)
+            if (conns[i] && ws_conn_deliver(conns[i], m, &wakes) == 0)
                 sent++;
+        ws_wakes_post(&wakes);
+    }
     pthread_mutex_unlock(&lock);
     ws_msg_unref(m);
     http_req_reply(q, http_reply_json(200, json_pack("{s:i}", "sent", (int)sent)));
