@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "gateway/gw_impl.h"
+#include "gateway/gw_lane.h"
 #include "gateway/gw_pool.h"
 #include "rpc/rpc_gather.h"
 
@@ -238,6 +239,7 @@ static int make_routes(struct gateway *gw)
 /* The publishes of one turn go to a node together. */
 static void gather_turn(bool last)
 {
+    gw_lanes_turn();
     if (last)
         rpc_gather_end();
     else

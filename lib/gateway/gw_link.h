@@ -16,6 +16,7 @@
 #define GW_NODES_MAX 64
 
 struct gateway;
+struct gw_lane;
 struct gw_node;
 struct gw_waiter;
 
@@ -35,6 +36,9 @@ struct gw_publish {
     uint64_t sent_ns, tried; /* tried: bit n: node n */
     unsigned node;
     bool is_repeat; /* was confirmed once by a node that is gone: nobody waits for it */
+    bool is_again;  /* may have reached its node by a lane that broke: a repeat there is no other's message */
+    struct gw_lane *lane; /* that it went by; NULL: none (gw_lane.c) */
+    uint32_t lane_number;
 
     struct rpc_msg *request; /* the gRPC links': made by the first, used again by the next; NULL: not yet */
 };
@@ -73,6 +77,9 @@ struct gw_outcome {
     const char *text;
     int http;
 };
+
+/* The node said no. text lives as long as the outcome. */
+struct gw_outcome gw_outcome_refused(int http, const char *text);
 
 /* What a node says of itself. Texts may be NULL. */
 struct gw_node_health {

@@ -8,6 +8,7 @@
 #include "base/pb.h"
 #include "base/text.h"
 #include "gateway/gw_impl.h"
+#include "gateway/gw_lane.h"
 #include "http/http_flat.h"
 #include "rpc/rpc_client.h"
 #include "sidecar.pb-c.h"
@@ -28,6 +29,7 @@ struct grpc_link {
     uint32_t max_recv_bytes;
     uint64_t queue_bytes;
     const char *token_file; /* "": none */
+    struct gw_lanes *lanes;
 
     /* under the node's lock */
     struct rpc_client *client;
@@ -43,7 +45,7 @@ static struct grpc_link *of(struct gw_link *l)
 
 /* ---- answers to publishes ---- */
 
-enum { A_STATUS, A_TOPIC, A_ID, A_ERROR, A_CODE, A_MESSAGES, A_COUNT };
+enum { A_STATUS, A_TOPIC, A_ID, A_ERROR, A_CODE, A_MESSAGES, A_PORT, A_SECRET, A_COUNT };
 
 struct node_answer {
     struct gw_outcome outcome;
@@ -52,7 +54,11 @@ struct node_answer {
     uint8_t id[GW_ID_BYTES];
     char text[200];
     bool is_our_token; /* the node wants another one */
-    uint64_t lost; /* messages that the node dropped because we read too slowly: then it is no answer to a publish */
+    /* Not of a publish: */
+    uint64_t lost;         /* messages that the node dropped because we read too slowly */
+    bool is_offer;         /* of lanes */
+    uint16_t lane_port;
+    uint8_t lane_secret[LANE_SECRET_BYTES];
 };
 
 static bool read_topic(struct node_answer *a, const struct flat_value *v)
@@ -81,14 +87,8 @@ static void read_error(struct node_answer *a, const struct flat_value *v)
             ? http_flat_text(text, &v[A_ERROR])
             : -1;
     snprintf(a->text, sizeof(a->text), "%.*s", n > 0 ? (int)n : 0, (char *)text);
-    a->outcome.err = code == 413 ? GW_E_TOO_LARGE : GW_E_REFUSED;
-    a->outcome.text = a->text[0] ? a->text : NULL;
-    a->outcome.http = code >= 400 && code < 600 ? (int)code : 0;
+    a->outcome = gw_outcome_refused(code >= 400 && code < 600 ? (int)code : 0, a->text);
     a->is_our_token = code == 401;
-    if (a->is_our_token) { /* the client's token is no matter of the node's */
-        a->outcome.http = 502;
-        a->outcome.text = "the node does not accept this gateway's token";
-    }
 }
 
 /* The usual answer as our nodes write it, without reading it as JSON: {"status":"published","topic":"...","message_id":"..."} */
@@ -113,9 +113,19 @@ static bool is_usual_answer(struct node_answer *a, struct slice data)
     return true;
 }
 
+static bool read_offer(struct node_answer *a, const struct flat_value *v)
+{
+    double port;
+
+    a->is_offer = http_flat_number(&v[A_PORT], &port) && port >= 1 && port <= 65535 && v[A_SECRET].type == FLAT_STRING &&
+                  hex_decode(a->lane_secret, sizeof(a->lane_secret), v[A_SECRET].raw) == LANE_SECRET_BYTES;
+    a->lane_port = a->is_offer ? (uint16_t)port : 0;
+    return a->is_offer;
+}
+
 static bool parse_answer(struct node_answer *a, struct slice data)
 {
-    static const char *const names[A_COUNT] = {"status", "topic", "message_id", "error", "code", "messages"};
+    static const char *const names[A_COUNT] = {"status", "topic", "message_id", "error", "code", "messages", "port", "secret"};
     struct flat_value v[A_COUNT];
     double lost;
 
@@ -128,6 +138,8 @@ static bool parse_answer(struct node_answer *a, struct slice data)
         a->lost = http_flat_number(&v[A_MESSAGES], &lost) && lost >= 0 && lost < 1e15 ? (uint64_t)lost : 0;
         return true;
     }
+    if (slice_is_equal(v[A_STATUS].raw, SLICE_LIT("lane")))
+        return read_offer(a, v);
     if (!read_topic(a, &v[A_TOPIC]) || v[A_ID].type != FLAT_STRING ||
         hex_decode(a->id, sizeof(a->id), v[A_ID].raw) != GW_ID_BYTES || v[A_STATUS].type != FLAT_STRING)
         return false;
@@ -138,13 +150,48 @@ static bool parse_answer(struct node_answer *a, struct slice data)
     return true;
 }
 
-static void on_answer(struct rpc_call *c, struct gw_node *n, struct slice data)
+/* The address in "ipv4:127.0.0.1:1234" or "ipv6:[::1]:1234" (also as "ipv6:%5B::1%5D:1234"). */
+static bool read_address(char out[64], const char *peer)
 {
+    const char *s = strchr(peer, ':'), *end = strrchr(peer, ':');
+
+    if (strncmp(peer, "ipv4:", 5) != 0 && strncmp(peer, "ipv6:", 5) != 0)
+        return false;
+    s++;
+    if (strncmp(s, "%5B", 3) == 0 && end - s > 6)
+        s += 3, end -= 3;
+    else if (*s == '[' && end - s > 2)
+        s++, end--;
+    if (end <= s || end - s >= 64)
+        return false;
+    snprintf(out, 64, "%.*s", (int)(end - s), s);
+    return true;
+}
+
+static void on_offer(struct grpc_link *g, struct rpc_call *c, const struct node_answer *a)
+{
+    struct gw_lane_offer offer = {.port = a->lane_port};
+    char peer[128];
+
+    rpc_call_remote(c, peer, sizeof(peer));
+    if (!read_address(offer.address, peer))
+        return;
+    memcpy(offer.secret, a->lane_secret, sizeof(offer.secret));
+    gw_node_lock(g->link.node);
+    gw_lanes_offer(g->lanes, &offer);
+    gw_node_unlock(g->link.node);
+}
+
+static void on_answer(struct grpc_link *g, struct rpc_call *c, struct slice data)
+{
+    struct gw_node *n = g->link.node;
     struct node_answer a;
 
     if (!parse_answer(&a, data))
         return; /* something newer than we are */
-    if (a.lost)
+    if (a.is_offer)
+        on_offer(g, c, &a);
+    else if (a.lost)
         gw_node_lost(n, a.lost);
     else
         gw_node_answered(n, slice_of(a.topic, a.topic_len), a.id, &a.outcome);
@@ -189,7 +236,7 @@ static void on_message(struct rpc_call *c, struct rpc_msg *m, void *user)
     else if (command == RESPONSE_MESSAGE)
         on_delivery(g->link.node, data, payload, m);
     else if (command == RESPONSE_UNKNOWN && data.len)
-        on_answer(c, g->link.node, data);
+        on_answer(g, c, data);
     /* the rest are traces, for others */
 }
 
@@ -200,6 +247,7 @@ static void on_close(struct rpc_call *c, const struct rpc_status *st, void *user
 
     gw_node_down(n); /* before another stream can be opened */
     gw_node_lock(n);
+    gw_lanes_end(g->lanes);
     g->stream = NULL;
     g->retry_ns = gw_now_ns() + REOPEN_NS;
     gw_node_unlock(n);
@@ -241,12 +289,13 @@ static bool open_stream(struct grpc_link *g, uint64_t now)
 {
     /* proto/sidecar.proto: a refused publish must not end a stream that many clients share, and traces are made for those
      * who read them */
-    struct rpc_header headers[4] = {{"codecast-errors", SLICE_LIT("answer")},
+    struct rpc_header headers[5] = {{"codecast-errors", SLICE_LIT("answer")},
                                     {"codecast-traces", SLICE_LIT("off")},
-                                    {"codecast-payloads", SLICE_LIT("raw")}};
+                                    {"codecast-payloads", SLICE_LIT("raw")},
+                                    {"codecast-lane", SLICE_LIT("1")}};
     char token[TOKEN_MAX + 8];
     struct rpc_call_options opt = {.headers = headers,
-                                   .header_count = 3 + token_header(g, token, &headers[3]),
+                                   .header_count = 4 + token_header(g, token, &headers[4]),
                                    .queue = {.max_messages = STREAM_MSGS_MAX,
                                              .max_bytes = g->queue_bytes + COMMANDS_BYTES,
                                              .policy = RPC_REFUSE},
@@ -322,6 +371,8 @@ static struct rpc_msg *build_publish(const struct gw_publish *p)
 
 static bool publish(struct gw_link *l, struct gw_publish *p)
 {
+    if (gw_lanes_publish(of(l)->lanes, p))
+        return true;
     if (!p->request)
         p->request = build_publish(p);
     return p->request && rpc_call_send(of(l)->stream, p->request, RPC_MUST) == 0;
@@ -424,6 +475,7 @@ static void tick(struct gw_link *l, uint64_t now)
 
     if (g->client && now >= g->retry_ns)
         open_stream(g, now);
+    gw_lanes_tick(g->lanes, now);
 }
 
 static void stop(struct gw_link *l)
@@ -441,6 +493,7 @@ static void stop(struct gw_link *l)
 
 static void link_free(struct gw_link *l)
 {
+    gw_lanes_free(of(l)->lanes);
     free(of(l));
 }
 
@@ -461,6 +514,11 @@ struct gw_link *gw_link_grpc_new(const char *target, struct rpc_loop *loop, uint
     if (!g)
         return NULL;
     g->link.ops = &grpc_ops;
+    g->lanes = gw_lanes_new(&g->link);
+    if (!g->lanes) {
+        free(g);
+        return NULL;
+    }
     snprintf(g->link.target, sizeof(g->link.target), "%s", target);
     g->loop = loop;
     g->max_recv_bytes = max_recv_bytes;

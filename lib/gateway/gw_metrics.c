@@ -73,6 +73,15 @@ static void write_nodes(struct gateway *gw, struct metrics *m, const struct gw_n
     metrics_family(m, "codecast_gateway_node_published_total", "counter", "Messages sent to each node.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].published);
+    metrics_family(m, "codecast_gateway_node_lane_published_total", "counter", "Messages of them that went by lanes, beside the stream.");
+    for (unsigned i = 0; i < n; i++)
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].lane_published);
+    metrics_family(m, "codecast_gateway_node_lanes", "gauge", "Open lanes to each node: one for each HTTP thread.");
+    for (unsigned i = 0; i < n; i++)
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].lanes);
+    metrics_family(m, "codecast_gateway_node_lanes_failed_total", "counter", "Lanes that did not come about, or broke.");
+    for (unsigned i = 0; i < n; i++)
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].lanes_failed);
     metrics_family(m, "codecast_gateway_node_up", "gauge", "Whether the node can be reached.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].is_healthy);

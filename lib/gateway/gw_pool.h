@@ -20,6 +20,7 @@ struct gw_node_info {
     double memory_used, cpu_used, disk_used;
     uint64_t max_message_bytes; /* 0: unknown */
     uint64_t published, received, reconnects, unconfirmed, repeated;
+    uint64_t lanes, lane_published, lanes_failed; /* gw_lane.h; failed: that did not come about, or broke */
     uint64_t answer_ns, queued_bytes; /* smoothed time of an answer; published and not confirmed */
 };
 

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "gateway/gw_balance.h"
 #include "gateway/gw_pool.h"
+#include "lane/lane_frame.h"
 
 struct gw_node {
     struct gw_pool *pool;
@@ -54,9 +55,21 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now);
 /* Tries those that wait again. */
 void gw_pool_retry_waiting(struct gw_pool *pool, uint64_t now);
 
+/* Under the lock: p is the node's no more, and may be sent to it again. */
+void gw_pool_take_back(struct gw_publish *p, struct list *out);
+/* Answers that came by a lane, all to publishes that n had. First under the lock, then without it. */
+struct gw_lane_answer {
+    struct gw_publish *p;
+    struct gw_outcome outcome; /* its text: below */
+    bool is_again;             /* it has been sent to another node */
+    char text[LANE_TEXT_MAX + 1];
+};
+void gw_pool_answers_taken(struct gw_node *n, struct gw_lane_answer *a, unsigned count, uint64_t now);
+void gw_pool_answers_tell(struct gw_node *n, struct gw_lane_answer *a, unsigned count, uint64_t now);
+
 /* gw_pool_kept.c */
-/* Without the lock: p was confirmed by n and whoever waited was told. */
-void gw_pool_keep(struct gw_node *n, struct gw_publish *p, uint64_t now);
+/* Without the lock: these were confirmed by n and whoever waited was told. Takes them off the list. */
+void gw_pool_keep(struct gw_node *n, struct list *confirmed, uint64_t now);
 /* Under the lock: those that n may not have sent on, as repeats. */
 void gw_pool_take_kept(struct gw_node *n, struct list *out, uint64_t now);
 /* Without the lock. */

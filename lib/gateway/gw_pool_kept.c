@@ -45,19 +45,27 @@ static void free_all(struct list *gone)
         gw_publish_free(CONTAINER_OF(it, struct gw_publish, link));
 }
 
-void gw_pool_keep(struct gw_node *n, struct gw_publish *p, uint64_t now)
+void gw_pool_keep(struct gw_node *n, struct list *confirmed, uint64_t now)
 {
     struct list gone, again;
+    struct list *it;
 
     list_init(&gone);
     list_init(&again);
-    rpc_msg_unref(p->request);
-    p->request = NULL;
+    LIST_EACH(c, confirmed)
+    {
+        rpc_msg_unref(CONTAINER_OF(c, struct gw_publish, link)->request);
+        CONTAINER_OF(c, struct gw_publish, link)->request = NULL;
+    }
     pthread_mutex_lock(&n->pool->lock);
     expire(n, &gone, now);
-    p->sent_ns = now;
-    list_push_back(&n->kept, &p->link);
-    n->kept_bytes += cost_of(p);
+    while ((it = list_pop_front(confirmed))) {
+        struct gw_publish *p = CONTAINER_OF(it, struct gw_publish, link);
+
+        p->sent_ns = now;
+        list_push_back(&n->kept, it);
+        n->kept_bytes += cost_of(p);
+    }
     if (!n->is_open) /* it went while the publisher was told */
         gw_pool_take_kept(n, &again, now);
     pthread_mutex_unlock(&n->pool->lock);

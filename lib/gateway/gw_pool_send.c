@@ -1,5 +1,6 @@
 /* gw_pool_send.c: publishes: which node, whether it confirmed, and what to do when it did not */
 #include "gateway/gw_impl.h"
+#include "gateway/gw_lane.h"
 #include "gateway/gw_pool_impl.h"
 
 #define ACK_NS       3000000000ull
@@ -66,7 +67,8 @@ static enum sent try_send(struct gw_pool *pool, struct gw_publish *p, uint64_t n
         }
         p->node = n->index;
         p->sent_ns = now;
-        map_put(&pool->by_key, key_of(buf, p->topic, p->id), p);
+        if (!p->lane) /* a lane knows its publishes by number */
+            map_put(&pool->by_key, key_of(buf, p->topic, p->id), p);
         list_push_back(&n->inflight, &p->link);
         n->inflight_bytes += size_of(p);
         gw_load_sent(&n->load, size_of(p), &pool->clock);
@@ -83,7 +85,18 @@ static void take_one(struct gw_pool *pool, struct gw_publish *p)
     pool->nodes[p->node].inflight_bytes -= size_of(p);
     gw_load_taken(&pool->nodes[p->node].load, size_of(p));
     list_del(&p->link);
-    map_del(&pool->by_key, key_of(buf, p->topic, p->id));
+    if (p->lane)
+        gw_lane_forget(p);
+    else
+        map_del(&pool->by_key, key_of(buf, p->topic, p->id));
+}
+
+void gw_pool_take_back(struct gw_publish *p, struct list *out)
+{
+    take_one(p->gw->pool, p);
+    p->tried &= ~(1ull << p->node);
+    p->is_again = true;
+    list_push_back(out, &p->link);
 }
 
 void gw_pool_take_inflight(struct gw_node *n, struct list *out)
@@ -188,6 +201,8 @@ void gw_pool_check_answers(struct gw_pool *pool, uint64_t now)
             if (gw_since(now, p->sent_ns) < limit)
                 continue;
             n->info.unconfirmed++;
+            if (p->lane)
+                gw_lane_late(p, now);
             if (!n->is_mute)
                 gw_load_answered(&n->load, size_of(p), gw_since(now, p->sent_ns));
             take_one(pool, p);
@@ -208,31 +223,76 @@ static bool is_worth_another(const struct gw_outcome *o)
     return o->err == GW_E_REFUSED && (o->http == 503 || o->http == 429);
 }
 
+struct gw_outcome gw_outcome_refused(int http, const char *text)
+{
+    if (http == 401) /* the client's token is no matter of the node's */
+        return (struct gw_outcome){.err = GW_E_REFUSED, .http = 502, .text = "the node does not accept this gateway's token"};
+    return (struct gw_outcome){.err = http == 413 ? GW_E_TOO_LARGE : GW_E_REFUSED,
+                               .text = text[0] ? text : NULL,
+                               .http = http >= 400 && http < 600 ? http : 0};
+}
+
+/* Under the lock: p was answered by n, and is its no more. True: it has been sent to another node instead. */
+static bool answered(struct gw_node *n, struct gw_publish *p, const struct gw_outcome *o, uint64_t now)
+{
+    if (p->node == n->index) /* else it was passed on, and the first node answers late */
+        gw_load_answered(&n->load, size_of(p), gw_since(now, p->sent_ns));
+    take_one(n->pool, p);
+    return is_worth_another(o) && try_send(n->pool, p, now) == SENT;
+}
+
+/* Without the lock. What is to be kept goes to `confirmed`. */
+static void tell(struct gw_publish *p, struct gw_outcome o, struct list *confirmed)
+{
+    o.is_duplicate &= !p->is_again;
+    if (o.err || o.is_duplicate || p->is_repeat) {
+        gw_publish_done(p, &o);
+        return;
+    }
+    gw_publish_tell(p, &o);
+    list_push_back(confirmed, &p->link);
+}
+
 void gw_node_answered(struct gw_node *n, struct slice topic, const uint8_t id[GW_ID_BYTES], const struct gw_outcome *o)
 {
     struct gw_pool *pool = n->pool;
     uint8_t buf[GW_ID_BYTES + GW_NAME_MAX];
     struct gw_publish *p = NULL;
     uint64_t now = gw_now_ns();
+    struct list confirmed;
     bool again = false;
 
+    list_init(&confirmed);
     pthread_mutex_lock(&pool->lock);
     n->has_answered = true;
     n->is_mute = false;
     p = map_get(&pool->by_key, key_of(buf, topic, id));
-    if (p && p->node == n->index) /* else it was passed on, and the first node answers late */
-        gw_load_answered(&n->load, size_of(p), gw_since(now, p->sent_ns));
     if (p)
-        take_one(pool, p);
-    if (p && is_worth_another(o))
-        again = try_send(pool, p, now) == SENT;
+        again = answered(n, p, o, now);
     pthread_mutex_unlock(&pool->lock);
     if (!p || again)
         return;
-    if (o->err || o->is_duplicate || p->is_repeat) {
-        gw_publish_done(p, o);
-        return;
-    }
-    gw_publish_tell(p, o);
-    gw_pool_keep(n, p, now);
+    tell(p, *o, &confirmed);
+    if (!list_is_empty(&confirmed))
+        gw_pool_keep(n, &confirmed, now);
+}
+
+void gw_pool_answers_taken(struct gw_node *n, struct gw_lane_answer *a, unsigned count, uint64_t now)
+{
+    n->has_answered = true;
+    n->is_mute = false;
+    for (unsigned i = 0; i < count; i++)
+        a[i].is_again = answered(n, a[i].p, &a[i].outcome, now);
+}
+
+void gw_pool_answers_tell(struct gw_node *n, struct gw_lane_answer *a, unsigned count, uint64_t now)
+{
+    struct list confirmed;
+
+    list_init(&confirmed);
+    for (unsigned i = 0; i < count; i++)
+        if (!a[i].is_again)
+            tell(a[i].p, a[i].outcome, &confirmed);
+    if (!list_is_empty(&confirmed))
+        gw_pool_keep(n, &confirmed, now);
 }

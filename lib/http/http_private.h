@@ -67,6 +67,7 @@ struct http_thread {
     struct list laters;       /* struct http_later whose request lives */
     struct list ws;           /* struct ws_conn */
     struct ws_fan fan;        /* of their deliveries */
+    struct list watches;      /* struct http_watch */
     h2o_timeout_entry_t tick; /* linked while there is anything to look at */
     unsigned lingers;
     bool accept_paused; /* no descriptors left */
@@ -125,6 +126,8 @@ struct http_later {
     struct http_reply *reply;
 };
 
+/* The server thread that this is; NULL: none. */
+extern _Thread_local struct http_thread *http_thread_here;
 /* The thread's whole life; arg: struct http_thread. */
 void *http_thread_main(void *arg);
 /* False: the thread has ended or is ending; m stays the caller's. */
@@ -136,6 +139,8 @@ void http_answer_register(h2o_pathconf_t *p, struct http_server *s);
 void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r);
 void http_answer_abandon(struct http_thread *th); /* 503 for every deferred request */
 struct http_peer *http_peer_of(h2o_req_t *h);
+/* http_loop.c */
+void http_watch_end_all(struct http_thread *th);
 /* http_linger.c */
 void http_linger_start(struct http_peer *p);
 void http_linger_shut(struct http_peer *p); /* the peer's own socket has closed; p is about to be freed */

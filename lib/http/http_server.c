@@ -141,6 +141,7 @@ static struct http_server *server_new(const struct http_server_config *cfg)
         list_init(&th->laters);
         list_init(&th->ws);
         ws_fan_init(&th->fan);
+        list_init(&th->watches);
         th->inbox.end = &th->inbox.first;
         if (cfg->tls)
             th->tls = http_tls_ref(cfg->tls);

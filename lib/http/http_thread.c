@@ -25,7 +25,7 @@ bool http_thread_post_chain(struct http_thread *th, struct http_msg *first, stru
     *end = NULL;
     pthread_mutex_lock(&th->lock);
     open = th->open;
-    rings = open && th->sleeps;
+    rings = open && th->sleeps && th != http_thread_here; /* this thread looks into its inbox before it sleeps */
     if (open) {
         *th->inbox.end = first;
         th->inbox.end = end;
@@ -255,6 +255,7 @@ static void thread_close(struct http_thread *th)
     pthread_mutex_unlock(&th->lock);
     take_inbox(th); /* what was posted before */
     ws_fan_run(&th->fan, true);
+    http_watch_end_all(th);
     h2o_evloop_run(th->loop, 0);
     if (!list_is_empty(&th->peers) || th->lingers)
         return; /* a connection that h2o did not let go of: leak it rather than free what it uses */
@@ -286,6 +287,7 @@ void *http_thread_main(void *arg)
     struct http_thread *th = arg;
 
     block_signals();
+    http_thread_here = th;
     thread_open(th);
     while (!thread_is_done(th))
         turn(th);

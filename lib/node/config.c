@@ -38,6 +38,8 @@ static const struct setting table[] = {
     CHOICE("NODE_MODE", mode, "optimum", node_mode_names, "coded shards, or plain gossipsub"),
     PORT("SIDECAR_PORT", sidecar_port, "33212", "gRPC port for clients and gateways"),
     TEXT("SIDECAR_BIND", sidecar_bind, "0.0.0.0", NULL, "address that the gRPC port binds"),
+    BOOL("SIDECAR_LANE", has_sidecar_lane, "true", "whether our gateways may publish by plain TCP beside their gRPC stream, which costs less"),
+    U32("SIDECAR_LANE_PORT", sidecar_lane_port, "0", 0, 65535, "TCP port of it, bound as SIDECAR_BIND says; gateways are told; 0: one that is free"),
     BOOL("SIDECAR_AUTH", sidecar_auth, "false", "whether clients of the gRPC port, gateways among them, need a token"),
     U32("CLIENT_QUEUE_BYTES", client_queue_bytes, "268435456", 65536, 4294967295.0, "what may wait for one client of the gRPC port that reads slowly"),
     U32("CLIENTS_QUEUE_BYTES", clients_queue_bytes, "2147483648", 0, 4294967295.0, "what may wait for all such clients together, shared messages once; past it a client may have 1 MiB; 0: no bound"),
@@ -259,6 +261,9 @@ static void check_ports(const struct node_config *c, struct settings_report *rep
         settings_fatal(rep, "SIDECAR_PORT", value, "is also API_PORT: ports must differ");
     if (c->sidecar_port == c->active->port)
         settings_fatal(rep, "SIDECAR_PORT", value, "is also the mesh's port: ports must differ");
+    snprintf(value, sizeof(value), "%u", c->sidecar_lane_port);
+    if (c->sidecar_lane_port && (c->sidecar_lane_port == c->sidecar_port || c->sidecar_lane_port == c->api_port || c->sidecar_lane_port == c->active->port))
+        settings_fatal(rep, "SIDECAR_LANE_PORT", value, "is also another port of this node: ports must differ");
     snprintf(value, sizeof(value), "%u", c->api_port);
     if (c->api_port == c->active->port)
         settings_fatal(rep, "API_PORT", value, "is also the mesh's port: ports must differ");
@@ -387,6 +392,8 @@ char *node_config_json(const struct node_config *c)
     json_object_set_new(j, "mode", json_string(node_mode_names[c->mode]));
     json_object_set_new(j, "port", json_integer(c->active->port));
     json_object_set_new(j, "sidecar_port", json_integer(c->sidecar_port));
+    json_object_set_new(j, "sidecar_lane", json_boolean(c->has_sidecar_lane));
+    json_object_set_new(j, "sidecar_lane_port", json_integer(c->sidecar_lane_port));
     json_object_set_new(j, "sidecar_auth", json_boolean(c->sidecar_auth));
     json_object_set_new(j, "api_port", json_integer(c->api_port));
     json_object_set_new(j, "max_msg_size", json_integer(c->active->max_msg_bytes));

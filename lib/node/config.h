@@ -63,7 +63,8 @@ struct node_config {
     struct peer_id direct[NODE_MAX_DIRECT];
     uint32_t client_queue_bytes, clients_queue_bytes;
     int client_policy; /* enum node_client_policy */
-    bool sidecar_auth;
+    bool sidecar_auth, has_sidecar_lane;
+    uint32_t sidecar_lane_port;
     struct auth_settings auth; /* of the sidecar's clients */
 };
 

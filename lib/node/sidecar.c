@@ -141,7 +141,8 @@ struct sidecar *sidecar_start(const struct node_config *cfg, struct hub *hub, co
         snprintf(err, 256, "the sidecar's thread could not be started");
     else
         pthread_setname_np(s->retry, "sidecar-retry");
-    if (!s->has_retry || sidecar_auth_start(s, cfg, err) < 0 || start_server(s, cfg, cpus, err) < 0) {
+    if (!s->has_retry || sidecar_auth_start(s, cfg, err) < 0 || sidecar_lane_start(s, cfg, cpus, err) < 0 ||
+        start_server(s, cfg, cpus, err) < 0) {
         sidecar_stop(s);
         return NULL;
     }
@@ -169,6 +170,7 @@ void sidecar_stop(struct sidecar *s)
     if (s->server)
         rpc_server_stop(s->server, STOP_GRACE_MS);
     rpc_server_free(s->server);
+    lane_server_free(s->lanes);
     auth_guard_free(s->guard);
     sidecar_cache_expire(s, 0);
     pthread_cond_destroy(&s->changed);
@@ -202,5 +204,6 @@ void sidecar_metrics(struct sidecar *s, struct metrics *m)
     metrics_counter(m, "codecast_sidecar_traces_lost_total", "Trace events that slow subscribers lost",
                     s->n.traces_lost + r.dropped_may);
     metrics_counter(m, "codecast_sidecar_answers_lost_total", "Answers to publishers who do not read", s->n.answers_lost);
+    sidecar_lane_metrics(s, m);
     sidecar_auth_metrics(s, m);
 }

@@ -84,7 +84,9 @@ static int take_token(struct stream *st, struct slice token)
         st->grant = malloc(sizeof(*st->grant));
     if (!st->grant)
         return -AUTH_E_NOMEM;
+    pthread_mutex_lock(&st->sidecar->lock);
     *st->grant = g;
+    pthread_mutex_unlock(&st->sidecar->lock);
     atomic_store(&st->expires_s, g.expires_s);
     return 0;
 }
@@ -145,25 +147,30 @@ bool sidecar_auth_command(struct stream *st, const struct sidecar_command *c)
     return false;
 }
 
-bool sidecar_auth_publish(struct stream *st, struct slice topic, struct slice payload)
+int sidecar_auth_charge(struct sidecar *s, const struct auth_grant *g, size_t bytes, char why[128])
 {
     uint32_t retry_s;
+    int rc = auth_guard_publish(s->guard, auth_grant_client(g), &g->quota, bytes, &retry_s, now_ns());
+
+    if (rc == -AUTH_E_SIZE)
+        snprintf(why, 128, "%s", auth_err_name(rc));
+    else if (rc)
+        snprintf(why, 128, "%s; try again in %u s", auth_err_name(rc), retry_s);
+    return !rc ? 0 : rc == -AUTH_E_SIZE ? 413 : 429;
+}
+
+bool sidecar_auth_publish(struct stream *st, struct slice topic, struct slice payload)
+{
     char why[128];
-    int rc;
+    int http;
 
     if (!st->grant || st->job.is_charged)
         return true;
-    rc = auth_guard_publish(st->sidecar->guard, auth_grant_client(st->grant), &st->grant->quota, payload.len, &retry_s,
-                            now_ns());
-    st->job.is_charged = rc == 0;
-    if (!rc)
-        return true;
-    if (rc == -AUTH_E_SIZE)
-        snprintf(why, sizeof(why), "%s", auth_err_name(rc));
-    else
-        snprintf(why, sizeof(why), "%s; try again in %u s", auth_err_name(rc), retry_s);
-    refuse_publish(st, topic, payload, rc == -AUTH_E_SIZE ? 413 : 429, RPC_CODE_RESOURCE_EXHAUSTED, why);
-    return false;
+    http = sidecar_auth_charge(st->sidecar, st->grant, payload.len, why);
+    st->job.is_charged = http == 0;
+    if (http)
+        refuse_publish(st, topic, payload, http, RPC_CODE_RESOURCE_EXHAUSTED, why);
+    return http == 0;
 }
 
 /* ---- metrics ---- */

@@ -11,12 +11,11 @@
 #include "auth/auth_guard.h"
 #include "base/budget.h"
 #include "base/list.h"
+#include "lane/lane_server.h"
 #include "node/hub.h"
 #include "node/sidecar.h"
 #include "node/sidecar_text.h"
 #include "rpc/rpc_server.h"
-
-
 
 /* A publish that has not gone through yet: one message, or what is left of a batch. */
 struct publish_job {
@@ -37,7 +36,12 @@ struct stream {
     bool has_traces;
     bool is_raw;      /* payloads as they are, not in base64 */
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
-    struct auth_grant *grant;   /* the loop thread's; NULL: no token yet */
+    struct { /* sidecar_lane.c */
+        struct lane_session *session; /* NULL: not offered */
+        bool is_charged;              /* the lanes' thread's: a publish that found no room has been taken off the limits */
+        size_t charged_bytes;
+    } lane;
+    struct auth_grant *grant;   /* the loop thread's; NULL: no token yet. Others read it, and it changes, under the lock */
     _Atomic int64_t expires_s;  /* of the token */
     atomic_ullong lost;     /* messages owed for which there was no memory, not yet told */
     bool is_warned;         /* the loop thread's: that it is slow has been logged */
@@ -58,6 +62,7 @@ struct sidecar {
     struct rpc_service service;
     struct rpc_server *server;
     struct auth_guard *guard; /* NULL: no tokens */
+    struct lane_server *lanes; /* NULL: none are offered */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t retry;
@@ -82,6 +87,11 @@ bool sidecar_publish(struct stream *st, struct rpc_msg *request, const struct si
 bool sidecar_job_run(struct stream *st);
 void sidecar_job_fini(struct publish_job *j);
 
+/* Takes a payload to the hub and counts what became of it: as hub_publish, whose errors are also those of a topic that cannot be one. */
+int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65]);
+/* What the hub's refusals are in HTTP. */
+int sidecar_refusal_http(int err);
+
 /* Says no, and ends the stream unless its client reads answers. */
 void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int http, enum rpc_code code, const char *why);
 
@@ -93,9 +103,17 @@ bool sidecar_auth_open(struct stream *st);
 bool sidecar_auth_command(struct stream *st, const struct sidecar_command *c);
 /* Takes one message off the limits, once. */
 bool sidecar_auth_publish(struct stream *st, struct slice topic, struct slice payload);
+/* The same for a grant: 0, or 413 or 429 and why. Any thread. */
+int sidecar_auth_charge(struct sidecar *s, const struct auth_grant *g, size_t bytes, char why[128]);
 /* Any thread: the token has run out, and the stream ends. */
 bool sidecar_auth_is_over(struct stream *st);
 void sidecar_auth_metrics(struct sidecar *s, struct metrics *m);
+
+/* sidecar_lane.c */
+int sidecar_lane_start(struct sidecar *s, const struct node_config *cfg, const cpu_set_t *cpus, char err[256]);
+/* Tells the stream's client where lanes are, if it wants and may have any. */
+void sidecar_lane_offer(struct stream *st);
+void sidecar_lane_metrics(struct sidecar *s, struct metrics *m);
 
 /* sidecar_retry.c: what waits. */
 void *sidecar_retry_main(void *arg);

@@ -24,6 +24,11 @@ static struct refusal refusal_of(int err)
     }
 }
 
+int sidecar_refusal_http(int err)
+{
+    return refusal_of(err).http;
+}
+
 static void send_answer(struct stream *st, const struct sidecar_answer *a)
 {
     struct rpc_msg *m = sidecar_answer(a);
@@ -52,10 +57,31 @@ void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int h
     refuse(st, topic, id, (struct refusal){http, code}, why);
 }
 
+int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65])
+{
+    char name[TOPIC_MAX_BYTES + 1];
+    int err;
+
+    id[0] = 0;
+    if (topic.len > TOPIC_MAX_BYTES || (topic.len && memchr(topic.p, 0, topic.len))) {
+        if (release)
+            release(user);
+        return -HUB_ETOPIC;
+    }
+    memcpy(name, topic.len ? (const char *)topic.p : "", topic.len);
+    name[topic.len] = 0;
+    err = hub_publish(s->hub, name, payload, release, user, id);
+    if (err == 0)
+        SIDECAR_COUNT(s, published, 1);
+    else if (err == -HUB_EDUP)
+        SIDECAR_COUNT(s, deduplicated, 1);
+    return err;
+}
+
 /* Publishes one payload and answers. -HUB_EFULL: not now, nothing was answered; other errors: refused. */
 static int publish_one(struct stream *st, struct slice topic, struct slice payload, void (*release)(void *), void *user)
 {
-    char name[TOPIC_MAX_BYTES + 1], id[65] = "";
+    char id[65] = "";
     struct sidecar_answer a = {.topic = topic, .message_id = id};
     int err;
 
@@ -63,25 +89,12 @@ static int publish_one(struct stream *st, struct slice topic, struct slice paylo
         release(user);
         return -HUB_ETOPIC; /* whatever it is called: it has been answered */
     }
-    if (topic.len > TOPIC_MAX_BYTES || (topic.len && memchr(topic.p, 0, topic.len))) {
-        release(user);
-        err = -HUB_ETOPIC;
-    } else {
-        memcpy(name, topic.len ? (const char *)topic.p : "", topic.len);
-        name[topic.len] = 0;
-        err = hub_publish(st->sidecar->hub, name, payload, release, user, id);
-    }
+    err = sidecar_hand_on(st->sidecar, topic, payload, release, user, id);
     st->job.is_charged = err == -HUB_EFULL; /* it comes again */
     switch (err) {
     case -HUB_EFULL: return err;
-    case 0:
-        SIDECAR_COUNT(st->sidecar, published, 1);
-        a.status = "published";
-        break;
-    case -HUB_EDUP:
-        SIDECAR_COUNT(st->sidecar, deduplicated, 1);
-        a.status = "deduplicated";
-        break;
+    case 0: a.status = "published"; break;
+    case -HUB_EDUP: a.status = "deduplicated"; break;
     default: refuse(st, topic, id, refusal_of(err), hub_err_text(err)); return err;
     }
     send_answer(st, &a);

@@ -174,7 +174,8 @@ static void stream_opened(struct rpc_call *call, void *user)
     if (s->stopping)
         rpc_call_finish(call, RPC_CODE_UNAVAILABLE, hub_err_text(-HUB_ESTOPPING));
     pthread_mutex_unlock(&s->lock);
-    sidecar_auth_open(st);
+    if (sidecar_auth_open(st))
+        sidecar_lane_offer(st);
 }
 
 static void stream_half_closed(struct rpc_call *call, void *user)
@@ -214,6 +215,7 @@ static void stream_closed(struct rpc_call *call, const struct rpc_status *status
 
     if (!st)
         return;
+    lane_session_free(st->lane.session);
     sidecar_wait_no_more(st);
     hub_subscriber_free(st->subscriber);
     sidecar_job_fini(&st->job);

@@ -166,6 +166,14 @@ struct rpc_msg *sidecar_lost(uint64_t messages)
     return response_of(TYPE_UNKNOWN, slice_of(text, (size_t)n));
 }
 
+struct rpc_msg *sidecar_offer(uint16_t port, const char *secret_hex)
+{
+    char text[160];
+    int n = snprintf(text, sizeof(text), "{\"status\":\"lane\",\"port\":%u,\"secret\":\"%s\"}", port, secret_hex);
+
+    return response_of(TYPE_UNKNOWN, slice_of(text, (size_t)n));
+}
+
 /* ---- lists of topics ---- */
 
 static bool each_of_array(json_t *array, bool (*each)(void *, struct slice), void *user)

@@ -45,6 +45,8 @@ struct sidecar_answer {
 struct rpc_msg *sidecar_answer(const struct sidecar_answer *a);
 /* Type 0: messages owed to this stream that its queue could not hold. */
 struct rpc_msg *sidecar_lost(uint64_t messages);
+/* Type 0: where lanes are, and the secret that opens them. */
+struct rpc_msg *sidecar_offer(uint16_t port, const char *secret_hex);
 
 /* The topics of command 4: a JSON array of strings, or {"topics":[...]}, or text with commas or white space between, in data
  * or, when that is empty, in topic. Calls each once per topic until it says no; false: nothing there, or it is malformed. */

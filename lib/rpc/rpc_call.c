@@ -1,5 +1,6 @@
 #include "rpc/rpc_call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,6 +241,17 @@ bool rpc_call_has_header(const struct rpc_call *c, const char *key)
 const char *rpc_call_peer(const struct rpc_call *c)
 {
     return c->peer ? c->peer : "";
+}
+
+void rpc_call_remote(struct rpc_call *c, char *out, size_t cap)
+{
+    char *peer;
+
+    pthread_mutex_lock(&c->lock);
+    peer = c->call ? grpc_call_get_peer(c->call) : NULL;
+    pthread_mutex_unlock(&c->lock);
+    snprintf(out, cap, "%s", peer ? peer : "");
+    gpr_free(peer);
 }
 
 const char *rpc_call_path(const struct rpc_call *c)

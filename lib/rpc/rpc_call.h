@@ -104,6 +104,8 @@ void rpc_call_resume(struct rpc_call *c);
 struct slice rpc_call_metadata(const struct rpc_call *c, const char *key);
 /* "ipv4:127.0.0.1:1234"; never NULL. Server only: "" on clients. */
 const char *rpc_call_peer(const struct rpc_call *c);
+/* The same of either end, asked of the transport, into out; "" when there is none. On clients: once a message is here. */
+void rpc_call_remote(struct rpc_call *c, char *out, size_t cap);
 /* Full method path, NUL-terminated. */
 const char *rpc_call_path(const struct rpc_call *c);
 /* Milliseconds until the deadline the client set; -1: none, 0: over. */

@@ -17,10 +17,11 @@ MAY = {
     'net': ['drivers', 'tcp', 'libp2p', 'crypto', 'base'],
     'rpc': ['base', 'proto'],
     'http': ['base'],
+    'lane': ['base'],
     'auth': ['crypto', 'base'],
-    'gateway': ['auth', 'rpc', 'http', 'crypto', 'base', 'proto'],
+    'gateway': ['auth', 'rpc', 'http', 'lane', 'crypto', 'base', 'proto'],
     'cli': ['http', 'rpc', 'crypto', 'base'],
-    'node': ['net', 'pubsub', 'libp2p', 'crypto', 'auth', 'rpc', 'http', 'drivers', 'tcp', 'base', 'proto'],
+    'node': ['net', 'pubsub', 'libp2p', 'crypto', 'auth', 'rpc', 'http', 'lane', 'drivers', 'tcp', 'base', 'proto'],
     'inside': ['gateway', 'node', 'rpc', 'http', 'base'],
 }
 # Rooms whose cores keep away from sockets, clocks, threads and DPDK.

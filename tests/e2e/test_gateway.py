@@ -1,6 +1,7 @@
 """Gateways over real nodes: bursts, deaths, restarts, frozen nodes, thresholds."""
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -61,6 +62,8 @@ def test_nothing_is_lost_or_doubled_by_bursts_deaths_and_restarts(make_network, 
 
     exactly_once(subs, burst.burst(first.control_ip, network.HTTP_PORT, 't', 2000, 1024))
     exactly_once(subs, burst.burst(first.control_ip, network.HTTP_PORT, 't', 20, 1 << 20))
+    by_lanes = re.findall(r'^codecast_gateway_node_lane_published_total\{.*\} (\d+)', net.http(first, network.GATEWAY_API_PORT, '/metrics')[1], re.M)
+    assert len(by_lanes) == 2 and sum(map(int, by_lanes)) >= 1000  # the large ones, and what came before they were open, by the streams
 
     # A node of gateway 1 dies under its publishes: the other one gets them.
     ids, dying = [], net.gateway_nodes(first)[0]

@@ -54,7 +54,7 @@ def test_broken_configuration_is_one_fatal_line(build, tmp_path, name, value, ru
 
 
 NODE_SETTINGS = [
-    ('CLUSTER_ID', 'other', 'cluster_id'), ('NODE_MODE', 'gossipsub', 'mode'), ('SIDECAR_PORT', 33999, 'sidecar_port'), ('API_PORT', 9999, 'api_port'),
+    ('CLUSTER_ID', 'other', 'cluster_id'), ('NODE_MODE', 'gossipsub', 'mode'), ('SIDECAR_PORT', 33999, 'sidecar_port'), ('SIDECAR_LANE_PORT', 33998, 'sidecar_lane_port'), ('API_PORT', 9999, 'api_port'),
     ('OPTIMUM_PORT', 7999, 'port'), ('OPTIMUM_MAX_MSG_SIZE', 2000000, 'max_msg_size'), ('OPTIMUM_MESH_TARGET', 7, 'mesh_target'),
     ('OPTIMUM_MESH_MIN', 3, 'mesh_min'), ('OPTIMUM_MESH_MAX', 20, 'mesh_max'), ('OPTIMUM_SHARD_FACTOR', 16, 'shard_factor'),
     ('OPTIMUM_SHARD_MULT', 2.5, 'shard_mult'), ('OPTIMUM_THRESHOLD', 0.5, 'threshold'), ('LOG_LEVEL', 'error', 'log_level'),
@@ -165,11 +165,12 @@ def test_a_capture_wants_packets_of_our_own(build, tmp_path):
 
 def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
-           'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json'}
+           'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json', 'SIDECAR_LANE_PORT': '33213'}
     p = subprocess.Popen([build / 'app/p2pnode/p2pnode'], env=env, stderr=subprocess.PIPE, text=True)
     for line in p.stderr:
         if 'node started' in line:
             break
+    socket.create_connection(('127.0.0.9', 33213), 5).close()
     p.send_signal(signal.SIGHUP)
     for line in p.stderr:
         if 'nothing to read again' in line:
@@ -199,7 +200,7 @@ def threads_say(pid, field):
 def test_root_is_given_up_once_ports_and_key_are_open(build, tmp_path):
     os.chown(tmp_path, 4242, 17)
     node = {'CLUSTER_ID': 'r', 'IDENTITY_DIR': str(tmp_path), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.77.9.2', 'SIDECAR_BIND': '127.77.9.2',
-            'API_BIND': '127.77.9.2'}
+            'API_BIND': '127.77.9.2', 'SIDECAR_LANE': 'false'}
     gateway = {'CLUSTER_ID': 'g', 'P2P_NODES': '127.77.9.2:33212', 'PROXY_PORT': '127.77.9.2:8080', 'PROXY_GRPC_PORT': '127.77.9.2:50051',
                'API_PORT': '127.77.9.2:8081'}
     for program, env, done in (('p2pnode', node, '"node started"'), ('gateway', gateway, '"gateway is up"')):
@@ -211,6 +212,9 @@ def test_root_is_given_up_once_ports_and_key_are_open(build, tmp_path):
                 assert line, said
                 said += line
             assert '"root is given up"' in said
+            if program == 'p2pnode':
+                with urllib.request.urlopen('http://127.77.9.2:9090/metrics', timeout=20) as r:
+                    assert b'codecast_sidecar_lane' not in r.read()
             assert threads_say(p.pid, 'Uid') == {'4243 4243 4243 4243'} and threads_say(p.pid, 'Gid') == {'18 18 18 18'}
             assert threads_say(p.pid, 'CapPrm') == threads_say(p.pid, 'CapEff') == {'0' * 16} and threads_say(p.pid, 'Groups') == {''}
         finally:

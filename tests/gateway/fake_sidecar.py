@@ -15,6 +15,7 @@ from concurrent import futures
 
 import grpc
 
+import fake_lane
 from wire import HealthResponse, Request, Response, TopicList, Void
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0),
@@ -43,7 +44,7 @@ class Network:
 
 
 class Node:
-    def __init__(self, network, port=0, peer_id=None, max_bytes=32 << 20, country="India", iso="IN", host="127.0.0.1"):
+    def __init__(self, network, port=0, peer_id=None, max_bytes=32 << 20, country="India", iso="IN", host="127.0.0.1", has_lanes=False):
         self.network, self.host = network, host
         self.max_bytes = max_bytes
         self.country, self.iso, self.mode = country, iso, "optimum"
@@ -52,6 +53,8 @@ class Node:
         self.refusal = None       # (code, text) for every publish
         self.swallows = False     # takes publishes and forgets them
         self.delay_s = 0          # before each answer to a publish
+        self.is_silent_by_lane = False  # publishes what comes by lanes, and does not answer
+        self.lanes = fake_lane.Lanes(self.take_by_lane) if has_lanes else None
         self.topics = []          # what ListTopics adds
         self.commands = []        # (command, topic, length of data)
         self.streams = {}
@@ -83,6 +86,8 @@ class Node:
             streams = list(self.streams)
         for q in streams:
             q.put(None)
+        if self.lanes:
+            self.lanes.cut()
         self.server.stop(0).wait()
         self.server = None
 
@@ -98,7 +103,8 @@ class Node:
         for q in queues:
             q.put(Response(command=1, data=body))
 
-    def take(self, q, topic, data):
+    def take(self, topic, data):
+        """What becomes of a publish: an answer, or None."""
         mid = hashlib.sha256(data).hexdigest()
         answer = {"status": "published", "topic": topic, "message_id": mid}
         if self.refusal:
@@ -106,20 +112,30 @@ class Node:
         elif len(data) > self.max_bytes:
             answer.update(status="error", code=413, error="message too large: at most %d bytes" % self.max_bytes)
         elif self.swallows:
-            return
+            return None
         else:
             self.network.publish(self, topic, data)
         if self.delay_s:
             time.sleep(self.delay_s)
-        if self.confirms:
+        return answer if self.confirms else None
+
+    def take_by_stream(self, q, topic, data):
+        answer = self.take(topic, data)
+        if answer:
             q.put(Response(command=0, data=json.dumps(answer).encode()))
+
+    def take_by_lane(self, topic, data):
+        answer = self.take(topic, data)
+        if not answer or self.is_silent_by_lane:
+            return None
+        return (fake_lane.PUBLISHED if answer["status"] == "published" else fake_lane.REFUSED, answer.get("code", 0), answer.get("error", ""))
 
     def read(self, q, requests):
         try:
             for r in requests:
                 self.commands.append((r.command, r.topic, len(r.data)))
                 if r.command == 1:
-                    self.take(q, r.topic, r.data)
+                    self.take_by_stream(q, r.topic, r.data)
                 elif r.command == 2:
                     with self.lock:
                         self.streams[q].add(r.topic)
@@ -134,6 +150,10 @@ class Node:
         q = queue.Queue()
         with self.lock:
             self.streams[q] = set()
+        secret = None
+        if self.lanes and ("codecast-lane", "1") in context.invocation_metadata():
+            secret = self.lanes.secret()
+            q.put(Response(command=0, data=json.dumps({"status": "lane", "port": self.lanes.port, "secret": secret.hex()}).encode()))
         threading.Thread(target=self.read, args=(q, requests), daemon=True).start()
         try:
             while True:
@@ -144,6 +164,8 @@ class Node:
         finally:
             with self.lock:
                 self.streams.pop(q, None)
+            if secret:
+                self.lanes.end(secret)
 
     def health(self, _request, _context):
         return HealthResponse(status=True, nodeMode=self.mode, memoryUsed=1.5, cpuUsed=2.5, diskUsed=3.5, country=self.country,

@@ -225,10 +225,19 @@ int hub_publish(struct hub *h, const char *topic, struct slice payload, void (*r
         pthread_mutex_unlock(&h->lock);
     }
     if (err) {
-        release(user);
+        if (release)
+            release(user);
         return err;
     }
     h->held++;
+    if (!release) {
+        uint8_t *copy = malloc(payload.len + 1);
+
+        memcpy(copy, payload.p, payload.len);
+        payload.p = copy;
+        release = free;
+        user = copy;
+    }
     m = calloc(1, sizeof(*m));
     g = malloc(sizeof(*g));
     *g = (struct held){h, release, user};

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 {
     struct hub *h = fake_hub_new(argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1 << 20, argc > 2 ? argv[2] : "optimum");
     struct node_config cfg = {.sidecar_bind = "127.0.0.1", .client_queue_bytes = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 64u << 20,
-                              .client_policy = argc > 4 ? atoi(argv[4]) : 0, .sidecar_auth = getenv("AUTH0_DOMAIN") != NULL};
+                              .client_policy = argc > 4 ? atoi(argv[4]) : 0, .sidecar_auth = getenv("AUTH0_DOMAIN") != NULL, .has_sidecar_lane = true};
     static struct settings_report rep;
     char err[256] = "", byte;
     struct sidecar *s;

@@ -99,6 +99,8 @@ static void test_config_every_broken_rule_is_one_clear_line(void **state)
         {"SIDECAR_PORT", "70000", "SIDECAR_PORT=70000: must be a port from 1 to 65535"},
         {"SIDECAR_PORT", "9090", "SIDECAR_PORT=9090: is also API_PORT"},
         {"SIDECAR_PORT", "7070", "SIDECAR_PORT=7070: is also the mesh's port"},
+        {"SIDECAR_LANE_PORT", "33212", "SIDECAR_LANE_PORT=33212: is also another port of this node"},
+        {"SIDECAR_LANE", "perhaps", "SIDECAR_LANE=perhaps: must be true or false"},
         {"API_PORT", "0", "API_PORT=0: "},
         {"API_PORT", "7070", "API_PORT=7070: is also the mesh's port"},
         {"GOSSIPSUB_SIGNING", "maybe", "GOSSIPSUB_SIGNING=maybe: must be one of strict, none"},

@@ -11,7 +11,9 @@ import unittest
 
 import grpc
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'gateway'))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'rpc'))
+import fake_lane  # noqa: E402
 import wire  # noqa: E402
 
 Code = grpc.StatusCode
@@ -123,6 +125,61 @@ class Sidecar(unittest.TestCase):
                 name, value = line.decode().rsplit(' ', 1)
                 out[name] = float(value)
         return out
+
+
+class TestLanes(Sidecar):
+    """The plain TCP way in that gateways are offered."""
+
+    def lane(self):
+        s = self.stream(('codecast-errors', 'answer'), ('codecast-lane', '1'))
+        offer = s.answer()
+        self.assertEqual(offer['status'], 'lane')
+        self.offer = (self.server.addr.rpartition(':')[0], offer['port'], bytes.fromhex(offer['secret']))
+        return s, fake_lane.Client(*self.offer)
+
+    def test_publishes_arrive_and_are_answered(self):
+        sub, (stream, lane) = self.subscriber('t'), self.lane()
+        self.assertEqual(lane.ready(), 65536)
+        sent = [unique() for _ in range(50)]
+        for i, data in enumerate(sent):
+            lane.send(i, 't', data)
+        self.assertEqual([lane.answer() for _ in sent], [(i, fake_lane.PUBLISHED, 0, '') for i in range(50)])
+        for data in sent:
+            m = sub.message()
+            self.assertEqual((base64.b64decode(m['message']), m['message_id']), (data, sha(data)))
+        lane.send(50, 't', sent[0])
+        self.assertEqual(lane.answer(), (50, fake_lane.DEDUPLICATED, 0, ''))
+        lane.send(51, '', b'no topic')
+        self.assertEqual(lane.answer()[:3], (51, fake_lane.REFUSED, 400))
+        lane.send(52, 'a\0b', b'no topic either')
+        self.assertEqual(lane.answer()[:3], (52, fake_lane.REFUSED, 400))
+        m = self.metrics()
+        self.assertEqual([m['codecast_sidecar_' + n] for n in ('lanes', 'lane_publishes_total', 'published_total', 'deduplicated_total', 'refused_total')],
+                         [1, 53, 50, 1, 2])
+        stream.end()
+        self.assertTrue(lane.is_closed())
+        again = fake_lane.Client(*self.offer)
+        self.assertTrue(again.is_closed())
+        lane.close()
+        again.close()
+
+    def test_nobody_else_is_offered_any(self):
+        for more in ((), (('codecast-errors', 'answer'),), (('codecast-lane', '1'),)):
+            s = self.stream(*more)
+            s.send(PUBLISH, 't', unique())
+            self.assertEqual(s.answer()['status'], 'published')
+
+    def test_the_port_is_no_way_in_without_the_secret(self):
+        stream, lane = self.lane()
+        self.assertEqual(lane.ready(), 65536)
+        wrong = fake_lane.Client(self.offer[0], self.offer[1], bytes(32))
+        self.assertTrue(wrong.is_closed())
+        self.assertEqual(self.metrics()['codecast_sidecar_lane_refused_total'], 1)
+        lane.sock.sendall(b'\xff' * 100)
+        self.assertTrue(lane.is_closed())
+        self.assertEqual(self.metrics()['codecast_sidecar_lane_broken_total'], 1)
+        for c in (lane, wrong):
+            c.close()
 
 
 class TestHabits(Sidecar):

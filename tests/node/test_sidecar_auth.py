@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
 import grpc
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "gateway"))
+import fake_lane  # noqa: E402
 from harness import Gateway  # noqa: E402
 from issuer import Authority, Issuer  # noqa: E402
 from wire import Request, Response, TopicList, Void  # noqa: E402
@@ -57,9 +59,9 @@ def topics(token):
 
 
 class Stream:
-    def __init__(self, token=None, stays=False):
+    def __init__(self, token=None, stays=False, lane=False):
         self.q = queue.Queue()
-        more = [("codecast-errors", "answer")] if stays else []
+        more = ([("codecast-errors", "answer")] if stays else []) + ([("codecast-lane", "1")] if lane else [])
         self.call = channel.stream_stream("/proto.CommandStream/ListenCommands", request_serializer=Request.SerializeToString,
                                           response_deserializer=Response.FromString)(iter(self.q.get, None), metadata=meta(token) + more, timeout=30)
 
@@ -134,16 +136,53 @@ class Sidecar(unittest.TestCase):
         again.send(PUBLISH, "t", b"4")
         self.assertEqual(again.code(), Code.RESOURCE_EXHAUSTED)
 
+    def lane(self, token):
+        s = self.stream(token, stays=True, lane=True)
+        offer = s.next(0)
+        self.assertEqual(offer["status"], "lane")
+        c = fake_lane.Client("127.0.0.1", offer["port"], bytes.fromhex(offer["secret"]))
+        self.addCleanup(c.close)
+        self.assertEqual(c.ready(), 65536)
+        return s, c
+
+    def test_lanes_have_the_limits_of_their_stream(self):
+        s, c = self.lane(issuer.token(sub="lanes", max_publish_per_hour=2, max_message_size=1000))
+        for i, (data, want) in enumerate(((b"x" * 1001, 413), (b"lane 1", 0), (b"lane 2", 0), (b"lane 3", 429))):
+            c.send(i, "t", data)
+            self.assertEqual(c.answer()[2], want)
+        s.send(PUBLISH, "t", b"by the stream")
+        self.assertEqual(s.next(0)["code"], 429)
+
+    def test_no_lane_without_a_token_or_beyond_its_time(self):
+        s = self.stream(stays=True, lane=True)
+        s.send(PUBLISH, "t", b"a token that comes later", issuer.token())
+        self.assertEqual(s.next(0)["status"], "published")
+        s, c = self.lane(issuer.token(exp=int(time.time()) - 28))  # 30 s of leeway
+        refused = [0, 0, 0, ""]
+        for i in range(250):
+            c.send(i, "t", b"late lane %d" % i)
+            refused = c.answer()
+            if refused[2]:
+                break
+            time.sleep(0.1)
+        self.assertEqual(refused[2], 401)
+        self.assertEqual(s.code(), Code.UNAUTHENTICATED)
+        self.assertTrue(c.is_closed())
+
     def test_a_stream_whose_token_runs_out(self):
         s = self.stream(issuer.token(exp=int(time.time()) - 28))  # 30 s of leeway
         s.send(SUBSCRIBE, "late")
         p = self.stream(issuer.token())
+        codes = []
+        reader = threading.Thread(target=lambda: codes.append(s.code()))  # the end comes behind what has not been read
+        reader.start()
         for i in range(250):  # noticed with a delivery; which ones still arrive is a matter of when it subscribed
-            if not s.call.is_active():
+            if not reader.is_alive():
                 break
             p.send(PUBLISH, "late", b"%d" % i)
             time.sleep(0.1)
-        self.assertEqual(s.code(), Code.UNAUTHENTICATED)
+        reader.join()
+        self.assertEqual(codes, [Code.UNAUTHENTICATED])
 
     def test_a_gateway_brings_its_own(self):
         path = os.path.join(folder, "token")
