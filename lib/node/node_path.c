@@ -333,7 +333,7 @@ int node_launch(struct node *n, bool is_spin, char err[512])
         helper_worker(n, i)->helper = &n->helpers[i];
     n->is_running = true;
     for (unsigned i = 0; i < n->nworkers; i++) {
-        n->workers[i].spin_ns = is_spin ? UINT64_MAX : n->plan.ncpus > n->nworkers ? SPIN_NS : SPIN_SHARED_NS;
+        spin_init(&n->workers[i].spin, is_spin ? UINT64_MAX : n->plan.ncpus > n->nworkers ? SPIN_NS : SPIN_SHARED_NS);
         lcore = rte_get_next_lcore(lcore, 1, 0);
         if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(worker_run, &n->workers[i], lcore)) {
             snprintf(err, 512, "an lcore could not be started");

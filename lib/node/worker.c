@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <rte_pause.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/timerq.h"
@@ -82,25 +83,40 @@ static void wait_for_input(struct worker *w, uint64_t now)
     xdoor_wake(&w->door);
 }
 
+static bool was_put_off(struct worker *w)
+{
+    struct rusage use;
+    long before = w->put_off;
+
+    if (getrusage(RUSAGE_THREAD, &use))
+        return false;
+    w->put_off = use.ru_nivcsw;
+    return w->put_off != before;
+}
+
 int worker_run(void *arg)
 {
     struct worker *w = arg;
-    uint64_t idle_since = 0;
+    uint64_t idle_since = 0, asleep_since = 0;
 
     while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
         uint64_t now = clock_now_ns();
+        if (asleep_since)
+            spin_slept(&w->spin, now - asleep_since, was_put_off(w));
+        asleep_since = 0;
         if (turn(w, now)) {
             idle_since = 0;
             continue;
         }
         if (!idle_since)
             idle_since = now;
-        if (now - idle_since < w->spin_ns) {
+        if (now - idle_since < w->spin.ns) {
             rte_pause();
             continue;
         }
         wait_for_input(w, now);
         idle_since = 0;
+        asleep_since = now;
     }
     return 0;
 }

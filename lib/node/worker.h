@@ -10,13 +10,15 @@
 #include "node/coding_role.h"
 #include "node/helper_role.h"
 #include "node/net_role.h"
+#include "node/spin.h"
 
 struct worker {
     struct net_role *net;       /* NULL: none here */
     struct coding_role *coding; /* NULL: none here */
     struct helper_role *helper; /* NULL: none here */
     struct xdoor door;
-    uint64_t spin_ns;           /* spins this long after the last work before it sleeps; UINT64_MAX: never sleeps */
+    struct spin spin;           /* before it sleeps */
+    long put_off;               /* times that others were given our CPU, at the last sleep */
     uint32_t stop;              /* set by worker_stop */
 };
 
