@@ -225,14 +225,29 @@ static unsigned receive_queues(const char *iface)
     return n;
 }
 
-static int make_epoll(struct af_xdp *a)
+/* The descriptor to wait on is the same for the port's whole life; while nothing is open below, nothing wakes it. */
+static int wait_on_all(struct af_xdp *a)
 {
     struct epoll_event ev = {.events = EPOLLIN};
 
-    a->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (a->epfd < 0 || epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->xsk.fd, &ev) < 0)
+    if (epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->xsk.fd, &ev) < 0)
         return -1;
     return epoll_ctl(a->epfd, EPOLL_CTL_ADD, a->side.fd, &ev);
+}
+
+static void wait_on_none(struct af_xdp *a)
+{
+    epoll_ctl(a->epfd, EPOLL_CTL_DEL, a->xsk.fd, NULL);
+    epoll_ctl(a->epfd, EPOLL_CTL_DEL, a->side.fd, NULL);
+}
+
+/* An interface that goes down leaves the packet socket an ENETDOWN, which would wake every wait until it is asked for. */
+static void clear_error(struct af_xdp *a)
+{
+    int so_error = 0;
+    socklen_t len = sizeof(so_error);
+
+    getsockopt(a->side.fd, SOL_SOCKET, SO_ERROR, &so_error, &len);
 }
 
 /* NULL, or the step that failed. The program goes on last: until then all is the kernel's, and silent by the guard. */
@@ -256,7 +271,7 @@ static const char *set_up(struct af_xdp *a, const struct af_xdp_config *cfg, con
         return "memory";
     for (uint32_t i = 0; i < a->xsk.nframes; i++)
         a->frames[i] = (struct xdp_frame){.port = a, .number = i};
-    if (make_epoll(a) < 0)
+    if (wait_on_all(a) < 0)
         return "epoll";
     if ((failed = xsk_bind(&a->xsk, info->index)))
         return failed;
@@ -283,14 +298,11 @@ static bool is_fit(const struct ifinfo *info, char err[256])
 static void tear_down(struct af_xdp *a)
 {
     a->drops_before += xsk_drops(&a->xsk);
-    if (a->epfd >= 0)
-        close(a->epfd);
     xdp_steer_close(&a->steer);
     xsk_close(&a->xsk);
     packet_ring_close(&a->side);
     free(a->frames);
     a->frames = NULL;
-    a->epfd = -1;
     a->unkicked = 0;
     a->is_torn_down = true;
 }
@@ -302,6 +314,14 @@ static void learn_link(struct af_xdp *a, const struct ifinfo *info)
     a->io.link.mtu = info->mtu;
     a->ifindex = info->index;
     a->is_torn_down = a->is_lost = false;
+}
+
+/* What fits a frame, whatever the interface has become. */
+static uint16_t mtu_of(const struct af_xdp *a, const struct ifinfo *info)
+{
+    uint32_t most = a->xsk.frame_bytes - HEADROOM - ETH_HEAD;
+
+    return info->mtu < most ? info->mtu : (uint16_t)most;
 }
 
 /* The interface was made anew under the same name. Sockets and program belong to the old one: all is set up again, which takes
@@ -331,6 +351,8 @@ static void af_xdp_refresh(struct pktio *io)
     bool is_there = ifinfo_get(a->iface, &info, err) == 0;
 
     if (!is_there || info.index != a->ifindex) {
+        if (!a->is_lost)
+            wait_on_none(a);
         a->counters.lost += !a->is_lost;
         a->is_lost = true;
         a->io.link.is_up = false;
@@ -340,6 +362,8 @@ static void af_xdp_refresh(struct pktio *io)
     } else if (is_there) {
         memcpy(a->io.link.mac, info.mac, 6);
         a->io.link.is_up = info.is_up;
+        a->io.link.mtu = mtu_of(a, &info);
+        clear_error(a);
     }
     kick(a);
 }
@@ -351,6 +375,8 @@ static void af_xdp_close(struct pktio *io)
     kick(a);
     if (!a->is_torn_down)
         tear_down(a);
+    if (a->epfd >= 0)
+        close(a->epfd);
     free(a);
 }
 
@@ -370,7 +396,8 @@ struct pktio *af_xdp_open(const struct af_xdp_config *cfg, char err[256])
         snprintf(err, 256, "af_xdp: no memory");
         return NULL;
     }
-    a->epfd = a->side.fd = a->xsk.fd = -1;
+    a->side.fd = a->xsk.fd = -1;
+    a->epfd = epoll_create1(EPOLL_CLOEXEC);
     memcpy(a->iface, info.name, sizeof(a->iface));
     a->io.ops = &af_xdp_ops;
     a->cfg = *cfg;

@@ -26,6 +26,7 @@ struct ethdev_config {
     uint32_t mbufs;      /* of each queue; 0: 4096, 2048 of a large MTU */
     bool has_own_mac;    /* use `mac`, not the port's: for a tap, whose kernel end carries the port's address itself */
     uint8_t mac[6];
+    bool has_ip6;        /* neighbours ask for us by multicast: it is let in, whole */
     bool has_no_tso;     /* do not use the port's segmentation: some only imitate it */
     bool has_no_wait;    /* its receive descriptor tells nothing unless interrupts are armed each time: it is polled */
     bool is_memory;      /* frames never leave this machine and all ends are ours: checksums are neither finished nor verified */
@@ -49,6 +50,7 @@ void ethdev_remove_vdev(uint16_t port_id);
 /* What an address of our own on a port may bring along. */
 struct ethdev_wishes {
     uint16_t queues, vlan, mtu; /* as in ethdev_config */
+    bool has_ip6;               /* of a NIC */
 };
 
 /* A tap: a kernel interface `iface` (made, or taken when it is there) whose other end is ours. Needs CAP_NET_ADMIN. mac:

@@ -128,6 +128,8 @@ static const char *start_with(struct ethdev *e, const struct rte_eth_dev_info *i
         return "start";
     if (e->cfg.vlan && (e->rx_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
         rte_eth_dev_vlan_filter(e->port, e->cfg.vlan, 1); /* some drop all tags that they were not told of (virtio) */
+    if (e->cfg.has_ip6)
+        rte_eth_allmulticast_enable(e->port); /* a driver that cannot has no filter */
     e->is_started = true;
     return NULL;
 }

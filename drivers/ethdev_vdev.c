@@ -96,7 +96,7 @@ struct pktio *ethdev_open_memif(const struct ethdev_memif *m, const struct ethde
 
 int ethdev_open_pci(const char *address, const struct ethdev_wishes *w, struct pktio **ios, unsigned cap, char err[256])
 {
-    struct ethdev_config cfg = {.queues = w->queues, .vlan = w->vlan, .mtu = w->mtu, .has_no_wait = true, .devargs = ""};
+    struct ethdev_config cfg = {.queues = w->queues, .vlan = w->vlan, .mtu = w->mtu, .has_ip6 = w->has_ip6, .has_no_wait = true, .devargs = ""};
 
     if (rte_eth_dev_get_port_by_name(address, &cfg.port_id) < 0) {
         snprintf(err, 256, "vfio: DPDK has no port %.40s: is it a NIC of a driver that is installed, bound to vfio-pci, its group in /dev/vfio?",

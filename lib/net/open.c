@@ -305,7 +305,7 @@ static int tap_port(const struct net_config *cfg, struct pktio **ports, char err
 /* A NIC of our own, by its PCI address. */
 static int vfio_ports(const struct net_config *cfg, struct pktio **ports, unsigned wanted, char err[256])
 {
-    struct ethdev_wishes w = {.queues = (uint16_t)wanted, .vlan = cfg->vlan, .mtu = cfg->mtu};
+    struct ethdev_wishes w = {.queues = (uint16_t)wanted, .vlan = cfg->vlan, .mtu = cfg->mtu, .has_ip6 = cfg->addr6 && !wants_no_ip6(cfg)};
 
     if (cfg->pci)
         return ethdev_open_pci(cfg->pci, &w, ports, wanted, err);

@@ -355,6 +355,12 @@ static void role_families(struct metrics *m, const struct snapshot *s)
         metrics_u64(m, in, 2, s->nets[i].wire_in);
         metrics_u64(m, out, 2, s->nets[i].wire_out);
     }
+    metrics_family(m, "codecast_net_role_packets_total", "counter", "Packets of a net role's queue");
+    for (unsigned i = 0; i < s->nnets; i++) {
+        struct metrics_label in[] = {{"net", numbers[i]}, {"direction", "in"}}, out[] = {{"net", numbers[i]}, {"direction", "out"}};
+        metrics_u64(m, in, 2, s->nets[i].packets_in);
+        metrics_u64(m, out, 2, s->nets[i].packets_out);
+    }
     metrics_family(m, "codecast_net_role_packets_dropped_total", "counter", "Packets lost in front of a net role");
     for (unsigned i = 0; i < s->nnets; i++)
         metrics_u64(m, &(struct metrics_label){"net", numbers[i]}, 1, s->nets[i].dropped_in);

@@ -251,6 +251,63 @@ static void test_af_xdp_hears_arp_beside_the_kernel(void **state)
     pktio_recv_done(x);
 }
 
+/* The facts follow the interface; what its frames cannot hold they do not promise. */
+static void test_af_xdp_follows_mac_and_mtu(void **state)
+{
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0x99, 0xb};
+    uint8_t old[6];
+
+    memcpy(old, x->link.mac, 6);
+    run("ip link set vb address 02:00:00:00:99:0b && ip link set vb mtu 1300");
+    pktio_refresh(x);
+    assert_memory_equal(x->link.mac, mac, 6);
+    assert_int_equal(x->link.mtu, 1300);
+    run("ip link set vb mtu 3000");
+    pktio_refresh(x);
+    assert_int_equal(x->link.mtu, 2048 - 256 - 14);
+    run("ip link set vb mtu 1500");
+    pktio_refresh(x);
+    assert_int_equal(x->link.mtu, 1500);
+}
+
+static void test_af_xdp_link_goes_and_comes(void **state)
+{
+    struct pktio_frame f;
+
+    run("ip link set vb down");
+    pktio_refresh(x);
+    assert_false(x->link.is_up);
+    assert_false(waits(x, 20)); /* or we would spin */
+    run("ip link set vb up");
+    for (unsigned i = 0; i < 500 && !x->link.is_up; i++) {
+        usleep(10000);
+        pktio_refresh(x);
+    }
+    assert_true(x->link.is_up);
+    assert_true(send_to_x(7070, 77, 0));
+    assert_int_equal(take(x, 1, &f), 1);
+    assert_int_equal(f.len, FRAME_HEAD + 77);
+}
+
+/* More than the rings hold while nobody takes them: counted, and what comes after is there. */
+static void test_af_xdp_counts_what_a_full_ring_drops(void **state)
+{
+    struct pktio_counters c = {0};
+    struct pktio_frame f;
+    unsigned sent, got = 0;
+
+    for (sent = 0; sent < 2000; sent++)
+        assert_true(send_to_x(7070, 200, 0));
+    for (unsigned i = 0; i < 4000 && waits(x, got + c.rx_dropped < sent ? 500 : 0); i++) {
+        got += take(x, 1, &f);
+        pktio_counters_get(x, &c);
+    }
+    assert_true(got < sent && c.rx_dropped > 0);
+    assert_true(send_to_x(7070, 78, 0));
+    assert_int_equal(take(x, 1, &f), 1);
+    assert_int_equal(f.len, FRAME_HEAD + 78);
+}
+
 /* Killed without a chance to close: the program leaves with the descriptors, and another node can take its place. */
 static void test_af_xdp_leaves_nothing_on_the_interface(void **state)
 {
@@ -285,6 +342,9 @@ int main(void)
         cmocka_unit_test(test_af_xdp_sends),
         cmocka_unit_test(test_af_xdp_lets_frames_be_kept),
         cmocka_unit_test(test_af_xdp_hears_arp_beside_the_kernel),
+        cmocka_unit_test(test_af_xdp_follows_mac_and_mtu),
+        cmocka_unit_test(test_af_xdp_link_goes_and_comes),
+        cmocka_unit_test(test_af_xdp_counts_what_a_full_ring_drops),
         cmocka_unit_test(test_af_xdp_leaves_nothing_on_the_interface),
     };
 

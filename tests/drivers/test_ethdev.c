@@ -135,6 +135,57 @@ static void test_ethdev_full_ring_takes_no_more(void **state)
     pktio_close(io);
 }
 
+/* The pool empty before the ring is full: counted as what it is, and over when the frames are back. */
+static void test_ethdev_out_of_mbufs_recovers(void **state)
+{
+    struct pktio *io = open_ring(256);
+    struct pktio_frame f[PKTIO_BURST];
+    struct pktio_counters c;
+    struct pktio_seg s;
+    unsigned sent = 0, got = 0;
+
+    make(&s, io, io->link.mac, 10);
+    while (pktio_send(io, &s, 1) == 1)
+        assert_true(++sent < 500);
+    pktio_counters_get(io, &c);
+    assert_true(sent >= 128 && sent <= 256);
+    assert_true(c.no_memory > 0 && c.tx_full > 0);
+    for (unsigned n; (n = pktio_recv(io, f, PKTIO_BURST)) > 0; got += n)
+        pktio_recv_done(io);
+    assert_int_equal(got, sent);
+    assert_int_equal(pktio_send(io, &s, 1), 1);
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.tx_dropped + c.rx_dropped, 0);
+    pktio_close(io);
+}
+
+/* Of the device's four words about a checksum two are good: GOOD, and NONE, by which virtio means a sender of the same host. */
+static void test_ethdev_believes_what_the_device_says_of_checksums(void **state)
+{
+    static const struct {
+        uint64_t says;
+        bool is_ok;
+    } t[] = {{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN, false}, {RTE_MBUF_F_RX_L4_CKSUM_BAD, false}, {RTE_MBUF_F_RX_L4_CKSUM_GOOD, true}, {RTE_MBUF_F_RX_L4_CKSUM_NONE, true}};
+    struct pktio *io = open_ring(0);
+    uint16_t port = ethdev_queue_of(io)->dev->port;
+    struct pktio_frame f[1];
+    struct rte_mbuf *m;
+    struct pktio_seg s;
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        make(&s, io, io->link.mac, 100);
+        assert_int_equal(pktio_send(io, &s, 1), 1);
+        pktio_wait_fd(io, false);
+        assert_int_equal(rte_eth_rx_burst(port, 0, &m, 1), 1);
+        m->ol_flags = t[i].says;
+        assert_int_equal(rte_eth_tx_burst(port, 0, &m, 1), 1);
+        assert_int_equal(pktio_recv(io, f, 1), 1);
+        assert_int_equal(f[0].is_csum_ok, t[i].is_ok);
+        pktio_recv_done(io);
+    }
+    pktio_close(io);
+}
+
 /* ---- a tap ---- */
 
 static bool waits(struct pktio *io, int ms)
@@ -363,6 +414,8 @@ int main(void)
         cmocka_unit_test(test_ethdev_chains_long_segments),
         cmocka_unit_test(test_ethdev_keeps_by_reference_up_to_a_bound),
         cmocka_unit_test(test_ethdev_full_ring_takes_no_more),
+        cmocka_unit_test(test_ethdev_out_of_mbufs_recovers),
+        cmocka_unit_test(test_ethdev_believes_what_the_device_says_of_checksums),
         cmocka_unit_test(test_ethdev_tap_carries_both_ways),
         cmocka_unit_test(test_ethdev_tap_deleted_comes_back),
         cmocka_unit_test(test_ethdev_vlan_tags_and_strips),

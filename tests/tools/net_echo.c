@@ -2,7 +2,7 @@
  * Listens and sends every RPC back to where it came from; with --dial it is the other side: sends --count RPCs of --size
  * bytes, wants them back equal and in order, prints what it took and ends (0: all came back).
  *     net_echo --driver af_packet [--iface eth0] [--addr 10.0.0.1/24] [--gateway IP] [--addr6 fd00::1/64] [--port 7070] [--seed N] [--seconds S]
- *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024 [--gap MS between two]]
+ *              [--dial /ip4/10.0.0.2/tcp/7070 --count 1000 --size 1024 [--gap MS between two; then each tenth echo is told]]
  *     memif: --memif SOCKET --id N [--server]; vfio: --pci ADDRESS [--vlan N]
  * The first line on stdout says what was opened. tap: EAL is started here, without hugepages.
  */
@@ -114,7 +114,10 @@ static void on_rpc(struct echo *e, struct net_event *ev, uint64_t now)
     if (e->is_client) {
         e->bad += !is_equal(ev->frame, e->size, e->back);
         buf_unref(ev->frame);
-        if (++e->back == e->count) {
+        e->back++;
+        if (e->gap_ns && e->back % 10 == 0)
+            printf("back %lu\n", (unsigned long)e->back);
+        if (e->back == e->count) {
             e->ended_ns = now_ns();
             net_conn_close(e->net, ev->conn, true, now);
         }
