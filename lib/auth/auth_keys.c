@@ -6,7 +6,7 @@
 #include <cjose/cjose.h>
 #include <jansson.h>
 
-#include "auth/auth_b64url.h"
+#include "base/text.h"
 
 #define MODULUS_MIN  256  /* bytes: 2048 bits */
 #define MODULUS_MAX  1024 /* verifying costs as its square */
@@ -56,7 +56,7 @@ static bool number_of(const json_t *o, const char *name, uint8_t *out, size_t ma
 
     if (!text_of(o, name, &text))
         return false;
-    n = auth_b64url_decode(out, max, text);
+    n = base64url_decode(out, max, text);
     if (n <= 0)
         return false;
     while (zeroes < (size_t)n && out[zeroes] == 0)

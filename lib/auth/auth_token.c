@@ -4,7 +4,7 @@
 #include <cjose/cjose.h>
 #include <jansson.h>
 
-#include "auth/auth_b64url.h"
+#include "base/text.h"
 
 #define HEADER_MAX 2048 /* decoded */
 
@@ -21,6 +21,11 @@ static bool split(struct slice text, struct slice part[3])
             from = i + 1;
         }
     return n == 3;
+}
+
+static bool is_part(struct slice text)
+{
+    return text.len > 0 && base64url_is_valid(text);
 }
 
 static bool is_type_ok(const json_t *typ)
@@ -61,14 +66,14 @@ int auth_token_read(struct auth_token *t, struct slice text)
         return -AUTH_E_MISSING;
     if (text.len > AUTH_TOKEN_MAX)
         return -AUTH_E_LONG;
-    if (!split(text, part) || !auth_b64url_is_valid(part[0]) || !auth_b64url_is_valid(part[1]))
+    if (!split(text, part) || !is_part(part[0]) || !is_part(part[1]))
         return -AUTH_E_FORM;
-    n = auth_b64url_decode(header, sizeof(header), part[0]);
+    n = base64url_decode(header, sizeof(header), part[0]);
     h = n < 0 ? NULL : json_loadb((const char *)header, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
     rc = h ? read_header(t, h) : -AUTH_E_HEADER;
     json_decref(h);
     /* an empty signature is what "none" has: told apart above, where the algorithm is named */
-    return rc == 0 && !auth_b64url_is_valid(part[2]) ? -AUTH_E_FORM : rc;
+    return rc == 0 && !is_part(part[2]) ? -AUTH_E_FORM : rc;
 }
 
 int auth_token_verify(const struct auth_token *t, const struct auth_key *key, const struct auth_policy *p,

@@ -34,31 +34,49 @@ ssize_t hex_decode(uint8_t *out, size_t cap, struct slice in)
 }
 
 static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char b64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* The group of 1 to 3 bytes at p, as len + 1 characters. Returns the place behind them. */
+static char *put_group(char *o, const uint8_t *p, size_t len, const char *alphabet)
+{
+    uint32_t v = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) | (len > 2 ? p[2] : 0);
+
+    for (size_t j = 0; j <= len; j++)
+        *o++ = alphabet[v >> (18 - 6 * j) & 63];
+    return o;
+}
 
 size_t base64_encode(char *out, struct slice in)
 {
     size_t i = base64_bulk_encode(out, in);
     char *o = out + i / 3 * 4;
 
-    for (; i + 3 <= in.len; i += 3) {
-        uint32_t v = (uint32_t)in.p[i] << 16 | (uint32_t)in.p[i + 1] << 8 | in.p[i + 2];
-        *o++ = b64[v >> 18];
-        *o++ = b64[v >> 12 & 63];
-        *o++ = b64[v >> 6 & 63];
-        *o++ = b64[v & 63];
-    }
+    for (; i + 3 <= in.len; i += 3)
+        o = put_group(o, in.p + i, 3, b64);
     if (i < in.len) {
-        uint32_t v = (uint32_t)in.p[i] << 16 | (i + 1 < in.len ? (uint32_t)in.p[i + 1] << 8 : 0);
-        *o++ = b64[v >> 18];
-        *o++ = b64[v >> 12 & 63];
-        *o++ = i + 1 < in.len ? b64[v >> 6 & 63] : '=';
+        o = put_group(o, in.p + i, in.len - i, b64);
         *o++ = '=';
+        if (in.len - i == 1)
+            *o++ = '=';
     }
     *o = 0;
     return (size_t)(o - out);
 }
 
-static int b64_value(uint8_t c)
+ssize_t base64url_encode(char *out, size_t cap, struct slice in)
+{
+    char *o = out;
+
+    if (in.len / 3 * 4 + (in.len % 3 ? in.len % 3 + 1 : 0) >= cap)
+        return -1;
+    for (size_t i = 0; i < in.len; i += 3)
+        o = put_group(o, in.p + i, in.len - i < 3 ? in.len - i : 3, b64url);
+    *o = 0;
+    return o - out;
+}
+
+/* The value of a digit; of62 and of63 are those in which the two alphabets differ. */
+static int b64_value(uint8_t c, char of62, char of63)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -66,7 +84,27 @@ static int b64_value(uint8_t c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return c == of62 ? 62 : c == of63 ? 63 : -1;
+}
+
+/* len digits at q into the upper bits of 24; -1: a wrong one, or bits behind the last whole byte that no encoder leaves set. */
+static int32_t take_group(const uint8_t *q, size_t len, char of62, char of63)
+{
+    int32_t v = 0;
+
+    for (size_t j = 0; j < 4; j++) {
+        int d = j < len ? b64_value(q[j], of62, of63) : 0;
+        if (d < 0)
+            return -1;
+        v = v << 6 | d;
+    }
+    return v & ((1 << (8 * (4 - len))) - 1) ? -1 : v;
+}
+
+static void put_bytes(uint8_t *out, int32_t v, size_t len)
+{
+    for (size_t j = 0; j < len; j++)
+        out[j] = (uint8_t)(v >> (16 - 8 * j));
 }
 
 ssize_t base64_decode(uint8_t *out, size_t cap, struct slice in)
@@ -77,21 +115,39 @@ ssize_t base64_decode(uint8_t *out, size_t cap, struct slice in)
         return -1;
     for (; i < in.len; i += 4) {
         const uint8_t *q = in.p + i;
-        bool is_last = i + 4 == in.len;
-        unsigned pad = is_last && q[3] == '=' ? (q[2] == '=' ? 2 : 1) : 0;
-        uint32_t v = 0;
-        for (unsigned j = 0; j < 4; j++) {
-            int d = j < 4 - pad ? b64_value(q[j]) : 0;
-            if (d < 0)
-                return -1;
-            v = v << 6 | (uint32_t)d;
-        }
-        if (v & ((1u << (8 * pad)) - 1)) /* bits that no encoder leaves set */
+        size_t pad = i + 4 == in.len && q[3] == '=' ? (q[2] == '=' ? 2 : 1) : 0;
+        int32_t v = take_group(q, 4 - pad, '+', '/');
+        if (v < 0 || n + 3 - pad > cap)
             return -1;
-        if (n + 3 - pad > cap)
-            return -1;
-        for (unsigned j = 0; j < 3 - pad; j++)
-            out[n++] = (uint8_t)(v >> (16 - 8 * j));
+        put_bytes(out + n, v, 3 - pad);
+        n += 3 - pad;
     }
     return (ssize_t)n;
+}
+
+ssize_t base64url_decode(uint8_t *out, size_t cap, struct slice in)
+{
+    size_t n = 0;
+
+    if (in.len % 4 == 1)
+        return -1;
+    for (size_t i = 0; i < in.len; i += 4) {
+        size_t len = in.len - i < 4 ? in.len - i : 4;
+        int32_t v = take_group(in.p + i, len, '-', '_');
+        if (v < 0 || n + len - 1 > cap)
+            return -1;
+        put_bytes(out + n, v, len - 1);
+        n += len - 1;
+    }
+    return (ssize_t)n;
+}
+
+bool base64url_is_valid(struct slice in)
+{
+    if (in.len % 4 == 1)
+        return false;
+    for (size_t i = 0; i < in.len; i += 4)
+        if (take_group(in.p + i, in.len - i < 4 ? in.len - i : 4, '-', '_') < 0)
+            return false;
+    return true;
 }

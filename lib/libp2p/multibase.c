@@ -3,7 +3,6 @@
 static const char alphabet58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 static const char alphabet36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 static const char alphabet32[] = "abcdefghijklmnopqrstuvwxyz234567";
-static const char alphabet64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static int digit_of(const char *alphabet, uint8_t c)
 {
@@ -108,9 +107,9 @@ ssize_t base36_decode(uint8_t *out, size_t cap, struct slice text)
 }
 
 /* RFC 4648 by bits; what is left of the last byte goes into a last digit, padded with zero bits. */
-static ssize_t bits_encode(char *out, size_t cap, struct slice in, const char *alphabet, unsigned bits)
+ssize_t base32_encode(char *out, size_t cap, struct slice in)
 {
-    size_t n = 0, need = (in.len * 8 + bits - 1) / bits;
+    size_t n = 0, need = (in.len * 8 + 4) / 5;
     unsigned held = 0, have = 0;
 
     if (need + 1 > cap)
@@ -118,27 +117,27 @@ static ssize_t bits_encode(char *out, size_t cap, struct slice in, const char *a
     for (size_t i = 0; i < in.len; i++) {
         held = held << 8 | in.p[i];
         have += 8;
-        for (; have >= bits; have -= bits)
-            out[n++] = alphabet[held >> (have - bits) & ((1u << bits) - 1)];
+        for (; have >= 5; have -= 5)
+            out[n++] = alphabet32[held >> (have - 5) & 31];
         held &= (1u << have) - 1;
     }
     if (have)
-        out[n++] = alphabet[held << (bits - have)];
+        out[n++] = alphabet32[held << (5 - have)];
     out[n] = 0;
     return (ssize_t)n;
 }
 
-static ssize_t bits_decode(uint8_t *out, size_t cap, struct slice text, const char *alphabet, unsigned bits)
+ssize_t base32_decode(uint8_t *out, size_t cap, struct slice text)
 {
     size_t n = 0;
     unsigned held = 0, have = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        int digit = digit_of(alphabet, text.p[i]);
+        int digit = digit_of(alphabet32, text.p[i]);
         if (digit < 0)
             return -1;
-        held = held << bits | (unsigned)digit;
-        have += bits;
+        held = held << 5 | (unsigned)digit;
+        have += 5;
         if (have >= 8) {
             if (n == cap)
                 return -1;
@@ -147,25 +146,5 @@ static ssize_t bits_decode(uint8_t *out, size_t cap, struct slice text, const ch
             held &= (1u << have) - 1;
         }
     }
-    return have >= bits || held ? -1 : (ssize_t)n; /* a digit too many, or padding bits that are not zero */
-}
-
-ssize_t base32_encode(char *out, size_t cap, struct slice in)
-{
-    return bits_encode(out, cap, in, alphabet32, 5);
-}
-
-ssize_t base32_decode(uint8_t *out, size_t cap, struct slice text)
-{
-    return bits_decode(out, cap, text, alphabet32, 5);
-}
-
-ssize_t base64url_encode(char *out, size_t cap, struct slice in)
-{
-    return bits_encode(out, cap, in, alphabet64url, 6);
-}
-
-ssize_t base64url_decode(uint8_t *out, size_t cap, struct slice text)
-{
-    return bits_decode(out, cap, text, alphabet64url, 6);
+    return have >= 5 || held ? -1 : (ssize_t)n; /* a digit too many, or padding bits that are not zero */
 }

@@ -1,7 +1,7 @@
 /* multibase.h: the text alphabets that ids and addresses use
  * Shape:   bytes <-> text without the multibase prefix
  * Source:  multibase table: base58btc (z), base36 lower (k), base32 lower without padding (b), base64url without
- *          padding (u)
+ *          padding (u: base/text.h has it)
  * Errors:  lengths, or -1: a character outside the alphabet, text that no encoder makes, or cap too small
  * Limits:  base58 and base36 are quadratic, so at most MULTIBASE_BIG_MAX bytes or characters go in
  */
@@ -21,7 +21,5 @@ ssize_t base36_encode(char *out, size_t cap, struct slice in);
 ssize_t base36_decode(uint8_t *out, size_t cap, struct slice text);
 ssize_t base32_encode(char *out, size_t cap, struct slice in);
 ssize_t base32_decode(uint8_t *out, size_t cap, struct slice text);
-ssize_t base64url_encode(char *out, size_t cap, struct slice in);
-ssize_t base64url_decode(uint8_t *out, size_t cap, struct slice text);
 
 #endif

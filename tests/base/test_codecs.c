@@ -117,6 +117,29 @@ static void test_base64_finds_each_wrong_character_anywhere(void **state)
     }
 }
 
+static void test_base64url_is_read_and_checked_alike(void **state)
+{
+    static const struct {
+        const char *text;
+        int len; /* -1: no encoder writes it */
+    } t[] = {{"", 0},    {"Zg", 1},   {"Zm8", 2},  {"Zm9v", 3},  {"Zm9vYg", 4}, {"_-8", 2},    {"Z", -1},      {"Zm9vY", -1},
+             {"Zh", -1}, {"Zm9", -1}, {"Zg==", -1}, {"Zg=", -1}, {"+/8", -1},   {"Zm9v.", -1}, {"Zm\xc3v", -1}, {"Zm 9", -1}};
+    char text[64];
+    uint8_t out[64];
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        assert_int_equal(base64url_decode(out, sizeof(out), slice_str(t[i].text)), t[i].len);
+        assert_int_equal(base64url_is_valid(slice_str(t[i].text)), t[i].len >= 0);
+        if (t[i].len < 0)
+            continue;
+        assert_int_equal(base64url_encode(text, sizeof(text), slice_of(out, (size_t)t[i].len)), strlen(t[i].text));
+        assert_string_equal(text, t[i].text);
+        assert_int_equal(base64url_encode(text, strlen(t[i].text), slice_of(out, (size_t)t[i].len)), -1);
+        if (t[i].len)
+            assert_int_equal(base64url_decode(out, (size_t)t[i].len - 1, slice_str(t[i].text)), -1);
+    }
+}
+
 static void test_pb_reads_what_it_writes(void **state)
 {
     uint8_t mem[128];
@@ -184,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_text_round_trips),        cmocka_unit_test(test_text_refuses_what_no_encoder_writes),
         cmocka_unit_test(test_base64_at_every_length_before_a_guard_page),
         cmocka_unit_test(test_base64_finds_each_wrong_character_anywhere),
+        cmocka_unit_test(test_base64url_is_read_and_checked_alike),
         cmocka_unit_test(test_pb_reads_what_it_writes), cmocka_unit_test(test_pb_refuses_groups_and_field_zero),
         cmocka_unit_test(test_wr_stops_at_its_capacity),
     };

@@ -1,6 +1,7 @@
 /* fuzz_keys.c: keys, peer ids and the alphabets below them, the input as each in turn */
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "libp2p/keys.h"
 #include "libp2p/multibase.h"
 

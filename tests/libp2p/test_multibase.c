@@ -1,6 +1,7 @@
 #include "vec.h"
 
 #include "base/rng.h"
+#include "base/text.h"
 #include "libp2p/multibase.h"
 
 struct codec {
