@@ -90,9 +90,10 @@ static void drop(void)
     free(net);
 }
 
+/* At whole milliseconds: a turn delivers all that come in one, and there are fewer turns to search for the next. */
 static void post(struct letter l, struct slice bytes)
 {
-    l.at_ns = net->now + 5 * MS + rng_below(&net->rng, 20 * MS);
+    l.at_ns = (net->now + 5 * MS + rng_below(&net->rng, 20 * MS)) / MS * MS;
     l.bytes = buf_copy(bytes);
     assert_true(net->nflying < FLYING);
     net->flying[net->nflying++] = l;

@@ -122,7 +122,7 @@ static void test_answers(void **state)
 
 static void test_answer_to_an_endless_topic_is_bounded(void **state)
 {
-    char topic[5000];
+    char topic[5000] = {0};
     struct sidecar_answer a = {.topic = slice_of(topic, sizeof(topic)), .message_id = "", .status = "error", .error = "no",
                                .code = 400};
     struct rpc_msg *m;

@@ -520,7 +520,7 @@ static void test_stream_runs_out_of_time(void **state)
 
 static void test_header_arrives(void **state)
 {
-    char token[6000];
+    char token[6000] = {0};
     struct rpc_header h = {"authorization", slice_of(token, sizeof(token))};
     struct rpc_call_options opt = {.headers = &h, .header_count = 1, .timeout_ms = 10000, .wait_for_ready = true};
     struct rpc_msg *m = rpc_msg_copy(SLICE_LIT("x"));
