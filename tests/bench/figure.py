@@ -2,10 +2,11 @@
 
 A figure's program measures one of the figures of docs/PERFORMANCE.md beside its baseline, in turns within one run. It is started as
 
-    tests/bench/figure<N>_<name> [--quick] [--build DIR]
+    tests/bench/figure<N>_<name> [--quick] [--build DIR] [--prepare]
 
 and writes one JSON object a line to stdout for each record, progress to stderr. It ends with 0, with 77 when it cannot run here
-(the last line of stderr says why), with any other code when it failed; records written before that count. A record has
+(the last line of stderr says why), with any other code when it failed; records written before that count. With --prepare it builds what it is
+compared with, where that is not there yet, and measures nothing. Ended by SIGTERM it takes away what it made. A record has
 
     figure  number                 name  what was measured, unique within the figure; "row: column" of the table in the docs
     unit    of value               value  the median of the runs
@@ -19,6 +20,7 @@ import operator
 import os
 import pathlib
 import shlex
+import signal
 import statistics
 import sys
 
@@ -26,16 +28,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'scripts' / 'lib'))
 FIELDS = ('figure', 'name', 'unit', 'value', 'spread', 'runs', 'goal', 'met', 'note', 'cmd')
 SKIPPED = 77
+WHY = 'docs/PERFORMANCE.md'  # its headings under which each figure's missed goals have their reasons
+WHY_IN = {1: 'Reading them', 2: 'TCP on long and lossy paths', 3: 'A link, and relays', 4: 'A link, and relays', 5: 'A link, and relays',
+          6: 'Reading them', 7: 'Reading them', 8: 'Reading them'}
 
 
-def arguments(doc, **more):
-    """The parsed arguments of a figure's program; more: name=default of its own, as --name."""
+def arguments(doc, beside=(), **more):
+    """The parsed arguments of a figure's program; beside: other libraries it measures; more: name=default of its own, as --name."""
     ap = argparse.ArgumentParser(description=doc.splitlines()[0])
     ap.add_argument('--quick', action='store_true', help='fewer and shorter rounds')
     ap.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
+    ap.add_argument('--prepare', action='store_true', help='build what it is compared with, and end')
     for name, default in more.items():
         ap.add_argument(f'--{name.replace("_", "-")}', default=default, type=type(default) if default is not None else str)
-    return ap.parse_args()
+    args = ap.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through every `with` and `finally`
+    if args.prepare:
+        if beside:
+            import others  # needs this module
+            others.prepare(beside, args.build.resolve())
+        sys.exit(0)
+    return args
 
 
 def command():
@@ -77,6 +90,13 @@ def ratio_of_sums(ours, theirs):
     """Of runs that chance decides: all rounds together."""
     pairs = [(a, b) for a, b in zip(ours, theirs) if a is not None and b]
     return sum(a for a, _ in pairs) / sum(b for _, b in pairs) if pairs else None
+
+
+def why(figure):
+    """Where the docs say why this figure's goals are missed: file, line and heading."""
+    lines = (ROOT / WHY).read_text().splitlines()
+    found = next(((i, line.lstrip('# ')) for i, line in enumerate(lines, 1) if line.startswith('#') and WHY_IN.get(figure, '-') in line), None)
+    return f'{WHY}:{found[0]} "{found[1].partition(" (")[0]}"' if found else WHY
 
 
 def say(text):

@@ -16,10 +16,9 @@ import tempfile
 import time
 
 import figure
-
-sys.path.insert(0, str(figure.ROOT / 'tests' / 'interop'))
-import reference  # noqa: E402
-from network import sh  # noqa: E402
+import others
+import reference
+from network import sh
 
 NODE_IP, LOAD_IP, OTHER_IP = '172.29.7.2', '172.29.7.1', '172.29.7.3'
 TOPIC = 'bench'
@@ -107,32 +106,15 @@ class Ground:
         sh('ip', '-n', self.load_ns, 'link', 'del', 'eth0', check=False)
         for ns in (self.node_ns, self.load_ns):
             sh('ip', 'netns', 'del', ns, check=False)
+        shutil.rmtree(self.work, ignore_errors=True)
 
     def program(self, name):
         return str(self.build / name)
 
     def prepare(self, *names):
         """Those libraries that can be had here."""
-        for name in names:
-            library = reference.LIBRARIES[name]
-            try:
-                if name == 'rust':
-                    self._measured_rust(library)
-                else:
-                    library.prepare()
-                self.libraries[name] = library
-            except reference.Missing as e:
-                figure.say(f'without {name}: {e}')
+        self.libraries = others.prepare(names, self.build)
         return list(self.libraries)
-
-    def _measured_rust(self, library):
-        if not shutil.which('cargo'):
-            raise reference.Missing('cargo is not installed')
-        out = self.build / 'interop' / 'rust'
-        out.mkdir(parents=True, exist_ok=True)
-        r = subprocess.run(['cargo', 'build', '--profile', 'measured', '--locked', '--target-dir', str(out)], cwd=library.folder, capture_output=True, text=True)
-        if r.returncode:
-            raise reference.Missing('cargo build failed: ' + ' / '.join(r.stderr.strip().splitlines()[-3:]))
 
     def _inside(self, ns, cpu, argv):
         return ['ip', 'netns', 'exec', ns, 'taskset', '-c', str(cpu), *argv]
@@ -162,7 +144,8 @@ class Ground:
         while subprocess.run(['ip', 'netns', 'exec', self.load_ns, 'curl', '-sf', '-m', '1', '-o', '/dev/null', url]).returncode:
             if p.p.poll() is not None or time.monotonic() > end:
                 p.stop()
-                raise RuntimeError(f'the node does not start; see {p.log.name}')
+                said = pathlib.Path(p.log.name).read_text(errors='replace')[-2000:]
+                raise RuntimeError(f'the node does not start; its log:\n{said}')
             time.sleep(0.1)
         return p, f'/ip4/{NODE_IP}/tcp/{7070 if mode == "optimum" else 6060}'
 
@@ -171,8 +154,8 @@ class Ground:
         if name == 'js':
             return where(f'js-{role}', ['node', 'bench_peer.mjs', role, *args], cwd=reference.LIBRARIES['js'].folder)
         argv = self.libraries[name].command()[0]
-        if name == 'rust':  # the interop peer is built quickly, this one to be fast
-            argv = [self.build / 'interop' / 'rust' / 'measured' / 'peer']
+        if name == 'rust':
+            argv = [others.measured_rust(self.build)]
         flags = {'relay': ['--listen', args[0], *(['--no-sign'] if args[1:] == ('nosign',) else [])], 'sink': ['--listen', args[0]],
                  'source': ['--to', args[0], '--size', *args[1:2], '--seconds', *args[2:3]]}[role]
         return where(f'{name}-{role}', [*argv, '--bench', role, *flags])
