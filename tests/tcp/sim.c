@@ -65,6 +65,11 @@ void sim_fini(struct sim *sim)
         free(sim->heap[i]);
     }
     free(sim->heap);
+    for (uint32_t i = 0; i < sim->inbox_count; i++) {
+        buf_unref(sim->inbox[i]->buf);
+        free(sim->inbox[i]);
+    }
+    free(sim->inbox);
 }
 
 /* ---- the wire ---- */
@@ -302,10 +307,22 @@ static bool settle_once(struct sim *sim, int side)
     return did;
 }
 
+static bool is_asleep(const struct sim *sim, int side)
+{
+    return side == 0 && sim->asleep_until > sim->now;
+}
+
 void sim_settle(struct sim *sim)
 {
-    for (unsigned n = 0; (int)settle_once(sim, 0) | (int)settle_once(sim, 1); n++)
+    for (unsigned n = 0; (int)(!is_asleep(sim, 0) && settle_once(sim, 0)) | (int)settle_once(sim, 1); n++)
         CHECK(n < 100000);
+}
+
+static uint64_t next_turn(const struct sim *sim, int side)
+{
+    uint64_t at = side == 0 && sim->inbox_count ? sim->now : tcp_stack_next_deadline(sim->stack[side]);
+
+    return side == 0 && at < sim->asleep_until ? sim->asleep_until : at;
 }
 
 uint64_t sim_next(const struct sim *sim)
@@ -313,8 +330,8 @@ uint64_t sim_next(const struct sim *sim)
     uint64_t at = sim->count ? sim->heap[0]->at : UINT64_MAX;
 
     for (int i = 0; i < 2; i++)
-        if (tcp_stack_next_deadline(sim->stack[i]) < at)
-            at = tcp_stack_next_deadline(sim->stack[i]);
+        if (next_turn(sim, i) < at)
+            at = next_turn(sim, i);
     return at;
 }
 
@@ -332,6 +349,23 @@ static void arrive(struct sim *sim, struct sim_frame *f)
     free(f);
 }
 
+static void keep(struct sim *sim, struct sim_frame *f)
+{
+    if (sim->inbox_count == sim->inbox_cap) {
+        sim->inbox_cap = sim->inbox_cap ? sim->inbox_cap * 2 : 256;
+        sim->inbox = realloc(sim->inbox, sim->inbox_cap * sizeof(*sim->inbox));
+        CHECK(sim->inbox);
+    }
+    sim->inbox[sim->inbox_count++] = f;
+}
+
+static void wake(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->inbox_count; i++)
+        arrive(sim, sim->inbox[i]);
+    sim->inbox_count = 0;
+}
+
 bool sim_step(struct sim *sim)
 {
     sim_settle(sim);
@@ -340,16 +374,28 @@ bool sim_step(struct sim *sim)
         return false;
     if (at > sim->now)
         sim->now = at;
-    while (sim->count && sim->heap[0]->at <= sim->now)
-        arrive(sim, heap_pop(sim));
+    bool was_due = !is_asleep(sim, 0) && next_turn(sim, 0) <= sim->now;
+    if (was_due)
+        wake(sim);
+    while (sim->count && sim->heap[0]->at <= sim->now) {
+        struct sim_frame *f = heap_pop(sim);
+        if (is_asleep(sim, f->to)) {
+            keep(sim, f);
+            continue;
+        }
+        was_due |= f->to == 0;
+        arrive(sim, f);
+    }
     for (int i = 0; i < 2; i++)
-        if (tcp_stack_next_deadline(sim->stack[i]) <= sim->now) {
+        if (!is_asleep(sim, i) && tcp_stack_next_deadline(sim->stack[i]) <= sim->now) {
             sim_in_stack(sim, true);
             tcp_stack_on_deadline(sim->stack[i], sim->now);
             sim_in_stack(sim, false);
             CHECK(tcp_stack_next_deadline(sim->stack[i]) > sim->now);
         }
     sim_settle(sim);
+    if (was_due && sim->net.stall_ns)
+        sim->asleep_until = sim->now + rng_below(&sim->rng, sim->net.stall_ns);
     return true;
 }
 

@@ -24,6 +24,7 @@ struct sim_net {
     uint32_t loss_ppm, dup_ppm, reorder_ppm;
     uint64_t reorder_ns; /* at most this much later than in turn */
     uint32_t full_ppm;   /* the port now and then refuses a segment */
+    uint64_t stall_ns;   /* side 0's machine is busy: after each turn its loop sleeps for up to this long, whatever comes */
     bool keep_gso;       /* super-frames arrive whole, as on a veth */
     bool lend;           /* frames are lent as buffers */
 };
@@ -39,6 +40,9 @@ struct sim {
     struct sim_frame **heap; /* in flight, by arrival */
     uint32_t count, cap;
     uint64_t order; /* ties: first sent first */
+    struct sim_frame **inbox; /* came while side 0 slept */
+    uint32_t inbox_count, inbox_cap;
+    uint64_t asleep_until;
     uint64_t busy_until[2], last_arrival[2];
     uint64_t marked;
     uint64_t sent, lost, duplicated, reordered;

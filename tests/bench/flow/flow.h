@@ -15,6 +15,7 @@
 #define FLOW_CONNS_MAX 256
 #define FLOW_CHUNK     (256u << 10) /* what a sender gives at once: one hot buffer, so the stacks are measured and not the memory */
 #define FLOW_PINGS_MAX 400000
+#define FLOW_DIAL_NS   15000000000ull
 
 enum flow_mode { FLOW_SERVE, FLOW_RECV, FLOW_SEND, FLOW_PING, FLOW_CONNECT };
 
@@ -26,7 +27,7 @@ struct flow_config {
     const char *ip;        /* server: where to listen; client: whom to call */
     uint16_t tcp_port;
     unsigned flows;
-    double seconds;
+    double seconds, warm_seconds; /* recv: the time that counts, and before it, when all flows are open, what does not */
     uint32_t size; /* of a ping */
     const char *cc;
 };

@@ -181,29 +181,89 @@ static void dial_all(const struct flow_config *c, struct sock *s, int epoll, cha
     }
 }
 
+/* ---- what the server can send ---- */
+
+struct receiver {
+    const struct flow_config *c;
+    struct sock s[FLOW_CONNS_MAX];
+    unsigned open;
+    int epoll;
+    uint64_t begun_ns; /* 0: not counting yet */
+    uint64_t bytes[FLOW_CONNS_MAX];
+};
+
+static void dial_begin(struct receiver *r, struct sock *s)
+{
+    struct sockaddr_in sin = address_of(r->c);
+
+    s->fd = new_socket(r->c);
+    fcntl(s->fd, F_SETFL, O_NONBLOCK);
+    if (connect(s->fd, (struct sockaddr *)&sin, sizeof(sin)) && errno != EINPROGRESS)
+        flow_die("connect");
+    watch(r->epoll, s->fd, s, EPOLLOUT);
+}
+
+static void dial_end(struct receiver *r, struct sock *s)
+{
+    socklen_t len = sizeof(int);
+    int err = 0;
+
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) || err || send(s->fd, "G", 1, MSG_NOSIGNAL) != 1)
+        flow_die("connect");
+    s->mode = 'G';
+    r->open++;
+    watch(r->epoll, s->fd, s, EPOLLIN);
+}
+
+static void receive_some(struct receiver *r, struct sock *s)
+{
+    ssize_t got = recv(s->fd, sink, sizeof(sink), MSG_DONTWAIT);
+
+    if (got == 0 || (got < 0 && errno != EAGAIN))
+        flow_die("a flow broke");
+    if (got > 0 && r->begun_ns)
+        r->bytes[s - r->s] += (uint64_t)got;
+}
+
+static uint64_t receive_turn(struct receiver *r, uint64_t until)
+{
+    uint64_t now = flow_now();
+    struct epoll_event ev[64];
+    int n = epoll_wait(r->epoll, ev, 64, now < until ? (int)((until - now) / 1000000 + 1) : 0);
+
+    for (int i = 0; i < n; i++) {
+        struct sock *s = ev[i].data.ptr;
+        if (s->mode)
+            receive_some(r, s);
+        else
+            dial_end(r, s);
+    }
+    return flow_now();
+}
+
+/* All are dialled at the same time, and counted when all are open and the warm-up is over: a lost SYN costs a second, which is the
+ * handshake's luck and not the rate. */
 static void receive(const struct flow_config *c)
 {
-    static struct sock s[FLOW_CONNS_MAX];
-    uint64_t bytes[FLOW_CONNS_MAX] = {0}, ns[FLOW_CONNS_MAX], begun = flow_now(), end = begun + (uint64_t)(c->seconds * 1e9);
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event ev[64];
+    static struct receiver r;
+    uint64_t now = flow_now(), end = now + FLOW_DIAL_NS, ns[FLOW_CONNS_MAX];
 
-    dial_all(c, s, epoll, 'G', EPOLLIN);
-    for (uint64_t now = begun; now < end; now = flow_now()) {
-        int n = epoll_wait(epoll, ev, 64, (int)((end - now) / 1000000 + 1));
-        for (int i = 0; i < n; i++) {
-            struct sock *f = ev[i].data.ptr;
-            ssize_t got = recv(f->fd, sink, sizeof(sink), MSG_DONTWAIT);
-            if (got == 0 || (got < 0 && errno != EAGAIN))
-                flow_die("a flow broke");
-            if (got > 0)
-                bytes[f - s] += (uint64_t)got;
-        }
-    }
-    end = flow_now();
+    r.c = c;
+    r.epoll = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < c->flows; i++)
-        ns[i] = end - begun;
-    flow_report_rate(bytes, ns, c->flows);
+        dial_begin(&r, &r.s[i]);
+    while (r.open < c->flows && now < end)
+        now = receive_turn(&r, end);
+    if (r.open < c->flows)
+        flow_die("the connections did not open");
+    for (end = now + (uint64_t)(c->warm_seconds * 1e9); now < end;)
+        now = receive_turn(&r, end);
+    r.begun_ns = now;
+    for (end = now + (uint64_t)(c->seconds * 1e9); now < end;)
+        now = receive_turn(&r, end);
+    for (unsigned i = 0; i < c->flows; i++)
+        ns[i] = now - r.begun_ns;
+    flow_report_rate(r.bytes, ns, c->flows);
 }
 
 /* Sends for the time, then wants to hear how much of it came. */

@@ -1,6 +1,6 @@
 /* tcp_flow: TCP alone, measured (flow.h)
  *     tcp_flow serve  --stack linux|af_packet|af_xdp|tap|memif [--port 7070] [--ip IP] [--iface eth0] [--addr A/LEN] [--cc NAME]
- *     tcp_flow recv   --stack .. --ip IP [--port] [--flows 1] [--seconds 3]      what the server can send
+ *     tcp_flow recv   --stack .. --ip IP [--port] [--flows 1] [--seconds 3] [--warm 0]   what the server can send
  *     tcp_flow send   --stack linux --ip IP ..                                   what it can receive
  *     tcp_flow ping   --stack .. --ip IP [--size 64]                             there and back, one at a time
  *     tcp_flow connect --stack linux --ip IP [--flows 16]                        connect, a byte there and back, reset
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"stack", 1, NULL, 's'}, {"port", 1, NULL, 'p'},    {"ip", 1, NULL, 'i'},
                                             {"iface", 1, NULL, 'I'}, {"addr", 1, NULL, 'a'},    {"cc", 1, NULL, 'c'},
                                             {"flows", 1, NULL, 'f'}, {"seconds", 1, NULL, 't'}, {"size", 1, NULL, 'z'},
-                                            {"pair", 1, NULL, 'P'},  {"memif", 1, NULL, 'm'},   {"server", 0, NULL, 'M'},
+                                            {"warm", 1, NULL, 'w'},  {"pair", 1, NULL, 'P'},  {"memif", 1, NULL, 'm'},   {"server", 0, NULL, 'M'},
                                             {0}};
     struct flow_config c = {.tcp_port = 7070, .flows = 1, .seconds = 3, .size = 64, .is_linux = true};
     const char *pair = NULL;
@@ -129,6 +129,7 @@ int main(int argc, char **argv)
         case 'c': c.cc = optarg; break;
         case 'f': c.flows = (unsigned)atoi(optarg); break;
         case 't': c.seconds = atof(optarg); break;
+        case 'w': c.warm_seconds = atof(optarg); break;
         case 'z': c.size = (uint32_t)atoi(optarg); break;
         case 'P': pair = optarg; break;
         case 'm': c.net.memif = optarg; break;

@@ -253,7 +253,7 @@ static void dial_all(struct ours *o, char mode)
 {
     struct endpoint to = {.ip_len = 4, .port = o->c->tcp_port};
     const char *reason = "";
-    uint64_t end = flow_now() + 5000000000ull;
+    uint64_t end = flow_now() + FLOW_DIAL_NS;
     unsigned open = 0;
 
     if (inet_pton(AF_INET, o->c->ip, to.ip) != 1)
@@ -275,13 +275,22 @@ static void dial_all(struct ours *o, char mode)
     }
 }
 
-static void receive(struct ours *o)
+static void turn_until(struct ours *o, uint64_t end)
 {
-    uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun = flow_now(), end = begun + (uint64_t)(o->c->seconds * 1e9);
-
-    dial_all(o, 'G');
     while (flow_now() < end && !o->is_broken && !flow_stop)
         turn(o);
+}
+
+static void receive(struct ours *o)
+{
+    uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun, end;
+
+    dial_all(o, 'G');
+    turn_until(o, flow_now() + (uint64_t)(o->c->warm_seconds * 1e9));
+    for (unsigned i = 0; i < o->c->flows; i++)
+        o->ends[i].bytes = 0;
+    begun = flow_now();
+    turn_until(o, begun + (uint64_t)(o->c->seconds * 1e9));
     if (o->is_broken)
         flow_die("a flow broke");
     end = flow_now();
