@@ -22,6 +22,7 @@ enum cc_recovery { CC_OPEN, CC_RECOVERY, CC_LOSS };
 /* One acknowledgement that brought something new. */
 struct cc_ack {
     uint32_t delivered_bytes; /* newly acknowledged or SACKed: each byte counts once */
+    uint64_t unanswered_bytes; /* delivered since we last had a chance to send, these included: ACKs come in lumps to a loop that was late */
     bool is_progress; /* the cumulative acknowledgement moved: a bare SACK grows nothing (RFC 5681 3.2) */
     uint64_t rtt_ns;  /* this ACK's sample, 0: none */
     uint64_t srtt_ns, min_rtt_ns;

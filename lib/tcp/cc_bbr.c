@@ -397,7 +397,7 @@ static void note_rtt(struct cc *cc, const struct cc_ack *a)
 static bool recover_or_restore(struct cc *cc, const struct cc_ack *a)
 {
     struct cc_bbr *b = &cc->u.bbr;
-    uint64_t least = a->in_flight_bytes + (uint64_t)a->delivered_bytes;
+    uint64_t least = a->in_flight_bytes + a->unanswered_bytes;
 
     if (a->lost_bytes)
         cc->cwnd_bytes = cc->cwnd_bytes > a->lost_bytes + (uint64_t)cc->mss_bytes ? cc->cwnd_bytes - a->lost_bytes

@@ -118,6 +118,7 @@ struct tcp_conn {
     uint32_t syn_timeouts, probes, persist_count;
     uint64_t stuck_since_ns; /* first transmission or probe since the last sign of progress; 0: none */
     uint64_t last_sent_ns;   /* data */
+    uint64_t turn_ns, turn_delivered_bytes; /* by the ACKs of this turn of the loop */
     uint64_t moved_ns;       /* tcp_close, or data acknowledged since */
 
     /* receiving */

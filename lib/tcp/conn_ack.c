@@ -147,6 +147,10 @@ static void tell_cc(struct tcp_conn *c, const struct sb_news *news, uint64_t rtt
     sb_sample(&c->sb, news, &a.rate, now);
     if (!news->delivered_bytes)
         return;
+    if (now != c->turn_ns)
+        c->turn_delivered_bytes = 0;
+    c->turn_ns = now;
+    a.unanswered_bytes = c->turn_delivered_bytes += news->delivered_bytes;
     a.in_flight_bytes = sb_pipe(&c->sb);
     a.total_delivered_bytes = c->sb.rate.delivered_bytes;
     c->cc.ops->ack(&c->cc, &a);

@@ -77,13 +77,39 @@ static uint32_t burst_bytes(const struct tcp_conn *c)
     return max / c->mss * c->mss;
 }
 
+/* What a loop that comes late may make up for: a round trip. Whatever it sends then has been acknowledged or lost meanwhile. */
+static uint64_t late_most_ns(const struct tcp_conn *c)
+{
+    uint64_t late = c->rtt.srtt_ns ? c->rtt.min_ns : 0;
+
+    return late < PACE_LATE_NS ? PACE_LATE_NS : late < PACE_LATE_MOST_NS ? late : PACE_LATE_MOST_NS;
+}
+
+/* How late it may have been. Held by the clock alone, we know; held by the window, as long as what the ACKs of this turn brought has
+ * taken to arrive: they waited for us, or came in a lump. */
+static uint64_t late_ns(const struct tcp_conn *c, uint64_t now)
+{
+    uint64_t most = late_most_ns(c), lump;
+
+    if (c->pace.is_holding || !c->cc.pacing_bytes_per_s)
+        return most;
+    lump = now == c->turn_ns ? c->turn_delivered_bytes * 1000000000ull / c->cc.pacing_bytes_per_s : 0;
+    return lump < PACE_LATE_NS ? PACE_LATE_NS : lump < most ? lump : most;
+}
+
 /* The pacer lets a burst go. Else its deadline is set. */
 static bool is_paced_out(struct tcp_conn *c, uint64_t now)
 {
-    if (pace_is_open(&c->pace, c->cc.pacing_bytes_per_s, now))
-        return true;
-    conn_timer_set(c, CONN_PACE, c->pace.next_ns);
-    return false;
+    if (!pace_is_open(&c->pace, c->cc.pacing_bytes_per_s, now)) {
+        c->pace.is_holding = true;
+        conn_timer_set(c, CONN_PACE, c->pace.next_ns);
+        return false;
+    }
+    if (pace_is_too_late(&c->pace, late_most_ns(c), now)) {
+        c->stack->n.pace_late++;
+        sb_note_idle(&c->sb); /* the rate of this round trip is our own, not the path's */
+    }
+    return true;
 }
 
 static uint32_t cwnd_room(const struct tcp_conn *c)
@@ -103,11 +129,7 @@ static uint32_t cwnd_room(const struct tcp_conn *c)
 
 static void note_paced(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
-    uint64_t late = c->rtt.srtt_ns ? c->rtt.min_ns / 4 : 0;
-
-    /* A busy machine wakes us milliseconds late: a quarter of a round trip may be caught up with, or the rate would be lost. */
-    late = late < PACE_LATE_NS ? PACE_LATE_NS : late < PACE_LATE_MOST_NS ? late : PACE_LATE_MOST_NS;
-    pace_sent(&c->pace, c->cc.pacing_bytes_per_s, (uint32_t)cc_burst_bytes(&c->cc), len, late, now);
+    pace_sent(&c->pace, c->cc.pacing_bytes_per_s, (uint32_t)cc_burst_bytes(&c->cc), len, late_ns(c, now), now);
 }
 
 static void note_cwnd_limited(struct tcp_conn *c)
@@ -216,6 +238,7 @@ static bool out_again(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe
      * acknowledgement (RFC 6582 3.2). */
     if (len > room && sb_pipe(&c->sb) > 0 && !(seq == c->sb.una && (!c->rtx_ts_set || !c->sack_ok)) && !is_probe) {
         note_cwnd_limited(c);
+        c->pace.is_holding = false;
         return false;
     }
     if (conn_is_handshake(c)) {
@@ -306,8 +329,10 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
 
     if (!avail && sb_pipe(&c->sb) < c->cc.cwnd_bytes && !c->sb.lost_bytes)
         sb_note_idle(&c->sb);
-    if (!avail && !fin)
+    if (!avail && !fin) {
+        c->pace.is_holding = false;
         return false;
+    }
     restart_after_idle(c, now);
     if (now >= c->mtu_raise_ns)
         conn_mtu_raise(c);
@@ -321,8 +346,10 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
         n = 0;
     if (n < avail)
         fin = false;
-    if (!n && !fin)
+    if (!n && !fin) {
+        c->pace.is_holding = false;
         return false;
+    }
     if (sb_reserve(&c->sb, n / c->mss + 2)) {
         if (sb_flight(&c->sb) == 0)
             conn_retry(c, now);

@@ -37,6 +37,7 @@
     X(ecn_agreed)      /* handshakes that agreed on congestion marks (RFC 3168) */                           \
     X(ecn_marks)       /* marked packets received */                                                         \
     X(ecn_reduced)     /* windows reduced for marks echoed by the peer */                                    \
+    X(pace_late)       /* bursts for which the loop came too late to make up for it */                       \
     X(tail_probes)     /* tail loss probes sent (RFC 8985) */                                                \
     X(probe_repaired)  /* of these: repaired a loss that nothing else told of */                             \
     X(reordering_seen) /* connections whose path was found to reorder */                                     \

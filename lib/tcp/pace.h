@@ -13,12 +13,13 @@
 
 #define PACE_SLACK_NS 20000ull
 #define PACE_LATE_NS  1000000ull /* a late loop makes up for at least this */
-#define PACE_LATE_MOST_NS 10000000ull
+#define PACE_LATE_MOST_NS 40000000ull
 
 struct pace {
     uint64_t next_ns;
     uint32_t burst_bytes; /* what is left of the burst that is leaving */
     uint32_t free_bytes;  /* may go unpaced: the first window after silence */
+    bool is_holding;      /* there is something to send, and nothing but the clock holds it */
 };
 
 static inline bool pace_is_due(const struct pace *p, uint64_t now)
@@ -34,6 +35,12 @@ static inline bool pace_is_open(const struct pace *p, uint64_t bytes_per_s, uint
 static inline uint32_t pace_min(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+/* Whoever should have sent earlier, had its loop come in time, and cannot make up for it. */
+static inline bool pace_is_too_late(const struct pace *p, uint64_t late_ns, uint64_t now)
+{
+    return p->is_holding && p->next_ns + late_ns < now;
 }
 
 /* burst_bytes: what may leave at once at this rate; late_ns: what a loop that comes late may make up for. */

@@ -74,6 +74,27 @@ static void test_bbr_does_not_mind_random_loss(void **state)
     assert_true(five > 0.8);
 }
 
+/* A loop that gets no CPU for 10 ms in the mean: what it sends late is its own doing, and must not be taken for the path's speed. */
+static void test_busy_sender_keeps_its_rate(void **state)
+{
+    struct tcp_counters n;
+    struct path p = plain;
+
+    (void)state;
+    p.stall_ns = 20 * MS;
+    p.queue_bytes = 250000;
+    double clean = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
+    p.loss_ppm = 10000;
+    double lossy = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
+    p.stall_ns = 50 * MS; /* more than can be made up for */
+    double busier = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
+    print_message("bbr, busy: %.3f, with 1 %% loss %.3f, busier %.3f, %llu bursts too late\n", clean, lossy, busier, (unsigned long long)n.pace_late);
+    assert_true(clean > 0.85);
+    assert_true(lossy > 0.75);
+    assert_true(busier > 0.2);
+    assert_true(n.pace_late > 0);
+}
+
 /* ---- what is lost ---- */
 
 static void test_slow_start_ends_before_it_floods_the_queue(void **state)
@@ -314,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_cubic_fills_a_clean_path),
         cmocka_unit_test(test_bbr_fills_a_clean_path_without_a_long_queue),
         cmocka_unit_test(test_bbr_does_not_mind_random_loss),
+        cmocka_unit_test(test_busy_sender_keeps_its_rate),
         cmocka_unit_test(test_slow_start_ends_before_it_floods_the_queue),
         cmocka_unit_test(test_reordering_is_not_taken_for_loss),
         cmocka_unit_test(test_lost_tail_is_repaired_without_a_timeout),

@@ -137,6 +137,17 @@ static void test_pace_makes_up_for_a_late_loop_but_not_for_silence(void **state)
     assert_true(pace_is_open(&p, 0, now)); /* unpaced */
 }
 
+static void test_pace_knows_when_it_is_too_late(void **state)
+{
+    struct pace p = {.next_ns = 10 * MS};
+
+    (void)state;
+    assert_false(pace_is_too_late(&p, 5 * MS, SEC)); /* nothing waited for the clock */
+    p.is_holding = true;
+    assert_false(pace_is_too_late(&p, 5 * MS, 15 * MS));
+    assert_true(pace_is_too_late(&p, 5 * MS, 15 * MS + 1));
+}
+
 static void test_pace_lets_a_first_window_go(void **state)
 {
     struct pace p = {.free_bytes = 10000};
@@ -232,6 +243,7 @@ static void model_round(struct model *m, uint64_t bps, uint64_t rtt_ns, uint32_t
         m->now += rtt_ns / 10;
         m->total += bytes / 10;
         struct cc_ack a = {.delivered_bytes = (uint32_t)(bytes / 10),
+                           .unanswered_bytes = bytes / 10,
                            .lost_bytes = i ? 0 : lost,
                            .is_progress = true,
                            .rtt_ns = rtt_ns,
@@ -295,6 +307,33 @@ static void test_bbr_forgets_an_old_bandwidth_and_looks_for_the_round_trip(void 
     assert_true(m.cc.u.bbr.min_rtt_ns == 25 * MS);
 }
 
+/* ACKs of one turn of the loop: by the time the loss is seen most of what was in flight has been acknowledged, and none of it replaced. */
+static void test_bbr_replaces_what_a_turn_acknowledged(void **state)
+{
+    struct model m = {.now = SEC};
+
+    (void)state;
+    cc_init(&m.cc, &cc_bbr_ops, MSS, 1);
+    for (unsigned i = 0; i < 20; i++)
+        model_round(&m, 10000000, 20 * MS, 0);
+    struct cc_ack a = {.delivered_bytes = MSS,
+                       .unanswered_bytes = 190000,
+                       .lost_bytes = MSS,
+                       .recovery = CC_RECOVERY,
+                       .is_progress = true,
+                       .rtt_ns = 20 * MS,
+                       .srtt_ns = 20 * MS,
+                       .min_rtt_ns = 20 * MS,
+                       .in_flight_bytes = 10000,
+                       .prior_in_flight_bytes = 10000 + 2 * MSS,
+                       .total_delivered_bytes = m.total + MSS,
+                       .now = m.now};
+    m.cc.ops->congestion(&m.cc, 10000, m.now);
+    m.cc.ops->ack(&m.cc, &a);
+    assert_int_equal(m.cc.cwnd_bytes, 200000);
+    assert_true(m.cc.u.bbr.is_conserving);
+}
+
 static void test_bbr_recognizes_a_policer(void **state)
 {
     struct model m = {.now = SEC};
@@ -321,12 +360,14 @@ int main(void)
         cmocka_unit_test(test_prr_never_bursts_when_much_is_lost),
         cmocka_unit_test(test_pace_keeps_its_rate_in_bursts),
         cmocka_unit_test(test_pace_makes_up_for_a_late_loop_but_not_for_silence),
+        cmocka_unit_test(test_pace_knows_when_it_is_too_late),
         cmocka_unit_test(test_pace_lets_a_first_window_go),
         cmocka_unit_test(test_hystart_is_careful_when_the_round_trip_grows),
         cmocka_unit_test(test_hystart_ends_at_once_when_the_queue_is_half_a_round_trip),
         cmocka_unit_test(test_rate_is_measured_over_the_longer_of_sending_and_acknowledging),
         cmocka_unit_test(test_bbr_finds_the_bandwidth_and_paces_to_it),
         cmocka_unit_test(test_bbr_forgets_an_old_bandwidth_and_looks_for_the_round_trip),
+        cmocka_unit_test(test_bbr_replaces_what_a_turn_acknowledged),
         cmocka_unit_test(test_bbr_recognizes_a_policer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
