@@ -33,7 +33,7 @@ static uint64_t slow_start(struct cc *cc, const struct cc_ack *a)
 
     /* Only the first: after a loss ssthresh knows better. */
     if (cc->ssthresh_bytes == CC_SSTHRESH_NONE &&
-        hystart_ack(h, a->rtt_ns, a->rate.prior_delivered_bytes, a->total_delivered_bytes)) {
+        hystart_ack(h, a->rtt_ns, a->rate.prior_delivered_bytes, a->total_delivered_bytes, a->now)) {
         cc->ssthresh_bytes = cc->cwnd_bytes;
         return acked;
     }

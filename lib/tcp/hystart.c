@@ -32,7 +32,18 @@ static bool judge(struct hystart *h)
     return h->is_careful && h->block_ns >= late + h->shortest_ns / 2;
 }
 
-bool hystart_ack(struct hystart *h, uint64_t rtt_ns, uint64_t prior_delivered, uint64_t total_delivered)
+static bool end_block(struct hystart *h)
+{
+    bool is_over = h->shortest_ns != UINT64_MAX && judge(h);
+
+    if (h->block_ns < h->shortest_ns)
+        h->shortest_ns = h->block_ns;
+    h->block_ns = UINT64_MAX;
+    h->samples = 0;
+    return is_over;
+}
+
+bool hystart_ack(struct hystart *h, uint64_t rtt_ns, uint64_t prior_delivered, uint64_t total_delivered, uint64_t now)
 {
     bool is_over = false;
 
@@ -43,15 +54,13 @@ bool hystart_ack(struct hystart *h, uint64_t rtt_ns, uint64_t prior_delivered, u
     }
     if (!rtt_ns)
         return false;
+    if (now != h->sampled_ns) { /* the turns before are complete */
+        h->sampled_ns = now;
+        if (h->samples == BLOCK_SAMPLES)
+            is_over = end_block(h);
+        h->samples++;
+    }
     if (rtt_ns < h->block_ns)
         h->block_ns = rtt_ns;
-    if (++h->samples < BLOCK_SAMPLES)
-        return false;
-    if (h->shortest_ns != UINT64_MAX)
-        is_over = judge(h);
-    if (h->block_ns < h->shortest_ns)
-        h->shortest_ns = h->block_ns;
-    h->block_ns = UINT64_MAX;
-    h->samples = 0;
     return is_over;
 }

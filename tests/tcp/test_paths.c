@@ -83,12 +83,14 @@ static void test_busy_sender_keeps_its_rate(void **state)
     (void)state;
     p.stall_ns = 20 * MS;
     p.queue_bytes = 250000;
+    double cubic = use_of(&p, TCP_CC_CUBIC, SEC, 4 * SEC, &n);
     double clean = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
     p.loss_ppm = 10000;
     double lossy = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
     p.stall_ns = 50 * MS; /* more than can be made up for */
     double busier = use_of(&p, TCP_CC_BBR, SEC, 4 * SEC, &n);
-    print_message("bbr, busy: %.3f, with 1 %% loss %.3f, busier %.3f, %llu bursts too late\n", clean, lossy, busier, (unsigned long long)n.pace_late);
+    print_message("busy: cubic %.3f, bbr %.3f, with 1 %% loss %.3f, busier %.3f, %llu bursts too late\n", cubic, clean, lossy, busier, (unsigned long long)n.pace_late);
+    assert_true(cubic > 0.6);
     assert_true(clean > 0.85);
     assert_true(lossy > 0.75);
     assert_true(busier > 0.2);

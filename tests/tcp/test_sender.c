@@ -167,7 +167,7 @@ static bool samples(struct hystart *h, unsigned n, uint64_t rtt_ns, uint64_t *to
 
     for (unsigned i = 0; i < n; i++) {
         *total += MSS;
-        is_over |= hystart_ack(h, rtt_ns, *total - 50 * MSS < *total ? *total - 50 * MSS : 0, *total);
+        is_over |= hystart_ack(h, rtt_ns, *total - 50 * MSS < *total ? *total - 50 * MSS : 0, *total, *total);
     }
     return is_over;
 }
@@ -181,13 +181,15 @@ static void test_hystart_is_careful_when_the_round_trip_grows(void **state)
     hystart_init(&h);
     assert_false(samples(&h, 64, 40 * MS, &total));
     assert_false(samples(&h, 7, 60 * MS, &total)); /* fewer than eight in a row are chance */
-    assert_false(samples(&h, 1, 40 * MS, &total));
+    assert_false(samples(&h, 1, 40 * MS, &total)); /* eight are judged when the ninth comes */
+    assert_false(samples(&h, 1, 46 * MS, &total));
     assert_false(h.is_careful);
-    assert_false(samples(&h, 8, 46 * MS, &total)); /* an eighth more */
+    assert_false(samples(&h, 7, 46 * MS, &total)); /* an eighth more */
+    assert_false(samples(&h, 1, 41 * MS, &total));
     assert_true(h.is_careful);
-    assert_false(samples(&h, 8, 41 * MS, &total)); /* it was jitter */
+    assert_false(samples(&h, 7, 41 * MS, &total)); /* it was jitter */
+    assert_false(samples(&h, 1, 46 * MS, &total));
     assert_false(h.is_careful);
-    assert_false(samples(&h, 8, 46 * MS, &total));
     assert_true(samples(&h, 400, 47 * MS, &total)); /* five rounds of it: over */
 }
 
@@ -200,7 +202,24 @@ static void test_hystart_ends_at_once_when_the_queue_is_half_a_round_trip(void *
     hystart_init(&h);
     assert_false(samples(&h, 64, 40 * MS, &total));
     assert_false(samples(&h, 8, 50 * MS, &total));
-    assert_true(samples(&h, 8, 66 * MS, &total));
+    assert_true(samples(&h, 9, 66 * MS, &total));
+}
+
+/* A loop that sleeps finds a lump of ACKs, all as late as itself: one sample, and the last of them waited the least. */
+static void test_hystart_takes_the_acks_of_a_turn_for_one_sample(void **state)
+{
+    struct hystart h;
+    uint64_t total = 100 * MSS;
+
+    (void)state;
+    hystart_init(&h);
+    assert_false(samples(&h, 65, 40 * MS, &total));
+    for (unsigned turn = 0; turn < 40; turn++)
+        for (unsigned i = 0; i < 20; i++) {
+            total += MSS;
+            assert_false(hystart_ack(&h, (60 - (turn % 4 == 0 ? i : 0)) * MS, total - 50 * MSS, total, SEC + turn));
+        }
+    assert_false(h.is_careful);
 }
 
 /* ---- delivery rate ---- */
@@ -364,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_pace_lets_a_first_window_go),
         cmocka_unit_test(test_hystart_is_careful_when_the_round_trip_grows),
         cmocka_unit_test(test_hystart_ends_at_once_when_the_queue_is_half_a_round_trip),
+        cmocka_unit_test(test_hystart_takes_the_acks_of_a_turn_for_one_sample),
         cmocka_unit_test(test_rate_is_measured_over_the_longer_of_sending_and_acknowledging),
         cmocka_unit_test(test_bbr_finds_the_bandwidth_and_paces_to_it),
         cmocka_unit_test(test_bbr_forgets_an_old_bandwidth_and_looks_for_the_round_trip),

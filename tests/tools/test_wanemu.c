@@ -201,6 +201,11 @@ static void test_loss_is_as_often_as_said_and_follows_the_seed(void **state)
     assert_in_range(lost, 877, 1123); /* 1000, 4 standard deviations of 30.8 */
     assert_int_equal(a, losses(7, true, &lost));
     assert_int_not_equal(a, losses(8, false, &lost));
+    begin(3, 8, "seed 7");
+    uint64_t first = rng_below(&w.path[0][1].rng, 1000000);
+    wan_seed(&w, 7);
+    assert_int_equal(rng_below(&w.path[0][1].rng, 1000000), first);
+    wan_fini(&w);
 }
 
 static void test_memory_under_way_is_bounded(void **state)
@@ -414,7 +419,8 @@ static void test_config_with_an_error_changes_nothing(void **state)
 {
     static const char *const bad[] = {"all delay", "all delay 10", "all delay -1ms", "all loss 101%", "all speed 1ms", "4 1 delay 1ms",
                                       "0 delay 1ms", "node 9 up 1Mbit", "node * up 1Mbit", "node 0 delay 1ms", "0>x loss 1%",
-                                      "all delay 1ms loss 2", "all reorder maybe", "node", "0", "all rate nanMbit", "all delay 1e300s"};
+                                      "all delay 1ms loss 2", "all reorder maybe", "node", "0", "all rate nanMbit", "all delay 1e300s", "seed", "seed x",
+                                      "seed 1 2"};
     char err[128];
 
     begin(4, 1, NULL);

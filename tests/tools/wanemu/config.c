@@ -146,6 +146,17 @@ static int set_pair(struct wan *w, char **words, unsigned n, char err[128])
     return set_paths(w, a, b, words + 2, n - 2, err) || set_paths(w, b, a, words + 2, n - 2, err) ? -1 : 0;
 }
 
+static int set_seed(struct wan *w, char **words, unsigned n, char err[128])
+{
+    char *end = NULL;
+    uint64_t seed = n == 2 ? strtoull(words[1], &end, 10) : 0;
+
+    if (!end || end == words[1] || *end)
+        return fail(err, "not a seed:", n < 2 ? "" : words[1]);
+    wan_seed(w, seed);
+    return 0;
+}
+
 int wan_config_line(struct wan *w, const char *line, char err[128])
 {
     char text[512], *words[WORDS_MAX], *save = NULL;
@@ -170,5 +181,7 @@ int wan_config_line(struct wan *w, const char *line, char err[128])
             return fail(err, "no such node:", n < 2 ? "" : words[1]);
         return set_node(w, node, words + 2, n - 2, err);
     }
+    if (strcmp(words[0], "seed") == 0)
+        return set_seed(w, words, n, err);
     return set_pair(w, words, n, err);
 }

@@ -5,14 +5,19 @@
 
 #define DROPPED UINT64_MAX
 
+void wan_seed(struct wan *w, uint64_t seed)
+{
+    for (unsigned i = 0; i < WAN_NODES_MAX; i++)
+        for (unsigned j = 0; j < WAN_NODES_MAX; j++)
+            rng_init_seeded(&w->path[i][j].rng, seed * 1000003 + i * WAN_NODES_MAX + j);
+}
+
 void wan_init(struct wan *w, unsigned nodes, uint64_t seed, uint64_t held_max)
 {
     memset(w, 0, sizeof(*w));
     w->nodes = nodes;
     w->held_max = held_max;
-    for (unsigned i = 0; i < WAN_NODES_MAX; i++)
-        for (unsigned j = 0; j < WAN_NODES_MAX; j++)
-            rng_init_seeded(&w->path[i][j].rng, seed * 1000003 + i * WAN_NODES_MAX + j);
+    wan_seed(w, seed);
 }
 
 void wan_fini(struct wan *w)

@@ -58,6 +58,8 @@ struct wan {
 /* held_max: bytes of packets under way. */
 void wan_init(struct wan *w, unsigned nodes, uint64_t seed, uint64_t held_max);
 void wan_fini(struct wan *w);
+/* Chance begins anew: the n-th packet of a path from now on meets what the n-th after wan_init with this seed met. */
+void wan_seed(struct wan *w, uint64_t seed);
 
 /* All packets of a frame set out from one end to another. Takes references of its own. */
 void wan_input(struct wan *w, unsigned from, unsigned to, struct wan_frame *f, uint64_t now);
