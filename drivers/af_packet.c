@@ -73,8 +73,8 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct 
         return true;
     memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);
     /* NEEDS_CSUM: a sender on this machine left it unfinished; DATA_VALID: the device or kernel checked it. */
-    *f = (struct pktio_frame){data, h->tp_snaplen,
-                              vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID), NULL};
+    *f = (struct pktio_frame){.data = data, .len = h->tp_snaplen,
+                              .is_csum_ok = vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)};
     return true;
 }
 

@@ -102,7 +102,7 @@ static bool recv_one(struct af_xdp *a, struct pktio_frame *out)
     a->kept++;
     a->lent[a->nlent++] = f;
     a->counters.rx_unkept += !may_keep;
-    *out = (struct pktio_frame){data, len, has_unfinished_csum(data, len), may_keep ? &f->buf : NULL};
+    *out = (struct pktio_frame){.data = data, .len = len, .is_csum_ok = has_unfinished_csum(data, len), .buf = may_keep ? &f->buf : NULL};
     return true;
 }
 
@@ -113,7 +113,7 @@ static bool recv_side(struct af_xdp *a, struct pktio_frame *out)
     if (!h)
         return false;
     packet_ring_take(&a->side);
-    *out = (struct pktio_frame){(const uint8_t *)h + h->tp_mac, h->tp_snaplen, false, NULL};
+    *out = (struct pktio_frame){.data = (const uint8_t *)h + h->tp_mac, .len = h->tp_snaplen};
     return true;
 }
 

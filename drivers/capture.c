@@ -117,18 +117,32 @@ static struct tap *self(struct pktio *io)
     return CONTAINER_OF(io, struct tap, io);
 }
 
+static uint32_t copy_part(uint8_t *to, uint32_t at, uint32_t cap, const uint8_t *p, uint32_t len)
+{
+    if (len > cap - at)
+        len = cap - at;
+    if (len > 0)
+        memcpy(to + at, p, len);
+    return at + len;
+}
+
+static void record_frame(struct tap *t, const struct pktio_frame *f, uint64_t ns)
+{
+    struct record *r = reserve(t, f->len + f->rest_len, ns, false);
+    uint8_t *to = (uint8_t *)(r + 1);
+
+    if (r)
+        copy_part(to, copy_part(to, 0, r->packet.kept_bytes, f->data, f->len), r->packet.kept_bytes, f->rest, f->rest_len);
+}
+
 static unsigned tap_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
 {
     struct tap *t = self(io);
     unsigned n = pktio_recv(t->behind, frames, cap);
     uint64_t ns = n ? wall_ns() : 0;
 
-    for (unsigned i = 0; i < n; i++) {
-        struct record *r = reserve(t, frames[i].len, ns, false);
-
-        if (r)
-            memcpy(r + 1, frames[i].data, r->packet.kept_bytes);
-    }
+    for (unsigned i = 0; i < n; i++)
+        record_frame(t, &frames[i], ns);
     if (n)
         publish(t);
     return n;
@@ -137,14 +151,6 @@ static unsigned tap_recv(struct pktio *io, struct pktio_frame *frames, unsigned 
 static void tap_recv_done(struct pktio *io)
 {
     pktio_recv_done(self(io)->behind);
-}
-
-static uint32_t copy_part(uint8_t *to, uint32_t at, uint32_t cap, const uint8_t *p, uint32_t len)
-{
-    if (len > cap - at)
-        len = cap - at;
-    memcpy(to + at, p, len);
-    return at + len;
 }
 
 static void record_segment(struct tap *t, const struct pktio_seg *seg, uint64_t ns)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -16,8 +15,6 @@
 #define MBUFS_LARGE   2048u
 #define MTU_LARGE     2000u
 #define POOL_CACHE    128u
-#define CALLED_NS     5000000000ull /* how long an end of a memif has to answer: net_memif must not be stopped while it greets */
-#define LEFT_NS       1000000000ull /* an end that went is called again so soon */
 
 /* ---- trouble ---- */
 
@@ -146,10 +143,10 @@ static void recover(struct ethdev *e)
     struct pktio_counters *c = &e->queues[0]->counters;
 
     if (e->state == ETHDEV_RESETS) {
-        c->resets += !e->cfg.is_remade;
+        c->resets++;
         if (reset(e))
             __atomic_store_n(&e->state, ETHDEV_RUNS, __ATOMIC_RELEASE);
-        else if (!e->cfg.is_remade)
+        else
             begin_outage(e, ETHDEV_GONE);
         return;
     }
@@ -191,30 +188,6 @@ static int ethdev_wait_fd(struct pktio *io, bool wants_tx)
     return q->nwaiting ? -1 : q->wait_fd;
 }
 
-static uint64_t clock_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* Nobody is at the other end: calls again, by starting anew. */
-static void call_again(struct ethdev *e)
-{
-    uint64_t now = clock_ns();
-
-    if (!e->cfg.is_remade)
-        return;
-    if (e->down_ns == 0)
-        e->down_ns = now;
-    if (now - e->down_ns < e->patience_ns)
-        return;
-    e->down_ns = 0;
-    e->patience_ns = CALLED_NS;
-    begin_outage(e, ETHDEV_RESETS);
-}
-
 static void ethdev_refresh(struct pktio *io)
 {
     struct ethdev_queue *q = ethdev_queue_of(io);
@@ -223,11 +196,6 @@ static void ethdev_refresh(struct pktio *io)
     if (q->index == 0)
         look_after(q->dev);
     io->link.is_up = ethdev_may_run(q) && rte_eth_link_get_nowait(q->dev->port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
-    if (io->link.is_up && q->index == 0) {
-        q->dev->down_ns = 0;
-        q->dev->patience_ns = LEFT_NS;
-    } else if (q->index == 0 && ethdev_may_run(q))
-        call_again(q->dev);
 }
 
 /* The device's own counts are the first queue's. */
@@ -334,10 +302,6 @@ static const char *set_up(struct ethdev *e, int *rc)
         if ((*rc = make_queue(e, i)) < 0)
             return "memory for mbufs";
     failed = ethdev_start(e, rc);
-    if (failed && e->cfg.is_remade && strcmp(failed, "start") == 0) {
-        begin_outage(e, ETHDEV_RESETS); /* the other end is not there yet */
-        failed = NULL;
-    }
     if (!failed)
         drop_spare(e, made);
     return failed;
@@ -370,7 +334,6 @@ static struct ethdev *make_device(const struct ethdev_config *cfg, unsigned cap)
     e->cfg = *cfg;
     e->cfg.queues = e->nqueues = (uint16_t)(wanted < ETHDEV_QUEUES_MAX ? wanted : ETHDEV_QUEUES_MAX);
     e->port = cfg->port_id;
-    e->patience_ns = CALLED_NS;
     e->socket = rte_eth_dev_socket_id(e->port);
     if (e->socket < 0)
         e->socket = SOCKET_ID_ANY;

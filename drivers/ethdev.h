@@ -1,4 +1,4 @@
-/* ethdev.h: any DPDK port as packet ports, one for each queue: a NIC by vfio, net_memif, net_tap, net_ring, ...
+/* ethdev.h: any DPDK port as packet ports, one for each queue: a NIC by vfio, net_tap, net_ring, ...
  * Shape:   opening starts the device and gives a struct pktio for each receive queue (with a transmit queue of its own), the
  *          first of which also looks after the device. EAL itself is the program's to start
  * Queues:  TCP is spread by RSS; pktio_flow_queue says where to. What has no connection and concerns all (ARP answers, ICMP
@@ -29,8 +29,6 @@ struct ethdev_config {
     bool has_ip6;        /* neighbours ask for us by multicast: it is let in, whole */
     bool has_no_tso;     /* do not use the port's segmentation: some only imitate it */
     bool has_no_wait;    /* its receive descriptor tells nothing unless interrupts are armed each time: it is polled */
-    bool is_memory;      /* frames never leave this machine and all ends are ours: checksums are neither finished nor verified */
-    bool is_remade;      /* a link that is down for a while is made anew: restarting is how a memif calls again */
     bool owns_device;    /* closing also removes the device (a vdev that we made) */
     const char *devargs; /* how a device that was lost is looked for again: a vdev's arguments, "" for a PCI device; NULL: it
                           * stays lost */
@@ -56,19 +54,6 @@ struct ethdev_wishes {
 /* A tap: a kernel interface `iface` (made, or taken when it is there) whose other end is ours. Needs CAP_NET_ADMIN. mac:
  * six random bytes, made a proper local unicast address. One queue. */
 struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], const struct ethdev_wishes *w, char err[256]);
-
-/* One end of a memif: shared memory with one other process, agreed upon over a socket. */
-struct ethdev_memif {
-    const char *socket; /* its path, under 108 characters, in a directory that is there */
-    unsigned id;        /* the same at both ends; several may share a socket */
-    bool is_server;     /* makes the socket; the other end calls */
-    uint8_t mac[6];     /* six random bytes */
-};
-struct pktio *ethdev_open_memif(const struct ethdev_memif *m, const struct ethdev_wishes *w, char err[256]);
-/* Removes the socket of a server that was killed, if nobody listens at it any more. Servers call it first. */
-void ethdev_memif_clean(const char *socket);
-/* net_memif's arguments, for programs that serve many ends themselves. */
-void ethdev_memif_args(const struct ethdev_memif *m, char out[256]);
 
 /* A NIC at this PCI address (0000:3b:00.0) that EAL was started with, bound to vfio-pci. The address on it is ours alone.
  * Returns how many queues, or -1. */

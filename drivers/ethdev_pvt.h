@@ -54,8 +54,6 @@ struct ethdev {
     unsigned outage;     /* how often it was not ETHDEV_RUNS; before state */
     unsigned letgo;      /* queues that have let go of the device in this outage */
     unsigned events;     /* EVENT_*, from EAL's interrupt thread */
-    uint64_t down_ns;    /* since when the link is down; 0: it is up */
-    uint64_t patience_ns; /* after which an end of a memif that nobody answers calls again */
     bool is_closed;      /* gone: its port is no more */
     struct rte_eth_stats before; /* of devices that are no more */
     struct ethdev_queue *queues[ETHDEV_QUEUES_MAX];

@@ -28,11 +28,11 @@ static struct buf *lend(struct ethdev_queue *q, struct rte_mbuf *m)
 }
 
 /* NONE is virtio's word for a sender on the same host, whose checksum was never finished: nothing can have happened to the bytes. */
-static bool is_csum_ok(const struct ethdev_queue *q, const struct rte_mbuf *m)
+static bool is_csum_ok(const struct rte_mbuf *m)
 {
     uint64_t sum = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
-    return q->dev->cfg.is_memory || sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+    return sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE;
 }
 
 /* Takes the tag off; false: it is not ours, or there is none. */
@@ -69,7 +69,7 @@ static void hand_up(struct ethdev_queue *q, struct rte_mbuf *m, struct pktio_fra
     q->counters.rx_frames++;
     q->counters.rx_bytes += m->data_len;
     q->counters.rx_unkept += !may_keep;
-    *out = (struct pktio_frame){b->data, b->len, is_csum_ok(q, m), may_keep ? b : NULL};
+    *out = (struct pktio_frame){.data = b->data, .len = b->len, .is_csum_ok = is_csum_ok(m), .buf = may_keep ? b : NULL};
     q->lent[q->nlent++] = m;
 }
 
@@ -196,7 +196,7 @@ static struct rte_mbuf *mbuf_of(struct ethdev_queue *q, const struct pktio_seg *
     } else if (q->dev->cfg.vlan) {
         tag = ETHDEV_TAG;
     }
-    if (seg->csum_start && !q->dev->cfg.is_memory)
+    if (seg->csum_start)
         set_offloads(w.head, seg, tag);
     return w.head;
 }

@@ -163,8 +163,8 @@ static void learn_link(struct ethdev *e, const struct rte_eth_dev_info *info)
 
         memcpy(l->mac, e->cfg.has_own_mac ? e->cfg.mac : mac.addr_bytes, 6);
         l->mtu = mtu;
-        l->has_rx_csum = e->cfg.is_memory || (e->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-        l->has_tx_csum = e->cfg.is_memory || (e->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+        l->has_rx_csum = e->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+        l->has_tx_csum = e->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
         l->gso_max_bytes = gso_max(e, info);
         l->queue = (uint16_t)i;
         l->queues = e->nqueues;

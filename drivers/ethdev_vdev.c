@@ -1,10 +1,6 @@
 /* ethdev_vdev.c: DPDK devices that we make or find (ethdev.h) */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -52,45 +48,6 @@ struct pktio *ethdev_open_tap(const char *iface, const uint8_t mac[6], const str
     io = ethdev_open(&cfg, err);
     if (io)
         snprintf(io->text, sizeof(io->text), "tap %.15s mtu %u", iface, io->link.mtu);
-    return io;
-}
-
-void ethdev_memif_clean(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED)
-        unlink(path);
-    if (fd >= 0)
-        close(fd);
-}
-
-void ethdev_memif_args(const struct ethdev_memif *m, char out[256])
-{
-    snprintf(out, 256, "role=%s,id=%u,socket=%s,socket-abstract=no,rsize=11,mac=%02x:%02x:%02x:%02x:%02x:%02x", m->is_server ? "server" : "client",
-             m->id, m->socket, (m->mac[0] & 0xfc) | 2, m->mac[1], m->mac[2], m->mac[3], m->mac[4], m->mac[5]);
-}
-
-struct pktio *ethdev_open_memif(const struct ethdev_memif *m, const struct ethdev_wishes *w, char err[256])
-{
-    struct ethdev_config cfg = {.vlan = w->vlan, .mtu = w->mtu, .has_no_wait = true, .owns_device = true, .is_memory = true,
-                                .is_remade = !m->is_server};
-    char args[256], name[32];
-    struct pktio *io;
-
-    rte_log_set_level_pattern("pmd.net.memif", RTE_LOG_CRIT); /* of each call that nobody answers: link.is_up says it */
-    if (m->is_server)
-        ethdev_memif_clean(m->socket);
-    ethdev_memif_args(m, args);
-    snprintf(name, sizeof(name), "net_memif%u", m->id);
-    cfg.devargs = args;
-    if (ethdev_create_vdev(name, args, &cfg.port_id, err) < 0)
-        return NULL;
-    io = ethdev_open(&cfg, err);
-    if (io)
-        snprintf(io->text, sizeof(io->text), "memif %.70s id %u %s mtu %u", m->socket, m->id, m->is_server ? "server" : "client", io->link.mtu);
     return io;
 }
 

@@ -92,7 +92,7 @@ static unsigned mempair_recv(struct pktio *io, struct pktio_frame *frames, unsig
         p->waiting--;
         b->next = NULL;
         p->lent[n] = b;
-        frames[n] = (struct pktio_frame){b->data, b->len, mark_of(b)->is_csum_ok, b};
+        frames[n] = (struct pktio_frame){.data = b->data, .len = b->len, .is_csum_ok = mark_of(b)->is_csum_ok, .buf = b};
         p->counters.rx_frames++;
         p->counters.rx_bytes += b->len;
     }

@@ -74,8 +74,9 @@ bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame 
     q->lent[q->nlent++] = b;
     q->lent_bytes += len;
     n->rx_unkept += !may_keep;
-    *f = (struct pktio_frame){b->data, len, vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID),
-                              may_keep ? b : NULL};
+    *f = (struct pktio_frame){.data = b->data, .len = len,
+                              .is_csum_ok = vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID),
+                              .buf = may_keep ? b : NULL};
     return true;
 }
 

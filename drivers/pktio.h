@@ -1,6 +1,6 @@
 /* pktio.h: one packet port queue: bursts of Ethernet frames in, bursts of segments out
  * Shape:   recv burst -> frames (borrowed, or kept by a reference); segments (inline headers + payload pieces) -> send burst
- * Backends: af_packet, af_xdp, ethdev (any DPDK port), mempair (tests); capture stands in front of any of them
+ * Backends: af_packet, af_xdp, ethdev (any DPDK port), memif (memory of two processes), mempair (tests); capture stands in front of any of them
  * Owner:   one net lcore; every call on that lcore
  * Memory:  see struct pktio_frame and pktio_send
  * Units:   bytes; frame lengths include the Ethernet header, never the FCS
@@ -17,13 +17,17 @@
 #define PKTIO_PIECES_MAX 32
 #define PKTIO_BURST      64
 
-/* One received frame. `data` is valid until pktio_recv_done. With buf != NULL it may be kept longer: take buf_ref(buf);
+/* One received frame. `data` and `rest` are valid until pktio_recv_done. With buf != NULL it may be kept longer: take buf_ref(buf);
  * the bytes at `data` then live as long as the reference (buf->data and buf->len are the whole frame). */
 struct pktio_frame {
     const uint8_t *data;
     uint32_t len;    /* may be up to 64 KiB: the port or the sender's kernel joined segments */
     bool is_csum_ok; /* the transport checksum was verified, or never left this machine */
     struct buf *buf;
+    /* NULL, or what follows data[0 .. len): the payload of a TCP segment, whose headers are all in data. Another process may write
+     * there at any time: each byte is to be read once at most. */
+    const uint8_t *rest;
+    uint32_t rest_len;
 };
 
 /* Payload bytes of an outgoing segment. buf (may be NULL): who owns the bytes; a port that sends without copying takes

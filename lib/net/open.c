@@ -10,6 +10,7 @@
 #include "drivers/af_xdp.h"
 #include "drivers/capture.h"
 #include "drivers/ethdev.h"
+#include "drivers/memif.h"
 #include "drivers/guard.h"
 #include "drivers/ifinfo.h"
 #include "drivers/mempair.h"
@@ -315,15 +316,14 @@ static int vfio_ports(const struct net_config *cfg, struct pktio **ports, unsign
 
 static int memif_port(const struct net_config *cfg, struct pktio **ports, char err[256])
 {
-    struct ethdev_wishes w = {.vlan = cfg->vlan, .mtu = cfg->mtu};
-    struct ethdev_memif m = {.socket = cfg->memif, .id = cfg->memif_id, .is_server = cfg->is_memif_server};
+    struct memif_config m = {.socket = cfg->memif, .id = cfg->memif_id, .is_server = cfg->is_memif_server, .vlan = cfg->vlan, .mtu = cfg->mtu};
 
     if (!cfg->memif) {
         snprintf(err, 256, "NET_MEMIF: the memif driver needs the path of a socket");
         return -1;
     }
     rng_fill(cfg->rng, m.mac, sizeof(m.mac));
-    ports[0] = ethdev_open_memif(&m, &w, err);
+    ports[0] = memif_open(&m, err);
     return ports[0] ? 1 : -1;
 }
 

@@ -310,7 +310,9 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
     for (unsigned i = 0; i < n; i++) {
         unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
 
-        if (frames[i].buf)
+        if (frames[i].rest)
+            tcp_stack_input_parts(t->stack, slice_of(frames[i].data, frames[i].len), slice_of(frames[i].rest, frames[i].rest_len), flags, now);
+        else if (frames[i].buf)
             tcp_stack_input_buf(t->stack, frames[i].buf, flags, now);
         else
             tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags, now);

@@ -7,6 +7,8 @@ struct frame {
     struct eth_in eth;
     struct ip_in ip;
     struct buf *lent; /* or NULL */
+    struct slice rest; /* the payload, when it does not follow its header */
+    const uint8_t *head_end;
     unsigned flags;
 };
 
@@ -182,11 +184,24 @@ static void input_stranger(struct tcp_stack *s, const struct frame *f, const str
         stack_reset_stranger(s, remote, in, f->eth.src, now);
 }
 
+/* The payload where it is; false: there is more of a header, or less, than the caller said. */
+static bool take_rest(const struct frame *f, struct tcp_in *in)
+{
+    if (in->payload.p != f->head_end || !(f->flags & TCP_INPUT_CSUM_OK))
+        return false;
+    in->payload.p = f->rest.p;
+    return true;
+}
+
 static void input_tcp(struct tcp_stack *s, const struct frame *f, uint64_t now)
 {
     struct tcp_in in;
 
     if (tcp_in_parse(&in, f->ip.body) || in.src_port == 0 || in.dst_port == 0) {
+        s->n.drop_tcp_form++;
+        return;
+    }
+    if (f->rest.p && !take_rest(f, &in)) {
         s->n.drop_tcp_form++;
         return;
     }
@@ -249,10 +264,8 @@ static void input_ip(struct tcp_stack *s, struct frame *f, uint64_t now)
         s->n.drop_ip_proto++;
 }
 
-static void input(struct tcp_stack *s, struct slice bytes, struct buf *lent, unsigned flags, uint64_t now)
+static void input(struct tcp_stack *s, struct frame f, struct slice bytes, uint64_t now)
 {
-    struct frame f = {.lent = lent, .flags = flags};
-
     s->now_ns = now;
     s->n.rx_frames++;
     s->n.rx_bytes += bytes.len;
@@ -272,10 +285,17 @@ static void input(struct tcp_stack *s, struct slice bytes, struct buf *lent, uns
 
 void tcp_stack_input(struct tcp_stack *s, struct slice frame, unsigned flags, uint64_t now)
 {
-    input(s, frame, NULL, flags, now);
+    input(s, (struct frame){.flags = flags}, frame, now);
 }
 
 void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now)
 {
-    input(s, buf_slice(frame), frame, flags, now);
+    input(s, (struct frame){.lent = frame, .flags = flags}, buf_slice(frame), now);
+}
+
+void tcp_stack_input_parts(struct tcp_stack *s, struct slice head, struct slice payload, unsigned flags, uint64_t now)
+{
+    struct frame f = {.flags = flags, .rest = payload, .head_end = head.p + head.len};
+
+    input(s, f, (struct slice){head.p, head.len + payload.len}, now);
 }

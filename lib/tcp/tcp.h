@@ -110,6 +110,9 @@ uint32_t tcp_stack_conn_count(const struct tcp_stack *s);
 
 /* One Ethernet frame, up to a GRO/TSO super-frame of 64 KiB. Borrowed until return; payload that must stay is copied. */
 void tcp_stack_input(struct tcp_stack *s, struct slice frame, unsigned flags, uint64_t now);
+/* The same for a TCP segment in two parts: head ends with the TCP header, payload may be written by others meanwhile, and each byte
+ * of it is read once at most. flags must have TCP_INPUT_CSUM_OK. */
+void tcp_stack_input_parts(struct tcp_stack *s, struct slice head, struct slice payload, unsigned flags, uint64_t now);
 /* The same for a frame in a buffer the port can spare: the stack takes its own references where keeping is cheaper
  * than copying. The caller's reference stays the caller's; the bytes must not change while others exist. */
 void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now);

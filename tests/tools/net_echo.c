@@ -299,7 +299,7 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (cfg.driver == NET_TAP || cfg.driver == NET_MEMIF || cfg.driver == NET_VFIO)
+    if (cfg.driver == NET_TAP || cfg.driver == NET_VFIO)
         start_eal(cfg.pci);
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);

@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &sa, NULL);
     if (pair)
         return flow_pair(&c, pair);
-    if (c.net.driver == NET_MEMIF || c.net.driver == NET_TAP)
+    if (c.net.driver == NET_TAP)
         flow_start_eal(1);
     if (c.mode == FLOW_SERVE)
         return c.is_linux ? flow_linux_serve(&c) : flow_ours_serve(&c);

@@ -186,21 +186,24 @@ static void on_event(struct ours *o, struct pipe_event *ev, uint64_t now)
 /* As a node's lcore: spins a little, then sleeps on the descriptors. */
 static void idle(struct ours *o, uint64_t now)
 {
-    uint64_t at = transport_next_deadline(o->t);
     struct timespec ts = {0, 100000000};
     struct pollfd pfd[8];
     int fds[8];
+    uint64_t at;
     unsigned n;
 
-    if (at <= now || o->c->port) /* a port in memory: an lcore of its own, which spins */
+    if (o->c->port) /* a port in memory: an lcore of its own, which spins */
         return;
     if (!o->idle_since)
         o->idle_since = now;
     if (now - o->idle_since < SPIN_NS)
         return;
+    n = transport_wait_fds(o->t, fds, 8);
+    at = transport_next_deadline(o->t);
+    if (at <= now)
+        return;
     if (at - now < 100000000)
         ts.tv_nsec = (long)(at - now);
-    n = transport_wait_fds(o->t, fds, 8);
     for (unsigned i = 0; i < n; i++)
         pfd[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     if (n > 0)
