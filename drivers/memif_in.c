@@ -121,6 +121,8 @@ static int read_chain(struct memif *m, uint16_t at, struct memif_slot *s, uint8_
         if ((rc = memif_ring_slot(r, (uint16_t)(at + n + 1), s)) < 0)
             return rc;
     }
+    for (uint16_t i = 0; i < n; i++)
+        memif_ring_unchain(r, (uint16_t)(at + i));
     m->spare_used += m->frame_max;
     *is_good = read_frame(m, &whole, head, out); /* from our own memory: one copy more, of a rare frame */
     return n + 1;

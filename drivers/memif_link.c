@@ -93,6 +93,7 @@ static int act(struct memif_link *l, int news)
     }
     if (rc == MEMIF_NEWS_UP) {
         l->is_up = true;
+        memif_ring_start(&l->shm.recv);
         watch_bell(l);
     }
     return rc;

@@ -34,8 +34,14 @@ int memif_ring_init(struct memif_ring *r, struct memif_ring_mem *mem, uint8_t lo
     mem->tail = 0;
     for (uint16_t i = 0; i < size; i++)
         lend(r, i, r->stride, 0);
-    mem->head = r->is_sender ? 0 : size; /* all slots to be filled are the server's at once */
+    mem->head = 0;
     return 0;
+}
+
+void memif_ring_start(struct memif_ring *r)
+{
+    if (r->is_client && !r->is_sender)
+        __atomic_store_n(&r->mem->head, (uint16_t)(r->mask + 1), __ATOMIC_RELEASE);
 }
 
 int memif_ring_look(struct memif_ring *r)
@@ -86,6 +92,11 @@ void memif_ring_fill(struct memif_ring *r, uint16_t i, uint32_t len, bool has_ne
     }
     d->flags = flags;
     d->len = len;
+}
+
+void memif_ring_unchain(struct memif_ring *r, uint16_t i)
+{
+    desc_of(r, (uint16_t)(r->next + i))->flags = 0;
 }
 
 void memif_ring_pass(struct memif_ring *r, uint16_t n)

@@ -56,12 +56,17 @@ static inline uint32_t memif_ring_bytes(uint8_t log2)
 /* The first use of a ring: mem has log2's slots. A client writes what is to be found there, a server checks it. 0, -MEMIF_ERING. */
 int memif_ring_init(struct memif_ring *r, struct memif_ring_mem *mem, uint8_t log2, const struct memif_ring_use *use);
 
+/* Client, when both ends have the memory: lends the slots that are to be filled. Not before: some servers begin with all counts at 0. */
+void memif_ring_start(struct memif_ring *r);
+
 /* Looks how many slots are ours: that, or -MEMIF_ERING. */
 int memif_ring_look(struct memif_ring *r);
 /* The i-th of ours: 0, or -MEMIF_EDESC. */
 int memif_ring_slot(const struct memif_ring *r, uint16_t i, struct memif_slot *out);
 /* Sender: the i-th slot holds len bytes now. */
 void memif_ring_fill(struct memif_ring *r, uint16_t i, uint32_t len, bool has_next);
+/* Receiver: forgets that the i-th slot went on in the next. DPDK's client (22.11) sets that mark and never takes it off. */
+void memif_ring_unchain(struct memif_ring *r, uint16_t i);
 /* n <= ours slots are dealt with; the other end is told by memif_ring_tell. */
 void memif_ring_pass(struct memif_ring *r, uint16_t n);
 /* Sender: rings the bell of a receiver that sleeps. */

@@ -7,12 +7,13 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/rng.h"
 #include "drivers/memif_pvt.h"
 #include "frames.h"
 
@@ -121,10 +122,474 @@ static void test_memif_carries_every_length_both_ways(void **state)
     close_pair(&p);
 }
 
+static void test_memif_cuts_segments_into_packets(void **state)
+{
+    static const struct {
+        uint32_t len;
+        uint16_t gso;
+        bool is_ip6;
+    } cases[] = {{1, 1448, false}, {1448, 1448, false}, {1449, 1448, false}, {20000, 1448, false}, {31416, 1428, true}, {8000, 500, true}};
+    struct pair p = open_pair((struct memif_config){0});
+    struct pktio_frame f[PKTIO_BURST];
+    struct pktio_seg s;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t done = 0, gso = cases[i].gso, len = cases[i].len, ip = cases[i].is_ip6 ? 40 : 20;
+
+        make(&s, p.server, p.client, len, cases[i].gso);
+        if (cases[i].is_ip6) { /* the same TCP header behind another IP header */
+            memmove(s.head + 54, s.head + 34, 20);
+            memset(s.head + 14, 0, 40);
+            put16(s.head + 12, 0x86dd);
+            s.head[14] = 0x60;
+            s.head[20] = 6;
+            s.head_len = 74;
+            s.csum_start = 54;
+            s.is_ip6 = true;
+        } else {
+            put16(s.head + 18, 0xfffe); /* an id that turns over */
+            put16(s.head + 24, 0);
+            put16(s.head + 24, ~sum16(0, s.head + 14, 20) & 0xffff);
+        }
+        s.head[14 + ip + 13] = 0x99; /* CWR, ACK, PSH, FIN */
+        memset(s.head + 14 + ip + 4, 0xff, 4); /* a sequence number that turns over, too */
+        s.npieces = 2; /* a seam inside a packet */
+        s.pieces[0].len = len / 3;
+        s.pieces[1] = (struct pktio_piece){bytes + len / 3, len - len / 3, NULL};
+        assert_int_equal(pktio_send(p.server, &s, 1), 1);
+        pktio_wait_fd(p.server, false);
+        for (uint32_t k = 0; done < len;) {
+            unsigned n = pktio_recv(p.client, f, PKTIO_BURST);
+
+            assert_true(n > 0);
+            for (unsigned at = 0; at < n; at++, k++) {
+                const uint8_t *h = f[at].data, *tcp = h + 14 + ip;
+                uint32_t part = len - done < gso ? len - done : gso;
+
+                assert_int_equal(f[at].len + f[at].rest_len, 14 + ip + 20 + part);
+                assert_memory_equal(f[at].rest ? f[at].rest : tcp + 20, bytes + done, part);
+                if (cases[i].is_ip6) {
+                    assert_int_equal(h[18] << 8 | h[19], 20 + part);
+                } else {
+                    assert_int_equal(h[16] << 8 | h[17], 40 + part);
+                    assert_int_equal(h[18] << 8 | h[19], (0xfffe + k) & 0xffff);
+                    assert_int_equal(sum16(0, h + 14, 20), 0xffff);
+                }
+                assert_int_equal((uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7], done - 1);
+                done += part;
+                assert_int_equal(tcp[13], 0x10 | (k == 0 ? 0x80 : 0) | (done == len ? 0x09 : 0));
+            }
+            pktio_recv_done(p.client);
+        }
+    }
+    close_pair(&p);
+}
+
+static unsigned drain(struct pktio *io)
+{
+    struct pktio_frame f[PKTIO_BURST];
+    unsigned sum = 0;
+
+    for (unsigned n; (n = pktio_recv(io, f, PKTIO_BURST)) > 0; sum += n)
+        pktio_recv_done(io);
+    pktio_recv_done(io);
+    return sum;
+}
+
+static void test_memif_full_ring_takes_no_more(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct pktio_counters c;
+    struct pktio_seg s;
+
+    for (unsigned way = 0; way < 2; way++) {
+        struct pktio *from = way ? p.server : p.client, *to = way ? p.client : p.server;
+
+        for (unsigned round = 0; round < 3; round++) {
+            unsigned sent = 0;
+
+            make(&s, from, to, 100, 0);
+            while (pktio_send(from, &s, 1) == 1)
+                assert_true(++sent <= 64);
+            assert_int_equal(sent, 64);
+            make(&s, from, to, 14480, 1448); /* whole or not at all */
+            assert_int_equal(pktio_send(from, &s, 1), 0);
+            pktio_wait_fd(from, false);
+            assert_int_equal(drain(to), 64);
+            assert_int_equal(pktio_send(from, &s, 1), 1);
+            pktio_wait_fd(from, false);
+            assert_int_equal(drain(to), 10);
+        }
+        pktio_counters_get(from, &c);
+        assert_int_equal(c.tx_full, 6);
+        assert_int_equal(c.tx_dropped, 0);
+    }
+    make(&s, p.server, p.client, 64000, 900); /* 72 packets: what no ring of this length holds at once ends short */
+    assert_int_equal(pktio_send(p.server, &s, 1), 1);
+    pktio_wait_fd(p.server, false);
+    assert_int_equal(drain(p.client), 64);
+    close_pair(&p);
+}
+
+static void test_memif_vlan_tags_and_strips(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.vlan = 0x123});
+    struct memif *m = memif_of(p.client);
+    struct pktio_frame f[4];
+    struct pktio_counters c;
+    struct pktio_seg s;
+
+    for (uint32_t len = 0; len < 1460; len += 73) {
+        struct memif_slot slot;
+
+        make(&s, p.server, p.client, len, 0);
+        assert_int_equal(pktio_send(p.server, &s, 1), 1);
+        pktio_wait_fd(p.server, false);
+        assert_int_equal(memif_ring_look(&m->link.shm.recv), 1);
+        assert_int_equal(memif_ring_slot(&m->link.shm.recv, 0, &slot), 0);
+        assert_int_equal(slot.len, FRAME_HEAD + 4 + len);
+        assert_memory_equal(slot.p + 12, "\x81\x00\x01\x23\x08\x00", 6);
+        assert_int_equal(pktio_recv(p.client, f, 4), 1);
+        assert_memory_equal(f[0].data, s.head, s.head_len);
+        check_payload(&f[0], bytes, len);
+        pktio_recv_done(p.client);
+        for (unsigned at = 12; at < 16; at++) { /* of another VLAN, or of none */
+            assert_int_equal(pktio_send(p.server, &s, 1), 1);
+            pktio_wait_fd(p.server, false);
+            memif_ring_look(&m->link.shm.recv);
+            memif_ring_slot(&m->link.shm.recv, 0, &slot);
+            slot.p[at] ^= at == 14 ? 0x10 : 0x01;
+            assert_int_equal(pktio_recv(p.client, f, 4), at == 14); /* priority does not matter */
+            pktio_recv_done(p.client);
+        }
+    }
+    pktio_counters_get(p.client, &c);
+    assert_int_equal(c.rx_foreign, 3 * 20);
+    close_pair(&p);
+}
+
+static bool is_woken(int fd, int ms)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+
+    return poll(&p, 1, ms) == 1;
+}
+
+static void test_memif_wakes_a_sleeper(void **state)
+{
+    struct pair p = open_pair((struct memif_config){0});
+    struct pktio_seg s;
+
+    drain(p.server);
+    drain(p.client);
+    for (unsigned i = 0; i < 10; i++) {
+        struct pktio *from = i % 2 ? p.server : p.client, *to = i % 2 ? p.client : p.server;
+        int fd = pktio_wait_fd(to, false);
+
+        drain(to); /* what an earlier bell left behind */
+        fd = pktio_wait_fd(to, false);
+        assert_false(is_woken(fd, 0));
+        make(&s, from, to, 1000, 0);
+        assert_int_equal(pktio_send(from, &s, 1), 1);
+        pktio_wait_fd(from, false);
+        assert_true(is_woken(fd, 1000));
+        assert_int_equal(drain(to), 1);
+        assert_int_equal(pktio_send(from, &s, 1), 1); /* awake, it is not rung for */
+        drain(from);
+        fd = pktio_wait_fd(to, false); /* but told of what came before it asked */
+        assert_true(is_woken(fd, 0));
+        assert_int_equal(drain(to), 1);
+    }
+    close_pair(&p);
+}
+
+/* ---- trouble ---- */
+
+static void test_memif_lost_and_found(void **state)
+{
+    struct pair p = open_pair((struct memif_config){0});
+    struct pktio_counters c;
+    struct pktio_seg s;
+
+    for (unsigned i = 0; i < 3; i++) {
+        pktio_close(p.client);
+        make(&s, p.server, p.server, 10, 0);
+        assert_true(is_woken(pktio_wait_fd(p.server, false), 1000));
+        assert_int_equal(drain(p.server), 0);
+        pktio_refresh(p.server);
+        assert_false(p.server->link.is_up);
+        assert_int_equal(pktio_send(p.server, &s, 1), 1); /* like a cable that is out */
+        p.client = open_end(false, (struct memif_config){0});
+        join(p.server, p.client);
+        make(&s, p.server, p.client, 10, 0);
+        assert_int_equal(pktio_send(p.server, &s, 1), 1);
+        pktio_wait_fd(p.server, false);
+        assert_int_equal(drain(p.client), 1);
+        pktio_counters_get(p.server, &c);
+        assert_int_equal(c.lost, i + 1);
+        assert_int_equal(c.found, i + 1);
+        assert_int_equal(c.tx_dropped, i + 1);
+        assert_int_equal(c.resets, 0);
+    }
+    pktio_close(p.server); /* and the other way round */
+    assert_true(is_woken(pktio_wait_fd(p.client, false), 1000));
+    drain(p.client);
+    pktio_refresh(p.client);
+    assert_false(p.client->link.is_up);
+    p.server = open_end(true, (struct memif_config){0});
+    join(p.server, p.client);
+    pktio_counters_get(p.client, &c);
+    assert_int_equal(c.lost, 1);
+    assert_int_equal(c.found, 1);
+    close_pair(&p);
+}
+
+/* A client that sends and receives as fast as it can. */
+static _Noreturn void run_child(void)
+{
+    struct memif_config cfg = {.socket = path, .mac = {2, 0, 0, 0, 0, 9}, .log2 = 6};
+    char err[256];
+    struct pktio *io = memif_open(&cfg, err);
+    struct pktio_seg s;
+
+    if (!io)
+        _exit(1);
+    for (unsigned i = 0;; i++) {
+        make(&s, io, io, i % 1460, 0);
+        pktio_send(io, &s, 1);
+        drain(io);
+    }
+}
+
+static void test_memif_outlives_a_killed_end(void **state)
+{
+    struct pktio *io = open_end(true, (struct memif_config){0});
+    struct pktio_counters c;
+    struct pktio_seg s;
+    struct rng rng;
+
+    rng_init_seeded(&rng, 1);
+    for (unsigned i = 0; i < 12; i++) {
+        pid_t pid = fork();
+        uint64_t got = 0, until = 1 + rng_below(&rng, 3000);
+
+        if (pid == 0)
+            run_child();
+        for (unsigned turns = 0; got < until && turns < 20000000; turns++) {
+            make(&s, io, io, 14480, 1448);
+            pktio_send(io, &s, 1);
+            got += drain(io);
+        }
+        assert_true(got >= until);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        drain(io);
+        for (unsigned turns = 0; memif_of(io)->is_up && turns < 1000; turns++) {
+            pktio_send(io, &s, 1);
+            drain(io);
+            pktio_refresh(io);
+        }
+        assert_false(memif_of(io)->is_up);
+    }
+    pktio_counters_get(io, &c);
+    assert_int_equal(c.lost, 12);
+    assert_int_equal(c.found, 11);
+    assert_int_equal(c.resets, 0);
+    pktio_close(io);
+}
+
+/* What one end writes into the rings, and what becomes of the other. */
+static void spoil(struct memif *m, struct rng *rng)
+{
+    struct memif_ring *r = rng_below(rng, 2) ? &m->link.shm.send : &m->link.shm.recv;
+    uint8_t *p = (uint8_t *)r->mem;
+    size_t bytes_of_ring = memif_ring_bytes(6);
+
+    switch (rng_below(rng, 4)) {
+    case 0: r->mem->head = (uint16_t)rng_u64(rng); break;
+    case 1: r->mem->tail = (uint16_t)rng_u64(rng); break;
+    case 2: p[sizeof(struct memif_ring_mem) + rng_below(rng, bytes_of_ring - sizeof(struct memif_ring_mem))] = (uint8_t)rng_u64(rng); break;
+    default: r->mem->desc[rng_below(rng, 64)] = (struct memif_desc){(uint16_t)rng_below(rng, 2), (uint16_t)rng_below(rng, 2), (uint32_t)rng_u64(rng) >> rng_below(rng, 32), (uint32_t)rng_u64(rng) >> rng_below(rng, 32), 0};
+    }
+}
+
+static void test_memif_survives_spoilt_rings(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct pktio_counters c;
+    struct pktio_seg s;
+    uint64_t resets = 0;
+    struct rng rng;
+
+    rng_init_seeded(&rng, 7);
+    for (unsigned round = 0; round < 20000; round++) {
+        struct pktio *bad = round & 1024 ? p.server : p.client, *good = round & 1024 ? p.client : p.server;
+
+        for (unsigned i = 0; i < 3; i++) {
+            make(&s, good, bad, (uint32_t)rng_below(&rng, 9000), 1448);
+            pktio_send(good, &s, 1);
+            make(&s, bad, good, (uint32_t)rng_below(&rng, 9000), 1448);
+            pktio_send(bad, &s, 1);
+            drain(bad);
+            if (memif_of(bad)->is_up && memif_of(good)->is_up)
+                spoil(memif_of(bad), &rng);
+            drain(good);
+        }
+        pktio_wait_fd(good, false);
+        if (!memif_of(bad)->is_up || !memif_of(good)->is_up) {
+            memif_of(bad)->next_call_ns = memif_of(good)->next_call_ns = 0; /* the penance is another test's */
+            memif_of(bad)->next_look_ns = memif_of(good)->next_look_ns = 0;
+            pktio_refresh(p.server);
+            pktio_refresh(p.client);
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        pktio_counters_get(i ? p.server : p.client, &c);
+        resets += c.resets;
+        assert_true(c.lost >= c.resets);
+    }
+    assert_true(resets > 100);
+    memif_of(p.server)->next_call_ns = memif_of(p.client)->next_call_ns = 0;
+    join(p.server, p.client);
+    close_pair(&p);
+}
+
+static void test_memif_who_breaks_a_rule_waits(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct memif *client = memif_of(p.client), *server = memif_of(p.server);
+
+    client->link.shm.send.mem->head = 1000;
+    assert_int_equal(drain(p.server), 0);
+    assert_false(server->is_up);
+    assert_int_equal(server->counters.resets, 1);
+    drain(p.client);
+    for (unsigned i = 0; i < 20; i++) {
+        client->next_call_ns = client->next_look_ns = server->next_look_ns = 0;
+        pktio_refresh(p.client);
+        pktio_refresh(p.server);
+        pktio_refresh(p.client);
+        assert_false(client->is_up);
+    }
+    assert_true(server->next_call_ns > 0);
+    server->next_call_ns = 0; /* a second later */
+    join(p.server, p.client);
+    close_pair(&p);
+}
+
+static void test_memif_garbage_callers_do_no_harm(void **state)
+{
+    struct pktio *server = open_end(true, (struct memif_config){0}), *client;
+    uint8_t msg[MEMIF_MSG_BYTES] = {0}, in[MEMIF_MSG_BYTES + 1];
+    int callers[40], attached;
+    struct rng rng;
+
+    rng_init_seeded(&rng, 3);
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned n = round % 40;
+
+        if (round >= 40)
+            close(callers[n]);
+        callers[n] = memif_sock_call(path);
+        for (unsigned k = 0; callers[n] >= 0 && k < 4; k++) {
+            rng_fill(&rng, msg, sizeof(msg));
+            msg[0] = (uint8_t)rng_below(&rng, 10);
+            msg[1] = 0;
+            if (msg[0] == MEMIF_MSG_INIT && k == 0) {
+                memset(msg + 2, 0, sizeof(msg) - 2);
+                msg[3] = 2;
+            }
+            if (memif_sock_send(callers[n], msg, rng_below(&rng, 2) ? 0 : -1) < 0)
+                break;
+            memif_of(server)->next_look_ns = 0;
+            drain(server);
+            pktio_refresh(server);
+        }
+        while (callers[n] >= 0 && memif_sock_recv(callers[n], in, &attached) > 0)
+            if (attached >= 0)
+                close(attached);
+    }
+    assert_false(memif_of(server)->is_up);
+    for (unsigned i = 0; i < 40; i++)
+        close(callers[i]);
+    memif_of(server)->next_call_ns = 0;
+    client = open_end(false, (struct memif_config){0});
+    for (unsigned i = 0; i < 100 && !memif_of(client)->is_up; i++) {
+        memif_of(server)->next_call_ns = memif_of(client)->next_call_ns = 0;
+        usleep(1000);
+        drain(server);
+        drain(client);
+    }
+    join(server, client);
+    pktio_close(client);
+    pktio_close(server);
+}
+
+static void test_memif_one_socket_has_many_ids(void **state)
+{
+    struct pktio *server[3], *client[3];
+    struct memif_listener *l;
+    char err[256] = "";
+    struct pktio_seg s;
+
+    l = memif_listener_new(path, err);
+    assert_non_null(l);
+    assert_null(memif_listener_new(path, err));
+    assert_non_null(strstr(err, "another server"));
+    for (unsigned i = 0; i < 3; i++)
+        server[i] = open_end(true, (struct memif_config){.listener = l, .id = i * 1000});
+    assert_null(memif_open(&(struct memif_config){.socket = path, .listener = l, .id = 1000, .is_server = true}, err));
+    assert_non_null(strstr(err, "1000"));
+    for (unsigned i = 0; i < 3; i++) {
+        client[i] = open_end(false, (struct memif_config){.id = i * 1000});
+        join(server[i], client[i]);
+        make(&s, client[i], server[i], 10, 0);
+        assert_int_equal(pktio_send(client[i], &s, 1), 1);
+        pktio_wait_fd(client[i], false);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(drain(server[i]), 1);
+        pktio_close(client[i]);
+        pktio_close(server[i]);
+    }
+    memif_listener_free(l);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* A second client of an id is told to go; the first does not notice. */
+static void test_memif_takes_one_client(void **state)
+{
+    struct pair p = open_pair((struct memif_config){0});
+    struct pktio *other = open_end(false, (struct memif_config){0});
+
+    for (unsigned i = 0; i < 10; i++) {
+        memif_of(other)->next_call_ns = 0;
+        pktio_refresh(other);
+        pktio_refresh(p.server);
+        pktio_refresh(p.client);
+        assert_false(memif_of(other)->is_up);
+        assert_true(memif_of(p.client)->is_up);
+        assert_true(memif_of(p.server)->is_up);
+    }
+    pktio_close(other);
+    close_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memif_carries_every_length_both_ways),
+        cmocka_unit_test(test_memif_cuts_segments_into_packets),
+        cmocka_unit_test(test_memif_full_ring_takes_no_more),
+        cmocka_unit_test(test_memif_vlan_tags_and_strips),
+        cmocka_unit_test(test_memif_wakes_a_sleeper),
+        cmocka_unit_test(test_memif_lost_and_found),
+        cmocka_unit_test(test_memif_outlives_a_killed_end),
+        cmocka_unit_test(test_memif_survives_spoilt_rings),
+        cmocka_unit_test(test_memif_who_breaks_a_rule_waits),
+        cmocka_unit_test(test_memif_garbage_callers_do_no_harm),
+        cmocka_unit_test(test_memif_one_socket_has_many_ids),
+        cmocka_unit_test(test_memif_takes_one_client),
     };
     int rc;
 
