@@ -16,7 +16,7 @@ static void publish(struct coding_role *r, struct xpublish *p, uint64_t now)
     p->err = pubsub_publish_hashed(r->ps, slice_str(p->topic), p->payload, p->sha256, slice_of(p->hashes, p->hashes_len), now);
     if (p->err)
         buf_unref(p->payload);
-    xout_send(&r->to_control, &m);
+    xout_send_quiet(&r->to_control, &m, now); /* its client had its answer when the hub took it */
 }
 
 static bool must_wait(struct coding_role *r, const struct xpublish *p, uint64_t now)

@@ -276,7 +276,7 @@ static void trace(struct coding_role *r, const struct pubsub_trace *t)
     clock_gettime(CLOCK_REALTIME, &ts);
     x->unix_ns = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
     x->t = *t;
-    xout_send(&r->to_control, &m);
+    xout_send_quiet(&r->to_control, &m, r->now_ns);
 }
 
 static void disconnect(struct coding_role *r, struct pubsub_output *o)
@@ -415,6 +415,7 @@ unsigned coding_role_poll(struct coding_role *r, uint64_t now)
     coding_nets_flush(r);
     coding_jobs_flush(r);
     xout_flush(&r->to_control);
+    xout_bell(&r->to_control, now);
     follow_traces(r);
     work += take_from_control(r, now);
     work += coding_take_jobs(r, now);
@@ -440,6 +441,8 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
 {
     uint64_t at = pubsub_next_deadline(r->ps), kad = coding_kad_deadline(r), dial;
 
+    if (r->to_control.bell_at_ns && r->to_control.bell_at_ns < at)
+        at = r->to_control.bell_at_ns;
     if (r->is_leaving)
         return r->leave_by_ns < at ? r->leave_by_ns : at;
     if (kad < at)
@@ -450,6 +453,11 @@ uint64_t coding_role_next_deadline(struct coding_role *r)
         at = names_next_deadline(&r->names);
     dial = dialer_next_deadline(&r->dialer, r->now_ns);
     return dial < at ? dial : at;
+}
+
+bool coding_role_needs_home(const struct coding_role *r)
+{
+    return !r->deliveries || r->payloads.used_bytes > PAYLOADS_MAX_BYTES / 2;
 }
 
 bool coding_role_has_input(const struct coding_role *r)

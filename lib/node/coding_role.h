@@ -118,6 +118,8 @@ void coding_role_settle(struct coding_role *r, const struct xout *const kept[]);
 void coding_role_fini(struct coding_role *r);
 unsigned coding_role_poll(struct coding_role *r, uint64_t now);
 uint64_t coding_role_next_deadline(struct coding_role *r);
+/* Can it not go on without what control has of ours? */
+bool coding_role_needs_home(const struct coding_role *r);
 bool coding_role_has_input(const struct coding_role *r);
 
 #endif

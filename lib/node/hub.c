@@ -112,12 +112,8 @@ static bool has_publish_room(const struct hub *h)
            h->publishing < PUBLISHING_MAX;
 }
 
-bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
+static bool push_late(struct hub *h, const struct xmsg *m)
 {
-    if (!is_must)
-        return has_room(h) && xring_push_sp(h->cfg.to_coding, m);
-    if (h->late.count == 0 && xring_push_sp(h->cfg.to_coding, m))
-        return true;
     if (late_add(&h->late, m)) {
         h->n.late++;
         xdoor_ring(h->cfg.door);
@@ -125,6 +121,20 @@ bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
     }
     h->n.late_lost++;
     return false;
+}
+
+bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must)
+{
+    if (!is_must)
+        return has_room(h) && xring_push_sp(h->cfg.to_coding, m);
+    if (h->late.count == 0 && xring_push_sp(h->cfg.to_coding, m))
+        return true;
+    return push_late(h, m);
+}
+
+bool hub_push_home_locked(struct hub *h, const struct xmsg *m)
+{
+    return (h->late.count == 0 && xring_push_home_sp(h->cfg.to_coding, m)) || push_late(h, m);
 }
 
 bool hub_flush_late_locked(struct hub *h)

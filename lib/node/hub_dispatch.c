@@ -34,7 +34,7 @@ void hub_message_unref(struct hub_message *pub)
     if (--m->refs)
         return;
     pthread_mutex_lock(&m->hub->lock);
-    hub_push_locked(m->hub, &home, true);
+    hub_push_home_locked(m->hub, &home);
     pthread_mutex_unlock(&m->hub->lock);
     free(m);
 }
@@ -84,7 +84,7 @@ static void call_trace(struct hub_subscriber *s, void *arg)
 static void send_home(struct hub *h, const struct xmsg *m)
 {
     pthread_mutex_lock(&h->lock);
-    hub_push_locked(h, m, true);
+    hub_push_home_locked(h, m);
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -234,7 +234,7 @@ void *hub_dispatch_run(void *arg)
         for (unsigned n = 0; n < FLUSH_EVERY && xring_pop_sc(h->cfg.from_coding, &m); n++)
             handle(h, &m);
         rpc_gather_flush(); /* what a stream got in this turn goes out together */
-        xdoor_sleep(h->cfg.door); /* before the look at what is late: who adds to it rings */
+        xdoor_sleep(h->cfg.door, true); /* before the look at what is late: who adds to it rings */
         int wait_ms = flush_late(h) ? 1000 : 1; /* nobody rings when the coding role has made room */
         if (xring_is_empty(h->cfg.from_coding) && !__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE))
             poll(&pfd, 1, wait_ms);

@@ -74,6 +74,8 @@ struct hub {
  * later by the dispatch thread, in order; what that costs is bounded by what is lent to clients and by their topics.
  * False: no room, or (must) no memory. */
 bool hub_push_locked(struct hub *h, const struct xmsg *m, bool is_must);
+/* The same of what goes home: it must, and wakes nobody who can do without. */
+bool hub_push_home_locked(struct hub *h, const struct xmsg *m);
 void *hub_dispatch_run(void *hub);
 /* Sends what is late as far as the ring takes it; with `lock` held. True when nothing is left. */
 bool hub_flush_late_locked(struct hub *h);

@@ -77,7 +77,7 @@ static void wait_for_input(struct worker *w, uint64_t now)
     for (unsigned i = 0; i < n; i++)
         pfd[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     pfd[n] = (struct pollfd){.fd = w->door.fd, .events = POLLIN};
-    xdoor_sleep(&w->door);
+    xdoor_sleep(&w->door, w->coding && coding_role_needs_home(w->coding));
     if (!has_input(w) && !__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
         ppoll(pfd, n + 1, &ts, NULL);
     xdoor_wake(&w->door);

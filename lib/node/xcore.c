@@ -21,21 +21,28 @@ void xdoor_fini(struct xdoor *d)
     d->fd = -1;
 }
 
+enum { AWAKE, ASLEEP, ASLEEP_IN_NEED };
+
 /* The producer's enqueue happens before this fence, the sleeper's flag before its last look at the ring: one of the two
  * sees the other, so no wake-up is lost. */
-void xdoor_ring(struct xdoor *d)
+static void wake_if(struct xdoor *d, uint32_t least)
 {
     uint64_t one = 1;
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&d->is_asleep, __ATOMIC_RELAXED) && __atomic_exchange_n(&d->is_asleep, 0, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&d->is_asleep, __ATOMIC_RELAXED) >= least && __atomic_exchange_n(&d->is_asleep, AWAKE, __ATOMIC_RELAXED))
         if (write(d->fd, &one, sizeof(one)) < 0)
             return; /* the counter is full: it is ringing already */
 }
 
-void xdoor_sleep(struct xdoor *d)
+void xdoor_ring(struct xdoor *d)
 {
-    __atomic_store_n(&d->is_asleep, 1, __ATOMIC_RELAXED);
+    wake_if(d, ASLEEP);
+}
+
+void xdoor_sleep(struct xdoor *d, bool needs_home)
+{
+    __atomic_store_n(&d->is_asleep, needs_home ? ASLEEP_IN_NEED : ASLEEP, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -43,7 +50,7 @@ void xdoor_wake(struct xdoor *d)
 {
     uint64_t count;
 
-    __atomic_store_n(&d->is_asleep, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->is_asleep, AWAKE, __ATOMIC_RELAXED);
     if (read(d->fd, &count, sizeof(count)) < 0)
         return; /* nobody rang */
 }
@@ -62,19 +69,37 @@ void xring_fini(struct xring *r)
     r->ring = NULL;
 }
 
-bool xring_push_sp(struct xring *r, const struct xmsg *m)
+/* Without waking anybody; how many are in it now, 0: it was full. */
+static unsigned push(struct xring *r, const struct xmsg *m)
 {
-    unsigned room;
+    unsigned room, used;
 
     if (rte_ring_sp_enqueue_bulk_elem(r->ring, m, sizeof(*m), 1, &room) == 0) {
         r->full++;
-        return false;
+        return 0;
     }
-    unsigned used = rte_ring_get_capacity(r->ring) - room;
+    used = rte_ring_get_capacity(r->ring) - room;
     if (used > r->peak)
         r->peak = used;
     r->pushed++;
+    return used ? used : 1;
+}
+
+bool xring_push_sp(struct xring *r, const struct xmsg *m)
+{
+    if (!push(r, m))
+        return false;
     xdoor_ring(r->door);
+    return true;
+}
+
+bool xring_push_home_sp(struct xring *r, const struct xmsg *m)
+{
+    unsigned used = push(r, m);
+
+    if (!used)
+        return false;
+    wake_if(r->door, used >= rte_ring_get_capacity(r->ring) / 4 ? ASLEEP : ASLEEP_IN_NEED);
     return true;
 }
 
@@ -116,14 +141,38 @@ unsigned xring_room(const struct xring *r)
 
 bool xout_send(struct xout *o, const struct xmsg *m)
 {
-    if (o->nheld == 0 && xring_push_sp(o->ring, m))
+    if (o->nheld == 0 && xring_push_sp(o->ring, m)) {
+        o->bell_at_ns = 0;
         return true;
+    }
     if (o->nheld == XOUT_HELD) {
         o->ring->dropped++;
         return false;
     }
     o->held[o->nheld++] = *m;
     return true;
+}
+
+bool xout_send_quiet(struct xout *o, const struct xmsg *m, uint64_t now)
+{
+    unsigned used = o->nheld == 0 ? push(o->ring, m) : 0;
+
+    if (!used)
+        return xout_send(o, m);
+    if (!o->bell_at_ns)
+        o->bell_at_ns = now + XOUT_QUIET_NS;
+    if (used >= XOUT_QUIET_MANY)
+        xout_bell(o, o->bell_at_ns);
+    return true;
+}
+
+void xout_bell(struct xout *o, uint64_t now)
+{
+    if (!o->bell_at_ns || now < o->bell_at_ns)
+        return;
+    o->bell_at_ns = 0;
+    if (!xring_is_empty(o->ring))
+        xdoor_ring(o->ring->door);
 }
 
 bool xout_flush(struct xout *o)

@@ -159,14 +159,15 @@ struct xmsg {
 /* A sleeper's bell: an eventfd that producers write only when its owner has said that it sleeps. */
 struct xdoor {
     int fd;
-    uint32_t is_asleep; /* the one flag that two threads touch: stores and loads in xcore.c alone */
+    uint32_t is_asleep; /* the one flag that two threads touch: stores and loads in xcore.c alone. 2: needs even what comes home */
 };
 
 int xdoor_init(struct xdoor *d);
 void xdoor_fini(struct xdoor *d);
 void xdoor_ring(struct xdoor *d);
-/* The owner says it is about to sleep; it must then look at its rings once more before it waits on fd. */
-void xdoor_sleep(struct xdoor *d);
+/* The owner says it is about to sleep; it must then look at its rings once more before it waits on fd. needs_home: it cannot go on without
+ * what comes home, and shall be woken for that, too. */
+void xdoor_sleep(struct xdoor *d, bool needs_home);
 void xdoor_wake(struct xdoor *d);
 
 struct rte_ring;
@@ -190,6 +191,9 @@ int xring_init(struct xring *r, const char *name, unsigned depth, struct xdoor *
 void xring_fini(struct xring *r);
 /* Single producer. False: full, the message stays the caller's. */
 bool xring_push_sp(struct xring *r, const struct xmsg *m);
+/* The same of what its owner can wait for: buffers and stock on their way home. A sleeper is not woken for it, unless it needs it or a quarter
+ * of the ring is full; it sleeps a second at most. */
+bool xring_push_home_sp(struct xring *r, const struct xmsg *m);
 /* Single consumer. */
 bool xring_pop_sc(struct xring *r, struct xmsg *m);
 bool xring_is_empty(const struct xring *r);
@@ -204,9 +208,16 @@ struct xout {
     struct xring *ring;
     struct xmsg held[XOUT_HELD];
     unsigned nheld;
+    uint64_t bell_at_ns; /* when the consumer is told of what was sent quietly; 0: it knows */
 };
 /* False: the ring is full and so is the store (a role that follows the rule above never sees it). */
 bool xout_send(struct xout *o, const struct xmsg *m);
+/* The same of what has time: the consumer is woken by what comes after it, or XOUT_QUIET_NS later by xout_bell, or when there are many. So a
+ * run of traces costs one wake-up. */
+#define XOUT_QUIET_NS   2000000ull
+#define XOUT_QUIET_MANY 256
+bool xout_send_quiet(struct xout *o, const struct xmsg *m, uint64_t now);
+void xout_bell(struct xout *o, uint64_t now);
 /* Sends what is kept back. True when nothing is left. */
 bool xout_flush(struct xout *o);
 

@@ -58,12 +58,83 @@ static void test_xdoor_rings_for_a_sleeper_alone(void **state)
     make(&f, 8);
     assert_true(xring_push_sp(&f.ring, &m));
     assert_false(is_ringing(&f.door));
-    xdoor_sleep(&f.door);
+    xdoor_sleep(&f.door, false);
     assert_true(xring_push_sp(&f.ring, &m));
     assert_true(is_ringing(&f.door));
     xdoor_wake(&f.door);
     assert_false(is_ringing(&f.door));
     assert_true(xring_push_sp(&f.ring, &m));
+    assert_false(is_ringing(&f.door));
+    drop(&f);
+}
+
+/* What comes home wakes only who cannot do without it, or when there is much of it. */
+static void test_xring_home_wakes_who_needs_it(void **state)
+{
+    struct fix f;
+    struct xmsg m = {.type = X_TRACE_HOME};
+
+    make(&f, 64);
+    xdoor_sleep(&f.door, false);
+    for (unsigned i = 1; i < 15; i++)
+        assert_true(xring_push_home_sp(&f.ring, &m));
+    assert_false(is_ringing(&f.door));
+    assert_true(xring_push_home_sp(&f.ring, &m)); /* a quarter */
+    assert_true(is_ringing(&f.door));
+    xdoor_wake(&f.door);
+    while (xring_pop_sc(&f.ring, &m))
+        ;
+    xdoor_sleep(&f.door, true);
+    assert_true(xring_push_home_sp(&f.ring, &m));
+    assert_true(is_ringing(&f.door));
+    xdoor_wake(&f.door);
+    for (unsigned i = 0; i < 62; i++)
+        assert_true(xring_push_home_sp(&f.ring, &m));
+    assert_false(xring_push_home_sp(&f.ring, &m)); /* full */
+    assert_false(is_ringing(&f.door));
+    drop(&f);
+}
+
+/* A run of quiet messages wakes once: by what follows, by the bell, or by being many. */
+static void test_xout_quiet_waits_for_the_bell(void **state)
+{
+    struct fix f;
+    struct xmsg m = {.type = X_TRACE};
+    static struct xout o;
+    uint64_t now = 1000000000ull;
+
+    make(&f, 512);
+    o = (struct xout){.ring = &f.ring};
+    xdoor_sleep(&f.door, false);
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(xout_send_quiet(&o, &m, now + i));
+    assert_int_equal(o.bell_at_ns, now + XOUT_QUIET_NS);
+    xout_bell(&o, now + XOUT_QUIET_NS - 1);
+    assert_false(is_ringing(&f.door));
+    xout_bell(&o, now + XOUT_QUIET_NS);
+    assert_true(is_ringing(&f.door));
+    assert_int_equal(o.bell_at_ns, 0);
+    xdoor_wake(&f.door);
+    xdoor_sleep(&f.door, false);
+    assert_true(xout_send_quiet(&o, &m, now));
+    assert_false(is_ringing(&f.door));
+    assert_true(xout_send(&o, &m));
+    assert_true(is_ringing(&f.door));
+    assert_int_equal(o.bell_at_ns, 0);
+    xdoor_wake(&f.door);
+    xdoor_sleep(&f.door, false);
+    for (unsigned i = 0; i < XOUT_QUIET_MANY - 8; i++)
+        assert_true(xout_send_quiet(&o, &m, now));
+    assert_false(is_ringing(&f.door));
+    assert_true(xout_send_quiet(&o, &m, now));
+    assert_true(is_ringing(&f.door));
+    xdoor_wake(&f.door);
+    while (xring_pop_sc(&f.ring, &m))
+        ;
+    assert_true(xout_send_quiet(&o, &m, now));
+    assert_true(xring_pop_sc(&f.ring, &m));
+    xdoor_sleep(&f.door, false);
+    xout_bell(&o, now + XOUT_QUIET_NS); /* it has taken it meanwhile */
     assert_false(is_ringing(&f.door));
     drop(&f);
 }
@@ -128,6 +199,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_xring_keeps_order_and_refuses_when_full),
         cmocka_unit_test(test_xdoor_rings_for_a_sleeper_alone),
+        cmocka_unit_test(test_xring_home_wakes_who_needs_it),
+        cmocka_unit_test(test_xout_quiet_waits_for_the_bell),
         cmocka_unit_test(test_xout_holds_and_sends_in_order),
         cmocka_unit_test(test_xhomes_send_each_buffer_once),
     };
