@@ -61,6 +61,19 @@ struct gateway {
 };
 
 uint64_t gw_now_ns(void);
+
+/* For short sections that several threads want at once: who finds it taken looks again for a moment before it sleeps, which costs
+ * more than the sections last. */
+static inline void gw_lock_init(pthread_mutex_t *m)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(m, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 /* How long ago; 0 for what happened after the clock was read, as other threads' doings may have while we waited for a lock. */
 static inline uint64_t gw_since(uint64_t now, uint64_t then)
 {

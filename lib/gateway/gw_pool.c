@@ -37,12 +37,30 @@ bool gw_node_is_stopping(struct gw_node *n)
     return is_stopping;
 }
 
+void gw_pool_note(struct gw_pool *pool)
+{
+    uint64_t least = 0, mask = 0;
+
+    for (unsigned i = 0; i < pool->n_nodes; i++) {
+        const struct gw_node *n = &pool->nodes[i];
+
+        if (!gw_node_is_up(n))
+            continue;
+        mask |= 1ull << i;
+        if (n->info.max_message_bytes && (!least || n->info.max_message_bytes < least))
+            least = n->info.max_message_bytes;
+    }
+    atomic_store_explicit(&pool->noted_up, mask, memory_order_relaxed);
+    atomic_store_explicit(&pool->noted_max_bytes, least, memory_order_relaxed);
+}
+
 void gw_node_up(struct gw_node *n, uint64_t now)
 {
     struct slice topic;
     size_t it = 0;
 
     n->is_open = n->is_ready = true;
+    gw_pool_note(n->pool);
     n->info.reconnects++;
     while (map_next(&n->pool->wanted, &it, &topic))
         n->link->ops->want_topic(n->link, topic, true);
@@ -53,6 +71,7 @@ void gw_node_up(struct gw_node *n, uint64_t now)
 void gw_node_set_ready(struct gw_node *n, bool is_ready)
 {
     n->is_ready = is_ready;
+    gw_pool_note(n->pool);
 }
 
 void gw_node_retry(struct gw_node *n, uint64_t now)
@@ -67,6 +86,7 @@ void gw_node_down(struct gw_node *n)
     list_init(&orphans);
     gw_node_lock(n);
     n->is_open = n->is_ready = false;
+    gw_pool_note(n->pool);
     gw_pool_take_kept(n, &orphans, gw_now_ns());
     gw_pool_take_inflight(n, &orphans);
     gw_node_unlock(n);
@@ -131,28 +151,12 @@ uint64_t gw_pool_all(const struct gw_pool *pool)
 
 uint64_t gw_pool_reachable(struct gw_pool *pool)
 {
-    uint64_t mask = 0;
-
-    pthread_mutex_lock(&pool->lock);
-    for (unsigned i = 0; i < pool->n_nodes; i++)
-        mask |= (uint64_t)gw_node_is_up(&pool->nodes[i]) << i;
-    pthread_mutex_unlock(&pool->lock);
-    return mask;
+    return atomic_load_explicit(&pool->noted_up, memory_order_relaxed);
 }
 
 uint64_t gw_pool_max_message_bytes(struct gw_pool *pool)
 {
-    uint64_t least = 0;
-
-    pthread_mutex_lock(&pool->lock);
-    for (unsigned i = 0; i < pool->n_nodes; i++) {
-        const struct gw_node *n = &pool->nodes[i];
-
-        if (gw_node_is_up(n) && n->info.max_message_bytes && (!least || n->info.max_message_bytes < least))
-            least = n->info.max_message_bytes;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return least;
+    return atomic_load_explicit(&pool->noted_max_bytes, memory_order_relaxed);
 }
 
 static void forget_known(struct gw_pool *pool, uint64_t now)
@@ -223,7 +227,7 @@ static struct gw_pool *pool_make(struct gateway *gw)
         return NULL;
     gw_random(gw, seed, sizeof(seed));
     pool->gw = gw;
-    pthread_mutex_init(&pool->lock, NULL);
+    gw_lock_init(&pool->lock);
     map_init(&pool->by_key, 0, seed);
     map_init(&pool->wanted, 0, seed);
     map_init(&pool->known, KNOWN_MAX, seed);

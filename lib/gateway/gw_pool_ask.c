@@ -27,6 +27,7 @@ void gw_node_health(struct gw_node *n, const struct gw_node_health *h)
         n->info.disk_used = h->disk_used;
         n->info.max_message_bytes = h->max_message_bytes;
         n->is_mute = !h->max_message_bytes && !n->has_answered; /* only our nodes tell */
+        gw_pool_note(n->pool);
     }
     pthread_mutex_unlock(&n->pool->lock);
 }

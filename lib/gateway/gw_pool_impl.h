@@ -44,8 +44,14 @@ struct gw_pool {
     uint64_t clock;       /* of the shares: gw_balance.h */
     unsigned next;        /* round robin among equals */
     bool stopping;
+    /* What each publish and each delivery asks, without the lock: which nodes are up, and the least limit of those that tell. */
+    _Atomic uint64_t noted_up, noted_max_bytes;
     struct gw_node nodes[GW_NODES_MAX];
 };
+
+/* gw_pool.c */
+/* Under the lock: a node came, went or told its limit. */
+void gw_pool_note(struct gw_pool *pool);
 
 /* gw_pool_send.c */
 /* Under the lock: takes everything off the node; the caller passes it to gw_pool_resend without the lock. */

@@ -17,9 +17,15 @@ static struct slice key_of(uint8_t buf[KEY_MAX], struct slice topic, const uint8
     return slice_of(buf, GW_ID_BYTES + topic.len);
 }
 
+/* A publish and its first waiter, in one block. */
+struct started {
+    struct gw_publish publish; /* first */
+    struct gw_waiter waiter;
+};
+
 void gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16])
 {
-    pthread_mutex_init(&p->lock, NULL);
+    gw_lock_init(&p->lock);
     map_init(&p->by_key, GW_PUBLISH_MAX, seed);
     p->bytes = 0;
 }
@@ -53,11 +59,12 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
 }
 
 static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES],
-                                      struct rpc_msg *payload, uint64_t now)
+                                      struct rpc_msg *payload, struct gw_waiter waiter)
 {
-    struct gw_publish *p = calloc(1, sizeof(*p));
+    struct started *s = calloc(1, sizeof(*s));
+    struct gw_publish *p = &s->publish;
 
-    if (!p)
+    if (!s)
         return NULL;
     p->gw = gw;
     memcpy(p->topic_text, topic.p, topic.len);
@@ -65,7 +72,9 @@ static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, co
     memcpy(p->id, id, GW_ID_BYTES);
     hex_encode(p->id_hex, slice_of(id, GW_ID_BYTES));
     p->payload = rpc_msg_ref(payload);
-    p->start_ns = now;
+    p->start_ns = gw_now_ns();
+    s->waiter = waiter;
+    p->waiters = &s->waiter;
     return p;
 }
 
@@ -78,38 +87,38 @@ void gw_publish_free(struct gw_publish *p)
 
 enum verdict { START, JOINED, DUPLICATE, BUSY, NOMEM };
 
-/* Under the lock. *p: the new publish for START. w is queued for START and JOINED. */
-static enum verdict admit(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES],
-                          struct rpc_msg *payload, struct gw_waiter *w, struct gw_publish **p)
+/* The waiter of p waits for this one, which is the same. */
+static enum verdict join(struct gw_publish *under_way, const struct gw_publish *p)
 {
-    uint64_t now = gw_now_ns();
+    struct gw_waiter **end = &under_way->waiters, *w = malloc(sizeof(*w));
+
+    if (!w)
+        return NOMEM;
+    *w = *p->waiters;
+    while (*end)
+        end = &(*end)->next;
+    *end = w;
+    return JOINED;
+}
+
+/* Under the lock. p is under way when it says START, else the caller's. */
+static enum verdict admit(struct gateway *gw, struct gw_publish *p)
+{
     uint8_t buf[KEY_MAX];
-    struct slice key = key_of(buf, topic, id);
+    struct slice key = key_of(buf, p->topic, p->id);
     struct gw_publish *under_way = map_get(&gw->publishes.by_key, key);
     struct gw_seen_entry *e;
 
-    if (under_way) {
-        struct gw_waiter **end = &under_way->waiters;
-
-        while (*end)
-            end = &(*end)->next;
-        *end = w;
-        return JOINED;
-    }
-    e = gw_seen_get(&gw->seen, topic, id, now);
+    if (under_way)
+        return join(under_way, p);
+    e = gw_seen_get(&gw->seen, p->topic, p->id, p->start_ns);
     if (e && e->flags)
         return DUPLICATE;
-    if (gw->publishes.bytes + rpc_msg_len(payload) > GW_PUBLISH_BYTES_MAX && gw->publishes.bytes)
+    if (gw->publishes.bytes + rpc_msg_len(p->payload) > GW_PUBLISH_BYTES_MAX && gw->publishes.bytes)
         return BUSY;
-    *p = publish_new(gw, topic, id, payload, now);
-    if (!*p)
-        return NOMEM;
-    if (map_put(&gw->publishes.by_key, key, *p) < 0) {
-        gw_publish_free(*p);
+    if (map_put(&gw->publishes.by_key, key, p) < 0)
         return BUSY;
-    }
-    gw->publishes.bytes += rpc_msg_len(payload);
-    (*p)->waiters = w;
+    gw->publishes.bytes += rpc_msg_len(p->payload);
     return START;
 }
 
@@ -124,38 +133,36 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
     static const struct gw_outcome outcomes[] = {[DUPLICATE] = {GW_OK, true, NULL, 0},
                                                  [BUSY] = {GW_E_BUSY, false, NULL, 0},
                                                  [NOMEM] = {GW_E_NOMEM, false, NULL, 0}};
-    struct gw_publish *p = NULL;
-    char id_hex[2 * GW_ID_BYTES + 1] = "";
     uint8_t id[GW_ID_BYTES];
     enum verdict v = NOMEM;
-    struct gw_waiter *w;
+    struct gw_publish *p;
 
     if (is_too_large(gw, payload)) {
-        answer(gw, fn, user, topic, id_hex, &(struct gw_outcome){GW_E_TOO_LARGE, false, NULL, 0}, 0);
+        answer(gw, fn, user, topic, "", &(struct gw_outcome){GW_E_TOO_LARGE, false, NULL, 0}, 0);
         return;
     }
     sha256_of(rpc_msg_slice(payload), id);
-    hex_encode(id_hex, slice_of(id, sizeof(id)));
-    w = calloc(1, sizeof(*w));
-    if (w) {
-        w->fn = fn;
-        w->user = user;
+    p = publish_new(gw, topic, id, payload, (struct gw_waiter){.fn = fn, .user = user});
+    if (p) {
         pthread_mutex_lock(&gw->publishes.lock);
-        v = admit(gw, topic, id, payload, w, &p);
+        v = admit(gw, p);
         pthread_mutex_unlock(&gw->publishes.lock);
     }
     if (v == START) {
         gw_pool_publish(gw->pool, p);
-    } else if (v != JOINED) {
-        free(w);
-        answer(gw, fn, user, topic, id_hex, &outcomes[v], 0);
+        return;
     }
+    if (v != JOINED)
+        answer(gw, fn, user, topic, p ? p->id_hex : "", &outcomes[v], 0);
+    if (p)
+        gw_publish_free(p);
 }
 
 void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o)
 {
     struct gateway *gw = p->gw;
     struct gw_outcome mine = *o, others = *o;
+    struct gw_waiter *first = &CONTAINER_OF(p, struct started, publish)->waiter;
     uint64_t now = gw_now_ns();
     uint8_t buf[KEY_MAX];
     struct gw_waiter *w;
@@ -180,7 +187,8 @@ void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o)
         struct gw_waiter *next = w->next;
 
         answer(gw, w->fn, w->user, p->topic, p->id_hex, &mine, rpc_msg_len(p->payload));
-        free(w);
+        if (w != first)
+            free(w);
         w = next;
         mine = others;
     }

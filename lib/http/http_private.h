@@ -122,7 +122,7 @@ struct http_later {
     struct list link;
     struct http_thread *thread;
     h2o_req_t *h;             /* NULL: the client has gone */
-    struct http_later **hook; /* in the request's pool */
+    struct later_hook *hook;  /* in the request's pool */
     struct http_reply *reply;
 };
 
@@ -137,10 +137,11 @@ bool http_thread_post_chain(struct http_thread *th, struct http_msg *first, stru
 /* http_answer.c: the handler and filter of the one path configuration; conf: http_server's. */
 void http_answer_register(h2o_pathconf_t *p, struct http_server *s);
 void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r);
-void http_answer_abandon(struct http_thread *th); /* 503 for every deferred request */
 struct http_peer *http_peer_of(h2o_req_t *h);
 /* http_loop.c */
 void http_watch_end_all(struct http_thread *th);
+/* http_later.c: 503 for every deferred request */
+void http_later_abandon(struct http_thread *th);
 /* http_linger.c */
 void http_linger_start(struct http_peer *p);
 void http_linger_shut(struct http_peer *p); /* the peer's own socket has closed; p is about to be freed */

@@ -8,13 +8,14 @@
 struct http_reply *http_reply_take(int status, const char *content_type, uint8_t *body, size_t len)
 {
     struct http_reply *r = calloc(1, sizeof(*r));
+    size_t n = strlen(content_type);
 
     if (!r) {
         free(body);
         return NULL;
     }
     r->status = status;
-    snprintf(r->type, sizeof(r->type), "%s", content_type);
+    memcpy(r->type, content_type, n < sizeof(r->type) ? n : sizeof(r->type) - 1);
     r->body = body;
     r->len = len;
     return r;

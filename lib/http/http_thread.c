@@ -209,7 +209,7 @@ static void thread_open(struct http_thread *th)
 static void thread_kill(struct http_thread *th)
 {
     th->killing = true;
-    http_answer_abandon(th);
+    http_later_abandon(th);
     ws_conn_kill_all(th);
     LIST_EACH(it, &th->peers)
     shutdown(CONTAINER_OF(it, struct http_peer, link)->fd, SHUT_RDWR);

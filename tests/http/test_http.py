@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness import Answer, Server, request
+from harness import Answer, Server, more, request
 
 
 class Plain(unittest.TestCase):
@@ -200,6 +200,27 @@ class Plain(unittest.TestCase):
             s.sendall(request("GET", "/later?ms=80") + request("GET", "/hello"))
             a = Answer(s)
             self.assertEqual(json.loads(a.body), {"slept": 80})
+
+    def test_what_comes_before_a_deferred_answer_is_kept_whole(self):
+        body = os.urandom(300000)
+        for gap_s in (0, 0.02):  # in the request's segment, and while its answer is awaited
+            with self.server.connect() as s:
+                s.sendall(request("GET", "/later?ms=60"))
+                time.sleep(gap_s)
+                s.sendall(request("POST", "/echo", {}, body) + request("GET", "/later?ms=1") + request("GET", "/hello"))
+                data = b""
+                while b'{"hello":"world"' not in data or not data.endswith(b'"}'):
+                    data += more(s)
+                self.assertEqual([data.count(body), data.count(b"HTTP/1.1 200"), data.count(b'"slept"')], [1, 4, 2])
+                self.assertLess(data.index(b'{"slept":60}'), data.index(body))
+                self.assertLess(data.index(body), data.index(b'{"slept":1}'))
+
+    def test_a_half_closed_client_gets_its_deferred_answer(self):
+        with self.server.connect() as s:
+            s.sendall(request("GET", "/later?ms=60"))
+            s.shutdown(socket.SHUT_WR)
+            self.assertEqual(json.loads(Answer(s).body), {"slept": 60})
+            self.assertEqual(s.recv(10), b"")
 
     def test_cors(self):
         a = self.server.get("/hello", Origin="https://b.example")
