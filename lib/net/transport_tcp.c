@@ -296,6 +296,16 @@ static void feed_starved(struct ttcp *t)
     }
 }
 
+/* What is unread of the last frames is copied, and the port has them back. Nothing is lent out at the time. */
+static void give_frames_back(struct ttcp *t)
+{
+    if (!t->has_frames)
+        return;
+    tcp_stack_settle(t->stack);
+    pktio_recv_done(t->port);
+    t->has_frames = false;
+}
+
 static unsigned ttcp_poll(struct transport *tr, uint64_t now)
 {
     struct ttcp *t = ttcp_of(tr);
@@ -304,9 +314,11 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
 
     t->now = now;
     ttcp_settle(t);
+    give_frames_back(t);
     for (struct list *it; (it = list_pop_front(&t->again));)
         list_push_back(&t->ready, it);
     n = pktio_recv(t->port, frames, BURST);
+    t->has_frames = true;
     for (unsigned i = 0; i < n; i++) {
         unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
 
@@ -315,9 +327,8 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
         else if (frames[i].buf)
             tcp_stack_input_buf(t->stack, frames[i].buf, flags, now);
         else
-            tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags, now);
+            tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags | TCP_INPUT_LASTS, now);
     }
-    pktio_recv_done(t->port);
     work = n;
     if (tcp_stack_next_deadline(t->stack) <= now) {
         tcp_stack_on_deadline(t->stack, now);
@@ -348,6 +359,7 @@ static void ttcp_flush(struct transport *tr, uint64_t now)
     struct tcp_segment seg;
 
     ttcp_settle(t);
+    give_frames_back(t); /* before anyone sleeps: held slots keep a ring's descriptor ready */
     t->is_tx_full = false;
     while (tcp_stack_output(t->stack, &seg, now) > 0) {
         seg_of(&t->seg, &seg);

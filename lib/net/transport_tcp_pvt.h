@@ -40,6 +40,7 @@ struct ttcp {
     struct tpipe *lent_pipe; /* whose bytes are lent out */
     struct slice lent[PEEK_SLICES];
     unsigned nlent, lent_at;
+    bool has_frames; /* of the last pktio_recv, not yet given back */
     bool is_tx_full;
     bool is_starved; /* a send found no memory */
     uint64_t dial_seed;

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #define RANGES_FIRST_CAP 8
+#define LATE_LEAST       4096 /* shorter runs are worth joining in a block, whoever reads them */
 #define KEEP_DIVISOR     4 /* a lent buffer is kept if at least this part of it is payload, else copied */
 
 /* ---- pieces and chains ---- */
 
 static void piece_free(struct recvq *q, struct rx_piece *pc)
 {
+    list_del(&pc->late);
     rxpool_uncharge(q->pool, pc->charge_bytes);
     buf_unref(pc->buf);
     slab_put(&q->pool->pieces, pc);
@@ -83,9 +85,32 @@ static struct buf *copy_block(struct recvq *q, bool is_ooo)
     return *at = b;
 }
 
+/* data is to be at `to` of block b, at the end of the chain: joins the last piece, or becomes one. */
+static bool chain_place(struct recvq *q, struct rx_chain *c, struct buf *b, uint8_t *to, struct slice data, bool is_late, bool is_ooo)
+{
+    struct rx_piece *last = c->last, *pc;
+
+    if (!is_late && last && last->buf == b && last->p + last->len == to) {
+        last->len += (uint32_t)data.len;
+    } else {
+        pc = piece_new(q, b, is_late ? data : slice_of(to, data.len), 0, is_ooo);
+        if (!pc)
+            return false;
+        chain_join(c, &(struct rx_chain){pc, pc});
+        if (is_late) {
+            pc->place = to;
+            list_push_back(&q->pool->late, &pc->late);
+            return true;
+        }
+    }
+    memcpy(to, data.p, data.len);
+    return true;
+}
+
 /* Appends a copy of data; returns the bytes that found room. */
 static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice data, bool is_ooo)
 {
+    bool is_late = q->pool->may_be_late && !is_ooo && data.len >= LATE_LEAST;
     uint32_t done = 0;
 
     while (done < data.len) {
@@ -94,16 +119,8 @@ static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice dat
             break;
         uint8_t *to = b->data + b->len;
         uint32_t n = (uint32_t)(data.len - done < b->cap - b->len ? data.len - done : b->cap - b->len);
-        struct rx_piece *last = c->last;
-        if (last && last->buf == b && last->p + last->len == to) {
-            last->len += n;
-        } else {
-            struct rx_piece *pc = piece_new(q, b, (struct slice){to, n}, 0, is_ooo);
-            if (!pc)
-                break;
-            chain_join(c, &(struct rx_chain){pc, pc});
-        }
-        memcpy(to, data.p + done, n);
+        if (!chain_place(q, c, b, to, slice_of(data.p + done, n), is_late, is_ooo))
+            break;
         b->len += n;
         done += n;
     }
@@ -262,6 +279,8 @@ static void chain_cut(struct recvq *q, struct rx_chain *c, uint32_t n, uint32_t 
         if (pc->len > n) {
             pc->p += n;
             pc->len -= n;
+            if (list_is_linked(&pc->late))
+                pc->place += n;
             return;
         }
         n -= pc->len;

@@ -2,7 +2,8 @@
  * Shape:   (sequence number, bytes) in any order -> slices in order; the ranges beyond a hole for SACK
  * Source:  RFC 9293 3.10.7.4, RFC 2018, RFC 2883
  * Owner:   the connection; memory from the stack's rxpool
- * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead
+ * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead. Copies of large pieces
+ *          in order wait for rxpool_settle where the frame lasts until then (rxpool.may_be_late)
  * Errors:  what cannot be kept is refused and said so; nothing acknowledged or SACKed is ever dropped
  * Limits:  RECVQ_MAX_RANGES holes and RECVQ_MAX_PIECES pieces beyond a hole; finding a place is logarithmic
  */
@@ -24,6 +25,8 @@ struct rx_piece {
     const uint8_t *p;
     uint32_t len;
     uint32_t charge_bytes; /* itself, and a lent buffer with it; a block is charged by itself */
+    struct list late;      /* in the pool's, while p is not yet in buf */
+    uint8_t *place;        /* in buf: where p is to be copied */
 };
 
 struct rx_chain {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tcp/recvq.h"
 
@@ -10,6 +11,7 @@
 void rxpool_init(struct rxpool *p, uint64_t max_bytes)
 {
     *p = (struct rxpool){.max_bytes = max_bytes};
+    list_init(&p->late);
     slab_init(&p->pieces, sizeof(struct rx_piece), PIECES_PER_CHUNK, UINT32_MAX / 2);
 }
 
@@ -40,6 +42,16 @@ void rxpool_uncharge(struct rxpool *p, uint32_t bytes)
 {
     assert(p->used_bytes >= bytes);
     p->used_bytes -= bytes;
+}
+
+void rxpool_settle(struct rxpool *p)
+{
+    for (struct list *it; (it = list_pop_front(&p->late));) {
+        struct rx_piece *pc = CONTAINER_OF(it, struct rx_piece, late);
+
+        memcpy(pc->place, pc->p, pc->len);
+        pc->p = pc->place;
+    }
 }
 
 static void block_release(struct buf *b)

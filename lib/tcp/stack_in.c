@@ -267,6 +267,7 @@ static void input_ip(struct tcp_stack *s, struct frame *f, uint64_t now)
 static void input(struct tcp_stack *s, struct frame f, struct slice bytes, uint64_t now)
 {
     s->now_ns = now;
+    s->rxpool.may_be_late = flags & TCP_INPUT_LASTS;
     s->n.rx_frames++;
     s->n.rx_bytes += bytes.len;
     if (eth_parse(&f.eth, bytes))
@@ -286,6 +287,11 @@ static void input(struct tcp_stack *s, struct frame f, struct slice bytes, uint6
 void tcp_stack_input(struct tcp_stack *s, struct slice frame, unsigned flags, uint64_t now)
 {
     input(s, (struct frame){.flags = flags}, frame, now);
+}
+
+void tcp_stack_settle(struct tcp_stack *s)
+{
+    rxpool_settle(&s->rxpool);
 }
 
 void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now)

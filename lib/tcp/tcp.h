@@ -108,7 +108,10 @@ uint32_t tcp_stack_conn_count(const struct tcp_stack *s);
 
 #define TCP_INPUT_CSUM_OK 1u /* this frame's TCP checksum was verified, or it never left the machine */
 
-/* One Ethernet frame, up to a GRO/TSO super-frame of 64 KiB. Borrowed until return; payload that must stay is copied. */
+#define TCP_INPUT_LASTS   2u /* the frame stays as it is until tcp_stack_settle */
+
+/* One Ethernet frame, up to a GRO/TSO super-frame of 64 KiB. Borrowed until return; payload that must stay is copied. With
+ * TCP_INPUT_LASTS borrowed until tcp_stack_settle, so that what is read before that need not be copied. */
 void tcp_stack_input(struct tcp_stack *s, struct slice frame, unsigned flags, uint64_t now);
 /* The same for a TCP segment in two parts: head ends with the TCP header, payload may be written by others meanwhile, and each byte
  * of it is read once at most. flags must have TCP_INPUT_CSUM_OK. */
@@ -116,6 +119,9 @@ void tcp_stack_input_parts(struct tcp_stack *s, struct slice head, struct slice 
 /* The same for a frame in a buffer the port can spare: the stack takes its own references where keeping is cheaper
  * than copying. The caller's reference stays the caller's; the bytes must not change while others exist. */
 void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now);
+
+/* Payload of lasting frames that is still unread is copied; what tcp_recv_peek told is void. At once when nothing waits. */
+void tcp_stack_settle(struct tcp_stack *s);
 
 /* ---- segments out ---- */
 

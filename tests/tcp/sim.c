@@ -11,6 +11,7 @@ struct sim_frame {
     uint64_t at, order;
     int to;
     struct buf *buf;
+    struct sim_frame *lasting; /* the next of those that last */
 };
 
 #define CHECK(x)                                                                                             \
@@ -56,8 +57,21 @@ void sim_start(struct sim *sim)
     }
 }
 
+/* Borrowed until now, not longer. */
+static void forget_frames(struct sim *sim)
+{
+    for (struct sim_frame *f; (f = sim->lasting);) {
+        sim->lasting = f->lasting;
+        if (!sim->net.lend)
+            memset(f->buf->data, 0xee, f->buf->len);
+        buf_unref(f->buf);
+        free(f);
+    }
+}
+
 void sim_fini(struct sim *sim)
 {
+    forget_frames(sim);
     tcp_stack_free(sim->stack[0]);
     tcp_stack_free(sim->stack[1]);
     for (uint32_t i = 0; i < sim->count; i++) {
@@ -132,7 +146,7 @@ static void fly(struct sim *sim, int from, struct buf *b, uint64_t leaves)
         at += rng_below(&sim->rng, sim->net.reorder_ns) + 1;
         sim->reordered++;
     }
-    *f = (struct sim_frame){at, sim->order++, 1 - from, b};
+    *f = (struct sim_frame){at, sim->order++, 1 - from, b, NULL};
     heap_push(sim, f);
 }
 
@@ -340,13 +354,23 @@ static void arrive(struct sim *sim, struct sim_frame *f)
     sim_in_stack(sim, true);
     if (sim->net.lend)
         tcp_stack_input_buf(sim->stack[f->to], f->buf, 0, sim->now);
-    else {
-        tcp_stack_input(sim->stack[f->to], buf_slice(f->buf), 0, sim->now);
-        memset(f->buf->data, 0xee, f->buf->len); /* borrowed until return, not longer */
-    }
+    else
+        tcp_stack_input(sim->stack[f->to], buf_slice(f->buf), sim->net.lasts ? TCP_INPUT_LASTS : 0, sim->now);
     sim_in_stack(sim, false);
-    buf_unref(f->buf);
-    free(f);
+    f->lasting = sim->lasting;
+    sim->lasting = f;
+    if (!sim->net.lasts)
+        forget_frames(sim);
+}
+
+static void end_turn(struct sim *sim)
+{
+    for (int i = 0; i < 2 && sim->net.lasts; i++) {
+        sim_in_stack(sim, true);
+        tcp_stack_settle(sim->stack[i]);
+        sim_in_stack(sim, false);
+    }
+    forget_frames(sim);
 }
 
 static void keep(struct sim *sim, struct sim_frame *f)
@@ -369,6 +393,7 @@ static void wake(struct sim *sim)
 bool sim_step(struct sim *sim)
 {
     sim_settle(sim);
+    end_turn(sim);
     uint64_t at = sim_next(sim);
     if (at == UINT64_MAX)
         return false;

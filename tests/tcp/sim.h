@@ -27,6 +27,7 @@ struct sim_net {
     uint64_t stall_ns;   /* side 0's machine is busy: after each turn its loop sleeps for up to this long, whatever comes */
     bool keep_gso;       /* super-frames arrive whole, as on a veth */
     bool lend;           /* frames are lent as buffers */
+    bool lasts;          /* those that are not lent last until what came with them has been read or could have been */
 };
 
 struct sim_frame;
@@ -45,6 +46,7 @@ struct sim {
     uint64_t asleep_until;
     uint64_t busy_until[2], last_arrival[2];
     uint64_t marked;
+    struct sim_frame *lasting;
     uint64_t sent, lost, duplicated, reordered;
     bool *in_stack; /* set while a stack runs: tests of failing memory look at it. NULL: nobody does */
     /* Sees every packet leaving side; true: it is lost. */

@@ -262,6 +262,59 @@ static void test_recvq_reassembles_any_order(void **state)
     free(x);
 }
 
+static struct buf *insert_late(struct rx *x, uint32_t len)
+{
+    uint32_t at = x->q.nxt - x->base, dup = 0;
+    struct buf *b = buf_copy(slice_of(x->stream + at, len));
+
+    x->pool.may_be_late = true;
+    assert_int_equal(recvq_insert(&x->q, x->base + at, buf_slice(b), NULL, &dup), RECVQ_IN_ORDER);
+    x->pool.may_be_late = false;
+    return b;
+}
+
+static void throw_away(struct buf *b)
+{
+    memset(b->data, 0xee, b->len);
+    buf_unref(b);
+}
+
+static void test_recvq_copies_late_what_is_not_read_before(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+
+    (void)state;
+    for (uint32_t read = 0; read <= 20001; read += 6667) {
+        struct slice v;
+        struct buf *a, *b;
+
+        rx_init(x, 1 << 20, 0xfffff000u);
+        rx_insert(x, 0, 100, false);
+        a = insert_late(x, 10000);
+        rx_insert(x, 10100, 100, false); /* a short one between them is copied at once */
+        b = insert_late(x, 20000);
+        recvq_consume(&x->q, 100);
+        assert_int_equal(recvq_peek(&x->q, &v, 1), 1);
+        assert_ptr_equal(v.p, a->data); /* where it came */
+        recvq_consume(&x->q, read);
+        x->read = 100 + read;
+        rxpool_settle(&x->pool);
+        throw_away(a);
+        throw_away(b);
+        rx_insert(x, 30200, 3000, false);
+        rx_read_all(x);
+        assert_int_equal(x->read, 33200);
+        rx_fini(x);
+    }
+    rx_init(x, 1 << 20, 7); /* an end before the copy */
+    struct buf *a = insert_late(x, 20000);
+    recvq_fini(&x->q);
+    throw_away(a);
+    rxpool_settle(&x->pool);
+    rx_fini(x);
+    free(x);
+}
+
 static void test_recvq_reports_the_latest_ranges_first(void **state)
 {
     struct rx *x = malloc(sizeof(*x));
@@ -382,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_sendq_gives_every_byte_at_its_place),
         cmocka_unit_test(test_sendq_joins_runs_of_one_buffer),
         cmocka_unit_test(test_recvq_reassembles_any_order),
+        cmocka_unit_test(test_recvq_copies_late_what_is_not_read_before),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
         cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
         cmocka_unit_test(test_recvq_charges_for_pieces),

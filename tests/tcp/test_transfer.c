@@ -30,6 +30,7 @@ static void shape_network(struct sim *sim)
     sim->net.full_ppm = rng_below(r, 4) ? 0 : 50000;
     sim->net.keep_gso = rng_below(r, 2);
     sim->net.lend = rng_below(r, 2);
+    sim->net.lasts = !sim->net.lend;
     for (int i = 0; i < 2; i++) {
         struct tcp_config *c = &sim->cfg[i];
         static const uint32_t bufs[] = {16384, 65536, 1 << 20, 4 << 20};
