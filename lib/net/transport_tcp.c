@@ -433,6 +433,8 @@ static bool ttcp_link_is_up(struct transport *tr, uint64_t now)
     const struct pktio_link *is = &t->port->link;
     bool is_moved;
 
+    ttcp_settle(t);
+    give_frames_back(t); /* the port may be made anew */
     pktio_refresh(t->port);
     is_moved = memcmp(was.mac, is->mac, 6) != 0;
     if (is_moved)

@@ -267,7 +267,7 @@ static void input_ip(struct tcp_stack *s, struct frame *f, uint64_t now)
 static void input(struct tcp_stack *s, struct frame f, struct slice bytes, uint64_t now)
 {
     s->now_ns = now;
-    s->rxpool.may_be_late = flags & TCP_INPUT_LASTS;
+    s->rxpool.may_be_late = f.flags & TCP_INPUT_LASTS;
     s->n.rx_frames++;
     s->n.rx_bytes += bytes.len;
     if (eth_parse(&f.eth, bytes))
