@@ -216,13 +216,14 @@ static int make_core(struct gateway *gw)
     pthread_cond_init(&gw->wake, &attr);
     pthread_condattr_destroy(&attr);
     gw_registry_init(&gw->registry, &rc, seed);
-    gw_publishes_init(&gw->publishes, seed);
     gw_seen_init(&gw->seen, SEEN_MAX, SEEN_TTL_NS, seed);
     metrics_hist_init(&gw->sizes, size_bounds, sizeof(size_bounds) / sizeof(size_bounds[0]));
     metrics_hist_init(&gw->delays, delay_bounds, sizeof(delay_bounds) / sizeof(delay_bounds[0]));
     http_routes_init(&gw->routes, seed);
     http_routes_init(&gw->api_routes, seed);
-    return gw_tracer_init(&gw->tracer) < 0 ? -1 : gw_auth_start(gw, seed);
+    if (gw_publishes_init(&gw->publishes, seed) < 0 || gw_tracer_init(&gw->tracer) < 0)
+        return -1;
+    return gw_auth_start(gw, seed);
 }
 
 static int make_routes(struct gateway *gw)

@@ -18,18 +18,30 @@
 struct gateway;
 struct gw_lane;
 struct gw_node;
-struct gw_waiter;
+struct gw_result;
+
+/* r is valid during the call. */
+typedef void gw_publish_fn(void *user, const struct gw_result *r);
+
+struct gw_waiter {
+    struct gw_waiter *next;
+    gw_publish_fn *fn;
+    void *user;
+};
 
 /* One message on its way to a node. */
 struct gw_publish {
     struct gateway *gw;
     struct slice topic; /* in topic_text */
-    char topic_text[GW_NAME_MAX];
     uint8_t id[GW_ID_BYTES];
     char id_hex[2 * GW_ID_BYTES + 1];
     struct rpc_msg *payload;
     uint64_t start_ns;
-    struct gw_waiter *waiters; /* the gateway's */
+
+    /* the gateway's */
+    struct gw_waiter *waiters, first; /* first: of who began it; more are on the heap */
+    uint64_t hash;
+    struct gw_publish *next; /* of those under way, in one chain */
 
     /* the pool's */
     struct list link;
@@ -41,6 +53,8 @@ struct gw_publish {
     uint32_t lane_number;
 
     struct rpc_msg *request; /* the gRPC links': made by the first, used again by the next; NULL: not yet */
+
+    char topic_text[GW_NAME_MAX]; /* last: what is before it begins as zeroes */
 };
 
 struct gw_link {

@@ -4,37 +4,75 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "gateway/gw_impl.h"
 
-#define KEY_MAX (GW_ID_BYTES + GW_NAME_MAX)
+#define CHAINS 16384
 
-static struct slice key_of(uint8_t buf[KEY_MAX], struct slice topic, const uint8_t id[GW_ID_BYTES])
+int gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16])
 {
-    memcpy(buf, id, GW_ID_BYTES);
-    memcpy(buf + GW_ID_BYTES, topic.p, topic.len);
-    return slice_of(buf, GW_ID_BYTES + topic.len);
-}
-
-/* A publish and its first waiter, in one block. */
-struct started {
-    struct gw_publish publish; /* first */
-    struct gw_waiter waiter;
-};
-
-void gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16])
-{
+    memset(p, 0, sizeof(*p));
     gw_lock_init(&p->lock);
-    map_init(&p->by_key, GW_PUBLISH_MAX, seed);
-    p->bytes = 0;
+    memcpy(p->seed, seed, sizeof(p->seed));
+    p->chains = calloc(CHAINS, sizeof(struct gw_publish *));
+    return p->chains ? 0 : -GW_E_NOMEM;
 }
 
 void gw_publishes_fini(struct gw_publishes *p)
 {
-    map_fini(&p->by_key);
+    free(p->chains);
     pthread_mutex_destroy(&p->lock);
 }
+
+/* ---- those under way, under the lock ---- */
+
+static uint64_t hash_of(const struct gw_publishes *all, const struct gw_publish *p)
+{
+    uint64_t h[2] = {0, siphash13(all->seed, p->topic)};
+
+    memcpy(h, p->id, 8); /* the id is a SHA-256; keyed, since a client may grind for equal starts */
+    return siphash13(all->seed, slice_of(h, sizeof(h)));
+}
+
+static struct gw_publish **chain_of(struct gw_publishes *all, uint64_t hash)
+{
+    return &all->chains[hash & (CHAINS - 1)];
+}
+
+/* The one that is the same as p. */
+static struct gw_publish *find(struct gw_publishes *all, const struct gw_publish *p)
+{
+    struct gw_publish *u = *chain_of(all, p->hash);
+
+    while (u && (u->hash != p->hash || memcmp(u->id, p->id, GW_ID_BYTES) != 0 || !slice_is_equal(u->topic, p->topic)))
+        u = u->next;
+    return u;
+}
+
+static void add(struct gw_publishes *all, struct gw_publish *p)
+{
+    struct gw_publish **chain = chain_of(all, p->hash);
+
+    p->next = *chain;
+    *chain = p;
+    all->count++;
+    all->bytes += rpc_msg_len(p->payload);
+}
+
+static void take_out(struct gw_publishes *all, struct gw_publish *p)
+{
+    struct gw_publish **at = chain_of(all, p->hash);
+
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    all->count--;
+    all->bytes -= rpc_msg_len(p->payload);
+}
+
+/* ---- answers ---- */
 
 static void count_outcome(struct gateway *gw, const struct gw_outcome *o, size_t bytes)
 {
@@ -58,24 +96,30 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
     fn(user, &r);
 }
 
-static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES],
-                                      struct rpc_msg *payload, struct gw_waiter waiter)
-{
-    struct started *s = calloc(1, sizeof(*s));
-    struct gw_publish *p = &s->publish;
+/* ---- beginning ---- */
 
-    if (!s)
+/* Takes payload, also when it fails. */
+static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct rpc_msg *payload)
+{
+    struct gw_publish *p = payload ? malloc(sizeof(*p)) : NULL;
+
+    if (!p) {
+        rpc_msg_unref(payload);
         return NULL;
+    }
+    memset(p, 0, offsetof(struct gw_publish, topic_text));
     p->gw = gw;
     memcpy(p->topic_text, topic.p, topic.len);
     p->topic = slice_of(p->topic_text, topic.len);
     memcpy(p->id, id, GW_ID_BYTES);
     hex_encode(p->id_hex, slice_of(id, GW_ID_BYTES));
-    p->payload = rpc_msg_ref(payload);
-    p->start_ns = gw_now_ns();
-    s->waiter = waiter;
-    p->waiters = &s->waiter;
+    p->payload = payload;
     return p;
+}
+
+struct gw_publish *gw_publish_again(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct slice payload)
+{
+    return publish_new(gw, topic, id, rpc_msg_copy(payload));
 }
 
 void gw_publish_free(struct gw_publish *p)
@@ -104,9 +148,8 @@ static enum verdict join(struct gw_publish *under_way, const struct gw_publish *
 /* Under the lock. p is under way when it says START, else the caller's. */
 static enum verdict admit(struct gateway *gw, struct gw_publish *p)
 {
-    uint8_t buf[KEY_MAX];
-    struct slice key = key_of(buf, p->topic, p->id);
-    struct gw_publish *under_way = map_get(&gw->publishes.by_key, key);
+    struct gw_publishes *all = &gw->publishes;
+    struct gw_publish *under_way = find(all, p);
     struct gw_seen_entry *e;
 
     if (under_way)
@@ -114,11 +157,9 @@ static enum verdict admit(struct gateway *gw, struct gw_publish *p)
     e = gw_seen_get(&gw->seen, p->topic, p->id, p->start_ns);
     if (e && e->flags)
         return DUPLICATE;
-    if (gw->publishes.bytes + rpc_msg_len(p->payload) > GW_PUBLISH_BYTES_MAX && gw->publishes.bytes)
+    if (all->count >= GW_PUBLISH_MAX || (all->bytes + rpc_msg_len(p->payload) > GW_PUBLISH_BYTES_MAX && all->bytes))
         return BUSY;
-    if (map_put(&gw->publishes.by_key, key, p) < 0)
-        return BUSY;
-    gw->publishes.bytes += rpc_msg_len(p->payload);
+    add(all, p);
     return START;
 }
 
@@ -142,8 +183,12 @@ void gw_publish_start(struct gateway *gw, struct slice topic, struct rpc_msg *pa
         return;
     }
     sha256_of(rpc_msg_slice(payload), id);
-    p = publish_new(gw, topic, id, payload, (struct gw_waiter){.fn = fn, .user = user});
+    p = publish_new(gw, topic, id, rpc_msg_ref(payload));
     if (p) {
+        p->start_ns = gw_now_ns();
+        p->hash = hash_of(&gw->publishes, p);
+        p->first = (struct gw_waiter){.fn = fn, .user = user};
+        p->waiters = &p->first;
         pthread_mutex_lock(&gw->publishes.lock);
         v = admit(gw, p);
         pthread_mutex_unlock(&gw->publishes.lock);
@@ -162,14 +207,11 @@ void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o)
 {
     struct gateway *gw = p->gw;
     struct gw_outcome mine = *o, others = *o;
-    struct gw_waiter *first = &CONTAINER_OF(p, struct started, publish)->waiter;
     uint64_t now = gw_now_ns();
-    uint8_t buf[KEY_MAX];
     struct gw_waiter *w;
 
     pthread_mutex_lock(&gw->publishes.lock);
-    map_del(&gw->publishes.by_key, key_of(buf, p->topic, p->id));
-    gw->publishes.bytes -= rpc_msg_len(p->payload);
+    take_out(&gw->publishes, p);
     if (!o->err) {
         struct gw_seen_entry *e = gw_seen_put(&gw->seen, p->topic, p->id, now);
 
@@ -187,7 +229,7 @@ void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o)
         struct gw_waiter *next = w->next;
 
         answer(gw, w->fn, w->user, p->topic, p->id_hex, &mine, rpc_msg_len(p->payload));
-        if (w != first)
+        if (w != &p->first)
             free(w);
         w = next;
         mine = others;

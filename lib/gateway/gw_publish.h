@@ -10,7 +10,6 @@
 
 #include <pthread.h>
 
-#include "base/map.h"
 #include "gateway/gw_link.h"
 
 #define GW_PUBLISH_MAX       65536
@@ -22,23 +21,16 @@ struct gw_result {
     char id_hex[2 * GW_ID_BYTES + 1];
 };
 
-/* r is valid during the call. */
-typedef void gw_publish_fn(void *user, const struct gw_result *r);
-
-struct gw_waiter {
-    struct gw_waiter *next;
-    gw_publish_fn *fn;
-    void *user;
-};
-
 /* Publishes under way. */
 struct gw_publishes {
     pthread_mutex_t lock; /* guards all, and the gateway's seen table */
-    struct map by_key;    /* topic and id -> struct gw_publish */
-    uint64_t bytes;
+    struct gw_publish **chains; /* those under way, by topic and id */
+    uint64_t seed[2], bytes;
+    unsigned count;
 };
 
-void gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16]);
+/* 0, or -GW_E_NOMEM. */
+int gw_publishes_init(struct gw_publishes *p, const uint8_t seed[16]);
 void gw_publishes_fini(struct gw_publishes *p); /* none may be under way */
 
 /* payload: a reference is taken. */
@@ -49,5 +41,7 @@ void gw_publish_done(struct gw_publish *p, const struct gw_outcome *o);
 /* The two halves: whoever waits is told and p is not under way any more; and the end of it. */
 void gw_publish_tell(struct gw_publish *p, const struct gw_outcome *o);
 void gw_publish_free(struct gw_publish *p);
+/* For the pool: a message that was published before, for nobody who waits. NULL: no memory. */
+struct gw_publish *gw_publish_again(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct slice payload);
 
 #endif
