@@ -243,7 +243,7 @@ static void add_node(struct gw_pool *pool, struct gw_link *link)
     n->index = pool->n_nodes++;
     n->link = link;
     list_init(&n->inflight);
-    list_init(&n->kept);
+    list_init(&n->kept_large);
     snprintf(n->info.target, sizeof(n->info.target), "%s", link->target);
     link->node = n;
 }

@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "gateway/gw_balance.h"
+#include "gateway/gw_kept.h"
 #include "gateway/gw_pool.h"
 #include "lane/lane_frame.h"
 
@@ -20,8 +21,9 @@ struct gw_node {
     bool is_ready; /* and may have new publishes */
     struct list inflight; /* struct gw_publish in the order they were sent */
     uint64_t inflight_bytes;
-    struct list kept; /* struct gw_publish that it confirmed lately, oldest first (gw_pool_kept.c) */
-    uint64_t kept_bytes;
+    struct gw_kept kept; /* small messages that it confirmed lately (gw_pool_kept.c) */
+    struct list kept_large; /* struct gw_publish: the others, oldest first */
+    uint64_t kept_bytes;    /* of these */
     struct gw_load load;
     bool is_mute;      /* its health says it is not one of ours, and it never answered a publish */
     bool has_answered; /* a publish */
