@@ -53,8 +53,8 @@ struct cc_ops {
     void (*undo)(struct cc *cc, uint64_t now);
     /* Nothing was in flight for idle_ns, a multiple of the timeout or more. May be NULL. */
     void (*idle)(struct cc *cc, uint64_t idle_ns, uint64_t rto_ns, uint64_t now);
-    /* Nothing is in flight, something goes now; is_idle: the application was the limit. May be NULL. */
-    void (*start)(struct cc *cc, bool is_idle, uint64_t now);
+    /* Nothing is in flight, something goes now: the application was the limit, or the peer's window. May be NULL. */
+    void (*start)(struct cc *cc, uint64_t now);
 };
 
 struct cc_cubic {

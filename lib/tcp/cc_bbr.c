@@ -22,6 +22,7 @@ static const uint32_t cycle_gain[CYCLE_LEN] = {320, 192, 256, 256, 256, 256, 256
 
 #define BW_ROUNDS         10
 #define MIN_RTT_WINDOW_NS (10 * SEC_NS)
+#define RESTART_RTT_NS    (MIN_RTT_WINDOW_NS / 2)
 #define PROBE_RTT_NS      (200 * MS_NS)
 #define LEAST_SEGMENTS    4
 #define FULL_BW_ROUNDS    3
@@ -374,7 +375,9 @@ static void probe_rtt(struct cc *cc, const struct cc_ack *a)
 static void note_rtt(struct cc *cc, const struct cc_ack *a)
 {
     struct cc_bbr *b = &cc->u.bbr;
-    bool is_expired = a->now > b->min_rtt_at_ns + MIN_RTT_WINDOW_NS;
+    /* After a pause nothing of ours is in any queue: such a sample is what the probe would cost 200 ms to get. Taken early, so that a
+     * connection that pauses now and then is never probed in the middle of a message. */
+    bool is_expired = a->now > b->min_rtt_at_ns + (b->is_restart ? RESTART_RTT_NS : MIN_RTT_WINDOW_NS);
 
     if (a->rtt_ns && (a->rtt_ns < b->min_rtt_ns || is_expired)) {
         b->min_rtt_ns = a->rtt_ns;
@@ -498,12 +501,10 @@ static void bbr_undo(struct cc *cc, uint64_t now)
     b->is_conserving = false;
 }
 
-static void bbr_start(struct cc *cc, bool is_idle, uint64_t now)
+static void bbr_start(struct cc *cc, uint64_t now)
 {
     struct cc_bbr *b = &cc->u.bbr;
 
-    if (!is_idle)
-        return;
     b->is_restart = true;
     b->lump_ns = now;
     b->lump_acked = 0;

@@ -273,8 +273,9 @@ static void restart_after_idle(struct tcp_conn *c, uint64_t now)
 static void start(struct tcp_conn *c, uint64_t now)
 {
     c->pace.free_bytes = CC_INITIAL_SEGMENTS * c->mss;
+    sb_note_idle(&c->sb); /* whoever let it run dry, it was not the path */
     if (c->cc.ops->start)
-        c->cc.ops->start(&c->cc, c->sb.rate.idle_until != 0, now);
+        c->cc.ops->start(&c->cc, now);
 }
 
 /* How many of `avail` new bytes may go now, in whole packets unless they are the last. */

@@ -97,6 +97,37 @@ static void test_busy_sender_keeps_its_rate(void **state)
     assert_true(n.pace_late > 0);
 }
 
+/* ---- pauses ---- */
+
+/* Messages of 1 MiB, one each 1.003 s (so that every phase of BBR's ten seconds meets one) over 10 ms: each takes what the first of
+ * those that know the path takes, and none is caught in a probe of the round trip with four packets. */
+static void test_message_after_a_pause_is_not_held_back(void **state)
+{
+    static const struct path p = {.bytes_per_s = 800 * MBIT, .delay_ns = 5 * MS, .gso = 65535};
+    struct flows f;
+    uint64_t most = 0;
+
+    (void)state;
+    path_open(&f, &p, TCP_CC_BBR, 1);
+    f.most_bytes = 0;
+    path_add(&f, NULL);
+    path_run(&f, SEC);
+    for (unsigned i = 0; i < 40; i++) {
+        uint64_t began = f.sim.now;
+        f.most_bytes += 1 << 20;
+        path_fill(&f, f.out[0]);
+        while (f.received[0] < f.most_bytes)
+            sim_step(&f.sim);
+        if (i >= 4 && f.sim.now - began > most)
+            most = f.sim.now - began;
+        assert_int_not_equal(f.out[0]->cc.u.bbr.mode, BBR_PROBE_RTT);
+        path_run(&f, began + 1003 * MS - f.sim.now);
+    }
+    print_message("1 MiB a second: %.1f ms at most\n", (double)most / 1e6);
+    assert_true(most < 20 * MS); /* 10.5 of bytes, 5 of path */
+    path_close(&f);
+}
+
 /* ---- what is lost ---- */
 
 static void test_slow_start_ends_before_it_floods_the_queue(void **state)
@@ -338,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_bbr_fills_a_clean_path_without_a_long_queue),
         cmocka_unit_test(test_bbr_does_not_mind_random_loss),
         cmocka_unit_test(test_busy_sender_keeps_its_rate),
+        cmocka_unit_test(test_message_after_a_pause_is_not_held_back),
         cmocka_unit_test(test_slow_start_ends_before_it_floods_the_queue),
         cmocka_unit_test(test_reordering_is_not_taken_for_loss),
         cmocka_unit_test(test_lost_tail_is_repaired_without_a_timeout),
