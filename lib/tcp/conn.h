@@ -238,6 +238,8 @@ void conn_on_reorder(struct tcp_conn *c, uint64_t now);
 void conn_timeout(struct tcp_conn *c, uint64_t now);
 
 /* ---- conn_ecn.c ---- */
+/* A first SYN asks for it, and we are willing. */
+bool conn_ecn_is_asked(const struct tcp_config *cfg, const struct tcp_in *syn);
 void conn_ecn_negotiate(struct tcp_conn *c, const struct tcp_in *in);
 uint8_t conn_ecn_syn_flags(struct tcp_conn *c, bool is_answer);
 /* With ecn_ok, for each acceptable segment; then after its acknowledgement. */

@@ -7,6 +7,11 @@
 
 #define BOTH (TCP_ECE | TCP_CWR)
 
+bool conn_ecn_is_asked(const struct tcp_config *cfg, const struct tcp_in *syn)
+{
+    return cfg->ecn != TCP_ECN_OFF && (syn->flags & BOTH) == BOTH;
+}
+
 void conn_ecn_negotiate(struct tcp_conn *c, const struct tcp_in *in)
 {
     bool has_ack = in->flags & TCP_ACK;
@@ -14,7 +19,7 @@ void conn_ecn_negotiate(struct tcp_conn *c, const struct tcp_in *in)
     if (has_ack) /* a box on the way that returns what it gets has answered with both */
         c->ecn_ok = c->ecn_asked && (in->flags & BOTH) == TCP_ECE;
     else
-        c->ecn_ok = c->state != TCP_ST_SYN_SENT && c->stack->cfg.ecn != TCP_ECN_OFF && (in->flags & BOTH) == BOTH;
+        c->ecn_ok = c->state != TCP_ST_SYN_SENT && conn_ecn_is_asked(&c->stack->cfg, in);
     c->stack->n.ecn_agreed += c->ecn_ok;
 }
 

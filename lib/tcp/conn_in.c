@@ -62,7 +62,7 @@ void conn_accept_syn(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
 void conn_accept_cookie(struct tcp_conn *c, const struct tcp_in *in, const struct syncookie_facts *f, uint64_t now)
 {
     struct tcp_in syn = {.seq = f->irs,
-                         .flags = TCP_SYN,
+                         .flags = TCP_SYN | (f->has_ecn ? TCP_ECE | TCP_CWR : 0),
                          .opt = {.has_mss = true,
                                  .mss = f->mss,
                                  .has_sack_ok = f->has_sack,

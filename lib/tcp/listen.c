@@ -77,6 +77,7 @@ static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, co
                                 .mss = in->opt.has_mss ? in->opt.mss : conn_mss_default(&remote->ip),
                                 .has_ts = in->opt.has_ts,
                                 .has_sack = in->opt.has_sack_ok,
+                                .has_ecn = conn_ecn_is_asked(&s->cfg, in),
                                 .has_wscale = in->opt.has_wscale,
                                 .wscale = in->opt.wscale};
     struct tcp_out o = {.src_mac = s->cfg.mac,
@@ -99,10 +100,15 @@ static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, co
                                  .has_ts = f.has_ts,
                                  .ts_val = syncookie_timestamp(&f, stack_ts(s, remote, l->port, now)),
                                  .ts_ecr = in->opt.ts_val};
+    if (f.has_ecn)
+        o.flags |= TCP_ECE;
     if (stack_reply(s, &o))
         s->n.syncookie_sent++;
 }
 
+/* The cookie is checked by the number of the SYN, which only what follows it at once tells. Data further on, when the ACK and the first
+ * packet were lost, are a stranger's and reset, as by Linux. Silence would help them, but it would meet the connections of before a restart too,
+ * just when cookies are given because everybody comes back at once, and these must hear that they are gone. */
 struct tcp_conn *listen_cookie(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
                                const struct tcp_in *in, uint64_t now)
 {

@@ -78,7 +78,7 @@ void sb_fini(struct scoreboard *sb)
     sb_init(sb, sb->una);
 }
 
-int sb_reserve(struct scoreboard *sb, uint32_t n)
+static int reserve(struct scoreboard *sb, uint32_t n, uint32_t most)
 {
     uint32_t used = sb->tail - sb->head, cap = sb->cap ? sb->cap : RING_FIRST_CAP;
 
@@ -86,7 +86,7 @@ int sb_reserve(struct scoreboard *sb, uint32_t n)
         return 0;
     while (cap < used + n)
         cap *= 2;
-    struct sb_record *ring = cap > SB_MAX_RECORDS ? NULL : malloc(cap * sizeof(*ring));
+    struct sb_record *ring = cap > most ? NULL : malloc(cap * sizeof(*ring));
     if (!ring)
         return -1;
     for (uint32_t i = sb->head; i != sb->tail; i++)
@@ -95,6 +95,11 @@ int sb_reserve(struct scoreboard *sb, uint32_t n)
     sb->ring = ring;
     sb->cap = cap;
     return 0;
+}
+
+int sb_reserve(struct scoreboard *sb, uint32_t n)
+{
+    return reserve(sb, n, SB_MAX_RECORDS);
 }
 
 static uint32_t ticks(uint64_t ns)
@@ -432,7 +437,7 @@ int sb_resegment(struct scoreboard *sb, uint32_t mss)
         count += (rec_at(sb, i)->len + mss - 1) / mss;
     n.ring = NULL;
     n.cap = n.head = n.tail = n.sacked_count = 0;
-    if (sb_reserve(&n, count ? count : 1))
+    if (reserve(&n, count ? count : 1, SB_MAX_CUT))
         return -1;
     for (uint32_t i = sb->head; i != sb->tail; i++) {
         struct sb_record r = *rec_at(sb, i), part = r;

@@ -20,6 +20,7 @@
 #define SB_DUP_THRESH  3 /* without SACK */
 #define SB_MAX_RANGES  8192
 #define SB_MAX_RECORDS 65536
+#define SB_MAX_CUT     (4 * SB_MAX_RECORDS) /* of those that were cut to smaller packets: not to cut them would stop the connection */
 
 enum sb_flag {
     SB_SACKED = 1,   /* the peer has it */

@@ -6,7 +6,8 @@
 #define PERIOD_NS   64000000000ull
 #define MSS_MASK    7u
 #define PARITY_BIT  8u /* which secret */
-#define OPT_MASK    31u
+#define OPT_MASK    63u
+#define OPT_ECN     32u
 #define OPT_SACK    16u
 #define NO_SCALE    15u
 #define HASH_MASK   (~(uint32_t)(MSS_MASK | PARITY_BIT))
@@ -27,7 +28,7 @@ static void renew(struct syncookie *c, struct rng *rng, uint64_t now)
 
 static uint32_t option_bits(const struct syncookie_facts *f)
 {
-    return (f->has_sack ? OPT_SACK : 0) | (f->has_wscale ? f->wscale : NO_SCALE);
+    return (f->has_ecn ? OPT_ECN : 0) | (f->has_sack ? OPT_SACK : 0) | (f->has_wscale ? f->wscale : NO_SCALE);
 }
 
 /* low: the bits of the cookie that are no hash. */
@@ -54,6 +55,7 @@ uint32_t syncookie_make(struct syncookie *c, struct syncookie_facts *f, struct r
     while (i && mss_table[i] > f->mss)
         i--;
     f->mss = mss_table[i];
+    f->has_ecn &= f->has_ts;
     f->has_sack &= f->has_ts;
     f->has_wscale &= f->has_ts;
     uint32_t low = i | (c->period & 1 ? PARITY_BIT : 0);
@@ -72,6 +74,7 @@ bool syncookie_check(struct syncookie *c, struct syncookie_facts *f, uint32_t co
 {
     renew(c, rng, now);
     f->mss = mss_table[cookie & MSS_MASK];
+    f->has_ecn = f->has_ts && (ts_ecr & OPT_ECN);
     f->has_sack = f->has_ts && (ts_ecr & OPT_SACK);
     f->has_wscale = f->has_ts && (ts_ecr & NO_SCALE) != NO_SCALE;
     f->wscale = f->has_wscale ? ts_ecr & NO_SCALE : 0;

@@ -1,7 +1,7 @@
 /* syncookie.h: a SYN answered without remembering it
  * Shape:   what a SYN said -> our sequence number and timestamp; what the ACK echoes -> what the SYN said
  * Source:  RFC 4987 3.6. The number is 28 bits of a keyed hash, one bit that names the secret, three of the packet size;
- *          the timestamp's low bits carry window scale and SACK, the hash covers them too
+ *          the timestamp's low bits carry window scale, SACK and ECN, the hash covers them too
  * Owner:   the stack
  * Limits:  a secret lives for two periods of 64 s; a guess succeeds once in 2^28, and only while cookies are being given
  */
@@ -23,8 +23,8 @@ struct syncookie_facts {
     uint16_t local_port;
     uint32_t irs;
     uint16_t mss; /* rounded down to what the cookie can say */
-    bool has_ts;  /* without it neither scale nor SACK survive */
-    bool has_sack, has_wscale;
+    bool has_ts;  /* without it neither scale nor SACK nor ECN survive */
+    bool has_sack, has_wscale, has_ecn;
     uint8_t wscale;
 };
 

@@ -372,6 +372,10 @@ static void do_set(struct pkt_do *d)
                  {"keepalive_idle", &c->keepalive_idle_ns, PKT_MS},
                  {"keepalive_interval", &c->keepalive_interval_ns, PKT_MS}};
 
+    if (strcmp(name, "ecn") == 0) {
+        c->ecn = (enum tcp_ecn)v;
+        return;
+    }
     if (strcmp(name, "syn_cookies") == 0) {
         c->syn_cookies = v;
         return;

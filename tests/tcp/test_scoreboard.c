@@ -372,6 +372,30 @@ static void test_scoreboard_is_cut_anew_for_a_smaller_packet(void **state)
     sb_fini(&sb);
 }
 
+/* 32 MiB in flight, and the path takes 576 bytes from now on: more records than the bound, which holds again when they are gone. */
+static void test_scoreboard_is_cut_beyond_its_bound(void **state)
+{
+    struct scoreboard sb;
+    struct sb_news n = {0};
+    uint32_t seq;
+
+    (void)state;
+    sb_init(&sb, 0);
+    for (unsigned i = 0; i < 512; i++) {
+        assert_int_equal(sb_reserve(&sb, 46), 0);
+        sb_sent(&sb, 65536, 1448, 1);
+    }
+    assert_int_equal(sb_resegment(&sb, 400), 0);
+    assert_true(sb.tail - sb.head > SB_MAX_RECORDS);
+    sb_mark_all_lost(&sb);
+    assert_int_equal(sb_next_rtx(&sb, 400, 400, &seq), 400);
+    assert_int_equal(sb_reserve(&sb, SB_MAX_RECORDS), -1);
+    sb_ack(&sb, 32u << 20, &n);
+    assert_int_equal(sb.lost_bytes, 0);
+    assert_int_equal(sb_reserve(&sb, 100), 0);
+    sb_fini(&sb);
+}
+
 static void test_scoreboard_marks_what_never_left(void **state)
 {
     struct scoreboard sb;
@@ -477,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_scoreboard_ignores_sacks_of_the_impossible),
         cmocka_unit_test(test_scoreboard_may_find_the_same_loss_again),
         cmocka_unit_test(test_scoreboard_is_cut_anew_for_a_smaller_packet),
+        cmocka_unit_test(test_scoreboard_is_cut_beyond_its_bound),
         cmocka_unit_test(test_scoreboard_marks_what_never_left),
         cmocka_unit_test(test_scoreboard_counts_right_whatever_happens),
     };
