@@ -1,7 +1,7 @@
 /* wanemu: a wide area network on one machine: a switch between interfaces in namespaces, with delay, jitter, rate, queue and loss
  * for each pair of them
  *     wanemu --ns NAME,NAME,.. [--net 10.55.0.0/24] [--iface eth0] [--seed N] [--config FILE] [--set LINE].. [--tick US] [--spin US]
- *            [--plain] [--no-rt]
+ *            [--plain] [--no-rt] [--awake]
  * Makes an interface in each namespace (2 to 32, end 0 first; address .1 and up of the net) and forwards between them as the lines
  * say (config.h has their form). Prints "ready", then takes more lines on stdin, and answers each with "ok" or "error ..":
  *     a line of the configuration: from now on
@@ -10,6 +10,8 @@
  *
  * Time: packets leave at the first turn after they are due; a turn comes at the latest 1 tick (50 us) after it is needed, so packets of one
  * tick leave together. --tick 0 --spin 50: wakes for each and spins the last 50 us. Runs as a real-time process where it may.
+ * --awake: no CPU of the machine sleeps while it runs; in a virtual machine an idle one is given away and comes back some 50 us late, and
+ * a packet waits for that twice
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -332,6 +334,16 @@ static void open_ports(struct emu *e, char **names, const char *iface, uint32_t 
     }
 }
 
+/* The kernel's idle loop spins for as long as the file is open. */
+static void keep_awake(void)
+{
+    int32_t latency_us = 0;
+    int fd = open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, &latency_us, sizeof(latency_us)) != sizeof(latency_us))
+        fprintf(stderr, "wanemu: /dev/cpu_dma_latency: %s\n", strerror(errno));
+}
+
 static void parse_net(const char *text, uint32_t *net, uint32_t *mask)
 {
     char ip[64];
@@ -364,7 +376,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"ns", 1, NULL, 'n'},    {"net", 1, NULL, 'N'},   {"iface", 1, NULL, 'i'},
                                             {"seed", 1, NULL, 's'},  {"config", 1, NULL, 'c'}, {"set", 1, NULL, 'l'},
                                             {"tick", 1, NULL, 't'},  {"spin", 1, NULL, 'p'},  {"plain", 0, NULL, 'P'},
-                                            {"no-rt", 0, NULL, 'r'}, {0}};
+                                            {"no-rt", 0, NULL, 'r'}, {"awake", 0, NULL, 'a'},  {0}};
     static struct emu e = {.tick_ns = 50000};
     struct sched_param rt = {.sched_priority = 1};
     char *names[WAN_NODES_MAX], *lines[WAN_NODES_MAX * WAN_NODES_MAX];
@@ -389,6 +401,7 @@ int main(int argc, char **argv)
         case 'p': e.spin_ns = strtoull(optarg, NULL, 10) * 1000; break;
         case 'P': is_plain = true; break;
         case 'r': is_rt = false; break;
+        case 'a': keep_awake(); break;
         default: return 2;
         }
     }
