@@ -33,7 +33,13 @@ def mss(protocol, more=b""):
     return b"\x13/multistream/1.0.0\n" + bytes([len(protocol) + 1]) + protocol + b"\n" + more
 
 
-OUT, OPEN, SEND, COPY, CLOSE, RESET = (bytes([op]) for op in (4, 5, 6, 7, 8, 9))
+OUT, OPEN, SEND, COPY, CLOSE, RESET, CUT = (bytes([op]) for op in (4, 5, 6, 7, 8, 9, 13))
+PLACE = b"\x1c"  # of the second stream
+
+
+def give_big(plain):
+    """What comes is 64 times as long."""
+    return b"\3" + bytes([len(plain)]) + plain
 
 
 def main():
@@ -53,6 +59,14 @@ def main():
     put("session", "push", b"\0" + give(data(SYN | FIN, 1, mss(b"/ipfs/id/push/1.0.0", b"\x03\x32\x01y"))) + OUT + b"\0")
     put("session", "echo", b"\0" + give(data(SYN, 1, mss(b"/test/a", b"hello"))) + OUT + b"\0" + SEND + b"\x20"
         + OUT + b"\0" + give(data(FIN, 1, b"bye")) + OUT + b"\0")
+    # Stream 3 is theirs: 1 is reset as soon as it is open. It is the second of two: ours for identify is there before.
+    begin = b"\0" + give(data(SYN, 3, mss(b"/test/a", b"hello"))) + OUT + b"\0"
+    body = frame(DATA, 0, 3, 64 * 200 - 12) + b"x" * (200 - 12)  # a header and its body, all of one frame
+    put("session", "place", begin + (PLACE + b"\xff" + give_big(body)) * 3 + OUT + b"\0")
+    put("session", "place-cut", begin + b"".join(PLACE + b"\xff" + CUT + bytes([c]) + give_big(body) for c in (1, 100, 254)))
+    # A body that goes on in the next frames, a place that ends before it, and what follows behind it.
+    put("session", "place-long", begin + give(frame(DATA, 0, 3, 64 * 300 - 50)) + (PLACE + b"\x40" + give_big(b"y" * 150)) * 2
+        + give(data(FIN, 3, b"bye")))
     put("session", "ours", b"\1" + OPEN + b"\1" + b"\x16\x09" + OUT + b"\0" + give(
         data(ACK, 3, b"\x13/multistream/1.0.0\n\x03na\n\x08/test/b\n")) + OUT + b"\0" + b"\x18\0" + OUT + b"\0")
     put("session", "time", b"\0" + OPEN + b"\0" + b"\x0f\xff" * 4 + OUT + b"\0" + b"\x0b\0" + OUT + b"\0")
