@@ -75,27 +75,46 @@ static void drop_msg(struct xmsg *m)
             free(m->homes.buf[i]);
 }
 
+/* Takes what is in a ring to a net role or to control; how many of that type were there. */
+static unsigned count_in(struct xring *ring, enum xmsg_type type)
+{
+    struct xmsg m;
+    unsigned n = 0;
+
+    while (xring_pop_sc(ring, &m)) {
+        if (m.type == type)
+            n += type == X_FRAMES_HOME ? m.homes.count : 1;
+        drop_msg(&m);
+    }
+    return n;
+}
+
+/* Of all net roles that the test gave it, with their rings. */
 static __attribute__((unused)) int teardown(void **state)
 {
     static const struct xout none;
-    const struct xout *const kept[] = {&none};
-    struct xmsg m;
+    const struct xout *kept[NET_ROLES_MAX];
 
-    while (xring_pop_sc(&f.to_net, &m))
-        drop_msg(&m);
-    while (xring_pop_sc(&f.to_control, &m))
-        drop_msg(&m);
-    for (unsigned i = 0; i < f.r.nets[0].out.nheld; i++)
-        drop_msg(&f.r.nets[0].out.held[i]);
-    coding_role_settle(&f.r, kept);
-    for (struct buf *b = f.r.nets[0].frames.head, *next; b; b = next) {
-        next = b->next;
-        free(b);
+    for (unsigned i = 0; i < f.r.nnets; i++) {
+        struct xout *out = &f.r.nets[i].out;
+        kept[i] = &none;
+        count_in(out->ring, X_EVENT);
+        for (unsigned j = 0; j < out->nheld; j++)
+            drop_msg(&out->held[j]);
     }
+    count_in(&f.to_control, X_EVENT);
+    coding_role_settle(&f.r, kept);
+    for (unsigned i = 0; i < f.r.nnets; i++)
+        for (struct buf *b = f.r.nets[i].frames.head, *next; b; b = next) {
+            next = b->next;
+            free(b);
+        }
     coding_role_fini(&f.r);
-    xring_fini(&f.to_net);
+    for (unsigned i = 0; i < f.r.nnets; i++) {
+        xring_fini(f.r.nets[i].out.ring);
+        xring_fini(f.r.nets[i].in);
+    }
     xring_fini(&f.to_control);
-    xring_fini(&f.from_net);
     xring_fini(&f.from_control);
     xdoor_fini(&f.door);
     key_pair_fini(&f.key);
@@ -108,8 +127,8 @@ static void poll_some(void)
         coding_role_poll(&f.r, f.now += 1000);
 }
 
-/* token: of our dial, 0: theirs. */
-static __attribute__((unused)) void event_of(enum net_event_type type, net_conn_id conn, unsigned who, uint64_t token)
+/* At a net role; token: of our dial, 0: theirs. */
+static __attribute__((unused)) void event_at(unsigned role, enum net_event_type type, net_conn_id conn, unsigned who, uint64_t token)
 {
     struct net_event *ev = calloc(1, sizeof(*ev));
     uint8_t key[32] = {(uint8_t)who, 9}, ip[4] = {10, 0, 0, (uint8_t)who};
@@ -119,7 +138,12 @@ static __attribute__((unused)) void event_of(enum net_event_type type, net_conn_
     *ev = (struct net_event){.type = type, .conn = conn, .is_dialer = token != 0, .token = token};
     peer_id_from_ed25519(&ev->peer, key);
     multiaddr_of_tcp(&ev->addr, ip, 4, 7070, &ev->peer);
-    assert_true(xring_push_sp(&f.from_net, &m));
+    assert_true(xring_push_sp(f.r.nets[role].in, &m));
+}
+
+static __attribute__((unused)) void event_of(enum net_event_type type, net_conn_id conn, unsigned who, uint64_t token)
+{
+    event_at(0, type, conn, who, token);
 }
 
 static __attribute__((unused)) void event(enum net_event_type type, net_conn_id conn, unsigned who)
@@ -139,15 +163,7 @@ static __attribute__((unused)) void frame(net_conn_id conn, uint32_t len)
 
 static __attribute__((unused)) unsigned count_net(enum xmsg_type type)
 {
-    struct xmsg m;
-    unsigned n = 0;
-
-    while (xring_pop_sc(&f.to_net, &m)) {
-        if (m.type == type)
-            n += type == X_FRAMES_HOME ? m.homes.count : 1;
-        drop_msg(&m);
-    }
-    return n;
+    return count_in(&f.to_net, type);
 }
 
 #endif

@@ -29,60 +29,12 @@ static int setup(void **state)
 
 static unsigned count_at(unsigned role, enum xmsg_type type)
 {
-    struct xring *r = role ? &out[role] : &f.to_net;
-    struct xmsg m;
-    unsigned n = 0;
-
-    while (xring_pop_sc(r, &m)) {
-        if (m.type == type)
-            n += type == X_FRAMES_HOME ? m.homes.count : 1;
-        drop_msg(&m);
-    }
-    return n;
-}
-
-static int finish(void **state)
-{
-    static const struct xout none;
-    const struct xout *const kept[NETS] = {&none, &none, &none};
-
-    for (unsigned i = 1; i < NETS; i++)
-        count_at(i, X_EVENT);
-    coding_role_settle(&f.r, kept);
-    for (unsigned i = 0; i < NETS; i++)
-        for (struct buf *b = f.r.nets[i].frames.head, *next; b; b = next) {
-            next = b->next;
-            free(b);
-        }
-    count_at(0, X_EVENT);
-    for (struct xmsg m; xring_pop_sc(&f.to_control, &m);)
-        drop_msg(&m);
-    coding_role_fini(&f.r);
-    for (unsigned i = 1; i < NETS; i++) {
-        xring_fini(&out[i]);
-        xring_fini(&in[i]);
-    }
-    xring_fini(&f.to_net);
-    xring_fini(&f.to_control);
-    xring_fini(&f.from_net);
-    xring_fini(&f.from_control);
-    xdoor_fini(&f.door);
-    key_pair_fini(&f.key);
-    return 0;
+    return count_in(f.r.nets[role].out.ring, type);
 }
 
 static void come_up(unsigned role, unsigned number, unsigned who)
 {
-    struct net_event *ev = calloc(1, sizeof(*ev));
-    net_conn_id conn = net_role_id(role) | number;
-    uint8_t key[32] = {(uint8_t)who, 9}, ip[4] = {10, 0, 0, (uint8_t)who};
-    struct xmsg m = {.type = X_EVENT, .event = ev, .conn = conn};
-
-    assert_non_null(ev);
-    *ev = (struct net_event){.type = NET_EV_CONN_UP, .conn = conn};
-    peer_id_from_ed25519(&ev->peer, key);
-    multiaddr_of_tcp(&ev->addr, ip, 4, 7070, &ev->peer);
-    assert_true(xring_push_sp(f.r.nets[role].in, &m));
+    event_at(role, NET_EV_CONN_UP, net_role_id(role) | number, who, 0);
 }
 
 /* A connection's messages go to the role whose number its id bears, and its frames go home there. */
@@ -181,7 +133,7 @@ static void test_coding_waits_for_room_at_every_role(void **state)
     assert_int_equal(f.r.peers.count, 1);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, finish)
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
