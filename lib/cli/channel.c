@@ -89,10 +89,12 @@ int cli_channel_fault(const struct cli_target *t, const struct rpc_status *st, s
     case RPC_CODE_UNAVAILABLE:
     case RPC_CODE_DEADLINE_EXCEEDED:
     case RPC_CODE_UNKNOWN:
+    case RPC_CODE_CANCELLED: /* by the other side, when it stops: what we cancel is not told */
         rc = cli_fail(f, CLI_EREACH, "cannot reach %s: %s", url,
                       strstr(st->message, "Connection refused")   ? "nobody listens there, or the way is blocked"
                       : strstr(st->message, "DNS resolution")     ? "the name does not resolve"
                       : st->code == RPC_CODE_DEADLINE_EXCEEDED    ? "no answer in time"
+                      : st->code == RPC_CODE_CANCELLED            ? "it ended before it answered"
                       : strstr(st->message, "timed out")          ? "no answer in time"
                       : inner                                     ? inner + 12
                       : st->message[0]                            ? st->message

@@ -198,10 +198,10 @@ def refusals(cli):
     assert cli.run('subscribe', 't', '--threshold', '0.5', *cli.targets['sidecar'][1]).returncode == 2
 
 
-def lines_outlive_a_restart(cli):
+def lines_outlive_a_restart(cli, at):
     """The gateway ends and returns while lines are published: each one comes, once."""
-    p, g = cli.subscriber('http', 'kept'), cli.net.gateways[0]
-    out = subprocess.Popen([cli.program, 'publish', 'kept', '--lines', '--json', '--window', '4', *cli.targets['http'][0]], stdin=subprocess.PIPE,
+    p, g = cli.subscriber('http', f'kept {at}'), cli.net.gateways[0]
+    out = subprocess.Popen([cli.program, 'publish', f'kept {at}', '--lines', '--json', '--window', '4', *cli.targets[at][0]], stdin=subprocess.PIPE,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env)
     lines = [f'line {i} of {time.monotonic_ns()}' for i in range(20)]
     for i, line in enumerate(lines):
@@ -293,7 +293,8 @@ def test_every_command_against_gateway_and_sidecar(cli, tmp_path):
     interrupted(cli)
     a_reader_that_does_not_read(cli)
     refusals(cli)
-    lines_outlive_a_restart(cli)
+    for at in ('http', 'grpc'):
+        lines_outlive_a_restart(cli, at)
     reconnects(cli)
     tls(cli, tmp_path)
     tokens(cli)
