@@ -97,32 +97,36 @@ bool kad_table_has(const struct kad_table *t, const struct peer_id *id)
 }
 
 /* Into out, which is sorted and holds n of at most cap. */
-static unsigned insert_nearest(const struct kad_key *key, const struct kad_entry *e, struct kad_entry *out, unsigned n, unsigned cap)
+static unsigned insert_nearest(const struct kad_key *key, const struct kad_entry *e, const struct kad_entry **out, unsigned n, unsigned cap)
 {
     unsigned at = n;
 
-    while (at > 0 && kad_key_compare(key, &e->key, &out[at - 1].key) < 0)
+    while (at > 0 && kad_key_compare(key, &e->key, &out[at - 1]->key) < 0)
         at--;
     if (at == cap)
         return n;
     if (n < cap)
         n++;
     memmove(&out[at + 1], &out[at], (n - 1 - at) * sizeof(*out));
-    out[at] = *e;
+    out[at] = e;
     return n;
 }
 
 unsigned kad_table_closest(const struct kad_table *t, const struct kad_key *key, const struct peer_id *except,
                            struct kad_entry *out, unsigned cap)
 {
+    const struct kad_entry *near[KAD_K];
     unsigned n = 0;
 
+    cap = cap < KAD_K ? cap : KAD_K;
     for (unsigned i = 0; i < KAD_KEY_BITS; i++) {
         const struct kad_bucket *b = t->buckets[i];
         for (unsigned j = 0; b && j < b->count; j++)
             if (!except || !peer_id_is_equal(&b->e[j].id, except))
-                n = insert_nearest(key, &b->e[j], out, n, cap);
+                n = insert_nearest(key, &b->e[j], near, n, cap);
     }
+    for (unsigned i = 0; i < n; i++)
+        out[i] = *near[i];
     return n;
 }
 

@@ -43,7 +43,7 @@ void kad_table_remove(struct kad_table *t, const struct peer_id *id);
 /* It did not answer: KAD_FAILURES in a row, and it is out. */
 void kad_table_failed(struct kad_table *t, const struct peer_id *id);
 bool kad_table_has(const struct kad_table *t, const struct peer_id *id);
-/* The nearest to key, nearest first, without `except` (may be NULL); returns how many. */
+/* The nearest to key, nearest first, at most cap and KAD_K, without `except` (may be NULL); returns how many. */
 unsigned kad_table_closest(const struct kad_table *t, const struct kad_key *key, const struct peer_id *except,
                            struct kad_entry *out, unsigned cap);
 /* A lookup of key was made. */
