@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Two roles in two namespaces joined by a bridge: over af_packet on both sides, and against kernel sockets either way, by IPv4 and IPv6.
 # The kernels must stay silent: no RST on the wire, no connection in ss, nothing of ours left behind.
-# Usage: veth.sh path/to/net_echo. Needs root: exit 77 without.
+# Usage: veth.sh path/to/net_echo [times]. times: how often 8 MiB go there and back. Needs root: exit 77 without.
 set -euo pipefail
-echo_bin=$1
+echo_bin=$1 big=${2:-10}
 . "$(dirname "$0")/lib.sh"
 begin cc root
 
@@ -28,10 +28,10 @@ run() {
     start_in s dump tcpdump -i va --immediate-mode -U -s 96 -w "$work/cap" tcp
     dump=$last
     wait_said dump listening
-    start_in a server "$echo_bin" --driver "$sd" --seed 1 --seconds 50
+    start_in a server "$echo_bin" --driver "$sd" --seed 1 --seconds 190
     server=$last
     wait_said server "^$sd"
-    start_in b client "$echo_bin" --driver "$cd" --seed 2 --seconds 40 --dial "$to/tcp/7070" --count "$count" --size "$size"
+    start_in b client "$echo_bin" --driver "$cd" --seed 2 --seconds 180 --dial "$to/tcp/7070" --count "$count" --size "$size"
     client=$last
     wait_said client "^up"
     if [ "$sd" = af_packet ]; then
@@ -52,7 +52,7 @@ run() {
 }
 
 run "af_packet - af_packet, 1 KiB" af_packet af_packet 1000 1024
-run "af_packet - af_packet, 8 MiB" af_packet af_packet 10 8388608
+run "af_packet - af_packet, 8 MiB" af_packet af_packet "$big" 8388608
 run "kernel server, af_packet client" kernel af_packet 200 100000
 run "af_packet server, kernel client" af_packet kernel 200 100000
 run "af_packet - af_packet, IPv6, 1 MiB" af_packet af_packet 20 1048576 /ip6/fd28::1
