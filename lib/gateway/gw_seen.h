@@ -21,11 +21,17 @@ struct gw_seen_entry {
     uint64_t nodes; /* bit n: node n had it */
     double share;   /* of the nodes: those whose threshold is up to this have it */
     uint32_t flags;
-    uint32_t next; /* in its chain, 1-based; 0 ends */
+};
+
+/* An entry's place in its chain, apart from it: most that a search passes are others, and need not be fetched to be told apart. */
+struct gw_seen_link {
+    uint32_t next; /* 1-based; 0 ends */
+    uint32_t tag;  /* of the hash */
 };
 
 struct gw_seen {
     struct gw_seen_entry *ring;
+    struct gw_seen_link *links; /* of the ring's entries */
     uint32_t *heads;                /* chain heads, 1-based */
     uint32_t cap, head, count, max; /* cap: a power of two */
     uint64_t ttl_ns;
