@@ -25,7 +25,7 @@ struct memif_config {
     uint8_t mac[6]; /* six random bytes, made a proper local unicast address */
     uint16_t vlan;  /* 0: none; else frames are tagged with it, and others do not come up */
     uint16_t mtu;   /* 0: 1500 */
-    uint8_t log2;   /* of the slots of a ring that a client makes; 0: 9 */
+    uint8_t log2;   /* of the slots of a ring that a client makes; 0: 11 */
 };
 
 struct pktio *memif_open(const struct memif_config *cfg, char err[256]);

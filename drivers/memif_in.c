@@ -5,6 +5,7 @@
 #include "drivers/memif_pvt.h"
 
 #define LEND_LEAST 256u /* payload that is worth lending */
+#define PREFETCH   1536u /* bytes of the next frame */
 #define CHAIN_MAX  32u  /* slots of one frame: fewer than any ring has */
 
 static uint32_t be16(const uint8_t *p)
@@ -142,19 +143,6 @@ static int read_slot(struct memif *m, uint16_t at, uint8_t head[MEMIF_HEAD_BYTES
     return 1;
 }
 
-/* The next frame's first bytes on their way while this one is read. */
-static void prefetch(struct memif *m, uint16_t at)
-{
-    struct memif_ring *r = &m->link.shm.recv;
-    struct memif_slot s;
-
-    if (at < r->ours && memif_ring_slot(r, at, &s) == 0) {
-        __builtin_prefetch(s.p);
-        __builtin_prefetch(s.p + 64);
-        __builtin_prefetch(s.p + 128);
-    }
-}
-
 unsigned memif_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
 {
     struct memif *m = memif_of(io);
@@ -173,7 +161,7 @@ unsigned memif_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
     for (int used = 1; rc > 0 && m->taken < r->ours && n < cap && n < PKTIO_BURST && has_spare(m); m->taken = (uint16_t)(m->taken + used)) {
         bool is_good = false;
 
-        prefetch(m, (uint16_t)(m->taken + 1));
+        memif_ring_prefetch(r, (uint16_t)(m->taken + 1), PREFETCH);
         used = read_slot(m, m->taken, m->heads[n], &frames[n], &is_good);
         if (used <= 0) {
             rc = used;

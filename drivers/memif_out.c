@@ -133,6 +133,7 @@ static int send_packet(struct memif *m, const struct pktio_seg *seg, const uint8
 
     if (!next_slot(&w))
         return w.rc;
+    memif_ring_prefetch(w.ring, 1, seg->head_len + len);
     put_head(m, &w, head, seg->head_len);
     put_payload(&w, c, len);
     if (w.rc)

