@@ -329,6 +329,8 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
         else
             tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags | TCP_INPUT_LASTS, now);
     }
+    if (!tcp_stack_is_lasting(t->stack))
+        give_frames_back(t); /* soon: the other end may wait for room */
     work = n;
     if (tcp_stack_next_deadline(t->stack) <= now) {
         tcp_stack_on_deadline(t->stack, now);

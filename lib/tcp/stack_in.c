@@ -294,6 +294,11 @@ void tcp_stack_settle(struct tcp_stack *s)
     rxpool_settle(&s->rxpool);
 }
 
+bool tcp_stack_is_lasting(const struct tcp_stack *s)
+{
+    return !list_is_empty(&s->rxpool.late);
+}
+
 void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags, uint64_t now)
 {
     input(s, (struct frame){.lent = frame, .flags = flags}, buf_slice(frame), now);

@@ -122,6 +122,8 @@ void tcp_stack_input_buf(struct tcp_stack *s, struct buf *frame, unsigned flags,
 
 /* Payload of lasting frames that is still unread is copied; what tcp_recv_peek told is void. At once when nothing waits. */
 void tcp_stack_settle(struct tcp_stack *s);
+/* Whether a lasting frame is still needed. */
+bool tcp_stack_is_lasting(const struct tcp_stack *s);
 
 /* ---- segments out ---- */
 
