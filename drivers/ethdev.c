@@ -155,6 +155,8 @@ static void recover(struct ethdev *e)
     if (find_again(e)) {
         c->found++;
         __atomic_store_n(&e->state, ETHDEV_RUNS, __ATOMIC_RELEASE);
+    } else if (e->cfg.owns_device && *e->iface) {
+        c->unopened++; /* an interface of our own making waits for nobody else */
     }
 }
 

@@ -83,6 +83,7 @@ struct pktio_counters {
     uint64_t rx_foreign;   /* frames of another VLAN */
     uint64_t no_memory;    /* out of mbufs, either way */
     uint64_t lost, found;  /* times that the device was gone, and there again */
+    uint64_t unopened;     /* attempts to open what is there again that failed: rights that are gone, another shape */
     uint64_t resets;       /* times that it had to be started anew */
     uint64_t captured, capture_dropped; /* capture.h: frames that it saw, and those of them that are not in its file */
 };

@@ -172,7 +172,7 @@ const char *xdp_steer_open(struct xdp_steer *s, const struct xdp_steer_rule *rul
     memset(&attr, 0, sizeof(attr));
     attr.map_type = BPF_MAP_TYPE_XSKMAP;
     attr.key_size = attr.value_size = 4;
-    attr.max_entries = 1;
+    attr.max_entries = XDP_STEER_QUEUES;
     s->map_fd = bpf(BPF_MAP_CREATE, &attr);
     if (s->map_fd < 0)
         return "a map of sockets (CAP_BPF, CAP_NET_ADMIN?)";
@@ -192,17 +192,19 @@ static int link_to(const struct xdp_steer *s, int ifindex, uint32_t flags)
     return bpf(BPF_LINK_CREATE, &attr);
 }
 
-const char *xdp_steer_attach(struct xdp_steer *s, int ifindex, int xsk_fd)
+const char *xdp_steer_queue(struct xdp_steer *s, uint32_t queue, int xsk_fd)
 {
-    uint32_t queue = 0;
     union bpf_attr attr;
 
     memset(&attr, 0, sizeof(attr));
     attr.map_fd = (uint32_t)s->map_fd;
     attr.key = (uintptr_t)&queue;
     attr.value = (uintptr_t)&xsk_fd;
-    if (bpf(BPF_MAP_UPDATE_ELEM, &attr) < 0)
-        return "the socket in the map";
+    return bpf(BPF_MAP_UPDATE_ELEM, &attr) < 0 ? "the socket in the map" : NULL;
+}
+
+const char *xdp_steer_attach(struct xdp_steer *s, int ifindex)
+{
     for (unsigned i = 0; i < XSK_BUSY_TRIES && s->link_fd < 0; i++) {
         s->is_generic = false;
         s->link_fd = link_to(s, ifindex, XDP_FLAGS_DRV_MODE);
@@ -214,6 +216,13 @@ const char *xdp_steer_attach(struct xdp_steer *s, int ifindex, int xsk_fd)
             break;
     }
     return s->link_fd < 0 ? "the program on the interface (is there another one?)" : NULL;
+}
+
+void xdp_steer_detach(struct xdp_steer *s)
+{
+    if (s->link_fd >= 0)
+        close(s->link_fd);
+    s->link_fd = -1;
 }
 
 void xdp_steer_close(struct xdp_steer *s)

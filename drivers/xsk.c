@@ -84,12 +84,12 @@ static const char *make_rings(struct xsk *x, uint32_t ring)
 
 /* ---- opening ---- */
 
-/* The frames are locked: root may raise its limit, others have what they were given. */
-static void raise_memlock(size_t bytes)
+/* The frames are locked: root may raise its limit (and what it becomes later keeps that), others have what they were given. */
+static void raise_memlock(void)
 {
     struct rlimit now, want = {RLIM_INFINITY, RLIM_INFINITY};
 
-    if (getrlimit(RLIMIT_MEMLOCK, &now) || now.rlim_cur == RLIM_INFINITY || now.rlim_cur >= 2 * bytes)
+    if (getrlimit(RLIMIT_MEMLOCK, &now) || now.rlim_cur == RLIM_INFINITY)
         return;
     if (setrlimit(RLIMIT_MEMLOCK, &want)) {
         want.rlim_cur = want.rlim_max = now.rlim_max;
@@ -97,12 +97,17 @@ static void raise_memlock(size_t bytes)
     }
 }
 
-const char *xsk_open(struct xsk *x, uint32_t frame_bytes, uint32_t nframes, uint32_t ring)
+int xsk_socket(void)
+{
+    return socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
+
+const char *xsk_open(struct xsk *x, int fd, uint32_t frame_bytes, uint32_t nframes, uint32_t ring)
 {
     size_t bytes = (size_t)frame_bytes * nframes;
     struct xdp_umem_reg reg = {.len = bytes, .chunk_size = frame_bytes};
 
-    *x = (struct xsk){.fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), .frame_bytes = frame_bytes, .nframes = nframes};
+    *x = (struct xsk){.fd = fd >= 0 ? fd : xsk_socket(), .frame_bytes = frame_bytes, .nframes = nframes};
     if (x->fd < 0)
         return "socket (CAP_NET_RAW?)";
     x->idle = calloc(nframes, sizeof(*x->idle));
@@ -117,16 +122,16 @@ const char *xsk_open(struct xsk *x, uint32_t frame_bytes, uint32_t nframes, uint
         x->idle[x->nidle] = x->nidle;
         x->nidle++;
     }
-    raise_memlock(bytes);
+    raise_memlock();
     reg.addr = (uintptr_t)x->frames;
     if (setsockopt(x->fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) < 0)
         return "locked memory for frames (ulimit -l, CAP_IPC_LOCK?)";
     return make_rings(x, ring);
 }
 
-const char *xsk_bind(struct xsk *x, int ifindex)
+const char *xsk_bind(struct xsk *x, int ifindex, uint32_t queue)
 {
-    struct sockaddr_xdp sa = {.sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_NEED_WAKEUP, .sxdp_ifindex = (uint32_t)ifindex};
+    struct sockaddr_xdp sa = {.sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_NEED_WAKEUP, .sxdp_ifindex = (uint32_t)ifindex, .sxdp_queue_id = queue};
     struct xdp_options opt = {0};
     socklen_t len = sizeof(opt);
     int err = -1;
@@ -137,7 +142,7 @@ const char *xsk_bind(struct xsk *x, int ifindex)
             break;
     }
     if (err < 0)
-        return "bind to queue 0";
+        return "bind to a queue";
     x->is_zero_copy = getsockopt(x->fd, SOL_XDP, XDP_OPTIONS, &opt, &len) == 0 && (opt.flags & XDP_OPTIONS_ZEROCOPY);
     return NULL;
 }

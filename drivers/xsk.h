@@ -3,7 +3,7 @@
  * Source:  Documentation/networking/af_xdp.rst, linux/if_xdp.h
  * Owner:   an af_xdp port; the kernel is each ring's other end
  * Memory:  frames of one size in one mapping; a frame belongs to the ring that it is in, or to the caller
- * Rights:  CAP_NET_RAW, and RLIMIT_MEMLOCK for the frames
+ * Rights:  CAP_NET_RAW for xsk_socket, and RLIMIT_MEMLOCK for the frames
  * Errors:  open: NULL, or the step that failed (errno says why); call close also then
  */
 #ifndef DRIVERS_XSK_H
@@ -35,10 +35,12 @@ struct xsk {
     bool is_zero_copy;
 };
 
-/* frame_bytes: 2048 or 4096; nframes and ring sizes: powers of two. */
-const char *xsk_open(struct xsk *x, uint32_t frame_bytes, uint32_t nframes, uint32_t ring);
-/* To queue 0 of the interface; the kernel copies unless the device can do without. */
-const char *xsk_bind(struct xsk *x, int ifindex);
+/* A socket that is nothing yet: all of the rest works without rights. -1 with errno. */
+int xsk_socket(void);
+/* fd: of xsk_socket, ours from now on; -1: makes one. frame_bytes: 2048 or 4096; nframes and ring sizes: powers of two. */
+const char *xsk_open(struct xsk *x, int fd, uint32_t frame_bytes, uint32_t nframes, uint32_t ring);
+/* To this queue of the interface; the kernel copies unless the device can do without. */
+const char *xsk_bind(struct xsk *x, int ifindex, uint32_t queue);
 void xsk_close(struct xsk *x);
 
 /* Gives the kernel free frames to receive into, but leaves `spare` of them. */

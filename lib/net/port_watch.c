@@ -19,6 +19,7 @@ const char *port_watch_next(struct port_watch *w, const struct transport_stats *
     } thing[PORT_WATCH_THINGS] = {
         {s->port.lost, "the interface or device is gone: looked for every second"},
         {s->port.found, "the interface or device was gone and is open again"},
+        {s->port.unopened, "the interface is there again and cannot be opened: rights that were given up, or another shape (queues, MTU)"},
         {s->port.resets, "the device was reset"},
         {s->port.no_memory, "out of packet memory"},
         {s->packets_dropped_in, "packets lost in front of us: the receive ring was full"},

@@ -12,7 +12,7 @@
 #include "net/transport.h"
 
 #define PORT_WATCH_AGAIN_NS 60000000000ull
-#define PORT_WATCH_THINGS   6
+#define PORT_WATCH_THINGS   7
 
 struct port_watch {
     uint64_t seen[PORT_WATCH_THINGS];    /* counts that were looked at */

@@ -419,7 +419,7 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
         .packets_dropped_in = p.rx_dropped + p.rx_truncated,
         .packets_dropped_out = p.tx_dropped,
         .port = {.tx_full = p.tx_full, .no_memory = p.no_memory, .foreign = p.rx_foreign, .truncated = p.rx_truncated,
-                 .unkept = p.rx_unkept, .lost = p.lost, .found = p.found, .resets = p.resets, .captured = p.captured,
+                 .unkept = p.rx_unkept, .lost = p.lost, .found = p.found, .unopened = p.unopened, .resets = p.resets, .captured = p.captured,
                  .capture_dropped = p.capture_dropped},
         .tcp = *c,
         .tcp_retransmits = c->tx_rtx_segments,

@@ -288,6 +288,7 @@ static void port_families(struct metrics *m, const struct port_counters *p)
     counter(m, "codecast_", "port_links_down_total", "Times that the link went down, or the port was lost", p->links_down);
     counter(m, "codecast_", "port_lost_total", "Times that the port's interface or device was removed", p->lost);
     counter(m, "codecast_", "port_found_total", "Times that it was there again and opened anew", p->found);
+    counter(m, "codecast_", "port_unopened_total", "Attempts to open it anew that failed: rights that were given up, or another shape", p->unopened);
     counter(m, "codecast_", "port_resets_total", "Times that the device asked for a reset", p->resets);
     counter(m, "codecast_", "captured_packets_total", "Packets that --pcap saw", p->captured);
     counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", p->capture_dropped);

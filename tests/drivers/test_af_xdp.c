@@ -1,9 +1,11 @@
 /* An af_xdp port and an af_packet port on the ends of a veth, in a network namespace of this process's own. Needs root: exit 77 without. */
 #include "testing.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -308,6 +310,101 @@ static void test_af_xdp_counts_what_a_full_ring_drops(void **state)
     assert_int_equal(f.len, FRAME_HEAD + 78);
 }
 
+static void wire(unsigned queues)
+{
+    char command[400];
+
+    snprintf(command, sizeof(command), "ip link del va 2>/dev/null; ip link add va numtxqueues %u numrxqueues %u type veth peer name vb numtxqueues %u numrxqueues %u "
+             "&& ip addr add 10.9.0.1/24 dev va && ip addr add 10.9.0.2/24 dev vb && ip link set va up && ip link set vb up", queues, queues, queues, queues);
+    run(command);
+}
+
+static bool refreshed_up(struct pktio *io)
+{
+    for (unsigned i = 0; i < 500; i++) {
+        pktio_refresh(io);
+        if (io->link.is_up)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+/* From so many source ports: the sender's end spreads them over the queues, and all come. */
+static void check_flows_come(unsigned flows)
+{
+    struct pktio_frame f;
+    struct pktio_seg s;
+
+    for (unsigned i = 0; i < flows; i++) {
+        frame_make(&s, a->link.mac, x->link.mac, ip_a, ip_b, 7070, bytes, 300, 0);
+        put16(s.head + 34, 30000 + i);
+        assert_int_equal(pktio_send(a, &s, 1), 1);
+    }
+    pktio_wait_fd(a, false);
+    assert_int_equal(take(x, flows, &f), flows);
+    assert_int_equal(f.len, FRAME_HEAD + 300);
+}
+
+static void test_af_xdp_serves_all_queues_of_an_interface(void **state)
+{
+    char err[256] = "";
+
+    tear_down(state);
+    wire(4);
+    assert_int_equal(set_up(state), 0);
+    assert_non_null(strstr(x->text, " 4 queues"));
+    check_flows_come(64);
+    pktio_close(x);
+    wire(17);
+    x = open_x(err);
+    assert_null(x);
+    assert_non_null(strstr(err, "17 receive queues, this driver serves 16"));
+    pktio_close(a);
+    wire(1);
+    assert_int_equal(set_up(state), 0);
+}
+
+/* With the rights or without: what program and sockets need was made at the opening. */
+static void test_af_xdp_survives_a_new_interface(void **state)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct all[2], none[2];
+    struct pktio_counters c;
+
+    assert_int_equal(syscall(SYS_capget, &head, all), 0);
+    memcpy(none, all, sizeof(none));
+    none[0].effective = none[1].effective = 0; /* of this thread; what it runs is root all the same */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(syscall(SYS_capset, &head, i == 0 ? all : none), 0);
+        run("ip link del va");
+        pktio_refresh(a);
+        pktio_refresh(x);
+        assert_false(x->link.is_up);
+        assert_false(waits(x, 0)); /* nothing wakes us while it is gone */
+        wire(i == 2 ? 4 : 1); /* it may even be another one */
+        assert_true(refreshed_up(a));
+        assert_true(refreshed_up(x));
+        check_flows_come(16);
+        pktio_counters_get(x, &c);
+        assert_int_equal(c.lost, i + 1);
+        assert_int_equal(c.found, i + 1);
+        assert_int_equal(c.unopened, 0);
+    }
+    wire(17); /* which cannot be served: said, and seldom tried */
+    for (unsigned i = 0; i < 20; i++)
+        pktio_refresh(x);
+    pktio_counters_get(x, &c);
+    assert_false(x->link.is_up);
+    assert_true(c.unopened >= 1 && c.unopened <= 6);
+    run("ip link del va");
+    pktio_refresh(x);
+    wire(1);
+    assert_true(refreshed_up(x) && refreshed_up(a));
+    check_flows_come(16);
+    assert_int_equal(syscall(SYS_capset, &head, all), 0);
+}
+
 /* Killed without a chance to close: the program leaves with the descriptors, and another node can take its place. */
 static void test_af_xdp_leaves_nothing_on_the_interface(void **state)
 {
@@ -345,6 +442,8 @@ int main(void)
         cmocka_unit_test(test_af_xdp_follows_mac_and_mtu),
         cmocka_unit_test(test_af_xdp_link_goes_and_comes),
         cmocka_unit_test(test_af_xdp_counts_what_a_full_ring_drops),
+        cmocka_unit_test(test_af_xdp_serves_all_queues_of_an_interface),
+        cmocka_unit_test(test_af_xdp_survives_a_new_interface),
         cmocka_unit_test(test_af_xdp_leaves_nothing_on_the_interface),
     };
 

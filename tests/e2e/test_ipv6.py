@@ -30,7 +30,12 @@ class Pair:
         for n in self.names:
             self.sh('ip', 'netns', 'add', n)
             self.sh('ip', '-n', n, 'link', 'set', 'lo', 'up')
+        self.cable()
+
+    def cable(self):
+        """A new one where there was another."""
         a, b = self.names
+        subprocess.run(['ip', '-n', a, 'link', 'del', 'eth0'], stderr=subprocess.DEVNULL)
         self.sh('ip', 'link', 'add', 'eth0', 'netns', a, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', b)
         for n, addr in zip(self.names, ADDRS):
             self.sh('ip', '-n', n, 'addr', 'add', f'{addr}/64', 'dev', 'eth0', 'nodad')
@@ -91,6 +96,14 @@ def pair(build, tmp_path, request):
     assert set(codes) == {0}, codes
 
 
+def start_both(pair, drivers, **env):
+    pair.start(0, NET_DRIVER=drivers[0], NET_IFACE='eth0', **env)
+    # The interface: by itself. The other ports: by IPv6 too.
+    pair.start(1, NET_DRIVER=drivers[1], BOOTSTRAP_PEERS=f'/ip6/{ADDRS[0]}/tcp/{pair.port}/p2p/{pair.ids[0]}', SIDECAR_BIND='::', API_BIND='::', **env)
+    for i in (0, 1):
+        pair.until(lambda: len(peers(pair, i)) == 1, 'the peer')
+
+
 def peers(pair, i):
     return json.loads(pair.get(i, '/debug/peers'))['peers']
 
@@ -112,10 +125,9 @@ def send(pair, i, size):
 
 @pytest.mark.parametrize('pair,drivers', [('optimum', ('af_packet', 'af_packet')), ('gossipsub', ('af_xdp', 'auto'))], indirect=['pair'])
 def test_nodes_without_ipv4_find_each_other(pair, drivers):
-    pair.start(0, NET_DRIVER=drivers[0], NET_IFACE='eth0')
-    pair.start(1, NET_DRIVER=drivers[1], BOOTSTRAP_PEERS=f'/ip6/{ADDRS[0]}/tcp/{pair.port}/p2p/{pair.ids[0]}')  # the interface: by itself
+    start_both(pair, drivers)
+    assert subprocess.run(pair.inside(0, 'curl', '-sf', '-m', '5', f'http://[{ADDRS[1]}]:9090/health')).returncode == 0
     for i in (0, 1):
-        pair.until(lambda: len(peers(pair, i)) == 1, 'the peer')
         assert peers(pair, i)[0]['address'].startswith(f'/ip6/{ADDRS[1 - i]}/tcp/'), peers(pair, i)
         assert json.loads(pair.get(i, '/node-state'))['addresses'] == [f'/ip6/{ADDRS[i]}/tcp/{pair.port}']
         text = re.search(r'msg="data path" driver="(.*?)"', pair.log(i))[1]
@@ -126,3 +138,19 @@ def test_nodes_without_ipv4_find_each_other(pair, drivers):
         send(pair, i, size)
     for i in (0, 1):
         assert not [line for line in pair.sh(*pair.inside(i, 'ss', '-Htn')).splitlines() if ADDRS[i] in line]  # none of the kernel's
+
+
+@pytest.mark.parametrize('pair', ['optimum'], indirect=True)
+def test_nodes_without_rights_open_a_new_interface(pair):
+    """Root is given up when the interface goes and comes: af_xdp opens it with what it made before, af_packet binds again."""
+    start_both(pair, ('af_xdp', 'af_packet'), RUN_AS_USER='nobody')
+    for i in (0, 1):
+        assert 'msg="root is given up"' in pair.log(i)
+    for turn in (1, 2):
+        pair.cable()
+        for i in (0, 1):
+            pair.until(lambda: re.search(rf'^codecast_port_found_total\{{.*\}} {turn}$', pair.get(i, '/metrics'), re.M), 'the interface to be found')
+            pair.until(lambda: len(peers(pair, i)) == 1, 'the peer')
+    send(pair, 0, 1000)
+    send(pair, 1, 100000)
+    assert 'cannot be opened' not in pair.log(0) + pair.log(1)

@@ -23,7 +23,7 @@ clean() {
 
 fail() {
     echo "FAILED: $*"
-    for f in "$work"/*.out; do echo "--- $f"; tail -12 "$f"; done
+    for f in "$work"/*.out; do echo "--- $f"; grep -v '^back' "$f"; done
     exit 1
 }
 

@@ -40,6 +40,9 @@ static void test_port_watch_tells_down_from_gone(void **state)
     assert_string_equal(port_watch_next(&w, &s, false, 4 * S), "link is down");
     assert_non_null(strstr(port_watch_next(&w, &s, false, 4 * S), "gone"));
     assert_null(port_watch_next(&w, &s, false, 4 * S));
+    s.port.unopened = 1;
+    assert_non_null(strstr(port_watch_next(&w, &s, false, 4 * S), "cannot be opened"));
+    assert_null(port_watch_next(&w, &s, false, 4 * S));
     s.port.found = 1;
     assert_string_equal(port_watch_next(&w, &s, true, 5 * S), "link is up");
     assert_non_null(strstr(port_watch_next(&w, &s, true, 5 * S), "open again"));
