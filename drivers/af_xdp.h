@@ -6,9 +6,10 @@
  * Shares:  the interface and its address with the kernel; the guard (guard.h) keeps the ports from others
  * Owner:   one net lcore
  * Memory:  frames are held by reference, up to half of them; what is sent is copied into frames once
- * Rights:  CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and 12 MiB of locked memory to open; none afterwards
+ * Rights:  CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and 12 MiB of locked memory (2 MiB more for each further queue) to open; none
+ *          afterwards, also to open an interface that was removed and made anew (Linux 5.19), some eight times
  * Errors:  NULL with the reason in err
- * Limits:  an interface of one receive queue and an MTU of at most 3498; no segmentation or checksums by the port. XDP on a
+ * Limits:  an interface of at most 16 receive queues, all served here, and an MTU of at most 3498; no segmentation or checksums by the port. XDP on a
  *          veth makes its other end cut segments into packets
  */
 #ifndef DRIVERS_AF_XDP_H

@@ -2,9 +2,11 @@
 #include "drivers/ethdev.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -104,6 +106,18 @@ static void close_device(struct ethdev *e)
     e->is_closed = true;
 }
 
+/* Whether the kernel knows the NIC and has given it away: EAL complains aloud each time when not. */
+static bool is_given_away(const char *pci)
+{
+    char path[PATH_MAX], driver[PATH_MAX];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", pci);
+    n = readlink(path, driver, sizeof(driver) - 1);
+    driver[n > 0 ? n : 0] = 0;
+    return strstr(driver, "vfio") || strstr(driver, "uio");
+}
+
 /* The device as it was, by its name; false: not there yet. */
 static bool find_again(struct ethdev *e)
 {
@@ -111,7 +125,7 @@ static bool find_again(struct ethdev *e)
     int rc;
 
     close_device(e);
-    if (!e->cfg.devargs)
+    if (!e->cfg.devargs || (!e->cfg.owns_device && !is_given_away(e->name)))
         return false;
     if (!e->cfg.owns_device)
         rte_eal_hotplug_remove(bus, e->name); /* what is left of it, so that it is probed anew */
@@ -152,11 +166,15 @@ static void recover(struct ethdev *e)
     }
     if (!e->is_closed)
         keep_counts(e);
+    if (e->seconds++ < e->next_try)
+        return;
     if (find_again(e)) {
         c->found++;
+        e->seconds = e->next_try = 0;
         __atomic_store_n(&e->state, ETHDEV_RUNS, __ATOMIC_RELEASE);
     } else if (e->cfg.owns_device && *e->iface) {
-        c->unopened++; /* an interface of our own making waits for nobody else */
+        c->unopened++; /* an interface of our own making waits for nobody else: the rights are gone, so it is tried ever less often */
+        e->next_try = 2 * e->seconds;
     }
 }
 

@@ -54,6 +54,7 @@ struct ethdev {
     unsigned outage;     /* how often it was not ETHDEV_RUNS; before state */
     unsigned letgo;      /* queues that have let go of the device in this outage */
     unsigned events;     /* EVENT_*, from EAL's interrupt thread */
+    unsigned seconds, next_try; /* of looking for it again */
     bool is_closed;      /* gone: its port is no more */
     struct rte_eth_stats before; /* of devices that are no more */
     struct ethdev_queue *queues[ETHDEV_QUEUES_MAX];
