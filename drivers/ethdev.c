@@ -118,22 +118,30 @@ static bool is_given_away(const char *pci)
     return strstr(driver, "vfio") || strstr(driver, "uio");
 }
 
+/* Nothing is left of it, so that it is probed anew; and the kernel, which may be waiting for that, can take the NIC away. */
+static void let_go(struct ethdev *e)
+{
+    bool was_open = !e->is_closed;
+
+    close_device(e);
+    if (was_open && !e->cfg.owns_device && e->cfg.devargs)
+        rte_eal_hotplug_remove("pci", e->name);
+}
+
 /* The device as it was, by its name; false: not there yet. */
 static bool find_again(struct ethdev *e)
 {
     const char *bus = e->cfg.owns_device ? "vdev" : "pci";
     int rc;
 
-    close_device(e);
+    let_go(e);
     if (!e->cfg.devargs || (!e->cfg.owns_device && !is_given_away(e->name)))
         return false;
-    if (!e->cfg.owns_device)
-        rte_eal_hotplug_remove(bus, e->name); /* what is left of it, so that it is probed anew */
     if (rte_eal_hotplug_add(bus, e->name, e->devargs) < 0 || rte_eth_dev_get_port_by_name(e->name, &e->port) < 0)
         return false;
     e->is_closed = false;
     if (ethdev_start(e, &rc)) {
-        close_device(e);
+        let_go(e);
         return false;
     }
     listen_for_trouble(e);
