@@ -84,6 +84,8 @@ struct cc_bbr {
     uint64_t next_round_delivered;
     uint64_t cycle_ns, prior_cwnd_bytes, full_bps, lost_bytes;
     uint32_t round, cycle, full_rounds;
+    uint32_t lumpy_rounds; /* of start-up: ACKs may have waited for us, a third of the window at once */
+    bool is_lumpy;
     bool is_round_start, is_full, is_conserving, is_probe_round_done, is_restart, has_rtt;
     enum cc_recovery was; /* at the last ACK */
     /* lumps of ACKs */

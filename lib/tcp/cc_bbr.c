@@ -26,6 +26,7 @@ static const uint32_t cycle_gain[CYCLE_LEN] = {320, 192, 256, 256, 256, 256, 256
 #define PROBE_RTT_NS      (200 * MS_NS)
 #define LEAST_SEGMENTS    4
 #define FULL_BW_ROUNDS    3
+#define LUMPY_ROUNDS_MOST 6
 #define LUMP_ROUNDS       5
 #define LUMP_MOST_NS      (100 * MS_NS)
 #define POLICER_ROUNDS_MIN 4
@@ -311,17 +312,23 @@ static bool is_cycle_over(const struct cc *cc, const struct cc_ack *a)
 }
 
 /* Three rounds without a quarter more: the pipe is full. */
-static void look_for_full_pipe(struct cc_bbr *b, const struct cc_ack *a)
+static void look_for_full_pipe(struct cc *cc, const struct cc_ack *a)
 {
+    struct cc_bbr *b = &cc->u.bbr;
     uint64_t bps = b->max.best[0].v;
+    bool was_lumpy = b->is_lumpy;
 
+    b->is_lumpy |= a->unanswered_bytes > cc->cwnd_bytes / 3;
     if (b->is_full || !b->is_round_start || a->rate.is_idle)
         return;
+    b->is_lumpy = false;
     if (bps >= b->full_bps + b->full_bps / 4) {
         b->full_bps = bps;
         b->full_rounds = 0;
         return;
     }
+    if (was_lumpy && ++b->lumpy_rounds <= LUMPY_ROUNDS_MOST)
+        return; /* nothing more came, but perhaps because of us */
     b->is_full = ++b->full_rounds >= FULL_BW_ROUNDS;
 }
 
@@ -459,7 +466,7 @@ static void bbr_ack(struct cc *cc, const struct cc_ack *a)
     note_lumps(cc, a);
     if (b->mode == BBR_PROBE_BW && is_cycle_over(cc, a))
         next_cycle(b, a->now);
-    look_for_full_pipe(b, a);
+    look_for_full_pipe(cc, a);
     look_for_drained(cc, a);
     note_rtt(cc, a);
     set_pacing(cc, bandwidth(b), pacing_gain(b), a);
