@@ -7,19 +7,11 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "libp2p/noise.h"
+#include "clock.h"
 
 enum { SAMPLES = 15 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 struct bench {
     struct rng rng;
@@ -106,10 +98,10 @@ static double measure(struct bench *b, void (*op)(struct bench *), unsigned roun
 
     op(b);
     for (unsigned s = 0; s < SAMPLES; s++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = bench_now_ns();
         for (unsigned i = 0; i < rounds; i++)
             op(b);
-        ns[s] = (double)(now_ns() - begin) / rounds;
+        ns[s] = (double)(bench_now_ns() - begin) / rounds;
     }
     qsort(ns, SAMPLES, sizeof(ns[0]), by_value);
     return ns[SAMPLES / 2];

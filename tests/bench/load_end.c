@@ -3,17 +3,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "pubsub/rpc.h"
-
-uint64_t load_now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 void load_die(const char *what)
 {
@@ -46,8 +37,8 @@ void load_end_open(struct load_end *e, uint8_t seed, const char *ip, const struc
     if (cfg) {
         pc = *cfg;
         pc.key = &e->key;
-        e->ps = pubsub_new(&pc, rng, load_now_ns(), load_now_ns());
-        if (!e->ps || pubsub_subscribe(e->ps, slice_str(LOAD_TOPIC), load_now_ns()))
+        e->ps = pubsub_new(&pc, rng, bench_now_ns(), bench_now_ns());
+        if (!e->ps || pubsub_subscribe(e->ps, slice_str(LOAD_TOPIC), bench_now_ns()))
             load_die("no memory for a core");
     }
     choose_protocols(e);
@@ -59,7 +50,7 @@ void load_end_open(struct load_end *e, uint8_t seed, const char *ip, const struc
     nc.local = &e->local;
     nc.frame_alloc = bufpool_alloc;
     nc.frame_ctx = &e->frames;
-    e->net = net_new(&nc, load_now_ns(), err, NULL);
+    e->net = net_new(&nc, bench_now_ns(), err, NULL);
     if (!e->net)
         load_die(err);
 }
@@ -78,7 +69,7 @@ void load_end_dial(struct load_end *e, const char *addr)
 {
     struct multiaddr a;
 
-    if (multiaddr_parse(&a, slice_str(addr)) || net_dial(e->net, &a, NULL, 1, load_now_ns()))
+    if (multiaddr_parse(&a, slice_str(addr)) || net_dial(e->net, &a, NULL, 1, bench_now_ns()))
         load_die("not an address that can be dialed");
 }
 

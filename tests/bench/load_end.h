@@ -7,6 +7,7 @@
 #define BENCH_LOAD_END_H
 
 #include "base/bufpool.h"
+#include "bench/clock.h"
 #include "net/net.h"
 #include "pubsub/pubsub.h"
 
@@ -26,7 +27,6 @@ struct load_end {
     uint64_t messages, bytes, last_ns; /* that came, and when the last one did */
 };
 
-uint64_t load_now_ns(void);
 _Noreturn void load_die(const char *what);
 
 /* cfg: of its core; NULL: none. Binds and dials from ip. */

@@ -127,9 +127,9 @@ static void run(unsigned window, double seconds)
     pthread_mutex_lock(&lock);
     times.n = 0;
     times.delivered = times.refused = 0;
-    times.began_ns = load_now_ns();
+    times.began_ns = bench_now_ns();
     end = times.began_ns + (uint64_t)(seconds * 1e9);
-    while (load_now_ns() < end) {
+    while (bench_now_ns() < end) {
         if (n - times.delivered - times.refused >= window) {
             wait_moved();
             continue;
@@ -140,7 +140,7 @@ static void run(unsigned window, double seconds)
         pthread_mutex_lock(&lock);
     }
     end += 3000000000u;
-    while (times.delivered + times.refused < n && load_now_ns() < end)
+    while (times.delivered + times.refused < n && bench_now_ns() < end)
         wait_moved();
     times.sent = n;
     load_report(&times);

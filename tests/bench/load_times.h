@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 #define LOAD_HEAD    32
 #define LOAD_TIMES_N 4000000u
@@ -19,24 +20,16 @@ struct load_times {
     uint64_t sent, answered, delivered, refused, began_ns, last_ns;
 };
 
-static inline uint64_t load_now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static inline void load_head(char out[LOAD_HEAD + 1], uint64_t n)
 {
-    snprintf(out, LOAD_HEAD + 1, "%016llx%016llx", (unsigned long long)load_now_ns(), (unsigned long long)n);
+    snprintf(out, LOAD_HEAD + 1, "%016llx%016llx", (unsigned long long)bench_now_ns(), (unsigned long long)n);
 }
 
 /* One delivery; head: at least 16 characters of its payload. */
 static inline void load_arrived(struct load_times *t, const char *head)
 {
     char text[17];
-    uint64_t now = load_now_ns();
+    uint64_t now = bench_now_ns();
 
     memcpy(text, head, 16);
     text[16] = 0;
@@ -55,7 +48,7 @@ static inline int load_by_value(const void *a, const void *b)
 
 static inline void load_report(struct load_times *t)
 {
-    double s = (double)((t->last_ns > t->began_ns ? t->last_ns : load_now_ns()) - t->began_ns) / 1e9;
+    double s = (double)((t->last_ns > t->began_ns ? t->last_ns : bench_now_ns()) - t->began_ns) / 1e9;
 
     qsort(t->us, t->n, sizeof(*t->us), load_by_value);
     printf("{\"sent\":%llu,\"answered\":%llu,\"delivered\":%llu,\"refused\":%llu,\"seconds\":%.3f,\"p50_us\":%u,\"p99_us\":%u}\n",

@@ -174,7 +174,7 @@ static void on_json(struct stream *s, struct slice json)
     if (s->node == f->publisher)
         return;
     f->clients++;
-    add(&by_client, (double)(load_now_ns() - f->called_ns) / 1e6);
+    add(&by_client, (double)(bench_now_ns() - f->called_ns) / 1e6);
 }
 
 static void on_response(struct stream *s, struct slice response)
@@ -287,7 +287,7 @@ static bool is_everywhere(void)
 static bool send_one(uint64_t n, uint64_t timeout_ns)
 {
     unsigned publisher = (unsigned)(n % npublishers);
-    uint64_t end = load_now_ns() + timeout_ns;
+    uint64_t end = bench_now_ns() + timeout_ns;
     char head[LOAD_HEAD + 1], topic[64];
     bool ok;
 
@@ -300,12 +300,12 @@ static bool send_one(uint64_t n, uint64_t timeout_ns)
     now_flying.publisher = publisher;
     for (unsigned i = 0; i < nnodes * nstreams; i++)
         streams[i].has_it = false;
-    now_flying.called_ns = load_now_ns();
+    now_flying.called_ns = bench_now_ns();
     now_flying.called_unix_ns = unix_ns();
     pthread_mutex_unlock(&lock);
     say(&streams[publisher * nstreams], 1, slice_of(payload, bytes), topic);
     pthread_mutex_lock(&lock);
-    while (!(ok = is_everywhere()) && load_now_ns() < end) {
+    while (!(ok = is_everywhere()) && bench_now_ns() < end) {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
         t.tv_nsec += 50000000;
@@ -352,13 +352,13 @@ static void print_series(const char *name, struct series *s)
 
 static void run(uint64_t count, uint64_t gap_ns, uint64_t timeout_ns)
 {
-    uint64_t begun = load_now_ns(), complete = 0;
+    uint64_t begun = bench_now_ns(), complete = 0;
 
     is_counting = true;
     for (uint64_t n = 0; n < count; n++) {
-        uint64_t at = load_now_ns(), due = at + gap_ns;
+        uint64_t at = bench_now_ns(), due = at + gap_ns;
         complete += send_one(n, timeout_ns);
-        at = load_now_ns();
+        at = bench_now_ns();
         if (at < due && n + 1 < count)
             usleep((useconds_t)((due - at) / 1000));
     }
@@ -367,7 +367,7 @@ static void run(uint64_t count, uint64_t gap_ns, uint64_t timeout_ns)
            "\"refused\": %lu, \"lost_to_streams\": %lu, \"seconds\": %.3f",
            (unsigned long)count, (unsigned long)(count * (nnodes - 1) * nstreams), by_client.n, by_node.n, (unsigned long)complete,
            (unsigned long)repeated, (unsigned long)late, (unsigned long)refused, (unsigned long)lost_to_streams,
-           (double)(load_now_ns() - begun) / 1e9);
+           (double)(bench_now_ns() - begun) / 1e9);
     print_series("node", &by_node);
     print_series("entry", &by_entry);
     print_series("client", &by_client);

@@ -8,13 +8,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/timerq.h"
 #include "crypto/sha256.h"
 #include "net/net.h"
 #include "pubsub/pubsub.h"
+#include "clock.h"
 
 #define TOPIC   "bench"
 #define TURN_NS 2000000ull
@@ -35,14 +35,6 @@ static unsigned count, bytes, next_payload;
 static uint64_t delivered;
 static enum pubsub_mode mode;
 static const char *protocol[1];
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static void die(const char *what)
 {
@@ -166,7 +158,7 @@ int main(int argc, char **argv)
 {
     struct multiaddr addr;
     unsigned left = 0, rate = 0, dialed = 0;
-    uint64_t next_publish = 0, now = now_ns(), next_dial = now;
+    uint64_t next_publish = 0, now = bench_now_ns(), next_dial = now;
     char line[128];
     size_t have = 0;
 
@@ -183,7 +175,7 @@ int main(int argc, char **argv)
         make(&lights[i], i, argv[2], now);
     fcntl(0, F_SETFL, O_NONBLOCK);
     for (;;) {
-        now = now_ns();
+        now = bench_now_ns();
         if (dialed < count && now >= next_dial) { /* a hundred a second: handshakes cost both sides */
             net_dial(lights[dialed++].net, &addr, NULL, 1, now);
             next_dial = now + 10000000ull;
@@ -207,7 +199,7 @@ int main(int argc, char **argv)
             have -= (size_t)(end + 1 - line);
             memmove(line, end + 1, have + 1);
         }
-        uint64_t spent = now_ns() - now;
+        uint64_t spent = bench_now_ns() - now;
         if (spent < TURN_NS)
             nanosleep(&(struct timespec){0, (long)(TURN_NS - spent)}, NULL);
     }

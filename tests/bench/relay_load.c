@@ -88,7 +88,7 @@ static void make_plain(struct load *l)
     l->pool = calloc(l->pool_count, sizeof(*l->pool));
     for (unsigned i = 0; i < l->pool_count; i++) {
         struct buf *payload = payload_new(l->size, i);
-        struct message *m = l->is_signed ? message_new_signed(pool, &key, &self, load_now_ns() + i, slice_str(LOAD_TOPIC), payload, &scratch)
+        struct message *m = l->is_signed ? message_new_signed(pool, &key, &self, bench_now_ns() + i, slice_str(LOAD_TOPIC), payload, &scratch)
                                          : message_new_unsigned(pool, slice_str(LOAD_TOPIC), payload);
         if (!m)
             load_die("no memory");
@@ -142,7 +142,7 @@ static bool publish(struct load *l, uint64_t now)
 
 static void turn(struct load *l, uint64_t *idle_ns)
 {
-    uint64_t now = load_now_ns();
+    uint64_t now = bench_now_ns();
 
     if (load_end_turn(&l->a, now) + load_end_turn(&l->c, now))
         *idle_ns = 0;
@@ -187,7 +187,7 @@ static double own_cpu_s(void)
 /* Both in the topic, and a message comes through. */
 static void meet(struct load *l, const char *addr)
 {
-    uint64_t end = load_now_ns() + 20000000000ull, next = 0, idle = 0, now;
+    uint64_t end = bench_now_ns() + 20000000000ull, next = 0, idle = 0, now;
     bool has_joined = false;
 
     load_end_open(&l->a, 1, l->ip_a, l->is_coded ? &l->core : NULL, &l->rng);
@@ -195,7 +195,7 @@ static void meet(struct load *l, const char *addr)
     load_end_dial(&l->a, addr);
     load_end_dial(&l->c, addr);
     while (l->c.messages == 0) {
-        now = load_now_ns();
+        now = bench_now_ns();
         if (now > end)
             load_die("no message comes through");
         turn(l, &idle);
@@ -213,7 +213,7 @@ static void meet(struct load *l, const char *addr)
             next = now + 500000000ull;
         }
     }
-    for (end = load_now_ns() + 500000000ull; load_now_ns() < end;)
+    for (end = bench_now_ns() + 500000000ull; bench_now_ns() < end;)
         turn(l, &idle);
     l->sent = l->c.messages; /* probes that came too early are none of the figure */
 }
@@ -228,10 +228,10 @@ static uint64_t window(const struct load *l)
 /* Sends until `end`, then waits for what is under way; returns what was lost. */
 static uint64_t pump(struct load *l, uint64_t end, unsigned rate)
 {
-    uint64_t idle = 0, lost = 0, progress = load_now_ns(), next = progress, now, had, max = window(l);
+    uint64_t idle = 0, lost = 0, progress = bench_now_ns(), next = progress, now, had, max = window(l);
 
     for (;;) {
-        now = load_now_ns();
+        now = bench_now_ns();
         had = l->c.messages;
         if (now >= end)
             break;
@@ -260,9 +260,9 @@ static uint64_t pump(struct load *l, uint64_t end, unsigned rate)
 
 static void drain(struct load *l)
 {
-    uint64_t idle = 0, end = load_now_ns() + LATE_NS;
+    uint64_t idle = 0, end = bench_now_ns() + LATE_NS;
 
-    while (l->sent != l->c.messages && load_now_ns() < end)
+    while (l->sent != l->c.messages && bench_now_ns() < end)
         turn(l, &idle);
 }
 
@@ -282,14 +282,14 @@ static void run(struct load *l, const char *addr, int pid, double seconds, unsig
     l->sent = l->ndelays = 0;
     meet(l, addr);
     if (!rate)
-        pump(l, load_now_ns() + (uint64_t)(seconds / 3 * 1e9), 0);
+        pump(l, bench_now_ns() + (uint64_t)(seconds / 3 * 1e9), 0);
     cpu = cpu_s(pid);
     own = own_cpu_s();
     sent = l->sent;
     got = l->c.messages;
-    start = load_now_ns();
+    start = bench_now_ns();
     lost = pump(l, start + (uint64_t)(seconds * 1e9), rate);
-    ns = load_now_ns() - start;
+    ns = bench_now_ns() - start;
     cpu = cpu_s(pid) - cpu;
     own = own_cpu_s() - own;
     got = l->c.messages - got;

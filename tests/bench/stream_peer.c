@@ -8,11 +8,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bufpool.h"
 #include "net/net.h"
+#include "clock.h"
 
 #define PORT    7070
 #define SPIN_NS 50000ull
@@ -30,14 +30,6 @@ struct end {
     bool is_ready, is_sink, is_over;
     uint64_t bytes, answer, idle_since;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static void die(const char *what)
 {
@@ -64,7 +56,7 @@ static void end_open(struct end *e, bool is_sink, const char *driver, const char
     cfg.rng = &e->rng;
     cfg.frame_alloc = bufpool_alloc;
     cfg.frame_ctx = &e->frames;
-    e->net = net_new(&cfg, now_ns(), err, NULL);
+    e->net = net_new(&cfg, bench_now_ns(), err, NULL);
     if (!e->net)
         die(err);
 }
@@ -113,7 +105,7 @@ static void on_event(struct end *e, struct net_event *ev, uint64_t now)
 /* Spins a moment, then sleeps, as a node's lcore does. */
 static void turn(struct end *e)
 {
-    uint64_t now = now_ns(), at;
+    uint64_t now = bench_now_ns(), at;
     struct pollfd pfd[8];
     struct net_event ev;
     int fds[8];
@@ -139,10 +131,10 @@ static void turn(struct end *e)
 
 static uint64_t pump(struct end *e, struct buf *b, double seconds)
 {
-    uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), sent = 0;
+    uint64_t end = bench_now_ns() + (uint64_t)(seconds * 1e9), sent = 0;
 
-    while (now_ns() < end) {
-        uint64_t now = now_ns();
+    while (bench_now_ns() < end) {
+        uint64_t now = bench_now_ns();
         for (int i = 0; i < 64 && end_send(e, b, now); i++)
             sent += b->len;
         turn(e);
@@ -153,25 +145,25 @@ static uint64_t pump(struct end *e, struct buf *b, double seconds)
 static void source(struct end *e, const char *addr, uint32_t size, double seconds)
 {
     struct buf *b = buf_new(size), *last = buf_copy(slice_of("x", 1));
-    uint64_t warm, sent, begun, end = now_ns() + 20000000000ull;
+    uint64_t warm, sent, begun, end = bench_now_ns() + 20000000000ull;
     struct multiaddr a;
 
     rng_fill(&e->rng, b->data, size);
     b->len = size;
-    if (multiaddr_parse(&a, slice_str(addr)) || net_dial(e->net, &a, NULL, 1, now_ns()))
+    if (multiaddr_parse(&a, slice_str(addr)) || net_dial(e->net, &a, NULL, 1, bench_now_ns()))
         die("not an address that can be dialed");
-    while (!e->is_ready && now_ns() < end)
+    while (!e->is_ready && bench_now_ns() < end)
         turn(e);
     warm = pump(e, b, seconds / 3);
     puts("{\"event\":\"streaming\"}");
     fflush(stdout);
-    begun = now_ns();
+    begun = bench_now_ns();
     sent = pump(e, b, seconds);
-    while (!end_send(e, last, now_ns()))
+    while (!end_send(e, last, bench_now_ns()))
         turn(e);
-    while (!e->is_over && now_ns() < end)
+    while (!e->is_over && bench_now_ns() < end)
         turn(e);
-    printf("{\"event\":\"streamed\",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"ok\":%s}\n", sent, (double)(now_ns() - begun) / 1e9,
+    printf("{\"event\":\"streamed\",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"ok\":%s}\n", sent, (double)(bench_now_ns() - begun) / 1e9,
            e->answer == sent + warm ? "true" : "false");
     fflush(stdout);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../clock.h"
 #include "net/net.h"
 
 #define FLOW_CONNS_MAX 256
@@ -37,7 +38,6 @@ struct flow_swallowed {
     uint64_t bytes, ns; /* from the first to the last */
 };
 
-uint64_t flow_now(void);
 _Noreturn void flow_die(const char *what);
 extern volatile bool flow_stop;
 

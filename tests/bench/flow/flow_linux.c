@@ -144,7 +144,7 @@ int flow_linux_serve(const struct flow_config *c)
             struct sock *s = ev[i].data.ptr;
             if (!s)
                 accept_some(listener, epoll);
-            else if (serve_one(s, epoll, ev[i].events, flow_now()) < 0)
+            else if (serve_one(s, epoll, ev[i].events, bench_now_ns()) < 0)
                 drop(s);
         }
     }
@@ -227,7 +227,7 @@ static void receive_some(struct receiver *r, struct sock *s)
 
 static uint64_t receive_turn(struct receiver *r, uint64_t until)
 {
-    uint64_t now = flow_now();
+    uint64_t now = bench_now_ns();
     struct epoll_event ev[64];
     int n = epoll_wait(r->epoll, ev, 64, now < until ? (int)((until - now) / 1000000 + 1) : 0);
 
@@ -238,7 +238,7 @@ static uint64_t receive_turn(struct receiver *r, uint64_t until)
         else
             dial_end(r, s);
     }
-    return flow_now();
+    return bench_now_ns();
 }
 
 /* All are dialled at the same time, and counted when all are open and the warm-up is over: a lost SYN costs a second, which is the
@@ -246,7 +246,7 @@ static uint64_t receive_turn(struct receiver *r, uint64_t until)
 static void receive(const struct flow_config *c)
 {
     static struct receiver r;
-    uint64_t now = flow_now(), end = now + FLOW_DIAL_NS, ns[FLOW_CONNS_MAX];
+    uint64_t now = bench_now_ns(), end = now + FLOW_DIAL_NS, ns[FLOW_CONNS_MAX];
 
     r.c = c;
     r.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -270,13 +270,13 @@ static void receive(const struct flow_config *c)
 static void send_all(const struct flow_config *c)
 {
     static struct sock s[FLOW_CONNS_MAX];
-    uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun = flow_now(), end = begun + (uint64_t)(c->seconds * 1e9);
+    uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun = bench_now_ns(), end = begun + (uint64_t)(c->seconds * 1e9);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct flow_swallowed r;
     struct epoll_event ev[64];
 
     dial_all(c, s, epoll, 'S', EPOLLOUT);
-    while (flow_now() < end) {
+    while (bench_now_ns() < end) {
         int n = epoll_wait(epoll, ev, 64, 100);
         for (int i = 0; i < n; i++)
             generate(ev[i].data.ptr);
@@ -295,14 +295,14 @@ static void send_all(const struct flow_config *c)
 static void ping(const struct flow_config *c)
 {
     static uint32_t ns[FLOW_PINGS_MAX];
-    uint64_t end = flow_now() + (uint64_t)(c->seconds * 1e9), t;
+    uint64_t end = bench_now_ns() + (uint64_t)(c->seconds * 1e9), t;
     int fd = dial(c, 'E');
     unsigned n = 0;
 
-    while (n < FLOW_PINGS_MAX && (t = flow_now()) < end) {
+    while (n < FLOW_PINGS_MAX && (t = bench_now_ns()) < end) {
         if (send(fd, hot, c->size, MSG_NOSIGNAL) != (ssize_t)c->size || recv(fd, sink, c->size, MSG_WAITALL) != (ssize_t)c->size)
             flow_die("ping");
-        ns[n++] = (uint32_t)(flow_now() - t);
+        ns[n++] = (uint32_t)(bench_now_ns() - t);
     }
     flow_report_ping(ns, n);
 }
@@ -324,13 +324,13 @@ static void open_next(const struct flow_config *c, struct sock *s, int epoll)
 static void connects(const struct flow_config *c)
 {
     static struct sock s[FLOW_CONNS_MAX];
-    uint64_t begun = flow_now(), end = begun + (uint64_t)(c->seconds * 1e9), done = 0, failed = 0;
+    uint64_t begun = bench_now_ns(), end = begun + (uint64_t)(c->seconds * 1e9), done = 0, failed = 0;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event ev[64];
 
     for (unsigned i = 0; i < c->flows; i++)
         open_next(c, &s[i], epoll);
-    while (flow_now() < end) {
+    while (bench_now_ns() < end) {
         int n = epoll_wait(epoll, ev, 64, 100);
         for (int i = 0; i < n; i++) {
             struct sock *f = ev[i].data.ptr;
@@ -347,7 +347,7 @@ static void connects(const struct flow_config *c)
             open_next(c, f, epoll);
         }
     }
-    flow_report_connects(done, flow_now() - begun, failed);
+    flow_report_connects(done, bench_now_ns() - begun, failed);
 }
 
 int flow_linux_client(const struct flow_config *c)

@@ -25,14 +25,6 @@ static void on_signal(int sig)
     flow_stop = true;
 }
 
-uint64_t flow_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 void flow_die(const char *what)
 {
     fprintf(stderr, "tcp_flow: %s\n", what);

@@ -58,7 +58,7 @@ static void open_transport(struct ours *o)
         net.driver = NET_MEMPAIR; /* a port of ours alone, whatever is behind it */
         net.port = o->c->port;
     }
-    o->t = net_open_transport(&net, NULL, &share, flow_now(), err, why);
+    o->t = net_open_transport(&net, NULL, &share, bench_now_ns(), err, why);
     if (!o->t)
         flow_die(err);
     o->hot = buf_new(FLOW_CHUNK);
@@ -213,7 +213,7 @@ static void idle(struct ours *o, uint64_t now)
 
 static void turn(struct ours *o)
 {
-    uint64_t now = flow_now();
+    uint64_t now = bench_now_ns();
     unsigned work = transport_poll(o->t, now);
     struct pipe_event ev;
 
@@ -256,21 +256,21 @@ static void dial_all(struct ours *o, char mode)
 {
     struct endpoint to = {.ip_len = 4, .port = o->c->tcp_port};
     const char *reason = "";
-    uint64_t end = flow_now() + FLOW_DIAL_NS;
+    uint64_t end = bench_now_ns() + FLOW_DIAL_NS;
     unsigned open = 0;
 
     if (inet_pton(AF_INET, o->c->ip, to.ip) != 1)
         flow_die(o->c->ip);
     for (unsigned i = 0; i < o->c->flows; i++) {
         o->ends[i].mode = mode;
-        o->ends[i].pipe = transport_dial(o->t, &to, flow_now(), &reason);
+        o->ends[i].pipe = transport_dial(o->t, &to, bench_now_ns(), &reason);
         if (!o->ends[i].pipe)
             flow_die(reason);
         o->ends[i].pipe->user = &o->ends[i];
     }
     while (open < o->c->flows) {
         turn(o);
-        if (flow_stop || o->is_broken || flow_now() > end)
+        if (flow_stop || o->is_broken || bench_now_ns() > end)
             flow_die("the connections did not open");
         open = 0;
         for (unsigned i = 0; i < o->c->flows; i++)
@@ -280,7 +280,7 @@ static void dial_all(struct ours *o, char mode)
 
 static void turn_until(struct ours *o, uint64_t end)
 {
-    while (flow_now() < end && !o->is_broken && !flow_stop)
+    while (bench_now_ns() < end && !o->is_broken && !flow_stop)
         turn(o);
 }
 
@@ -289,14 +289,14 @@ static void receive(struct ours *o)
     uint64_t bytes[FLOW_CONNS_MAX], ns[FLOW_CONNS_MAX], begun, end;
 
     dial_all(o, 'G');
-    turn_until(o, flow_now() + (uint64_t)(o->c->warm_seconds * 1e9));
+    turn_until(o, bench_now_ns() + (uint64_t)(o->c->warm_seconds * 1e9));
     for (unsigned i = 0; i < o->c->flows; i++)
         o->ends[i].bytes = 0;
-    begun = flow_now();
+    begun = bench_now_ns();
     turn_until(o, begun + (uint64_t)(o->c->seconds * 1e9));
     if (o->is_broken)
         flow_die("a flow broke");
-    end = flow_now();
+    end = bench_now_ns();
     for (unsigned i = 0; i < o->c->flows; i++) {
         bytes[i] = o->ends[i].bytes;
         ns[i] = end - begun;
@@ -307,24 +307,24 @@ static void receive(struct ours *o)
 static void ping(struct ours *o)
 {
     uint32_t *ns = calloc(FLOW_PINGS_MAX, sizeof(*ns));
-    uint64_t end = flow_now() + (uint64_t)(o->c->seconds * 1e9), t;
+    uint64_t end = bench_now_ns() + (uint64_t)(o->c->seconds * 1e9), t;
     uint8_t bytes[2048] = {0};
     unsigned n = 0;
 
     dial_all(o, 'E');
-    while (n < FLOW_PINGS_MAX && (t = flow_now()) < end && !flow_stop) {
+    while (n < FLOW_PINGS_MAX && (t = bench_now_ns()) < end && !flow_stop) {
         o->pong = 0;
         send_bytes(&o->ends[0], slice_of(bytes, o->c->size), t);
         transport_flush(o->t, t);
         while (o->pong < o->c->size && !o->is_broken && !flow_stop) {
             turn(o);
-            o->is_broken |= flow_now() - t > PONG_NS;
+            o->is_broken |= bench_now_ns() - t > PONG_NS;
         }
         if (o->is_broken)
             flow_die("ping");
         if (flow_stop)
             break;
-        ns[n++] = (uint32_t)(flow_now() - t);
+        ns[n++] = (uint32_t)(bench_now_ns() - t);
     }
     flow_report_ping(ns, n);
     free(ns);
