@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "base/stash.h"
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "gateway/gw_impl.h"
@@ -101,7 +102,7 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
 /* Takes payload, also when it fails. */
 static struct gw_publish *publish_new(struct gateway *gw, struct slice topic, const uint8_t id[GW_ID_BYTES], struct rpc_msg *payload)
 {
-    struct gw_publish *p = payload ? malloc(sizeof(*p)) : NULL;
+    struct gw_publish *p = payload ? stash_get(sizeof(*p)) : NULL;
 
     if (!p) {
         rpc_msg_unref(payload);
@@ -126,7 +127,7 @@ void gw_publish_free(struct gw_publish *p)
 {
     rpc_msg_unref(p->payload);
     rpc_msg_unref(p->request);
-    free(p);
+    stash_put(p, sizeof(*p));
 }
 
 enum verdict { START, JOINED, DUPLICATE, BUSY, NOMEM };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/stash.h"
 #include "base/wr.h"
 #include "gateway/gw_impl.h"
 #include "gateway/gw_order.h"
@@ -65,7 +66,7 @@ static void pending_end(struct pending *p, struct http_reply *reply)
 {
     http_later_send(p->later, reply);
     rpc_msg_unref(p->payload);
-    free(p);
+    stash_put(p, sizeof(*p));
 }
 
 static void on_published(void *user, const struct gw_result *r)
@@ -114,13 +115,13 @@ static bool may_publish(struct gateway *gw, struct http_req *q, struct gw_order 
 static void publish(struct gateway *gw, struct http_req *q, struct gw_order *o)
 {
     bool is_assigned = !o->client.len || gw_registry_has_topic(&gw->registry, gw_name_slice(&o->topic));
-    struct pending *p = calloc(1, sizeof(*p));
+    struct pending *p = stash_get(sizeof(*p));
     struct gw_name client;
 
     if (p)
         p->later = http_req_defer(q);
     if (!p || !p->later) {
-        free(p);
+        stash_put(p, sizeof(*p));
         http_req_reply(q, error_reply(gw, GW_E_NOMEM));
         return;
     }

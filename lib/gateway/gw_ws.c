@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/stash.h"
 #include "base/text.h"
 #include "base/wr.h"
 #include "gateway/gw_impl.h"
@@ -174,7 +175,7 @@ static void on_published(void *user, const struct gw_result *r)
     if (f->holds)
         ws_conn_release(s->conn);
     session_unref(s);
-    free(f);
+    stash_put(f, sizeof(*f));
 }
 
 static int frame_publish(struct session *s, struct gw_order *o, const struct frame_id *id)
@@ -193,11 +194,12 @@ static int frame_publish(struct session *s, struct gw_order *o, const struct fra
         send_error(s, id, r.text);
         return 0;
     }
-    f = calloc(1, sizeof(*f));
+    f = stash_get(sizeof(*f));
     if (!f)
         return -GW_E_NOMEM;
     f->s = s;
-    f->id = *id;
+    f->id.len = id->len;
+    memcpy(f->id.text, id->text, id->len);
     f->bytes = rpc_msg_len(o->payload);
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
     atomic_fetch_add(&s->bytes_under_way, f->bytes);

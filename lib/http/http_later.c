@@ -5,8 +5,8 @@
  *          what came is put behind the request, for h2o to find when the request is over
  */
 #include <assert.h>
-#include <stdlib.h>
 
+#include "base/stash.h"
 #include "http/http_private.h"
 
 /* In the request's pool: what is to be done when the request is over, answered or not. */
@@ -82,19 +82,17 @@ static void later_run(struct http_msg *m, struct http_thread *th)
         http_count(&th->count.deferred_vanished);
         http_reply_free(l->reply);
     }
-    free(l);
+    stash_put(l, sizeof(*l));
 }
 
 struct http_later *http_req_defer(struct http_req *q)
 {
-    struct http_later *l = calloc(1, sizeof(*l));
+    struct http_later *l = stash_get(sizeof(*l));
 
     assert(!q->done);
     if (!l)
         return NULL;
-    l->msg.run = later_run;
-    l->thread = q->thread;
-    l->h = q->h;
+    *l = (struct http_later){.msg.run = later_run, .thread = q->thread, .h = q->h};
     l->hook = h2o_mem_alloc_shared(&q->h->pool, sizeof(*l->hook), on_hook_dispose);
     *l->hook = (struct later_hook){.later = l, .sock = q->h->conn->callbacks->get_socket(q->h->conn)};
     lend_input(l->hook);
@@ -109,7 +107,7 @@ void http_later_send(struct http_later *l, struct http_reply *r)
     if (http_thread_post(l->thread, &l->msg))
         return;
     http_reply_free(r); /* the server has stopped */
-    free(l);
+    stash_put(l, sizeof(*l));
 }
 
 /* Stopping: nobody will wait for these. Their laters stay with whoever holds them. */

@@ -185,7 +185,7 @@ bool ws_input_run(struct ws_conn *c)
 
 void ws_input_give_back(struct ws_conn *c)
 {
-    if (c->sock->input->size == 0 && c->sock->input->capacity) {
+    if (c->sock && c->sock->input->size == 0 && c->sock->input->capacity) {
         h2o_buffer_dispose(&c->sock->input);
         h2o_buffer_init(&c->sock->input, &h2o_socket_buffer_prototype);
     }

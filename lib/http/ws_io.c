@@ -266,7 +266,6 @@ void ws_io_run(struct ws_conn *c)
         busy = flush(c);
         /* Flushing may have ended a pause with input still in the buffer. */
     } while (!busy && was_paused && c->turn_bytes && c->sock->input->size && ws_rare_reads(c) && !ws_is_paused(c));
-    ws_input_give_back(c);
     if (!busy)
         after_flush(c);
     set_reading(c);
@@ -335,6 +334,7 @@ static void tick_one(struct ws_conn *c)
         return;
     if (c->state == WS_EXPECT_FRAMES && now - c->rx_ms < 1000)
         return;
+    ws_input_give_back(c); /* of one that is silent: others would get it anew in a moment */
     look_at_progress(c, now);
     if (c->state != WS_EXPECT_FRAMES) {
         if (now - latest(c->closing_ms, c->peer->moved_at_ms) >= WS_CLOSE_WAIT_MS ||

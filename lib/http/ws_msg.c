@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/budget.h"
+#include "base/stash.h"
 
 struct ws_msg *ws_msg_new(size_t cap)
 {
@@ -12,7 +13,7 @@ struct ws_msg *ws_msg_new(size_t cap)
 
     if (cap > SIZE_MAX / 2)
         return NULL;
-    m = malloc(sizeof(*m) + WS_HEADER_MAX + cap);
+    m = stash_get(sizeof(*m) + WS_HEADER_MAX + cap);
     if (!m)
         return NULL;
     atomic_init(&m->refs, 1);
@@ -84,7 +85,7 @@ void ws_msg_unref(struct ws_msg *m)
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
     budget_give(m->budget, m->len);
-    free(m);
+    stash_put(m, sizeof(*m) + WS_HEADER_MAX + m->cap);
 }
 
 void ws_msg_charge(struct ws_msg *m, struct budget *b)

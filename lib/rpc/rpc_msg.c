@@ -7,12 +7,14 @@
 #include <grpc/byte_buffer_reader.h>
 
 #include "base/budget.h"
+#include "base/stash.h"
 #include "rpc/rpc_err.h"
 #include "rpc/rpc_inflate.h"
 #include "rpc/rpc_slice.h"
 
 /* Below this a received message is copied out of core's read buffer, which may be a thousand times as large. */
 #define MSG_COPY_BELOW_BYTES 4096
+#define SMALL_LEAST 64 /* below, core's own slices hold the bytes as well */
 
 struct rpc_msg {
     atomic_uint refs;
@@ -24,7 +26,7 @@ struct rpc_msg {
 
 static struct rpc_msg *msg_alloc(unsigned count)
 {
-    struct rpc_msg *m = malloc(sizeof(*m) + count * sizeof(m->part[0]));
+    struct rpc_msg *m = stash_get(sizeof(*m) + count * sizeof(m->part[0]));
 
     if (!m)
         return NULL;
@@ -49,9 +51,30 @@ static struct rpc_msg *msg_of_slice(grpc_slice s)
     return m;
 }
 
+/* A small message's bytes. */
+struct small {
+    size_t len;
+    uint8_t bytes[];
+};
+
+static void small_free(void *p)
+{
+    struct small *b = p;
+
+    stash_put(b, sizeof(*b) + b->len);
+}
+
 struct rpc_msg *rpc_msg_new(size_t len)
 {
-    return msg_of_slice(grpc_slice_malloc(len));
+    struct small *b;
+
+    if (len < SMALL_LEAST || len > STASH_MAX - sizeof(*b))
+        return msg_of_slice(grpc_slice_malloc(len));
+    b = stash_get(sizeof(*b) + len);
+    if (!b)
+        return NULL;
+    b->len = len;
+    return msg_of_slice(grpc_slice_new_with_user_data(b->bytes, len, small_free, b));
 }
 
 struct rpc_msg *rpc_msg_copy(struct slice s)
@@ -113,7 +136,7 @@ void rpc_msg_unref(struct rpc_msg *m)
     budget_give(m->budget, m->charged);
     for (unsigned i = 0; i < m->count; i++)
         grpc_slice_unref(m->part[i]);
-    free(m);
+    stash_put(m, sizeof(*m) + m->count * sizeof(m->part[0]));
 }
 
 void rpc_msg_charge(struct rpc_msg *m, struct budget *b)
