@@ -12,6 +12,7 @@
 
 #define RECV_BUF    (16u << 20) /* at most: 1 Gbit/s over 100 ms */
 #define BURST       32
+#define ACK_FIRST_BYTES 65536u /* what takes a while to decrypt and hash is acknowledged before: the peer sends on meanwhile */
 #define RETRY_NS    2000000ull /* when the stack had no memory for a send */
 #define TX_RETRY_NS 100000ull  /* when a port is full that cannot say when it is not */
 #define POLL_NS     100000ull /* a port that cannot say when something arrives is looked at so often */
@@ -306,42 +307,6 @@ static void give_frames_back(struct ttcp *t)
     t->has_frames = false;
 }
 
-static unsigned ttcp_poll(struct transport *tr, uint64_t now)
-{
-    struct ttcp *t = ttcp_of(tr);
-    struct pktio_frame frames[BURST];
-    unsigned n, work;
-
-    t->now = now;
-    ttcp_settle(t);
-    give_frames_back(t);
-    for (struct list *it; (it = list_pop_front(&t->again));)
-        list_push_back(&t->ready, it);
-    n = pktio_recv(t->port, frames, BURST);
-    t->has_frames = true;
-    for (unsigned i = 0; i < n; i++) {
-        unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
-
-        if (frames[i].rest)
-            tcp_stack_input_parts(t->stack, slice_of(frames[i].data, frames[i].len), slice_of(frames[i].rest, frames[i].rest_len), flags, now);
-        else if (frames[i].buf)
-            tcp_stack_input_buf(t->stack, frames[i].buf, flags, now);
-        else
-            tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags | TCP_INPUT_LASTS, now);
-    }
-    if (!tcp_stack_is_lasting(t->stack))
-        give_frames_back(t); /* soon: the other end may wait for room */
-    work = n;
-    if (tcp_stack_next_deadline(t->stack) <= now) {
-        tcp_stack_on_deadline(t->stack, now);
-        work++;
-    }
-    if (t->is_starved)
-        feed_starved(t);
-    run_lingering(t, now);
-    return work + !list_is_empty(&t->ready);
-}
-
 static void seg_of(struct pktio_seg *out, const struct tcp_segment *seg)
 {
     memcpy(out->head, seg->head, seg->head_len);
@@ -355,13 +320,10 @@ static void seg_of(struct pktio_seg *out, const struct tcp_segment *seg)
         out->pieces[i] = (struct pktio_piece){seg->slices[i].p, (uint32_t)seg->slices[i].len, NULL};
 }
 
-static void ttcp_flush(struct transport *tr, uint64_t now)
+static void send_out(struct ttcp *t, uint64_t now)
 {
-    struct ttcp *t = ttcp_of(tr);
     struct tcp_segment seg;
 
-    ttcp_settle(t);
-    give_frames_back(t); /* before anyone sleeps: held slots keep a ring's descriptor ready */
     t->is_tx_full = false;
     while (tcp_stack_output(t->stack, &seg, now) > 0) {
         seg_of(&t->seg, &seg);
@@ -371,6 +333,55 @@ static void ttcp_flush(struct transport *tr, uint64_t now)
         t->is_tx_full = true; /* the wait descriptor now also tells of room */
         break;
     }
+}
+
+static unsigned ttcp_poll(struct transport *tr, uint64_t now)
+{
+    struct ttcp *t = ttcp_of(tr);
+    struct pktio_frame frames[BURST];
+    uint64_t bytes = 0;
+    unsigned n, work;
+
+    t->now = now;
+    ttcp_settle(t);
+    give_frames_back(t);
+    for (struct list *it; (it = list_pop_front(&t->again));)
+        list_push_back(&t->ready, it);
+    n = pktio_recv(t->port, frames, BURST);
+    t->has_frames = true;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
+
+        bytes += frames[i].len + (frames[i].rest ? frames[i].rest_len : 0);
+        if (frames[i].rest)
+            tcp_stack_input_parts(t->stack, slice_of(frames[i].data, frames[i].len), slice_of(frames[i].rest, frames[i].rest_len), flags, now);
+        else if (frames[i].buf)
+            tcp_stack_input_buf(t->stack, frames[i].buf, flags, now);
+        else
+            tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags | TCP_INPUT_LASTS, now);
+    }
+    if (!tcp_stack_is_lasting(t->stack))
+        give_frames_back(t); /* soon: the other end may wait for room */
+    if (bytes >= ACK_FIRST_BYTES)
+        send_out(t, now);
+    work = n;
+    if (tcp_stack_next_deadline(t->stack) <= now) {
+        tcp_stack_on_deadline(t->stack, now);
+        work++;
+    }
+    if (t->is_starved)
+        feed_starved(t);
+    run_lingering(t, now);
+    return work + !list_is_empty(&t->ready);
+}
+
+static void ttcp_flush(struct transport *tr, uint64_t now)
+{
+    struct ttcp *t = ttcp_of(tr);
+
+    ttcp_settle(t);
+    give_frames_back(t); /* before anyone sleeps: held slots keep a ring's descriptor ready */
+    send_out(t, now);
 }
 
 static uint64_t ttcp_next_deadline(const struct transport *tr)
