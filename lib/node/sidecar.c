@@ -8,6 +8,7 @@
 #include "sidecar.pb-c.h"
 
 #define THREADS        2
+#define FEW_CPUS       2
 #define MIN_RECV_BYTES (32u << 20) /* so that an oversize publish is answered in our words up to here */
 #define STOP_GRACE_MS  1000
 
@@ -78,6 +79,16 @@ static int add_service(struct sidecar *s, const struct node_config *cfg)
     return rpc_server_add(s->server, &s->service, s);
 }
 
+/* Threads that wait on gRPC core's one set of sockets hand the turn round with a wake-up each: where CPUs are few one does as much for less. */
+static unsigned threads_on(const cpu_set_t *cpus)
+{
+    cpu_set_t own;
+
+    if (!cpus && sched_getaffinity(0, sizeof(own), &own) == 0)
+        cpus = &own;
+    return cpus && CPU_COUNT(cpus) > FEW_CPUS ? THREADS : 1;
+}
+
 static int start_server(struct sidecar *s, const struct node_config *cfg, const cpu_set_t *cpus, char err[256])
 {
     bool is_v6 = strchr(cfg->sidecar_bind, ':') && cfg->sidecar_bind[0] != '[';
@@ -85,7 +96,7 @@ static int start_server(struct sidecar *s, const struct node_config *cfg, const 
     char bind[160];
     struct rpc_server_config rc = {
         .bind = bind,
-        .threads = THREADS,
+        .threads = threads_on(cpus),
         .cpus = cpus,
         .max_recv_bytes = max > (MIN_RECV_BYTES >> 1) ? (max > (UINT32_MAX >> 1) ? UINT32_MAX : max * 2) : MIN_RECV_BYTES,
     };
