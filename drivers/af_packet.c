@@ -67,8 +67,12 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct 
 
     if (h->tp_snaplen < h->tp_len && !read_queue(a, h, f))
         return false;
-    if ((h->tp_status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0)
-        return false; /* of another network */
+    if ((h->tp_status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0) { /* of another network */
+        a->counters.rx_foreign++;
+        if (h->tp_snaplen < h->tp_len)
+            packet_queue_refuse(&a->queue);
+        return false;
+    }
     if (h->tp_snaplen < h->tp_len)
         return true;
     memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);

@@ -382,6 +382,7 @@ static uint32_t kept(const struct af_xdp *a)
 static void tear_down(struct af_xdp *a)
 {
     a->drops_before = drops(a);
+    wait_on_none(a);
     xdp_steer_detach(&a->steer);
     for (unsigned i = 0; i < a->nlanes; i++) {
         xsk_close(&a->lanes[i].xsk);

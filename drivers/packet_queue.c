@@ -80,6 +80,14 @@ bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame 
     return true;
 }
 
+void packet_queue_refuse(struct packet_queue *q)
+{
+    struct buf *b = q->lent[--q->nlent];
+
+    q->lent_bytes -= b->len;
+    buf_unref(b);
+}
+
 void packet_queue_give_back(struct packet_queue *q)
 {
     while (q->nlent > 0)

@@ -33,6 +33,8 @@ void packet_queue_close(struct packet_queue *q);
 /* The frame of len bytes whose turn it is; at most PKTIO_BURST before the next give_back. False: there is none (a frame that
  * found no memory here is read and gone: *no_memory counts it). */
 bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame *f, struct pktio_counters *n);
+/* The frame that was taken last is of no use. */
+void packet_queue_refuse(struct packet_queue *q);
 void packet_queue_give_back(struct packet_queue *q);
 
 #endif
