@@ -94,11 +94,14 @@ static void take_publish(struct lane_conn *c, const struct lane_frame *f, struct
 
     a.text[0] = 0;
     a.http = 0;
-    set_stalled(c, !s->cfg.publish(c->session->user, f->topic, f->payload, &a));
+    set_stalled(c, !s->cfg.publish(c->session->user, f->topic, f->payload, &c->is_charged, &a));
     if (c->is_stalled) {
-        LANE_COUNT(s, waits);
+        if (!c->has_waited)
+            LANE_COUNT(s, waits);
+        c->has_waited = true;
         return;
     }
+    c->has_waited = c->is_charged = false;
     LANE_COUNT(s, publishes);
     out.outcome = a.outcome;
     out.http = a.http;

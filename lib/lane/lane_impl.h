@@ -31,6 +31,7 @@ struct lane_conn {
     struct lane_session *session; /* NULL: the secret has not come */
     uint64_t since_ns;
     bool is_stalled; /* publish had no room for what rest begins with */
+    bool has_waited, is_charged; /* of the publish at hand, until it is answered: it is counted once, and taken off limits once */
     uint32_t events; /* asked of epoll */
     struct { /* what came and is not done yet, what must still go: on the heap while there is any */
         uint8_t *p;

@@ -30,8 +30,9 @@ struct lane_server_config {
     const cpu_set_t *cpus; /* where the thread may run; NULL: as the caller */
     uint32_t max_payload;  /* told to gateways; at most LANE_PAYLOAD_MAX counts */
     /* Must not block. The bytes are lent for the call. False: there is no room for it now, it comes again within milliseconds; else
-     * *a is the answer. user is the session's. */
-    bool (*publish)(void *user, struct slice topic, struct slice payload, struct lane_answer *a);
+     * *a is the answer. user is the session's; *is_charged is false when this publish comes first, and as it was left when it comes
+     * again: whether it has been taken off limits. */
+    bool (*publish)(void *user, struct slice topic, struct slice payload, bool *is_charged, struct lane_answer *a);
 };
 
 struct lane_server_stats {

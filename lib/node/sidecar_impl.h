@@ -38,8 +38,6 @@ struct stream {
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
     struct { /* sidecar_lane.c */
         struct lane_session *session; /* NULL: not offered */
-        bool is_charged;              /* the lanes' thread's: a publish that found no room has been taken off the limits */
-        size_t charged_bytes;
     } lane;
     struct auth_grant *grant;   /* the loop thread's; NULL: no token yet. Others read it, and it changes, under the lock */
     _Atomic int64_t expires_s;  /* of the token */

@@ -19,14 +19,14 @@ static void refused(struct sidecar *s, struct lane_answer *a, int http, const ch
 }
 
 /* False: *a says why. */
-static bool may_publish(struct stream *st, size_t bytes, struct lane_answer *a)
+static bool may_publish(struct stream *st, size_t bytes, bool *is_charged, struct lane_answer *a)
 {
     struct sidecar *s = st->sidecar;
     struct auth_grant g;
     char why[128];
     int http;
 
-    if (!s->guard || (st->lane.is_charged && st->lane.charged_bytes == bytes))
+    if (!s->guard || *is_charged)
         return true;
     if (sidecar_auth_is_over(st)) {
         refused(s, a, 401, auth_err_name(AUTH_E_EXPIRED));
@@ -40,23 +40,21 @@ static bool may_publish(struct stream *st, size_t bytes, struct lane_answer *a)
         refused(s, a, http, why);
         return false;
     }
-    st->lane.is_charged = true;
-    st->lane.charged_bytes = bytes;
+    *is_charged = true;
     return true;
 }
 
-static bool publish(void *user, struct slice topic, struct slice payload, struct lane_answer *a)
+static bool publish(void *user, struct slice topic, struct slice payload, bool *is_charged, struct lane_answer *a)
 {
     struct stream *st = user;
     char id[65];
     int err;
 
-    if (!may_publish(st, payload.len, a))
+    if (!may_publish(st, payload.len, is_charged, a))
         return true;
     err = sidecar_hand_on(st->sidecar, topic, payload, NULL, NULL, id);
     if (err == -HUB_EFULL) /* it comes again, charged as it is */
         return false;
-    st->lane.is_charged = false;
     if (err == 0)
         a->outcome = LANE_PUBLISHED;
     else if (err == -HUB_EDUP)

@@ -160,7 +160,7 @@ static void take(struct rpc_call *c, struct stream *s, struct slice topic, struc
         (s->is_raw ? deliver_raw : deliver)(c, topic, id, data);
 }
 
-static bool take_from_lane(void *user, struct slice topic, struct slice data, struct lane_answer *a)
+static bool take_from_lane(void *user, struct slice topic, struct slice data, bool *is_charged, struct lane_answer *a)
 {
     char id[2 * SHA256_BYTES + 1];
     uint8_t sum[SHA256_BYTES];

@@ -22,15 +22,18 @@ struct node {
     struct lane_session *session;
     uint8_t secret[LANE_SECRET_BYTES];
     atomic_int full;  /* so many publishes find no room */
-    atomic_int taken;
+    atomic_int taken, tries, charges;
     atomic_bool is_gone; /* publish may not run any more */
 };
 
-static bool publish(void *user, struct slice topic, struct slice payload, struct lane_answer *a)
+static bool publish(void *user, struct slice topic, struct slice payload, bool *is_charged, struct lane_answer *a)
 {
     struct node *n = user;
 
     assert_false(atomic_load(&n->is_gone));
+    atomic_fetch_add(&n->tries, 1);
+    atomic_fetch_add(&n->charges, !*is_charged);
+    *is_charged = true;
     if (atomic_load(&n->full) > 0) {
         atomic_fetch_sub(&n->full, 1);
         return false;
@@ -227,9 +230,39 @@ static void test_publishes_wait_for_room_in_order(void **state)
         assert_true(hear(fd, &f, buf));
         assert_int_equal(f.number, i);
     }
-    assert_int_equal(stats_of(n).waits, 3);
+    assert_int_equal(stats_of(n).waits, 1);
     assert_int_equal(n->taken, 4);
+    assert_int_equal(n->tries, 7);
+    assert_int_equal(n->charges, 4);
     close(fd);
+}
+
+/* However often they are tried, and others between them. */
+static void test_publishes_that_wait_are_charged_and_counted_once(void **state)
+{
+    static const char *const payloads[] = {"short", "a longer one"};
+    struct node *n = *state;
+    int fds[2] = {enter(n), enter(n)};
+    struct lane_frame f;
+    uint8_t buf[512];
+
+    atomic_store(&n->full, 1 << 30);
+    for (uint32_t i = 0; i < 4; i++) {
+        f = publish_of(i / 2, "t", payloads[i % 2]);
+        say(fds[i % 2], &f);
+    }
+    while (stats_of(n).waits < 2 || atomic_load(&n->tries) < 20)
+        usleep(1000);
+    assert_int_equal(n->charges, 2);
+    atomic_store(&n->full, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(hear(fds[i % 2], &f, buf));
+        assert_int_equal(f.number, i / 2);
+    }
+    assert_int_equal(n->charges, 4);
+    assert_int_equal(n->taken, 4);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 /* A client that reads late holds itself up: it is not read beyond what its answers fill, and nothing is lost. */
@@ -296,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secret_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_ends_a_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_wait_for_room_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_publishes_that_wait_are_charged_and_counted_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers_wait_for_a_client_that_does_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_session_takes_its_connections_with_it, setup, teardown),
     };
