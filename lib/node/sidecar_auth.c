@@ -110,6 +110,8 @@ bool sidecar_auth_is_over(struct stream *st)
 {
     if (time(NULL) < atomic_load(&st->expires_s))
         return false;
+    if (atomic_exchange(&st->has_run_out, true)) /* counted, and its end is under way */
+        return true;
     auth_guard_refuse(st->sidecar->guard, -AUTH_E_EXPIRED);
     rpc_call_abort(st->call, RPC_CODE_UNAUTHENTICATED, auth_err_name(AUTH_E_EXPIRED));
     return true;

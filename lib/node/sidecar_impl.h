@@ -41,6 +41,7 @@ struct stream {
     } lane;
     struct auth_grant *grant;   /* the loop thread's; NULL: no token yet. Others read it, and it changes, under the lock */
     _Atomic int64_t expires_s;  /* of the token */
+    atomic_bool has_run_out;    /* that it did has been counted, and the stream is being ended */
     atomic_ullong lost;     /* messages owed for which there was no memory, not yet told */
     bool is_warned;         /* the loop thread's: that it is slow has been logged */
 };

@@ -19,19 +19,13 @@ static void refused(struct sidecar *s, struct lane_answer *a, int http, const ch
 }
 
 /* False: *a says why. */
-static bool may_publish(struct stream *st, size_t bytes, bool *is_charged, struct lane_answer *a)
+static bool charge(struct stream *st, size_t bytes, struct lane_answer *a)
 {
     struct sidecar *s = st->sidecar;
     struct auth_grant g;
     char why[128];
     int http;
 
-    if (!s->guard || *is_charged)
-        return true;
-    if (sidecar_auth_is_over(st)) {
-        refused(s, a, 401, auth_err_name(AUTH_E_EXPIRED));
-        return false;
-    }
     pthread_mutex_lock(&s->lock);
     g = *st->grant;
     pthread_mutex_unlock(&s->lock);
@@ -40,7 +34,6 @@ static bool may_publish(struct stream *st, size_t bytes, bool *is_charged, struc
         refused(s, a, http, why);
         return false;
     }
-    *is_charged = true;
     return true;
 }
 
@@ -50,8 +43,13 @@ static bool publish(void *user, struct slice topic, struct slice payload, bool *
     char id[65];
     int err;
 
-    if (!may_publish(st, payload.len, is_charged, a))
-        return true;
+    if (st->sidecar->guard && !*is_charged) {
+        if (sidecar_auth_is_over(st)) /* the stream ends, and this lane with it: what has no answer the gateway sends again */
+            return false;
+        if (!charge(st, payload.len, a))
+            return true;
+        *is_charged = true;
+    }
     err = sidecar_hand_on(st->sidecar, topic, payload, NULL, NULL, id);
     if (err == -HUB_EFULL) /* it comes again, charged as it is */
         return false;

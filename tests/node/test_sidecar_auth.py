@@ -158,16 +158,12 @@ class Sidecar(unittest.TestCase):
         s.send(PUBLISH, "t", b"a token that comes later", issuer.token())
         self.assertEqual(s.next(0)["status"], "published")
         s, c = self.lane(issuer.token(exp=int(time.time()) - 28))  # 30 s of leeway
-        refused = [0, 0, 0, ""]
-        for i in range(250):
-            c.send(i, "t", b"late lane %d" % i)
-            refused = c.answer()
-            if refused[2]:
-                break
-            time.sleep(0.1)
-        self.assertEqual(refused[2], 401)
+        with self.assertRaises((EOFError, OSError)):  # no answer, so that the gateway sends it again
+            for i in range(250):
+                c.send(i, "t", b"late lane %d" % i)
+                self.assertEqual(c.answer()[1], fake_lane.PUBLISHED)
+                time.sleep(0.1)
         self.assertEqual(s.code(), Code.UNAUTHENTICATED)
-        self.assertTrue(c.is_closed())
 
     def test_a_stream_whose_token_runs_out(self):
         s = self.stream(issuer.token(exp=int(time.time()) - 28))  # 30 s of leeway
