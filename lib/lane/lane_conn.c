@@ -38,7 +38,8 @@ void lane_conn_new(struct lane_server *s, int fd, uint64_t now)
     c->fd = fd;
     c->server = s;
     c->since_ns = now;
-    list_push_back(&s->conns, &c->node);
+    list_push_back(&s->strangers, &c->node);
+    s->n_strangers++;
     s->n_conns++;
     if (!watch(c, EPOLL_CTL_ADD))
         lane_conn_close(c);
@@ -53,6 +54,8 @@ void lane_conn_close(struct lane_conn *c)
     if (c->session) {
         atomic_fetch_sub(&s->n.conns, 1);
         lane_session_unref(c->session);
+    } else {
+        s->n_strangers--;
     }
     list_del(&c->node);
     close(c->fd);
@@ -81,6 +84,9 @@ static bool take_hello(struct lane_conn *c, const struct lane_frame *f, struct w
         return false;
     }
     LANE_COUNT(s, conns);
+    s->n_strangers--;
+    list_del(&c->node);
+    list_push_back(&s->conns, &c->node);
     lane_frame_write(w, &ready);
     return true;
 }
@@ -141,8 +147,8 @@ static ssize_t work(struct lane_conn *c, struct slice s, struct wr *w)
 
     if (c->session)
         return publish_all(c, s, w);
-    n = lane_frame_read(&f, s);
-    if (n < 0 || (n > 0 && f.type != LANE_HELLO)) {
+    n = lane_frame_may_be_hello(s) ? lane_frame_read(&f, s) : -1; /* who has not said the secret is not waited for with more */
+    if (n < 0) {
         LANE_COUNT(c->server, broken);
         return -1;
     }

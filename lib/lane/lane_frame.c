@@ -1,5 +1,7 @@
 #include "lane/lane_frame.h"
 
+#include <string.h>
+
 #include "base/rd.h"
 
 #define LENGTH_BYTES 4
@@ -62,6 +64,14 @@ ssize_t lane_frame_read(struct lane_frame *f, struct slice s)
     case LANE_ANSWER: is_good = read_answer(f, &r); break;
     }
     return is_good ? (ssize_t)(LENGTH_BYTES + len) : -1;
+}
+
+bool lane_frame_may_be_hello(struct slice s)
+{
+    static const uint8_t head[] = {0, 0, 0, LANE_HELLO_BYTES - LENGTH_BYTES, LANE_HELLO};
+    size_t n = s.len < sizeof(head) ? s.len : sizeof(head);
+
+    return n == 0 || memcmp(s.p, head, n) == 0;
 }
 
 static void put_head(struct wr *w, enum lane_type type, size_t len)

@@ -21,6 +21,7 @@
 
 #define LANE_VERSION      1
 #define LANE_SECRET_BYTES 32
+#define LANE_HELLO_BYTES  (4 + 2 + LANE_SECRET_BYTES)
 #define LANE_TOPIC_MAX    256
 #define LANE_PAYLOAD_MAX  65536u
 #define LANE_TEXT_MAX     199
@@ -44,6 +45,8 @@ struct lane_frame {
 
 /* The frame that s begins with: its bytes in all; 0: it is not all here; -1. */
 ssize_t lane_frame_read(struct lane_frame *f, struct slice s);
+/* False: what s begins with will not be a hello, however much comes. */
+bool lane_frame_may_be_hello(struct slice s);
 /* The bytes of a publish. */
 static inline size_t lane_publish_bytes(size_t topic, size_t payload)
 {

@@ -48,8 +48,8 @@ struct lane_server {
     atomic_bool stopping, has_ended; /* ended: sessions, whose connections are to be closed */
     pthread_mutex_t lock;
     struct list sessions; /* lock */
-    struct list conns;
-    unsigned n_conns, n_stalled;
+    struct list conns, strangers; /* with a session, and without: the oldest first */
+    unsigned n_conns, n_strangers, n_stalled; /* conns: both */
     uint64_t swept_ns;
     struct {
         atomic_ullong accepted, refused, broken, publishes, reads, waits;
@@ -61,7 +61,7 @@ struct lane_server {
 
 #define LANE_COUNT(s, field) ((void)atomic_fetch_add_explicit(&(s)->n.field, 1, memory_order_relaxed))
 
-/* lane_server.c. The session of that secret with one more reference; NULL: none. */
+/* lane_server.c. The session of that secret with one more reference; NULL: none, or it has enough connections. */
 struct lane_session *lane_session_find(struct lane_server *s, struct slice secret);
 void lane_session_unref(struct lane_session *x);
 

@@ -13,11 +13,12 @@
 #include "base/rng.h"
 #include "lane/lane_impl.h"
 
-#define CONNS_MAX 1024
-#define EVENTS    64
-#define ACCEPTS   16
-#define SWEEP_NS  1000000000ull
-#define RETRY_MS  1 /* a ring turns over in far less */
+#define STRANGERS_MAX     128
+#define SESSION_CONNS_MAX 128 /* a gateway has one for each HTTP thread, and at most 64 of them */
+#define EVENTS            64
+#define ACCEPTS           16
+#define SWEEP_NS          1000000000ull
+#define RETRY_MS          1 /* a ring turns over in far less */
 
 static uint64_t now_ns(void)
 {
@@ -79,6 +80,8 @@ struct lane_session *lane_session_find(struct lane_server *s, struct slice secre
         if (is_same(x->secret, secret.p))
             found = x;
     }
+    if (found && found->refs > SESSION_CONNS_MAX)
+        found = NULL;
     if (found)
         found->refs++;
     pthread_mutex_unlock(&s->lock);
@@ -137,13 +140,17 @@ static void accept_some(struct lane_server *s, uint64_t now)
                 hear(s, false); /* else the loop would spin; the sweep tries again */
             return;
         }
-        if (s->n_conns >= CONNS_MAX) {
-            LANE_COUNT(s, refused);
-            close(fd);
-            continue;
-        }
         LANE_COUNT(s, accepted);
         lane_conn_new(s, fd, now);
+    }
+}
+
+/* Not while events of theirs may be at hand. */
+static void trim(struct lane_server *s)
+{
+    while (s->n_strangers > STRANGERS_MAX) {
+        LANE_COUNT(s, refused);
+        lane_conn_close(CONTAINER_OF(s->strangers.next, struct lane_conn, node));
     }
 }
 
@@ -155,6 +162,8 @@ static void sweep(struct lane_server *s, uint64_t now)
         return;
     s->swept_ns = now;
     LIST_EACH(it, &s->conns)
+    lane_conn_sweep(CONTAINER_OF(it, struct lane_conn, node), now);
+    LIST_EACH(it, &s->strangers)
     lane_conn_sweep(CONTAINER_OF(it, struct lane_conn, node), now);
     if (s->is_deaf)
         hear(s, true);
@@ -199,11 +208,14 @@ static void *main_of(void *arg)
 
         for (int i = 0; i < n; i++)
             handle(s, &e[i]);
+        trim(s);
         if (s->n_stalled)
             retry(s);
         sweep(s, now_ns());
     }
     LIST_EACH(it, &s->conns)
+    lane_conn_close(CONTAINER_OF(it, struct lane_conn, node));
+    LIST_EACH(it, &s->strangers)
     lane_conn_close(CONTAINER_OF(it, struct lane_conn, node));
     return NULL;
 }
@@ -282,6 +294,7 @@ struct lane_server *lane_server_new(const struct lane_server_config *cfg)
     pthread_mutex_init(&s->lock, NULL);
     list_init(&s->sessions);
     list_init(&s->conns);
+    list_init(&s->strangers);
     if (listen_on(s) == 0 && open_epoll(s) == 0 && start_thread(s) == 0)
         return s;
     saved = errno;

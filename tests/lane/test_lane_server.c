@@ -190,6 +190,37 @@ static void test_secret_is_asked_for(void **state)
     assert_int_equal(n->taken, 0);
 }
 
+/* Those who say nothing hold little, and do not keep out who knows the secret; a session has its share only. */
+static void test_strangers_and_sessions_have_their_share(void **state)
+{
+    struct lane_frame hello = {.type = LANE_HELLO}, f = publish_of(0, "t", "x");
+    struct node *n = *state;
+    int first = dial(n), fds[128], fd;
+    uint8_t buf[512];
+
+    for (int i = 0; i < 128; i++)
+        fds[i] = dial(n);
+    assert_ends(first);
+    assert_int_equal(stats_of(n).refused, 1);
+    hello.secret = slice_of(n->secret, sizeof(n->secret));
+    for (int i = 0; i < 128; i++) {
+        say(fds[i], &hello);
+        assert_true(hear(fds[i], &f, buf));
+        assert_int_equal(f.type, LANE_READY);
+    }
+    assert_int_equal(stats_of(n).conns, 128);
+    fd = dial(n);
+    say(fd, &hello);
+    assert_ends(fd);
+    assert_int_equal(stats_of(n).refused, 2);
+    fd = dial(n);
+    assert_int_equal(send(fd, "\0\0\x80\0\x03", 5, MSG_NOSIGNAL), 5); /* a long publish begins */
+    assert_ends(fd);
+    assert_int_equal(stats_of(n).broken, 1);
+    for (int i = 0; i < 128; i++)
+        close(fds[i]);
+}
+
 static void test_nonsense_ends_a_connection(void **state)
 {
     struct lane_frame answer = {.type = LANE_ANSWER};
@@ -327,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers_say_what_became_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secret_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers_and_sessions_have_their_share, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_ends_a_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_wait_for_room_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_that_wait_are_charged_and_counted_once, setup, teardown),
