@@ -479,6 +479,8 @@ void gw_lanes_tick(struct gw_lanes *all, uint64_t now)
 
 void gw_lane_late(struct gw_publish *p, uint64_t now)
 {
+    if (p->lane->state == LANE_OPEN)
+        p->lane->all->link->node->info.lanes_failed++;
     give_up(p->lane, now);
 }
 

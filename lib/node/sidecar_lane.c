@@ -109,6 +109,7 @@ void sidecar_lane_metrics(struct sidecar *s, struct metrics *m)
     metrics_counter(m, "codecast_sidecar_lane_publishes_total", "Publishes that came by lanes", st.publishes);
     metrics_counter(m, "codecast_sidecar_lane_reads_total", "Reads that they came with", st.reads);
     metrics_counter(m, "codecast_sidecar_lane_waits_total", "Publishes by lanes that waited for the data path", st.waits);
+    metrics_counter(m, "codecast_sidecar_lane_accepted_total", "Connections to the lanes' port, whoever they were", st.accepted);
     metrics_counter(m, "codecast_sidecar_lane_refused_total", "Connections to the lanes' port that were not let in", st.refused);
     metrics_counter(m, "codecast_sidecar_lane_broken_total", "Connections to the lanes' port that sent something else", st.broken);
 }

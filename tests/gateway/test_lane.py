@@ -108,6 +108,7 @@ class Lane(unittest.TestCase):
             w.node.is_silent_by_lane = True
             self.assertEqual(w.gw.publish("t", "late")["status"], "published")
             self.assertEqual(len(w.by_stream()), 1)
+            self.assertEqual(w.gw.metric("codecast_gateway_node_lanes_failed_total"), 1)
 
     def test_a_lane_that_says_nonsense_is_left(self):
         with World() as w:
