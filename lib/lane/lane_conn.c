@@ -16,7 +16,7 @@
 /* Asks epoll for what it waits for now. */
 static bool watch(struct lane_conn *c, int op)
 {
-    uint32_t want = (c->out.len ? EPOLLOUT : 0) | (c->out.len || c->is_stalled ? 0 : EPOLLIN);
+    uint32_t want = c->out.len ? EPOLLOUT : c->is_stalled ? EPOLLRDHUP : EPOLLIN;
     struct epoll_event e = {.events = want, .data.ptr = c};
 
     if (op == EPOLL_CTL_MOD && want == c->events)
@@ -228,7 +228,7 @@ static void finish(struct lane_conn *c, bool goes_on)
 
 void lane_conn_ready(struct lane_conn *c, uint32_t events)
 {
-    bool goes_on = !(events & (EPOLLERR | EPOLLHUP));
+    bool goes_on = !(events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP));
 
     if (goes_on && (events & EPOLLOUT)) {
         goes_on = send_some(c, slice_of(c->out.p, c->out.len));

@@ -328,6 +328,22 @@ static void test_answers_wait_for_a_client_that_does_not_read(void **state)
     close(fd);
 }
 
+static void test_stalled_connection_ends_with_its_client(void **state)
+{
+    struct node *n = *state;
+    struct lane_frame f = publish_of(0, "t", "x");
+    int fd = enter(n);
+
+    atomic_store(&n->full, 1 << 30);
+    say(fd, &f);
+    while (stats_of(n).waits == 0)
+        usleep(1000);
+    close(fd);
+    while (stats_of(n).conns)
+        usleep(1000);
+    assert_int_equal(n->taken, 0);
+}
+
 static void test_session_takes_its_connections_with_it(void **state)
 {
     struct node *n = *state;
@@ -363,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_publishes_wait_for_room_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_that_wait_are_charged_and_counted_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers_wait_for_a_client_that_does_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stalled_connection_ends_with_its_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_session_takes_its_connections_with_it, setup, teardown),
     };
 
