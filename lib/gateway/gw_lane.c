@@ -409,7 +409,14 @@ static void run_open(void *user)
 
 static void run_close(void *user)
 {
-    shut(user, NULL);
+    struct gw_lane *l = user;
+    bool is_wanted;
+
+    gw_node_lock(l->all->link->node);
+    is_wanted = l->state == LANE_CLOSING; /* else it came twice, and what is there now is another one */
+    gw_node_unlock(l->all->link->node);
+    if (is_wanted)
+        shut(l, NULL);
 }
 
 /* Under the lock. */
@@ -464,6 +471,8 @@ static void tick_one(struct gw_lane *l, uint64_t now)
     } else if (l->state == LANE_OPENING && gw_since(now, l->since_ns) >= OPEN_NS) {
         l->all->link->node->info.lanes_failed++;
         give_up(l, now);
+    } else if (l->state == LANE_CLOSING && gw_since(now, l->since_ns) >= OPEN_NS) { /* there was no memory to say so */
+        post(l, LANE_CLOSING, run_close, now);
     }
 }
 
