@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 #define LOG2_DEFAULT 11 /* more than an L2 holds: lines that wait in the shared cache are had in a third of the time of those in the other core's */
 #define GSO_BYTES    32768u        /* of one segment: 22 packets of 1500 bytes */
 #define CALL_NS      100000000ull  /* between a client's calls */
-#define PENANCE_NS   1000000000ull /* after an end that broke a rule */
+#define PENANCE_NS   1000000000ull /* after an end that broke a rule, and between callers let in */
 #define TALK_NS      2000000000ull /* for a whole conversation */
 #define LOOK_NS      100000ull     /* between looks at the descriptors while there is no link */
 #define START_MS     50            /* what opening waits for a server that is there */
@@ -46,6 +47,8 @@ static void on_up(struct memif *m)
     m->counters.found += m->was_up;
     m->was_up = m->is_up = true;
     m->is_armed = false;
+    m->is_begun = false;
+    m->link.shm.send.ringer = &m->ringer;
     memif_ring_ask(&m->link.shm.recv, false);
 }
 
@@ -81,6 +84,7 @@ static void called(struct memif_seat *s, struct memif_link *caller, uint64_t now
         memif_link_refuse(caller, m->link.fd >= 0 ? "already connected" : "not now");
         return;
     }
+    m->next_call_ns = now + PENANCE_NS; /* who comes and goes at once has its memory mapped no more than once a second */
     on_news(m, memif_link_accept(caller, &m->link, m->epfd), now);
 }
 
@@ -145,6 +149,23 @@ bool memif_may_run(struct memif *m)
 
 /* ---- the port ---- */
 
+/* Not by the ring's bell: the other end decides whether a write to that waits. */
+static void wake_self(const struct memif *m)
+{
+    const uint64_t one = 1;
+
+    if (write(m->self_fd, &one, sizeof(one)) < 0)
+        return; /* so often that it cannot be missed */
+}
+
+/* Whether all that the ring holds is the beginning of a frame, looked at already. */
+static bool is_only_begun(const struct memif *m)
+{
+    const struct memif_ring *r = &m->link.shm.recv;
+
+    return m->is_begun && (uint16_t)(r->next + r->ours) == m->begun_until;
+}
+
 /* Asked for before a sleep: from now on the other end rings. */
 static int memif_wait_fd(struct pktio *io, bool wants_tx)
 {
@@ -159,8 +180,8 @@ static int memif_wait_fd(struct pktio *io, bool wants_tx)
     m->is_armed = true;
     m->is_looked = false;
     n = memif_ring_look(&m->link.shm.recv);
-    if (n > 0)
-        memif_ring_ring(&m->link.shm.recv); /* came in between: we wake ourselves */
+    if (n > 0 && !is_only_begun(m))
+        wake_self(m); /* came in between */
     else if (n < 0)
         memif_break(m, n);
     return m->epfd;
@@ -194,6 +215,9 @@ static void memif_close(struct pktio *io)
         memif_listener_free(m->listener);
     if (m->epfd >= 0)
         close(m->epfd);
+    if (m->self_fd >= 0)
+        close(m->self_fd);
+    memif_bell_close(&m->ringer);
     free(m->spare);
     free(m);
 }
@@ -242,6 +266,17 @@ static void wait_for_server(struct memif *m)
     }
 }
 
+/* The descriptors that are a port's own. */
+static bool open_fds(struct memif *m)
+{
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u32 = MEMIF_LINK_BELL};
+
+    memif_bell_open(&m->ringer);
+    m->epfd = epoll_create1(EPOLL_CLOEXEC);
+    m->self_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return m->epfd >= 0 && m->self_fd >= 0 && epoll_ctl(m->epfd, EPOLL_CTL_ADD, m->self_fd, &ev) == 0;
+}
+
 struct pktio *memif_open(const struct memif_config *cfg, char err[256])
 {
     struct memif *m = aligned_alloc(64, sizeof(*m));
@@ -256,8 +291,7 @@ struct pktio *memif_open(const struct memif_config *cfg, char err[256])
     m->cfg.log2 = cfg->log2 ? cfg->log2 : LOG2_DEFAULT;
     m->frame_max = m->cfg.mtu + MEMIF_ETH_HEAD + MEMIF_TAG;
     m->spare = malloc((size_t)m->frame_max * PKTIO_BURST);
-    m->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (!m->spare || m->epfd < 0) {
+    if (!open_fds(m) || !m->spare) {
         snprintf(err, 256, "memif: %s", strerror(errno));
     } else if (!cfg->is_server || listen_for(m, err) == 0) {
         set_link(m);

@@ -6,7 +6,8 @@
  * Checks:  what is shared never leaves this machine, so transport checksums are neither finished nor verified. Payload is lent
  *          where it lies (struct pktio_frame.rest); headers are copied first, for the other end can change them at any time
  * Errors:  NULL with the reason in err
- * Limits:  both rings; an end that breaks the rules is cut off (resets), and let in again a second later
+ * Limits:  both rings; an end that breaks the rules is cut off (resets), and let in again a second later; a
+ *          server lets in one caller a second
  * Trouble: the other end may die at any moment: lost, then found. What it held of ours is sent again by TCP
  */
 #ifndef DRIVERS_MEMIF_H

@@ -181,13 +181,15 @@ static int hear_init(struct memif_ctl *c, const uint8_t *m)
 
 static int hear_region(struct memif_ctl *c, const uint8_t *m, int fd, bool *is_taken)
 {
-    uint64_t size = get64(m + MEMIF_REGION_SIZE);
+    uint64_t size = get64(m + MEMIF_REGION_SIZE), room = MEMIF_REGION_BYTES_MAX;
 
     if (fd < 0)
         return -MEMIF_EFD;
     if (get16(m + MEMIF_REGION_INDEX) != c->nregions)
         return -MEMIF_EORDER;
-    if (c->nregions == MEMIF_REGIONS_MAX || size == 0 || size > MEMIF_REGION_BYTES_MAX)
+    for (unsigned i = 0; i < c->nregions; i++)
+        room -= c->regions[i].size;
+    if (c->nregions == MEMIF_REGIONS_MAX || size == 0 || size > room)
         return -MEMIF_ELIMIT;
     c->regions[c->nregions++] = (struct memif_region_fact){fd, size};
     *is_taken = true;

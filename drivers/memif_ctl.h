@@ -15,7 +15,7 @@
 #define MEMIF_REGIONS_MAX 4
 #define MEMIF_LOG2_MIN    6  /* of a ring's slots */
 #define MEMIF_LOG2_MAX    14
-#define MEMIF_REGION_BYTES_MAX (80ull << 20)
+#define MEMIF_REGION_BYTES_MAX (80ull << 20) /* of all regions together: a server faults them in at once */
 
 enum memif_err {
     MEMIF_EFORM = 1, /* not a message of the protocol */

@@ -154,6 +154,7 @@ unsigned memif_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
         return 0;
     memif_ring_tell(&m->link.shm.send); /* the end of the last turn */
     rc = memif_ring_look(r);
+    m->is_begun = false;
     if (rc > 0 && m->is_armed) {
         m->is_armed = false;
         memif_ring_ask(r, false);
@@ -165,6 +166,8 @@ unsigned memif_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
         used = read_slot(m, m->taken, m->heads[n], &frames[n], &is_good);
         if (used <= 0) {
             rc = used;
+            m->is_begun = true;
+            m->begun_until = (uint16_t)(r->next + r->ours);
             break;
         }
         if (!is_good)

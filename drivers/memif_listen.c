@@ -25,6 +25,13 @@ static int watch(const struct memif_listener *l, int fd)
     return epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
+static const char *why_not(int error)
+{
+    if (error == EADDRINUSE)
+        return "another server is there already";
+    return error == ENOTSOCK ? "a file is there that is no socket" : strerror(error);
+}
+
 struct memif_listener *memif_listener_new(const char *path, char err[256])
 {
     struct memif_listener *l = calloc(1, sizeof(*l));
@@ -40,7 +47,7 @@ struct memif_listener *memif_listener_new(const char *path, char err[256])
     l->fd = l->epfd < 0 ? -1 : memif_sock_listen(path);
     if (l->fd >= 0 && stat(path, &l->socket) == 0 && watch(l, l->fd) == 0)
         return l;
-    snprintf(err, 256, "memif at %.150s: %s", path, errno == EADDRINUSE ? "another server is there already" : strerror(errno));
+    snprintf(err, 256, "memif at %.150s: %s", path, why_not(errno));
     memif_listener_free(l);
     return NULL;
 }

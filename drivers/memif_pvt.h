@@ -1,6 +1,6 @@
 /* memif_pvt.h: what the files of the memif port share (inside drivers only)
  * Files:   memif.c its life and its troubles, memif_in.c frames received, memif_out.c segments sent, memif_link.c the
- *          conversation, memif_ctl.c its rules, memif_ring.c slots, memif_shm.c memory, memif_sock.c and memif_listen.c sockets
+ *          conversation, memif_ctl.c its rules, memif_ring.c slots, memif_bell.c bells, memif_shm.c memory, memif_sock.c and memif_listen.c sockets
  */
 #ifndef DRIVERS_MEMIF_PVT_H
 #define DRIVERS_MEMIF_PVT_H
@@ -18,6 +18,8 @@ struct memif {
     struct memif_config cfg;
     char path[MEMIF_PATH_MAX];
     int epfd;
+    int self_fd; /* an eventfd of our own in it: by it we wake ourselves */
+    struct memif_ringer ringer;
     struct memif_listener *listener; /* a server's */
     struct memif_seat seat;
     struct memif_link link;
@@ -25,6 +27,8 @@ struct memif {
     bool is_lost;            /* since the last refresh */
     bool is_armed;           /* the other end is to ring when it sends */
     bool is_looked;          /* at the descriptors, since it was armed */
+    bool is_begun;           /* the last recv found a frame without its end */
+    uint16_t begun_until;    /* the slots told by then */
     uint64_t next_call_ns;   /* not before: a call, or a caller let in */
     uint64_t next_look_ns;   /* while it is down */
     uint32_t frame_max;

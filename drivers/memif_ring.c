@@ -1,8 +1,6 @@
 /* memif_ring.c: slots handed over and checked (memif_ring.h) */
 #include "drivers/memif_ring.h"
 
-#include <unistd.h>
-
 #define LINE_BYTES 64u
 
 static struct memif_desc *desc_of(const struct memif_ring *r, uint16_t at)
@@ -121,14 +119,6 @@ void memif_ring_pass(struct memif_ring *r, uint16_t n)
     r->ours = (uint16_t)(r->ours - n);
 }
 
-void memif_ring_ring(const struct memif_ring *r)
-{
-    const uint64_t one = 1;
-
-    if (write(r->bell, &one, sizeof(one)) < 0)
-        return; /* rung so often that it cannot be missed */
-}
-
 void memif_ring_tell(struct memif_ring *r)
 {
     bool is_lending = r->is_client && !r->is_sender;
@@ -142,7 +132,7 @@ void memif_ring_tell(struct memif_ring *r)
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* either we see that it sleeps, or it sees what we told */
     if (!(__atomic_load_n(&r->mem->flags, __ATOMIC_RELAXED) & MEMIF_RING_QUIET))
-        memif_ring_ring(r);
+        memif_bell_ring(r->ringer, r->bell);
 }
 
 void memif_ring_ask(struct memif_ring *r, bool wants_bell)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "drivers/memif_bell.h"
 #include "drivers/memif_ctl.h"
 
 struct memif_region {
@@ -32,6 +33,7 @@ struct memif_ring {
     uint16_t told; /* next, as the other end was told */
     bool is_client, is_sender;
     int bell; /* eventfd: rung for whoever takes the slots */
+    const struct memif_ringer *ringer; /* sender: by this; set by the port when the link is up */
     uint8_t *bufs; /* client: slot i has stride bytes at bufs + i * stride */
     uint32_t stride;
     const struct memif_region *regions; /* server: what slots may point into */
@@ -76,6 +78,5 @@ void memif_ring_tell(struct memif_ring *r);
 
 /* Receiver: whether the bell is to be rung for what comes. After asking for it, look once more before sleeping. */
 void memif_ring_ask(struct memif_ring *r, bool wants_bell);
-void memif_ring_ring(const struct memif_ring *r);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define RING_ALIGN 4u
@@ -68,19 +69,24 @@ static bool is_eventfd(int fd)
     char path[32], what[32] = "";
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return readlink(path, what, sizeof(what) - 1) > 0 && strstr(what, "[eventfd]");
+    return readlink(path, what, sizeof(what) - 1) > 0 && strcmp(what, "anon_inode:[eventfd]") == 0;
 }
 
 static int check_region(const struct memif_region_fact *f)
 {
     struct statfs fs;
     struct stat st;
+    int seals;
 
-    if (fstatfs(f->fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC || fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fstatfs(f->fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
         return -MEMIF_EFD;
-    if (fcntl(f->fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0 && !(fcntl(f->fd, F_GET_SEALS) & F_SEAL_SHRINK))
+    fcntl(f->fd, F_ADD_SEALS, F_SEAL_SHRINK);
+    seals = fcntl(f->fd, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
         return -MEMIF_EFD;
-    return (uint64_t)st.st_size >= f->size ? 0 : -MEMIF_EFD; /* looked at after sealing */
+    if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) /* a size looked at before the seal could be another's by now */
+        return -MEMIF_EFD;
+    return (uint64_t)st.st_size >= f->size ? 0 : -MEMIF_EFD;
 }
 
 static int take_ring(struct memif_shm *m, const struct memif_ctl *c, unsigned way)

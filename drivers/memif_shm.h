@@ -3,7 +3,7 @@
  * Memory:  mappings and descriptors are its own until memif_shm_drop; those of a server come from the conversation
  * Errors:  negative memif_err codes; drop is right also then
  * Limits:  a server takes only memory that cannot shrink under it (a sealed memfd, which touches no file and no device), whole at
- *          once, so that no later access can fault; MEMIF_REGION_BYTES_MAX each
+ *          once, so that no later access can fault; MEMIF_REGION_BYTES_MAX in all
  */
 #ifndef DRIVERS_MEMIF_SHM_H
 #define DRIVERS_MEMIF_SHM_H

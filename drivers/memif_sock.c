@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -44,8 +45,14 @@ int memif_sock_call(const char *path)
 int memif_sock_listen(const char *path)
 {
     struct sockaddr_un sa = address(path);
-    int other = memif_sock_call(path), fd;
+    struct stat st;
+    int other, fd;
 
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        errno = ENOTSOCK; /* a call to it is refused too, but it is not ours to remove */
+        return -1;
+    }
+    other = memif_sock_call(path);
     if (other < 0 && errno == ECONNREFUSED)
         unlink(path);
     if (other >= 0)

@@ -14,7 +14,7 @@
 
 #define MEMIF_PATH_MAX 108
 
-/* Listens at path; a socket that a dead server left there is removed first. Nothing waits in any call. */
+/* Listens at path; a socket that a dead server left there is removed first, any other file is ENOTSOCK. Nothing waits in any call. */
 int memif_sock_listen(const char *path);
 int memif_sock_accept(int fd);
 /* Calls who listens at path. */

@@ -6,10 +6,15 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -305,6 +310,211 @@ static void test_memif_wakes_a_sleeper(void **state)
 
 /* ---- trouble ---- */
 
+/* The other end has the bell too: it takes O_NONBLOCK off and fills the counter, after which a write waits for ever. */
+static void test_memif_bell_does_not_wait(void **state)
+{
+    struct memif_ringer reads, writes = {.fd = -1};
+    int bell = eventfd(0, EFD_CLOEXEC), epfd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+    uint64_t n = 0, most = UINT64_MAX - 1;
+
+    assert_true(memif_bell_open(&reads));
+    assert_int_equal(epoll_ctl(epfd, EPOLL_CTL_ADD, bell, &ev), 0);
+    for (unsigned i = 0; i < 1000; i++) { /* more than there is room for results */
+        memif_bell_ring(i % 2 ? &reads : &writes, bell);
+        assert_int_equal(epoll_wait(epfd, &ev, 1, 1000), 1);
+    }
+    assert_int_equal(read(bell, &n, sizeof(n)), sizeof(n));
+    assert_int_equal(n, 1000);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(fcntl(bell, F_SETFL, 0), 0);
+        if (i == 0)
+            assert_int_equal(write(bell, &most, sizeof(most)), sizeof(most));
+        epoll_wait(epfd, &ev, 1, 0);
+        memif_bell_ring(&reads, bell);
+        assert_int_equal(epoll_wait(epfd, &ev, 1, 1000), 1); /* heard all the same */
+        memif_bell_ring(&writes, bell); /* not heard, but back */
+    }
+    memif_bell_close(&reads);
+    close(epfd);
+    close(bell);
+}
+
+static void test_memif_wakes_a_sleeper_whose_bell_is_full(void **state)
+{
+    struct pair p = open_pair((struct memif_config){0});
+    uint64_t most = UINT64_MAX - 1, n;
+    struct pktio_seg s;
+
+    drain(p.server);
+    drain(p.client);
+    for (unsigned i = 0; i < 10; i++) {
+        struct pktio *from = i % 2 ? p.server : p.client, *to = i % 2 ? p.client : p.server;
+        int bell = memif_of(to)->link.shm.recv.bell;
+
+        assert_int_equal(fcntl(bell, F_SETFL, O_NONBLOCK), 0);
+        (void)!read(bell, &n, sizeof(n));
+        assert_int_equal(write(bell, &most, sizeof(most)), sizeof(most));
+        assert_int_equal(fcntl(bell, F_SETFL, 0), 0);
+        pktio_wait_fd(to, false);
+        drain(to);
+        assert_false(is_woken(pktio_wait_fd(to, false), 0));
+        make(&s, from, to, 1000, 0);
+        assert_int_equal(pktio_send(from, &s, 1), 1);
+        pktio_wait_fd(from, false);
+        assert_true(is_woken(memif_of(to)->epfd, 1000));
+        assert_int_equal(drain(to), 1);
+        assert_int_equal(pktio_send(from, &s, 1), 1); /* and by itself */
+        drain(from);
+        assert_true(is_woken(pktio_wait_fd(to, false), 0));
+        assert_int_equal(drain(to), 1);
+    }
+    close_pair(&p);
+}
+
+/* A frame whose end does not come keeps nobody awake. */
+static void test_memif_sleeps_on_half_a_frame(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct memif_ring *r = &memif_of(p.client)->link.shm.send;
+    struct memif_slot slot;
+
+    drain(p.server);
+    for (unsigned i = 0; i < 3; i++) {
+        bool is_last = i == 2;
+
+        assert_true(memif_ring_look(r) > 0);
+        assert_int_equal(memif_ring_slot(r, 0, &slot), 0);
+        memset(slot.p, 0, 100);
+        memif_ring_fill(r, 0, 100, !is_last);
+        memif_ring_pass(r, 1);
+        memif_ring_tell(r);
+        assert_true(is_woken(pktio_wait_fd(p.server, false), 0)); /* a slot that it has not looked at */
+        assert_int_equal(drain(p.server), is_last);
+        pktio_wait_fd(p.server, false);
+        drain(p.server); /* what an earlier bell left behind */
+        assert_false(is_woken(pktio_wait_fd(p.server, false), 0));
+    }
+    close_pair(&p);
+}
+
+/* What a hostile client would have mapped. */
+static void test_memif_takes_only_sealed_memory_and_eventfds(void **state)
+{
+    struct memif_ctl c, bad;
+    struct memif_shm mine, theirs;
+    char name[128];
+    int fd;
+
+    memif_ctl_init(&c, false, 0);
+    assert_int_equal(memif_shm_make(&mine, &c, 6, 1536), 0);
+    bad = c;
+    assert_int_equal(memif_shm_take(&theirs, &bad), 0);
+    munmap(theirs.regions[0].p, theirs.regions[0].size);
+
+    fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING); /* too short */
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    bad = c;
+    bad.regions[0].fd = fd;
+    assert_int_equal(memif_shm_take(&theirs, &bad), -MEMIF_EFD);
+    assert_true(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK); /* sealed before it was measured */
+    close(fd);
+    fd = memfd_create("x", MFD_CLOEXEC); /* may not be sealed */
+    assert_int_equal(ftruncate(fd, (off_t)c.regions[0].size), 0);
+    bad.regions[0].fd = fd;
+    assert_int_equal(memif_shm_take(&theirs, &bad), -MEMIF_EFD);
+    close(fd);
+    snprintf(name, sizeof(name), "%s/[eventfd]", dir);
+    fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    bad = c;
+    bad.rings[0].fd = fd;
+    assert_int_equal(memif_shm_take(&theirs, &bad), -MEMIF_EFD);
+    munmap(theirs.regions[0].p, theirs.regions[0].size);
+    close(fd);
+    unlink(name);
+    memif_shm_drop(&mine, &c);
+}
+
+struct flipper {
+    int fd;
+    off_t size;
+    bool is_done;
+};
+
+static void *flip(void *arg)
+{
+    struct flipper *f = arg;
+
+    while (!__atomic_load_n(&f->is_done, __ATOMIC_RELAXED))
+        (void)!(ftruncate(f->fd, 0) + ftruncate(f->fd, f->size));
+    return NULL;
+}
+
+/* A file that grows and shrinks while it is taken: refused, or there to its end. */
+static void test_memif_takes_no_memory_that_shrinks(void **state)
+{
+    struct memif_ctl c, bad;
+    struct memif_shm mine, theirs;
+    pthread_t thread;
+
+    memif_ctl_init(&c, false, 0);
+    assert_int_equal(memif_shm_make(&mine, &c, 6, 1536), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        struct flipper f = {memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING), (off_t)c.regions[0].size, false};
+
+        bad = c;
+        bad.regions[0].fd = f.fd;
+        assert_int_equal(pthread_create(&thread, NULL, flip, &f), 0);
+        usleep(i);
+        assert_true(memif_shm_take(&theirs, &bad) < 0); /* no ring is in it */
+        __atomic_store_n(&f.is_done, true, __ATOMIC_RELAXED);
+        pthread_join(thread, NULL);
+        if (theirs.nregions) {
+            ((volatile uint8_t *)theirs.regions[0].p)[theirs.regions[0].size - 1] = 1;
+            munmap(theirs.regions[0].p, theirs.regions[0].size);
+        }
+        close(f.fd);
+    }
+    memif_shm_drop(&mine, &c);
+}
+
+/* Whoever comes and goes is let in once a second. */
+static void test_memif_lets_in_once_a_second(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct memif *server = memif_of(p.server);
+
+    pktio_close(p.client);
+    drain(p.server);
+    pktio_refresh(p.server);
+    server->next_call_ns = UINT64_MAX / 2; /* that second is long */
+    p.client = open_end(false, (struct memif_config){.log2 = 6});
+    for (unsigned i = 0; i < 20; i++) {
+        memif_of(p.client)->next_call_ns = memif_of(p.client)->next_look_ns = server->next_look_ns = 0;
+        pktio_refresh(p.client);
+        pktio_refresh(p.server);
+        assert_false(server->is_up);
+    }
+    server->next_call_ns = 0; /* it is over */
+    join(p.server, p.client);
+    assert_true(server->next_call_ns > 0); /* and the next begins */
+    assert_int_equal(server->counters.resets, 0);
+    close_pair(&p);
+}
+
+static void test_memif_leaves_other_files_alone(void **state)
+{
+    char err[256] = "";
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    close(fd);
+    assert_null(memif_listener_new(path, err));
+    assert_non_null(strstr(err, "no socket"));
+    assert_int_equal(unlink(path), 0); /* still there */
+}
+
 static void test_memif_lost_and_found(void **state)
 {
     struct pair p = open_pair((struct memif_config){0});
@@ -319,6 +529,7 @@ static void test_memif_lost_and_found(void **state)
         pktio_refresh(p.server);
         assert_false(p.server->link.is_up);
         assert_int_equal(pktio_send(p.server, &s, 1), 1); /* like a cable that is out */
+        memif_of(p.server)->next_call_ns = 0; /* a second after the last was let in */
         p.client = open_end(false, (struct memif_config){0});
         join(p.server, p.client);
         make(&s, p.server, p.client, 10, 0);
@@ -375,6 +586,7 @@ static void test_memif_outlives_a_killed_end(void **state)
 
         if (pid == 0)
             run_child();
+        memif_of(io)->next_call_ns = 0;
         for (unsigned turns = 0; got < until && turns < 20000000; turns++) {
             make(&s, io, io, 14480, 1448);
             pktio_send(io, &s, 1);
@@ -583,6 +795,13 @@ int main(void)
         cmocka_unit_test(test_memif_full_ring_takes_no_more),
         cmocka_unit_test(test_memif_vlan_tags_and_strips),
         cmocka_unit_test(test_memif_wakes_a_sleeper),
+        cmocka_unit_test(test_memif_bell_does_not_wait),
+        cmocka_unit_test(test_memif_wakes_a_sleeper_whose_bell_is_full),
+        cmocka_unit_test(test_memif_sleeps_on_half_a_frame),
+        cmocka_unit_test(test_memif_takes_only_sealed_memory_and_eventfds),
+        cmocka_unit_test(test_memif_takes_no_memory_that_shrinks),
+        cmocka_unit_test(test_memif_lets_in_once_a_second),
+        cmocka_unit_test(test_memif_leaves_other_files_alone),
         cmocka_unit_test(test_memif_lost_and_found),
         cmocka_unit_test(test_memif_outlives_a_killed_end),
         cmocka_unit_test(test_memif_survives_spoilt_rings),

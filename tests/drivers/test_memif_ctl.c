@@ -181,6 +181,14 @@ static void test_memif_ctl_has_limits(void **state)
         assert_int_equal(tell(&t.server, MEMIF_MSG_ADD_REGION, MEMIF_REGION_INDEX, i, 2, (int)(5 + i)), 0);
     assert_int_equal(tell(&t.server, MEMIF_MSG_ADD_REGION, MEMIF_REGION_INDEX, MEMIF_REGIONS_MAX, 2, 99), -MEMIF_ELIMIT);
 
+    talk(&t, 1); /* all together, too */
+    assert_int_equal(tell(&t.server, MEMIF_MSG_ADD_REGION, MEMIF_REGION_SIZE, MEMIF_REGION_BYTES_MAX - 1, 8, 5), 0);
+    for (unsigned i = 2; i > 0; i--) {
+        uint64_t fields = 1 | (uint64_t)i << 16; /* the second region, of i bytes */
+
+        assert_int_equal(tell(&t.server, MEMIF_MSG_ADD_REGION, MEMIF_REGION_INDEX, fields, 8, 6), i == 1 ? 0 : -MEMIF_ELIMIT);
+    }
+
     for (unsigned i = 0; i < 3; i++) { /* what a client hears of a server's limits */
         static const uint64_t version[] = {0x0100, 0x0201, MEMIF_VERSION};
 
