@@ -64,6 +64,7 @@ struct http_thread {
         struct http_msg *first, **end;
     } inbox;
     struct list peers;        /* struct http_peer: every accepted socket */
+    _Atomic unsigned n_peers; /* of them, and on their way to this thread */
     struct list laters;       /* struct http_later whose request lives */
     struct list ws;           /* struct ws_conn */
     struct ws_fan fan;        /* of their deliveries */
@@ -89,7 +90,7 @@ struct http_server {
     h2o_globalconf_t conf;
     h2o_hostconf_t *host;
     cpu_set_t cpus;
-    bool has_cpus;
+    bool has_cpus, has_few_cpus;
     uint16_t port;
     _Atomic uint64_t conns;
     unsigned n_threads;
@@ -134,6 +135,11 @@ void *http_thread_main(void *arg);
 bool http_thread_post(struct http_thread *th, struct http_msg *m);
 /* A chain of them, last's next where end points. */
 bool http_thread_post_chain(struct http_thread *th, struct http_msg *first, struct http_msg **end);
+/* Looks at what is open, within a second. */
+void http_thread_tick(struct http_thread *th);
+/* http_accept.c */
+void http_accept_start(struct http_thread *th);
+bool http_accept_has_few_cpus(const struct http_server *s);
 /* http_answer.c: the handler and filter of the one path configuration; conf: http_server's. */
 void http_answer_register(h2o_pathconf_t *p, struct http_server *s);
 void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r);

@@ -129,6 +129,7 @@ static struct http_server *server_new(const struct http_server_config *cfg)
         s->cpus = *cfg->cpus;
         s->has_cpus = true;
     }
+    s->has_few_cpus = http_accept_has_few_cpus(s);
     for (unsigned i = 0; s->threads && i < s->n_threads; i++) {
         struct http_thread *th = &s->threads[i];
 

@@ -1,6 +1,4 @@
 /* http_thread.c: one server thread: its loop, its listener, its end */
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,7 +6,6 @@
 
 #include "http/http_private.h"
 
-#define ACCEPTS_PER_WAKE 16
 #define POOL_CHUNKS_KEPT 16
 #define STOPPING_MS      20  /* between two looks at what is still open */
 #define KILL_MS          500 /* after drain_ms: for connections to notice that they were shut */
@@ -102,76 +99,10 @@ static void turn(struct http_thread *th)
     h2o_evloop_run(th->loop, has_run ? 0 : sleep_ms(th));
 }
 
-static void tick_arm(struct http_thread *th)
+void http_thread_tick(struct http_thread *th)
 {
     if (!h2o_timeout_is_linked(&th->tick))
         h2o_timeout_link(th->loop, &th->ctx.one_sec_timeout, &th->tick);
-}
-
-static void on_peer_close(void *arg)
-{
-    struct http_peer *p = arg;
-
-    http_linger_shut(p);
-    list_del(&p->link);
-    atomic_fetch_sub_explicit(&p->thread->server->conns, 1, memory_order_relaxed);
-    free(p);
-}
-
-/* h2o says goodbye by TLS before it closes a socket, and waits for that to be written: as long as the client likes. The kernel
- * does not. */
-static void bound_goodbye(const struct http_thread *th, int fd)
-{
-    unsigned ms = th->server->cfg.answer_timeout_ms;
-
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-}
-
-static void peer_open(struct http_thread *th, h2o_socket_t *sock)
-{
-    struct http_server *s = th->server;
-    struct http_peer *p = NULL;
-
-    if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns)
-        p = calloc(1, sizeof(*p));
-    if (!p) {
-        atomic_fetch_sub_explicit(&s->conns, 1, memory_order_relaxed);
-        http_count(&th->count.refused_conns);
-        h2o_socket_close(sock);
-        return;
-    }
-    http_count(&th->count.accepted);
-    p->thread = th;
-    p->sock = sock;
-    p->fd = h2o_socket_get_fd(sock);
-    if (th->tls)
-        bound_goodbye(th, p->fd);
-    list_push_back(&th->peers, &p->link);
-    sock->on_close.cb = on_peer_close;
-    sock->on_close.data = p;
-    tick_arm(th);
-    h2o_accept(&th->accept, sock);
-}
-
-static void on_accept(h2o_socket_t *listener, const char *err)
-{
-    struct http_thread *th = listener->data;
-
-    for (unsigned i = 0; !err && i < ACCEPTS_PER_WAKE; i++) {
-        h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
-
-        if (sock) {
-            peer_open(th, sock);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            http_count(&th->count.refused_conns);
-            h2o_socket_read_stop(listener); /* else the loop would spin; the tick tries again */
-            th->accept_paused = true;
-            tick_arm(th);
-        }
-        return;
-    }
 }
 
 static void on_tick(h2o_timeout_entry_t *e)
@@ -182,10 +113,10 @@ static void on_tick(h2o_timeout_entry_t *e)
     ws_conn_tick(th);
     if (th->accept_paused && th->listener) {
         th->accept_paused = false;
-        h2o_socket_read_start(th->listener, on_accept);
+        http_accept_start(th);
     }
     if (!list_is_empty(&th->peers))
-        tick_arm(th);
+        http_thread_tick(th);
 }
 
 static void thread_open(struct http_thread *th)
@@ -200,7 +131,7 @@ static void thread_open(struct http_thread *th)
     th->listener = h2o_evloop_socket_create(th->loop, th->fd, H2O_SOCKET_FLAG_DONT_READ);
     th->fd = -1; /* the socket's now */
     th->listener->data = th;
-    h2o_socket_read_start(th->listener, on_accept);
+    http_accept_start(th);
     th->open = true;
     sem_post(&th->ready);
 }

@@ -1,0 +1,163 @@
+/* http_accept.c: new connections, and which thread has them */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/http_private.h"
+
+#define ACCEPTS_PER_WAKE 16
+#define FEW_CPUS         2
+#define FEW_CONNS        128
+
+struct handover {
+    struct http_msg msg;
+    int fd;
+};
+
+static void on_peer_close(void *arg)
+{
+    struct http_peer *p = arg;
+
+    http_linger_shut(p);
+    list_del(&p->link);
+    atomic_fetch_sub_explicit(&p->thread->n_peers, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&p->thread->server->conns, 1, memory_order_relaxed);
+    free(p);
+}
+
+/* h2o says goodbye by TLS before it closes a socket, and waits for that to be written: as long as the client likes. The kernel
+ * does not. */
+static void bound_goodbye(const struct http_thread *th, int fd)
+{
+    unsigned ms = th->server->cfg.answer_timeout_ms;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+static void refuse(struct http_thread *th, int fd)
+{
+    atomic_fetch_sub_explicit(&th->n_peers, 1, memory_order_relaxed);
+    http_count(&th->count.refused_conns);
+    close(fd);
+}
+
+/* It is among n_peers. */
+static void peer_open(struct http_thread *th, int fd)
+{
+    struct http_server *s = th->server;
+    struct http_peer *p = NULL;
+    int on = 1;
+
+    if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns)
+        p = calloc(1, sizeof(*p));
+    if (!p) {
+        atomic_fetch_sub_explicit(&s->conns, 1, memory_order_relaxed);
+        refuse(th, fd);
+        return;
+    }
+    http_count(&th->count.accepted);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    p->thread = th;
+    p->sock = h2o_evloop_socket_create(th->loop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
+    p->fd = fd;
+    if (th->tls)
+        bound_goodbye(th, fd);
+    list_push_back(&th->peers, &p->link);
+    p->sock->on_close.cb = on_peer_close;
+    p->sock->on_close.data = p;
+    http_thread_tick(th);
+    h2o_accept(&th->accept, p->sock);
+}
+
+static void run_handover(struct http_msg *m, struct http_thread *th)
+{
+    int fd = CONTAINER_OF(m, struct handover, msg)->fd;
+
+    free(CONTAINER_OF(m, struct handover, msg));
+    if (th->listener)
+        peer_open(th, fd);
+    else
+        refuse(th, fd); /* the server stops */
+}
+
+static unsigned peers_of(const struct http_server *s, unsigned i)
+{
+    return atomic_load_explicit(&s->threads[i].n_peers, memory_order_relaxed);
+}
+
+/* The thread with the fewest. Where CPUs are few, a second thread takes them from the first rather than adding one: it has
+ * nothing to do before there are many connections (docs/PERFORMANCE.md, the gateway). */
+static struct http_thread *choose(struct http_server *s)
+{
+    unsigned best = 0;
+
+    for (unsigned i = 1; i < s->n_threads && !(s->has_few_cpus && peers_of(s, 0) < FEW_CONNS); i++)
+        if (peers_of(s, i) < peers_of(s, best))
+            best = i;
+    return &s->threads[best];
+}
+
+static bool hand_over(struct http_thread *to, int fd)
+{
+    struct handover *h = malloc(sizeof(*h));
+
+    if (!h)
+        return false;
+    *h = (struct handover){.msg.run = run_handover, .fd = fd};
+    if (http_thread_post(to, &h->msg))
+        return true;
+    free(h);
+    return false;
+}
+
+static void place(struct http_thread *th, int fd)
+{
+    struct http_thread *to = choose(th->server);
+
+    atomic_fetch_add_explicit(&to->n_peers, 1, memory_order_relaxed);
+    if (to != th && hand_over(to, fd))
+        return;
+    if (to != th) { /* it has not begun, or has ended */
+        atomic_fetch_sub_explicit(&to->n_peers, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&th->n_peers, 1, memory_order_relaxed);
+    }
+    peer_open(th, fd);
+}
+
+static void on_accept(h2o_socket_t *listener, const char *err)
+{
+    struct http_thread *th = listener->data;
+
+    for (unsigned i = 0; !err && i < ACCEPTS_PER_WAKE; i++) {
+        int fd = accept4(h2o_socket_get_fd(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            place(th, fd);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            http_count(&th->count.refused_conns);
+            h2o_socket_read_stop(listener); /* else the loop would spin; the tick tries again */
+            th->accept_paused = true;
+            http_thread_tick(th);
+        }
+        return;
+    }
+}
+
+void http_accept_start(struct http_thread *th)
+{
+    h2o_socket_read_start(th->listener, on_accept);
+}
+
+bool http_accept_has_few_cpus(const struct http_server *s)
+{
+    cpu_set_t own;
+
+    if (s->has_cpus)
+        return CPU_COUNT(&s->cpus) <= FEW_CPUS;
+    return sched_getaffinity(0, sizeof(own), &own) == 0 && CPU_COUNT(&own) <= FEW_CPUS;
+}
