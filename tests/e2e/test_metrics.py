@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import burst
 import network
 from conftest import ROOT
 
@@ -43,6 +44,8 @@ def lint(types):
 @pytest.mark.parametrize('mode', ['optimum', 'gossipsub'])
 def test_metrics_pass_the_lint_but_for_the_names_that_stay(make_network, mode):
     net = make_network(nodes=1, gateways=1, mode=mode, driver='kernel', node_env={'NET_LCORES': '2', 'CODING_LCORES': '3'})
+    # the API answers before the log's last lines are written
+    burst.wait_until(lambda: 'msg="node started"' in net.nodes[0].log.read_text(), why='the node does not say that it started')
     assert 'msg="lcores" net=2 coding=3' in net.nodes[0].log.read_text()
     text = net.http(net.nodes[0], network.API_PORT, '/metrics')[1]
     assert all(f'ring="{r}"' in text for r in ('net1_to_coding', 'coding_to_net1', 'coding_to_helper2', 'helper2_to_coding'))
