@@ -42,18 +42,39 @@ void packet_queue_close(struct packet_queue *q)
     q->fd = -1;
 }
 
-/* Bytes read, -1: nothing. An error of the device, as when it went down, stands in front of the queue once. */
-static ssize_t read_frame(const struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b)
+/* An error of the device, as when it went down, stands in front of the queue once, and says nothing of the frame behind it. Any
+ * other error is the frame's, which is gone then. */
+static bool is_of_device(int error)
+{
+    return error == ENETDOWN || error == EINTR;
+}
+
+/* Bytes read, -1: nothing. What could not be reached for errors is owed, for the next slot's frame comes behind it. */
+static ssize_t read_frame(struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b)
 {
     struct iovec iov[2] = {{vnet, sizeof(*vnet)}, {b ? b->data : NULL, b ? b->cap : 0}};
     ssize_t n = -1;
 
     for (unsigned i = 0; i < TRIES && n < 0; i++) {
         n = readv(q->fd, iov, 2);
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            break;
+        if (n < 0 && !is_of_device(errno))
+            return -1;
     }
+    q->owed += n < 0;
     return n < (ssize_t)sizeof(*vnet) ? -1 : n - (ssize_t)sizeof(*vnet);
+}
+
+/* The frame behind those of slots that are gone. */
+static ssize_t next_frame(struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b)
+{
+    for (uint32_t owed = q->owed; owed > 0; owed--) {
+        q->owed--;
+        read_frame(q, vnet, NULL);
+    }
+    if (!q->owed)
+        return read_frame(q, vnet, b);
+    q->owed++;
+    return -1;
 }
 
 bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame *f, struct pktio_counters *n)
@@ -61,7 +82,7 @@ bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame 
     bool may_keep = q->pool.used_bytes < PACKET_QUEUE_KEEP_BYTES;
     struct buf *b = q->nlent < PKTIO_BURST ? bufpool_get(&q->pool, len) : NULL;
     struct virtio_net_hdr vnet;
-    ssize_t got = read_frame(q, &vnet, b);
+    ssize_t got = next_frame(q, &vnet, b);
 
     if (!b || got != (ssize_t)len) {
         n->no_memory += !b;

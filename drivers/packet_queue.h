@@ -24,6 +24,7 @@ struct packet_queue {
     struct buf *lent[PKTIO_BURST];
     unsigned nlent;
     uint64_t lent_bytes; /* since the last give_back */
+    uint32_t owed;       /* frames to be read and dropped first: their slots' turn is over */
 };
 
 /* Makes room on a socket that is not yet bound; false: less than least_bytes were allowed, and nothing is changed that
