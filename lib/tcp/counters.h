@@ -29,6 +29,7 @@
     X(conn_aborted)     /* tcp_abort */                                                                      \
     X(syncookie_sent)     /* SYNs answered without remembering them: no room for half-open ones */              \
     X(syncookie_accepted) /* connections made of the ACK that brought one back */                           \
+    X(syncookie_early)    /* what overtook such an ACK: dropped, its peer sends it again */                    \
     X(syncookie_failed)   /* ACKs to a listener that brought none of ours */                                \
     X(timewait_reused)  /* TIME_WAIT left early for a newer connection (RFC 6191) */                         \
     /* recovery */                                                                                           \

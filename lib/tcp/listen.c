@@ -106,19 +106,22 @@ static void answer_with_cookie(struct tcp_stack *s, const struct listener *l, co
         s->n.syncookie_sent++;
 }
 
-/* The cookie is checked by the number of the SYN, which only what follows it at once tells. Data further on, when the ACK and the first
- * packet were lost, are a stranger's and reset, as by Linux. Silence would help them, but it would meet the connections of before a restart too,
- * just when cookies are given because everybody comes back at once, and these must hear that they are gone. */
+/* The cookie is checked by the number of the SYN, which only what follows it at once tells. Of data further on, when the ACK and the
+ * first packet were lost or are late, half of the cookie tells that they are of its peer: they are dropped and come again. Silence
+ * for all would meet the connections of before a restart too, just when cookies are given because everybody comes back at once, and
+ * these must hear that they are gone. */
 struct tcp_conn *listen_cookie(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
-                               const struct tcp_in *in, uint64_t now)
+                               const struct tcp_in *in, bool *is_early, uint64_t now)
 {
     struct syncookie_facts f = {
         .remote = *remote, .local_port = l->port, .irs = in->seq - 1, .has_ts = in->opt.has_ts};
+    enum syncookie_verdict verdict = syncookie_check(&s->cookie, &f, in->ack - 1, in->opt.ts_ecr, s->rng, now);
 
-    if (!syncookie_check(&s->cookie, &f, in->ack - 1, in->opt.ts_ecr, s->rng, now)) {
-        s->n.syncookie_failed++;
+    *is_early = verdict == SYNCOOKIE_EARLY;
+    s->n.syncookie_early += verdict == SYNCOOKIE_EARLY;
+    s->n.syncookie_failed += verdict == SYNCOOKIE_FORGED;
+    if (verdict != SYNCOOKIE_OURS)
         return NULL;
-    }
     struct tcp_conn *c = s->open_count < s->cfg.max_conns ? conn_new(s, remote, l->port, now) : NULL;
     if (!c) {
         s->n.drop_conn_full++;

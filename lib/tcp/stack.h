@@ -102,9 +102,9 @@ void stack_learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *m
 void listen_syn(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
                 const struct tcp_in *in, const uint8_t *src_mac, uint64_t now);
 /* An ACK for a listener from an unknown peer: the connection its cookie proves, half-open, which the ACK is still to be given
- * to; or NULL. */
+ * to; or NULL. *is_early: it is of such a peer, but not what comes first: to be dropped in silence, not reset. */
 struct tcp_conn *listen_cookie(struct tcp_stack *s, struct listener *l, const struct ip_endpoint *remote,
-                               const struct tcp_in *in, uint64_t now);
+                               const struct tcp_in *in, bool *is_early, uint64_t now);
 /* c leaves the half-open state, for better or worse. */
 void listen_forget_half(struct tcp_conn *c);
 

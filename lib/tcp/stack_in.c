@@ -173,11 +173,12 @@ static void input_stranger(struct tcp_stack *s, const struct frame *f, const str
         return;
     }
     if (l && (in->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK && syncookie_is_active(&s->cookie, now)) {
-        struct tcp_conn *c = listen_cookie(s, l, remote, in, now);
-        if (c) {
+        bool is_early;
+        struct tcp_conn *c = listen_cookie(s, l, remote, in, &is_early, now);
+        if (c)
             conn_input(c, in, f->lent, now);
+        if (c || is_early)
             return;
-        }
     }
     s->n.drop_tcp_port++;
     if (is_our_port(s, in->dst_port))

@@ -10,7 +10,8 @@
 #define OPT_ECN     32u
 #define OPT_SACK    16u
 #define NO_SCALE    15u
-#define HASH_MASK   (~(uint32_t)(MSS_MASK | PARITY_BIT))
+#define FLOW_MASK   0xfffc0000u /* hashed without the peer's sequence number, the rest with it */
+#define SYN_MASK    (~FLOW_MASK & ~(uint32_t)(MSS_MASK | PARITY_BIT))
 
 static const uint16_t mss_table[MSS_MASK + 1] = {TCP_MSS_MIN, 536, 1160, 1220, 1360, 1440, 1460, 8940};
 
@@ -31,19 +32,21 @@ static uint32_t option_bits(const struct syncookie_facts *f)
     return (f->has_ecn ? OPT_ECN : 0) | (f->has_sack ? OPT_SACK : 0) | (f->has_wscale ? f->wscale : NO_SCALE);
 }
 
-/* low: the bits of the cookie that are no hash. */
+/* low: the bits of the cookie that are no hash. 14 bits say that we gave one to this peer, 14 more that it was for this SYN. */
 static uint32_t hash(const struct syncookie *c, const struct syncookie_facts *f, uint32_t low)
 {
-    uint8_t k[16 + 2 + 2 + 4 + 2];
+    const uint64_t *secret = c->secret[low & PARITY_BIT ? 1 : 0];
+    uint8_t k[16 + 2 + 2 + 2 + 4];
     uint8_t *p = k + 16;
 
     memcpy(k, f->remote.ip.bytes, 16);
     put_be16(p, f->remote.port);
     put_be16(p + 2, f->local_port);
-    put_be32(p + 4, f->irs);
-    p[8] = (uint8_t)low;
-    p[9] = (uint8_t)(f->has_ts ? 0x80 | option_bits(f) : 0);
-    return (uint32_t)siphash13(c->secret[low & PARITY_BIT ? 1 : 0], slice_of(k, sizeof(k))) & HASH_MASK;
+    p[4] = (uint8_t)low;
+    p[5] = (uint8_t)(f->has_ts ? 0x80 | option_bits(f) : 0);
+    put_be32(p + 6, f->irs);
+    return ((uint32_t)siphash13(secret, slice_of(k, sizeof(k) - 4)) & FLOW_MASK) |
+           ((uint32_t)siphash13(secret, slice_of(k, sizeof(k))) & SYN_MASK);
 }
 
 uint32_t syncookie_make(struct syncookie *c, struct syncookie_facts *f, struct rng *rng, uint64_t now)
@@ -69,16 +72,21 @@ uint32_t syncookie_timestamp(const struct syncookie_facts *f, uint32_t ts)
     return v > ts ? v - (OPT_MASK + 1) : v;
 }
 
-bool syncookie_check(struct syncookie *c, struct syncookie_facts *f, uint32_t cookie, uint32_t ts_ecr,
-                     struct rng *rng, uint64_t now)
+enum syncookie_verdict syncookie_check(struct syncookie *c, struct syncookie_facts *f, uint32_t cookie, uint32_t ts_ecr,
+                                       struct rng *rng, uint64_t now)
 {
+    uint32_t differ;
+
     renew(c, rng, now);
     f->mss = mss_table[cookie & MSS_MASK];
     f->has_ecn = f->has_ts && (ts_ecr & OPT_ECN);
     f->has_sack = f->has_ts && (ts_ecr & OPT_SACK);
     f->has_wscale = f->has_ts && (ts_ecr & NO_SCALE) != NO_SCALE;
     f->wscale = f->has_wscale ? ts_ecr & NO_SCALE : 0;
-    return hash(c, f, cookie & (MSS_MASK | PARITY_BIT)) == (cookie & HASH_MASK);
+    differ = hash(c, f, cookie & (MSS_MASK | PARITY_BIT)) ^ cookie;
+    if (differ & FLOW_MASK)
+        return SYNCOOKIE_FORGED;
+    return differ & SYN_MASK ? SYNCOOKIE_EARLY : SYNCOOKIE_OURS;
 }
 
 bool syncookie_is_active(const struct syncookie *c, uint64_t now)
