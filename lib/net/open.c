@@ -440,7 +440,7 @@ struct transport *net_open_transport(const struct net_config *cfg, struct net_sh
         return open_driver(cfg, first, share, first->driver, now, err);
     }
     if (cfg->nroles > net_roles_max(cfg->driver)) {
-        snprintf(err, 256, "NET_DRIVER: %s has one queue here, so one net role alone can use it", net_driver_name(cfg->driver));
+        snprintf(err, 256, "NET_DRIVER: %s has one receive queue for us, so it takes one net role, not %u", net_driver_name(cfg->driver), cfg->nroles);
         return NULL;
     }
     snprintf(why, 512, "%s: as configured", net_driver_name(cfg->driver));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/allowlist.h"
+#include "net/net.h"
 #include "pubsub/pubsub.h"
 
 #define MIB 1048576
@@ -317,6 +318,9 @@ static void check_own_port(const struct node_config *c, const char *driver, stru
         settings_fatal(rep, "NET_MTU", value, "the driver %s takes the MTU of the kernel's interface: ip link set IF mtu %s", driver, value);
     else if (c->net_mtu && c->net_mtu < 1280)
         settings_fatal(rep, "NET_MTU", value, "must be 1280 to 9600");
+    snprintf(value, sizeof(value), "%u", c->net_lcores);
+    if (c->net_lcores > net_roles_max((enum net_driver)c->net_driver))
+        settings_fatal(rep, "NET_LCORES", value, "must be 0 or 1 with the driver %s: it has one receive queue for us", driver);
 }
 
 static void check_addresses(const struct node_config *c, struct settings_report *rep)

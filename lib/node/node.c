@@ -140,6 +140,11 @@ static int make_plan(struct node *n, const struct node_options *opt, char err[51
         w.coding = n->cfg->coding_lcores;
     /* How many queues a NIC has is known only once it is open: several are used when asked for. */
     unsigned most = n->cfg->net_driver == NET_VFIO && !w.net ? 1 : net_roles_max((enum net_driver)n->cfg->net_driver);
+    if (w.net > most) { /* NET_LCORES was checked with the settings */
+        snprintf(err, 512, "--net-lcores=%u: must be 0 or 1 with NET_DRIVER=%s: it has one receive queue for us", w.net,
+                 node_driver_names[n->cfg->net_driver]);
+        return -1;
+    }
     if (eal_plan_make(&n->plan, &all, &w, most, reason)) {
         snprintf(err, 512, "%s", reason);
         return -1;

@@ -174,6 +174,26 @@ static void test_config_of_a_nic_of_our_own(void **state)
     }
 }
 
+static void test_config_of_several_net_lcores(void **state)
+{
+    static const struct {
+        const char *driver, *lcores, *want;
+    } cases[] = {
+        {"auto", "2", NULL}, {"kernel", "16", NULL}, {"af_packet", "2", NULL}, {"tap", "1", NULL}, {"af_xdp", "0", NULL},
+        {"tap", "2", "NET_LCORES=2: must be 0 or 1 with the driver tap"},
+        {"memif", "3", "NET_LCORES=3: must be 0 or 1 with the driver memif"},
+        {"af_xdp", "2", "NET_LCORES=2: must be 0 or 1 with the driver af_xdp"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *env[] = {"CLUSTER_ID", "n1", "NET_DRIVER", cases[i].driver, "NET_ADDR", "10.0.0.1/24", "NET_LCORES", cases[i].lcores, NULL};
+        struct settings_report rep;
+
+        assert_int_equal(load(env, &rep), cases[i].want ? 1 : 0);
+        assert_true(!cases[i].want || strncmp(rep.lines[0], cases[i].want, strlen(cases[i].want)) == 0);
+    }
+}
+
 static void test_config_of_ipv6_alone(void **state)
 {
     static const struct {
@@ -244,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_config_topics_to_relay),
         cmocka_unit_test(test_config_every_broken_rule_is_one_clear_line),
         cmocka_unit_test(test_config_of_a_nic_of_our_own),
+        cmocka_unit_test(test_config_of_several_net_lcores),
         cmocka_unit_test(test_config_of_ipv6_alone),
         cmocka_unit_test(test_config_warns_without_failing),
         cmocka_unit_test(test_config_of_tokens),
