@@ -10,6 +10,8 @@
 #define POOL_KEEP_BYTES  (64u << 20)
 #define CONGESTED_BYTES  (32u << 20)
 #define CONGESTED_EVENTS 8192u
+#define QUICK_EVENTS     4u
+#define QUICK_BYTES      (16u << 10)
 #define LINK_CHECK_NS    1000000000ull
 #define EVICT_AGE_NS     250000000ull /* a handshake that is not even this old may be an honest one */
 #define MAX_CONNS_LIMIT                                                                                      \
@@ -282,25 +284,34 @@ static unsigned flush_dirty(struct net *n, uint64_t now)
     return work;
 }
 
+/* What is made of them goes out within some 0.3 ms. Only acknowledgements wait that long: they wake a peer, which would then take the CPU
+ * from those who are to have the message. */
+static bool are_events_quick(const struct net *n)
+{
+    return n->events.count && n->events.count <= QUICK_EVENTS && n->events.frame_bytes <= QUICK_BYTES;
+}
+
 unsigned net_poll(struct net *n, uint64_t now)
 {
-    unsigned work = transport_poll(n->transport, now);
+    unsigned work = transport_poll(n->transport, now), sent;
     struct pipe_event ev;
 
     while (transport_next_event(n->transport, &ev))
         on_pipe_event(n, &ev, now);
     work += run_timers(n, now);
-    work += flush_dirty(n, now);
-    transport_flush(n->transport, now);
+    sent = flush_dirty(n, now);
+    n->owes_flush = !sent && !n->owes_flush && are_events_quick(n);
+    if (!n->owes_flush)
+        transport_flush(n->transport, now);
     reap(n);
-    return work;
+    return work + sent;
 }
 
 uint64_t net_next_deadline(const struct net *n)
 {
     uint64_t at = timerq_next(&n->timers), below;
 
-    if (n->events.count > 0 || !list_is_empty(&n->dirty))
+    if (n->events.count > 0 || n->owes_flush || !list_is_empty(&n->dirty))
         return 0;
     below = transport_next_deadline(n->transport);
     if (below < at)

@@ -90,6 +90,7 @@ struct net {
     uint32_t nslots, free_hint;
     uint64_t last_id;
     struct list dirty, handshakes, over;
+    bool owes_flush; /* acknowledgements wait for the next turn, behind what it makes of the events */
     struct timerq timers;
     struct event_queue events;
     struct iplimit iplimit;

@@ -257,7 +257,7 @@ static void deliver(struct coding_role *r, struct pubsub_output *o)
     d->from = o->from;
     d->upstream = o->upstream;
     d->k = o->k;
-    xout_send(&r->to_control, &m);
+    xout_send_soon(&r->to_control, &m, r->now_ns);
 }
 
 static void trace(struct coding_role *r, const struct pubsub_trace *t)

@@ -153,17 +153,27 @@ bool xout_send(struct xout *o, const struct xmsg *m)
     return true;
 }
 
-bool xout_send_quiet(struct xout *o, const struct xmsg *m, uint64_t now)
+static bool send_by(struct xout *o, const struct xmsg *m, uint64_t bell_at_ns)
 {
     unsigned used = o->nheld == 0 ? push(o->ring, m) : 0;
 
     if (!used)
         return xout_send(o, m);
-    if (!o->bell_at_ns)
-        o->bell_at_ns = now + XOUT_QUIET_NS;
+    if (!o->bell_at_ns || bell_at_ns < o->bell_at_ns)
+        o->bell_at_ns = bell_at_ns;
     if (used >= XOUT_QUIET_MANY)
         xout_bell(o, o->bell_at_ns);
     return true;
+}
+
+bool xout_send_quiet(struct xout *o, const struct xmsg *m, uint64_t now)
+{
+    return send_by(o, m, now + XOUT_QUIET_NS);
+}
+
+bool xout_send_soon(struct xout *o, const struct xmsg *m, uint64_t now)
+{
+    return send_by(o, m, now ? now : 1);
 }
 
 void xout_bell(struct xout *o, uint64_t now)

@@ -214,9 +214,11 @@ struct xout {
 bool xout_send(struct xout *o, const struct xmsg *m);
 /* The same of what has time: the consumer is woken by what comes after it, or XOUT_QUIET_NS later by xout_bell, or when there are many. So a
  * run of traces costs one wake-up. */
-#define XOUT_QUIET_NS   2000000ull
+#define XOUT_QUIET_NS   10000000ull
 #define XOUT_QUIET_MANY 256
 bool xout_send_quiet(struct xout *o, const struct xmsg *m, uint64_t now);
+/* The same of what shall be told by the next xout_bell: after what goes out to peers first, for who is woken may take our CPU. */
+bool xout_send_soon(struct xout *o, const struct xmsg *m, uint64_t now);
 void xout_bell(struct xout *o, uint64_t now);
 /* Sends what is kept back. True when nothing is left. */
 bool xout_flush(struct xout *o);

@@ -95,6 +95,33 @@ static void test_xring_home_wakes_who_needs_it(void **state)
     drop(&f);
 }
 
+/* What is sent soon wakes at the next bell, also when something quiet waits for a later one; being many it wakes at once. */
+static void test_xout_soon_wakes_at_the_next_bell(void **state)
+{
+    struct fix f;
+    struct xmsg m = {.type = X_DELIVER};
+    static struct xout o;
+    uint64_t now = 1000000000ull;
+
+    make(&f, 512);
+    o = (struct xout){.ring = &f.ring};
+    xdoor_sleep(&f.door, false);
+    assert_true(xout_send_quiet(&o, &m, now));
+    assert_true(xout_send_soon(&o, &m, now));
+    assert_true(xout_send_quiet(&o, &m, now));
+    assert_false(is_ringing(&f.door));
+    assert_int_equal(o.bell_at_ns, now);
+    xout_bell(&o, now);
+    assert_true(is_ringing(&f.door));
+    assert_int_equal(o.bell_at_ns, 0);
+    xdoor_wake(&f.door);
+    xdoor_sleep(&f.door, false);
+    for (unsigned i = 0; i < XOUT_QUIET_MANY - 3; i++)
+        assert_true(xout_send_soon(&o, &m, now));
+    assert_true(is_ringing(&f.door));
+    drop(&f);
+}
+
 /* A run of quiet messages wakes once: by what follows, by the bell, or by being many. */
 static void test_xout_quiet_waits_for_the_bell(void **state)
 {
@@ -200,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_xring_keeps_order_and_refuses_when_full),
         cmocka_unit_test(test_xdoor_rings_for_a_sleeper_alone),
         cmocka_unit_test(test_xring_home_wakes_who_needs_it),
+        cmocka_unit_test(test_xout_soon_wakes_at_the_next_bell),
         cmocka_unit_test(test_xout_quiet_waits_for_the_bell),
         cmocka_unit_test(test_xout_holds_and_sends_in_order),
         cmocka_unit_test(test_xhomes_send_each_buffer_once),
