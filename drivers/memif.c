@@ -20,6 +20,7 @@
 #define TALK_NS      2000000000ull /* for a whole conversation */
 #define LOOK_NS      100000ull     /* between looks at the descriptors while there is no link */
 #define START_MS     50            /* what opening waits for a server that is there */
+#define STALL_NS     5000000000ull /* for a client to take anything while half a ring waits for it */
 #define EVENTS       4
 
 static uint64_t clock_ns(void)
@@ -48,6 +49,9 @@ static void on_up(struct memif *m)
     m->was_up = m->is_up = true;
     m->is_armed = false;
     m->is_begun = false;
+    m->is_full = false;
+    m->moved_ns = clock_ns();
+    m->moved_to = m->moved_next = 0;
     m->link.shm.send.ringer = &m->ringer;
     memif_ring_ask(&m->link.shm.recv, false);
 }
@@ -108,8 +112,10 @@ static void run(struct memif *m, uint64_t now)
 {
     if (m->link.fd >= 0)
         on_news(m, memif_link_run(&m->link), now);
-    if (m->link.fd >= 0 && !m->is_up && now - m->link.begun_ns > TALK_NS)
-        memif_link_refuse(&m->link, "too slow");
+    if (m->link.fd >= 0 && !m->is_up && now - m->link.begun_ns > TALK_NS) {
+        memif_link_refuse(&m->link, memif_err_name(-MEMIF_ETIME));
+        on_news(m, -MEMIF_ETIME, now);
+    }
     if (m->listener)
         memif_listener_run(m->listener, now);
     else if (m->link.fd < 0)
@@ -187,12 +193,35 @@ static int memif_wait_fd(struct pktio *io, bool wants_tx)
     return m->epfd;
 }
 
+/* A client that takes nothing keeps its place from others for STALL_NS and no longer. It may give slots back many at a time, and be slow: only
+ * when half of the ring is not ours, and more is to be sent, does it have to move. */
+static void check_reader(struct memif *m, uint64_t now)
+{
+    struct memif_ring *r = &m->link.shm.send;
+    int ours = memif_ring_look(r);
+    uint16_t given = (uint16_t)(r->next + r->ours);
+    bool is_owing = ours <= r->mask / 2 && (m->is_full || r->next != m->moved_next);
+
+    if (ours < 0) {
+        memif_break(m, ours);
+    } else if (given != m->moved_to || !is_owing) {
+        m->moved_to = given;
+        m->moved_next = r->next;
+        m->moved_ns = now;
+        m->is_full = false;
+    } else if (now - m->moved_ns > STALL_NS) {
+        memif_break(m, -MEMIF_ETIME);
+    }
+}
+
 static void memif_refresh(struct pktio *io)
 {
     struct memif *m = memif_of(io);
 
     if (m->taken == 0)
         run(m, clock_ns());
+    if (m->taken == 0 && m->is_up && m->listener)
+        check_reader(m, clock_ns());
     io->link.is_up = m->is_up && !m->is_lost; /* who was lost and is back is down for once, so that it is noticed */
     m->is_lost = false;
 }

@@ -6,7 +6,8 @@
 const char *memif_err_name(int err)
 {
     static const char *const names[] = {"ok",        "not a memif message", "message out of turn", "another version or mode", "too many or too large",
-                                        "bad descriptor", "bad ring",         "bad slot",            "no memory"};
+                                        "bad descriptor", "bad ring",         "bad slot",            "no memory",
+                                        "too slow"};
     unsigned i = (unsigned)(err < 0 ? -err : err);
 
     return i < sizeof(names) / sizeof(names[0]) ? names[i] : "unknown";

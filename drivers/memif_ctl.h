@@ -26,6 +26,7 @@ enum memif_err {
     MEMIF_ERING,     /* a ring outside its memory, without its mark, or an index that cannot be */
     MEMIF_EDESC,     /* a slot outside the memory */
     MEMIF_ENOMEM,
+    MEMIF_ETIME,     /* it let us wait too long */
 };
 /* Static text for a code of either sign. */
 const char *memif_err_name(int err);

@@ -204,6 +204,7 @@ unsigned memif_send(struct pktio *io, const struct pktio_seg *segs, unsigned cou
 
         if (!has_room(m, &segs[done], payload, &rc) && rc == 0) {
             m->counters.tx_full++;
+            m->is_full = true;
             memif_ring_tell(&m->link.shm.send);
             return done;
         }

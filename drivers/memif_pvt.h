@@ -31,6 +31,10 @@ struct memif {
     uint16_t begun_until;    /* the slots told by then */
     uint64_t next_call_ns;   /* not before: a call, or a caller let in */
     uint64_t next_look_ns;   /* while it is down */
+    uint64_t moved_ns;       /* server: the other end took something, or had nothing to take */
+    uint16_t moved_to;       /* slots that it had given us by then, counted without end */
+    uint16_t moved_next;     /* and those that we had filled */
+    bool is_full;            /* the last segment found no room */
     uint32_t frame_max;
     uint16_t taken;          /* slots whose bytes are lent */
     uint32_t spare_used;     /* bytes of `spare` that are lent */

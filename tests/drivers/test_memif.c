@@ -507,6 +507,87 @@ static void test_memif_lets_in_once_a_second(void **state)
     close_pair(&p);
 }
 
+/* What one who has done nothing for so long is told. */
+static void wait_long(struct memif *m)
+{
+    m->link.begun_ns = m->moved_ns = 1;
+    pktio_refresh(&m->io);
+}
+
+static void let_another_in(struct pktio *server)
+{
+    struct pktio *client;
+
+    memif_of(server)->next_call_ns = 0; /* a second later */
+    client = open_end(false, (struct memif_config){.log2 = 6});
+    join(server, client);
+    pktio_close(client);
+}
+
+/* Who says whom it wants and no more has the place for 2 s. */
+static void test_memif_frees_the_seat_of_who_never_completes(void **state)
+{
+    struct pktio *server = open_end(true, (struct memif_config){0});
+    uint8_t msg[MEMIF_MSG_BYTES] = {MEMIF_MSG_INIT, 0, 0, 2}; /* version 2.0, id 0 */
+    int caller = memif_sock_call(path);
+
+    assert_int_equal(memif_sock_send(caller, msg, -1), 0);
+    for (unsigned i = 0; i < 100 && memif_of(server)->link.fd < 0; i++)
+        pktio_refresh(server);
+    assert_true(memif_of(server)->link.fd >= 0);
+    pktio_refresh(server);
+    assert_int_equal(memif_of(server)->counters.resets, 0);
+    wait_long(memif_of(server));
+    assert_int_equal(memif_of(server)->link.fd, -1);
+    assert_int_equal(memif_of(server)->counters.resets, 1);
+    let_another_in(server);
+    close(caller);
+    pktio_close(server);
+}
+
+/* Who is connected and takes nothing has it for 5 s after half of the ring is full; who has nothing to take, or takes a little, keeps it. */
+static void test_memif_frees_the_seat_of_who_never_reads(void **state)
+{
+    struct pair p = open_pair((struct memif_config){.log2 = 6});
+    struct memif *server = memif_of(p.server);
+    struct pktio_frame f[8];
+    struct pktio_seg s;
+
+    wait_long(server); /* nothing was sent */
+    assert_true(server->is_up);
+    make(&s, p.server, p.client, 100, 0);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(pktio_send(p.server, &s, 1), 1);
+    pktio_refresh(p.server);
+    wait_long(server); /* a third of the ring: it may be one that gives back many at a time */
+    assert_true(server->is_up);
+    while (pktio_send(p.server, &s, 1) == 1)
+        ;
+    for (unsigned i = 0; i < 5; i++) { /* slow */
+        pktio_wait_fd(p.server, false);
+        assert_int_equal(pktio_recv(p.client, f, 8), 8);
+        pktio_recv_done(p.client);
+        wait_long(server);
+        assert_true(server->is_up);
+    }
+    while (pktio_send(p.server, &s, 1) == 1)
+        ;
+    pktio_refresh(p.server);
+    assert_int_equal(pktio_send(p.server, &s, 1), 0);
+    pktio_refresh(p.server);
+    assert_true(server->is_up); /* not for long enough */
+    assert_int_equal(server->counters.resets, 0);
+    wait_long(server);
+    assert_false(server->is_up);
+    assert_int_equal(server->counters.resets, 1);
+    assert_int_equal(server->counters.lost, 1);
+    memif_of(p.client)->next_call_ns = UINT64_MAX;
+    drain(p.client);
+    pktio_close(p.client);
+    let_another_in(p.server);
+    pktio_close(p.server);
+}
+
 static void test_memif_leaves_other_files_alone(void **state)
 {
     char err[256] = "";
@@ -805,6 +886,8 @@ int main(void)
         cmocka_unit_test(test_memif_takes_only_sealed_memory_and_eventfds),
         cmocka_unit_test(test_memif_takes_no_memory_that_shrinks),
         cmocka_unit_test(test_memif_lets_in_once_a_second),
+        cmocka_unit_test(test_memif_frees_the_seat_of_who_never_completes),
+        cmocka_unit_test(test_memif_frees_the_seat_of_who_never_reads),
         cmocka_unit_test(test_memif_leaves_other_files_alone),
         cmocka_unit_test(test_memif_lost_and_found),
         cmocka_unit_test(test_memif_outlives_a_killed_end),

@@ -163,6 +163,15 @@ def test_a_capture_wants_packets_of_our_own(build, tmp_path):
         assert run(build, 'p2pnode', *args, **env).returncode == 2
 
 
+def test_several_net_lcores_want_a_driver_with_queues(build, tmp_path):
+    env = {'CLUSTER_ID': 'x', 'IDENTITY_DIR': str(tmp_path), 'NET_ADDR': '10.77.0.1/24'}
+    for driver in ('tap', 'memif', 'af_xdp'):
+        r = run(build, 'p2pnode', '--net-lcores=2', NET_DRIVER=driver, **env)
+        assert r.returncode == 1 and f'--net-lcores=2: must be 0 or 1 with NET_DRIVER={driver}' in r.stderr
+        r = run(build, 'p2pnode', NET_LCORES='2', NET_DRIVER=driver, **env)
+        assert r.returncode == 2 and f'NET_LCORES=2: must be 0 or 1 with the driver {driver}' in r.stderr
+
+
 def test_node_starts_alone_and_stops_by_sigterm_in_time(build, tmp_path):
     env = {**os.environ, 'CLUSTER_ID': 'alone', 'IDENTITY_DIR': str(tmp_path / 'id'), 'NET_DRIVER': 'kernel', 'NET_ADDR': '127.0.0.9',
            'SIDECAR_BIND': '127.0.0.9', 'API_BIND': '127.0.0.9', 'LOG_FORMAT': 'json', 'SIDECAR_LANE_PORT': '33213'}
