@@ -2,7 +2,7 @@
 
 A figure's program measures one of the figures of docs/PERFORMANCE.md beside its baseline, in turns within one run. It is started as
 
-    tests/bench/figure<N>_<name> [--quick] [--build DIR] [--prepare]
+    tests/bench/figure<N>_<name> [--quick] [--rounds N] [--build DIR] [--prepare]
 
 and writes one JSON object a line to stdout for each record, progress to stderr. It ends with 0, with 77 when it cannot run here
 (the last line of stderr says why), with any other code when it failed; records written before that count. With --prepare it builds what it is
@@ -37,6 +37,7 @@ def arguments(doc, beside=(), **more):
     """The parsed arguments of a figure's program; beside: other libraries it measures; more: name=default of its own, as --name."""
     ap = argparse.ArgumentParser(description=doc.splitlines()[0])
     ap.add_argument('--quick', action='store_true', help='fewer and shorter rounds')
+    ap.add_argument('--rounds', type=int, default=0, help='how many, instead of what is usual')
     ap.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
     ap.add_argument('--prepare', action='store_true', help='build what it is compared with, and end')
     for name, default in more.items():
@@ -49,6 +50,11 @@ def arguments(doc, beside=(), **more):
             others.prepare(beside, args.build.resolve())
         sys.exit(0)
     return args
+
+
+def rounds(args, quick, whole=5):
+    """Of a run: what was asked for, or what is usual for its form."""
+    return args.rounds or (quick if args.quick else whole)
 
 
 def command():
