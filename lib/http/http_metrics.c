@@ -270,11 +270,12 @@ static unsigned count_fds(void)
 void metrics_process(struct metrics *m)
 {
     struct rusage ru = {0};
-    struct rlimit files = {0};
+    struct rlimit files = {0}, memory = {0};
     struct proc_stat st;
 
     getrusage(RUSAGE_SELF, &ru);
     getrlimit(RLIMIT_NOFILE, &files);
+    getrlimit(RLIMIT_AS, &memory);
     metrics_family(m, "process_cpu_seconds_total", "counter",
                    "Total user and system CPU time spent in seconds.");
     metrics_double(m, NULL, 0,
@@ -282,6 +283,7 @@ void metrics_process(struct metrics *m)
                        (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
     metrics_gauge(m, "process_open_fds", "Number of open file descriptors.", count_fds());
     metrics_gauge(m, "process_max_fds", "Maximum number of open file descriptors.", (double)files.rlim_cur);
+    metrics_gauge(m, "process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.", (double)memory.rlim_cur);
     if (!read_proc_stat(&st))
         return;
     metrics_gauge(m, "process_resident_memory_bytes", "Resident memory size in bytes.", st.resident_bytes);
