@@ -141,12 +141,13 @@ static void on_event(struct load_end *e, const struct net_event *ev, uint64_t no
     switch (ev->type) {
     case NET_EV_CONN_UP:
         e->conn = ev->conn;
+        e->peer = ev->peer;
         net_pubsub_open(e->net, e->conn, now);
         break;
     case NET_EV_PUBSUB_READY:
         e->is_ready = true;
         if (e->ps)
-            pubsub_peer_up(e->ps, 1, &(struct peer_id){.len = 1}, PUBSUB_CODED_1, true, slice_of("\0\0\0\0", 4), now);
+            pubsub_peer_up(e->ps, 1, &e->peer, PUBSUB_CODED_1, true, slice_of("\0\0\0\0", 4), now);
         break;
     case NET_EV_RPC: on_frame(e, ev->frame, now); break;
     case NET_EV_CONN_DOWN:

@@ -15,7 +15,7 @@
 
 struct load_end {
     struct key_pair key;
-    struct peer_id self;
+    struct peer_id self, peer; /* peer: who it is connected to. A relay goes by its peers' word of whom they sent what */
     struct noise_identity noise;
     struct session_local local;
     const char *protocols[3];

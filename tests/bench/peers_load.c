@@ -26,6 +26,7 @@ struct light {
     struct noise_identity noise;
     struct session_local local;
     net_conn_id conn;
+    struct peer_id peer;
     bool is_ready;
 };
 
@@ -95,12 +96,13 @@ static void on_event(struct light *l, const struct net_event *ev, uint64_t now)
     switch (ev->type) {
     case NET_EV_CONN_UP:
         l->conn = ev->conn;
+        l->peer = ev->peer;
         net_pubsub_open(l->net, l->conn, now);
         break;
     case NET_EV_PUBSUB_READY:
         l->is_ready = true;
         multiaddr_target(multiaddr_slice(&ev->addr), &t);
-        pubsub_peer_up(l->ps, 1, &(struct peer_id){.len = 1}, mode == PUBSUB_CODED ? PUBSUB_CODED_1 : PUBSUB_MESHSUB_12, true,
+        pubsub_peer_up(l->ps, 1, &l->peer, mode == PUBSUB_CODED ? PUBSUB_CODED_1 : PUBSUB_MESHSUB_12, true,
                        slice_of("\0\0\0\0", 4), now);
         break;
     case NET_EV_RPC: pubsub_rpc(l->ps, 1, ev->frame, now); break;
