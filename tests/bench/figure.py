@@ -33,6 +33,11 @@ WHY_IN = {1: 'Reading them', 2: 'TCP on long and lossy paths', 3: 'A link, and r
           6: 'Reading them', 7: 'Reading them', 8: 'Reading them'}
 
 
+def end_by_sigterm():
+    """SIGTERM goes through every `with` and `finally`: namespaces, programs and folders go too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def arguments(doc, beside=(), **more):
     """The parsed arguments of a figure's program; beside: other libraries it measures; more: name=default of its own, as --name."""
     ap = argparse.ArgumentParser(description=doc.splitlines()[0])
@@ -43,7 +48,7 @@ def arguments(doc, beside=(), **more):
     for name, default in more.items():
         ap.add_argument(f'--{name.replace("_", "-")}', default=default, type=type(default) if default is not None else str)
     args = ap.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through every `with` and `finally`
+    end_by_sigterm()
     if args.prepare:
         if beside:
             import others  # needs this module
