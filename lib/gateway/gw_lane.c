@@ -124,6 +124,15 @@ static bool make_room(struct gw_lane *l, size_t bytes)
     return true;
 }
 
+/* The secret may be in it. */
+static void drop_out(struct gw_lane *l)
+{
+    if (l->out.p && !l->is_ready)
+        explicit_bzero(l->out.p, l->out.cap);
+    free(l->out.p);
+    memset(&l->out, 0, sizeof(l->out));
+}
+
 static void put(struct gw_lane *l, const struct lane_frame *f)
 {
     struct wr w = wr_of(l->out.p, l->out.cap);
@@ -182,8 +191,7 @@ static void shut(struct gw_lane *l, const char *why)
     http_watch_free(l->watch);
     l->watch = NULL;
     l->n_rest = 0;
-    free(l->out.p);
-    memset(&l->out, 0, sizeof(l->out));
+    drop_out(l);
     clean(l);
     list_init(&orphans);
     gw_node_lock(n);
@@ -223,9 +231,8 @@ static bool flush(struct gw_lane *l)
     if (l->out.len) {
         memmove(l->out.p, l->out.p + at, l->out.len);
         http_watch_want_write(l->watch);
-    } else if (l->out.cap > OUT_KEPT) {
-        free(l->out.p);
-        memset(&l->out, 0, sizeof(l->out));
+    } else if (l->out.cap > OUT_KEPT || !l->is_ready) {
+        drop_out(l);
     }
     return true;
 }
@@ -404,6 +411,7 @@ static void run_open(void *user)
         return;
     }
     put(l, &hello);
+    explicit_bzero(&offer, sizeof(offer));
     http_watch_want_write(l->watch);
 }
 
@@ -447,6 +455,7 @@ void gw_lanes_end(struct gw_lanes *all)
     uint64_t now = gw_now_ns();
 
     all->is_offered = false;
+    explicit_bzero(&all->offer, sizeof(all->offer));
     for (unsigned i = 0; i < all->n; i++)
         give_up(&all->lanes[i], now);
 }
@@ -465,7 +474,7 @@ static void make_lanes(struct gw_lanes *all)
 
 static void tick_one(struct gw_lane *l, uint64_t now)
 {
-    if (l->state == LANE_CLOSED && gw_since(now, l->since_ns) >= l->wait_ns) {
+    if (l->state == LANE_CLOSED && l->all->is_offered && gw_since(now, l->since_ns) >= l->wait_ns) {
         l->wait_ns = l->wait_ns * 2 < RETRY_NS ? RETRY_NS : l->wait_ns * 2 > RETRY_MAX_NS ? RETRY_MAX_NS : l->wait_ns * 2;
         post(l, LANE_OPENING, run_open, now);
     } else if (l->state == LANE_OPENING && gw_since(now, l->since_ns) >= OPEN_NS) {
@@ -478,9 +487,7 @@ static void tick_one(struct gw_lane *l, uint64_t now)
 
 void gw_lanes_tick(struct gw_lanes *all, uint64_t now)
 {
-    if (!all->is_offered)
-        return;
-    if (!all->lanes)
+    if (!all->lanes && all->is_offered)
         make_lanes(all);
     for (unsigned i = 0; i < all->n; i++)
         tick_one(&all->lanes[i], now);
@@ -506,7 +513,9 @@ void gw_lanes_free(struct gw_lanes *all)
 {
     for (unsigned i = 0; all && i < all->n; i++)
         free(all->lanes[i].ring);
-    if (all)
+    if (all) {
         free(all->lanes);
+        explicit_bzero(&all->offer, sizeof(all->offer));
+    }
     free(all);
 }

@@ -25,7 +25,7 @@ static bool watch(struct lane_conn *c, int op)
     return epoll_ctl(c->server->epoll, op, c->fd, &e) == 0;
 }
 
-void lane_conn_new(struct lane_server *s, int fd, uint64_t now)
+void lane_conn_new(struct lane_server *s, int fd, uint8_t source, uint64_t now)
 {
     struct lane_conn *c = calloc(1, sizeof(*c));
     int on = 1;
@@ -38,11 +38,21 @@ void lane_conn_new(struct lane_server *s, int fd, uint64_t now)
     c->fd = fd;
     c->server = s;
     c->since_ns = now;
+    c->source = source;
     list_push_back(&s->strangers, &c->node);
     s->n_strangers++;
+    s->strangers_of[source]++;
     s->n_conns++;
     if (!watch(c, EPOLL_CTL_ADD))
         lane_conn_close(c);
+}
+
+/* It is one no more. */
+static void leave_strangers(struct lane_conn *c)
+{
+    c->server->n_strangers--;
+    c->server->strangers_of[c->source]--;
+    list_del(&c->node);
 }
 
 void lane_conn_close(struct lane_conn *c)
@@ -54,10 +64,10 @@ void lane_conn_close(struct lane_conn *c)
     if (c->session) {
         atomic_fetch_sub(&s->n.conns, 1);
         lane_session_unref(c->session);
+        list_del(&c->node);
     } else {
-        s->n_strangers--;
+        leave_strangers(c);
     }
-    list_del(&c->node);
     close(c->fd);
     free(c->rest.p);
     free(c->out.p);
@@ -84,8 +94,7 @@ static bool take_hello(struct lane_conn *c, const struct lane_frame *f, struct w
         return false;
     }
     LANE_COUNT(s, conns);
-    s->n_strangers--;
-    list_del(&c->node);
+    leave_strangers(c);
     list_push_back(&s->conns, &c->node);
     lane_frame_write(w, &ready);
     return true;

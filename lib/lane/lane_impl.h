@@ -13,6 +13,7 @@
 
 #define READ_BYTES    (256u << 10)
 #define ANSWERS_BYTES (64u << 10)
+#define SOURCES       256
 
 struct lane_session {
     struct list node; /* lock */
@@ -30,6 +31,7 @@ struct lane_conn {
     struct lane_server *server;
     struct lane_session *session; /* NULL: the secret has not come */
     uint64_t since_ns;
+    uint8_t source; /* its address hashed */
     bool is_stalled; /* publish had no room for what rest begins with */
     bool has_waited, is_charged; /* of the publish at hand, until it is answered: it is counted once, and taken off limits once */
     uint32_t events; /* asked of epoll */
@@ -50,6 +52,8 @@ struct lane_server {
     struct list sessions; /* lock */
     struct list conns, strangers; /* with a session, and without: the oldest first */
     unsigned n_conns, n_strangers, n_stalled; /* conns: both */
+    unsigned strangers_of[SOURCES];
+    uint64_t seed[2]; /* of the sources' hash: nobody shall choose whose share he falls into */
     uint64_t swept_ns;
     struct {
         atomic_ullong accepted, refused, broken, publishes, reads, waits;
@@ -66,7 +70,7 @@ struct lane_session *lane_session_find(struct lane_server *s, struct slice secre
 void lane_session_unref(struct lane_session *x);
 
 /* lane_conn.c. Takes fd. */
-void lane_conn_new(struct lane_server *s, int fd, uint64_t now);
+void lane_conn_new(struct lane_server *s, int fd, uint8_t source, uint64_t now);
 void lane_conn_ready(struct lane_conn *c, uint32_t events);
 /* Tries what found no room. */
 void lane_conn_retry(struct lane_conn *c);

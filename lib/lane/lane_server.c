@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/map.h"
 #include "base/rng.h"
 #include "lane/lane_impl.h"
 
@@ -99,6 +100,7 @@ void lane_session_unref(struct lane_session *x)
     if (!is_last)
         return;
     pthread_mutex_destroy(&x->lock);
+    explicit_bzero(x->secret, sizeof(x->secret));
     free(x);
 }
 
@@ -130,10 +132,24 @@ static void hear(struct lane_server *s, bool hears)
     s->is_deaf = !hears;
 }
 
+/* An IPv6 host has its /64 whole. */
+static uint8_t source_of(const struct lane_server *s, const struct sockaddr_storage *sa)
+{
+    const struct in6_addr *a6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+    const struct in_addr *a4 = &((const struct sockaddr_in *)sa)->sin_addr;
+    struct slice a = slice_of((const uint8_t *)a4, sizeof(*a4));
+
+    if (sa->ss_family == AF_INET6)
+        a = IN6_IS_ADDR_V4MAPPED(a6) ? slice_of(a6->s6_addr + 12, 4) : slice_of(a6->s6_addr, 8);
+    return (uint8_t)siphash13(s->seed, a);
+}
+
 static void accept_some(struct lane_server *s, uint64_t now)
 {
     for (unsigned i = 0; i < ACCEPTS; i++) {
-        int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage sa = {0};
+        socklen_t len = sizeof(sa);
+        int fd = accept4(s->listener, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -141,8 +157,25 @@ static void accept_some(struct lane_server *s, uint64_t now)
             return;
         }
         LANE_COUNT(s, accepted);
-        lane_conn_new(s, fd, now);
+        lane_conn_new(s, fd, source_of(s, &sa), now);
     }
+}
+
+/* The oldest of the source that has most: whoever opens many pushes out his own. */
+static struct lane_conn *one_too_many(struct lane_server *s)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 1; i < SOURCES; i++)
+        most = s->strangers_of[i] > s->strangers_of[most] ? i : most;
+    LIST_EACH(it, &s->strangers)
+    {
+        struct lane_conn *c = CONTAINER_OF(it, struct lane_conn, node);
+
+        if (c->source == most)
+            return c;
+    }
+    return NULL;
 }
 
 /* Not while events of theirs may be at hand. */
@@ -150,7 +183,7 @@ static void trim(struct lane_server *s)
 {
     while (s->n_strangers > STRANGERS_MAX) {
         LANE_COUNT(s, refused);
-        lane_conn_close(CONTAINER_OF(s->strangers.next, struct lane_conn, node));
+        lane_conn_close(one_too_many(s));
     }
 }
 
@@ -283,10 +316,13 @@ static int start_thread(struct lane_server *s)
 struct lane_server *lane_server_new(const struct lane_server_config *cfg)
 {
     struct lane_server *s = calloc(1, sizeof(*s));
+    struct rng rng;
     int saved;
 
     if (!s)
         return NULL;
+    rng_init_system(&rng);
+    rng_fill(&rng, s->seed, sizeof(s->seed));
     s->cfg = *cfg;
     if (s->cfg.max_payload > LANE_PAYLOAD_MAX)
         s->cfg.max_payload = LANE_PAYLOAD_MAX;
@@ -330,5 +366,6 @@ void lane_server_free(struct lane_server *s)
     if (s->bell >= 0)
         close(s->bell);
     pthread_mutex_destroy(&s->lock);
+    explicit_bzero(s->in, sizeof(s->in)); /* hellos came in there */
     free(s);
 }

@@ -4,8 +4,9 @@
  * Owner:   the thread, which calls publish. Sessions may be made and freed by any thread
  * Rules:   a session is whoever was told its secret, over a connection that was authenticated; it ends when that one does.
  *          A connection that does not begin with the secret of a session is closed
- * Limits:  STRANGERS_MAX connections that have not said the secret (one more closes the oldest), 5 s to say it, SESSION_CONNS_MAX of
- *          a session; a connection that publish has no room for, or that does not take its
+ * Limits:  STRANGERS_MAX connections that have not said the secret (one more closes the oldest of the address that has most: a flood
+ *          from some addresses keeps out nobody at another; one from more addresses than places can, until a firewall stops it),
+ *          5 s to say it, SESSION_CONNS_MAX of a session; a connection that publish has no room for, or that does not take its
  *          answers, is not read, and holds what one read took at most (READ_BYTES); all refusals are counted
  * Errors:  lane_server_new: NULL, errno
  */

@@ -93,6 +93,8 @@ void sidecar_lane_offer(struct stream *st)
         return;
     hex_encode(hex, slice_of(secret, sizeof(secret)));
     m = sidecar_offer(lane_server_port(s->lanes), hex);
+    explicit_bzero(secret, sizeof(secret));
+    explicit_bzero(hex, sizeof(hex));
     if (m)
         rpc_call_send(st->call, m, RPC_MUST);
     rpc_msg_unref(m);

@@ -73,15 +73,24 @@ static int teardown(void **state)
     return 0;
 }
 
-static int dial(const struct node *n)
+/* host: the last byte of the address in 127.0.0.0/8 that it comes from; 0: any. */
+static int dial_from(const struct node *n, uint8_t host)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(lane_server_port(n->server)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host)};
     struct timeval patience = {.tv_sec = 20};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (host)
+        assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     return fd;
+}
+
+static int dial(const struct node *n)
+{
+    return dial_from(n, 0);
 }
 
 static void say(int fd, const struct lane_frame *f)
@@ -219,6 +228,28 @@ static void test_strangers_and_sessions_have_their_share(void **state)
     assert_int_equal(stats_of(n).broken, 1);
     for (int i = 0; i < 128; i++)
         close(fds[i]);
+}
+
+/* However many come from elsewhere, also while it has not said anything yet. */
+static void test_flood_pushes_out_its_own(void **state)
+{
+    struct node *n = *state;
+    struct lane_frame f = {.type = LANE_HELLO, .secret = {n->secret, sizeof(n->secret)}};
+    int honest = dial_from(n, 3), fds[200];
+    uint8_t buf[512];
+
+    for (int i = 0; i < 200; i++)
+        fds[i] = dial_from(n, i % 2 ? 7 : 8);
+    while (stats_of(n).refused < 201 - 128)
+        usleep(1000);
+    say(honest, &f);
+    assert_true(hear(honest, &f, buf));
+    assert_int_equal(f.type, LANE_READY);
+    assert_int_equal(stats_of(n).refused, 201 - 128);
+    assert_ends(fds[0]);
+    for (int i = 1; i < 200; i++)
+        close(fds[i]);
+    close(honest);
 }
 
 static void test_nonsense_ends_a_connection(void **state)
@@ -375,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_answers_say_what_became_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secret_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers_and_sessions_have_their_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flood_pushes_out_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_ends_a_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_wait_for_room_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_publishes_that_wait_are_charged_and_counted_once, setup, teardown),
