@@ -17,6 +17,7 @@
 #define SEEN_MAX     (1u << 20)
 #define SAVE_TICKS   5
 #define EXPIRE_TICKS 50
+#define SQUEEZE_TICKS 10
 #define TLS_TICKS    2
 #define MACHINE_NS   1000000000ull
 
@@ -183,6 +184,8 @@ static void *ticker_main(void *arg)
             gw_tls_tick(gw);
         if (ticks % SAVE_TICKS == 0)
             gw_state_save(gw);
+        if (ticks % SQUEEZE_TICKS == 0 && budget_is_spent(&gw->deliveries))
+            gw_registry_squeeze(&gw->registry);
         if (++ticks % EXPIRE_TICKS == 0)
             gw_registry_expire(&gw->registry, now);
         pthread_mutex_lock(&gw->lock);

@@ -8,7 +8,10 @@
 #include "http/http_flat.h"
 #include "http/http_json.h"
 
-#define SHARE_BYTES 4096 /* below, a copy costs less than a message of two parts */
+/* Below, a copy is cheap, and what it would be shared with may be a read buffer of core's that is many times as large. */
+#define SHARE_BYTES 65536
+
+#define WS_HEAD_MAX (2 * HTTP_JSON_STR_MAX(128) + HTTP_JSON_STR_MAX(GW_NAME_MAX) + 256)
 
 enum { M_TOPIC, M_ID, M_MESSAGE, M_SOURCE, M_UPSTREAM, M_COUNT };
 
@@ -126,6 +129,23 @@ static size_t put_lit(char *out, const char *s)
     return n;
 }
 
+/* The JSON up to the payload. */
+static size_t put_ws_head(char p[WS_HEAD_MAX], const struct gw_delivery *d)
+{
+    size_t n = put_lit(p, "{\"source_node_id\":");
+
+    n += http_json_quote(p + n, slice_str(d->source));
+    if (d->upstream[0]) {
+        n += put_lit(p + n, ",\"upstream_peer_id\":");
+        n += http_json_quote(p + n, slice_str(d->upstream));
+    }
+    n += put_lit(p + n, ",\"topic\":");
+    n += http_json_quote(p + n, d->topic);
+    n += put_lit(p + n, ",\"message_id\":\"");
+    n += put_lit(p + n, d->id_hex);
+    return n + put_lit(p + n, "\",\"message\":\"");
+}
+
 static size_t put_payload(char *out, const struct gw_delivery *d)
 {
     if (!d->base64.p)
@@ -136,28 +156,17 @@ static size_t put_payload(char *out, const struct gw_delivery *d)
 
 struct ws_msg *gw_delivery_ws(struct gw_delivery *d)
 {
-    size_t cap = HTTP_JSON_STR_MAX(sizeof(d->source)) + HTTP_JSON_STR_MAX(sizeof(d->upstream)) +
-                 HTTP_JSON_STR_MAX(GW_NAME_MAX) + 256;
-    size_t n = 0;
-    char *p;
+    char head[WS_HEAD_MAX], *p;
+    size_t n;
 
     if (d->ws)
         return d->ws;
-    d->ws = ws_msg_new(cap + (d->base64.p ? d->base64.len : BASE64_SIZE(d->raw.len)));
+    n = put_ws_head(head, d);
+    d->ws = ws_msg_new(n + (d->base64.p ? d->base64.len : BASE64_SIZE(d->raw.len)) + 2); /* no more: it may wait in queues, and is charged so */
     if (!d->ws)
         return NULL;
     p = (char *)ws_msg_data(d->ws);
-    n += put_lit(p + n, "{\"source_node_id\":");
-    n += http_json_quote(p + n, slice_str(d->source));
-    if (d->upstream[0]) {
-        n += put_lit(p + n, ",\"upstream_peer_id\":");
-        n += http_json_quote(p + n, slice_str(d->upstream));
-    }
-    n += put_lit(p + n, ",\"topic\":");
-    n += http_json_quote(p + n, d->topic);
-    n += put_lit(p + n, ",\"message_id\":\"");
-    n += put_lit(p + n, d->id_hex);
-    n += put_lit(p + n, "\",\"message\":\"");
+    memcpy(p, head, n);
     n += put_payload(p + n, d);
     n += put_lit(p + n, "\"}");
     ws_msg_seal(d->ws, WS_TEXT, n);

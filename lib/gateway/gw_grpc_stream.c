@@ -86,6 +86,14 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
         rpc_call_abort(s->call, RPC_CODE_RESOURCE_EXHAUSTED, TOO_SLOW); /* on_close comes on its own thread */
 }
 
+static void squeeze(struct gw_sink *sink)
+{
+    struct stream *s = CONTAINER_OF(sink, struct stream, sink);
+
+    if (rpc_call_squeeze(s->call) && s->gw->cfg.grpc_policy == WS_DISCONNECT)
+        rpc_call_abort(s->call, RPC_CODE_RESOURCE_EXHAUSTED, TOO_SLOW);
+}
+
 static void stream_open(struct rpc_call *c, void *user)
 {
     struct auth_grant *grant;
@@ -103,6 +111,7 @@ static void stream_open(struct rpc_call *c, void *user)
     s->grant = grant;
     s->call = rpc_call_ref(c);
     s->sink.deliver = deliver;
+    s->sink.squeeze = squeeze;
     atomic_init(&s->refs, 1);
     pthread_mutex_init(&s->lock, NULL);
     rpc_call_set_data(c, s);

@@ -403,6 +403,22 @@ unsigned gw_registry_deliver(struct gw_registry *r, double before, double share,
     return n;
 }
 
+void gw_registry_squeeze(struct gw_registry *r)
+{
+    struct gw_client *c;
+    size_t it = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    while ((c = map_next(&r->clients, &it, NULL)))
+        LIST_EACH(s, &c->sinks)
+        {
+            struct gw_sink *sink = CONTAINER_OF(s, struct gw_sink, link);
+
+            sink->squeeze(sink);
+        }
+    pthread_rwlock_unlock(&r->lock);
+}
+
 void gw_registry_expire(struct gw_registry *r, uint64_t now)
 {
     struct gw_client *gone[EXPIRE_BATCH], *c;

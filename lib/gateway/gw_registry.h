@@ -1,6 +1,6 @@
 /* gw_registry.h: clients, what they subscribed to, and where they are connected
  * Shape:   client id -> subscriptions and sinks; topic -> subscriptions. Deliveries find every sink of every subscriber
- * Owner:   any thread; a read-write lock inside. sink->deliver runs under the read lock on the delivering thread: it must
+ * Owner:   any thread; a read-write lock inside. sink->deliver runs under the read lock on the delivering thread: they must
  *          not block nor call back into the registry
  * Memory:  a sink is its owner's, from attach until detach returned
  * Limits:  clients, topics, subscriptions a client; a client without a connection is forgotten after idle_ns
@@ -21,6 +21,7 @@ struct gw_client;
 /* One connection that takes deliveries. Embedded. */
 struct gw_sink {
     void (*deliver)(struct gw_sink *s, struct gw_delivery *d);
+    void (*squeeze)(struct gw_sink *s); /* deliveries wait for others, too: ws_conn_squeeze, rpc_call_squeeze */
     struct gw_client *client; /* the registry's */
     struct list link;
 };
@@ -64,6 +65,8 @@ void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t 
 /* The share of the nodes that have d has grown from `before` (0: none) to `share`: hands it to those whose threshold was
  * reached by that. Returns how many sinks got it. */
 unsigned gw_registry_deliver(struct gw_registry *r, double before, double share, struct gw_delivery *d);
+/* Squeezes each sink: while CLIENTS_QUEUE_BYTES is used up. */
+void gw_registry_squeeze(struct gw_registry *r);
 /* Forgets clients that are gone for long. */
 void gw_registry_expire(struct gw_registry *r, uint64_t now);
 

@@ -65,6 +65,14 @@ static void deliver(struct gw_sink *sink, struct gw_delivery *d)
         gw_count(&s->gw->count.ws_too_slow, 1); /* once: from now on it is closed */
 }
 
+static void squeeze(struct gw_sink *sink)
+{
+    struct session *s = CONTAINER_OF(sink, struct session, sink);
+
+    if (ws_conn_squeeze(s->conn))
+        gw_count(&s->gw->count.ws_too_slow, 1);
+}
+
 struct frame_id {
     char text[ID_MAX]; /* JSON as the client wrote it */
     size_t len;
@@ -416,6 +424,7 @@ void gw_ws_handler(struct http_req *q, void *user)
         s->gw = gw;
         atomic_init(&s->refs, 1);
         s->sink.deliver = deliver;
+        s->sink.squeeze = squeeze;
         http_req_peer(q, s->peer, sizeof(s->peer));
         s->grant = gw_auth_keep(gw_auth_of(q));
         if (s->grant || !gw_auth_of(q))

@@ -257,6 +257,25 @@ void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason)
         wake(c);
 }
 
+bool ws_conn_squeeze(struct ws_conn *c)
+{
+    bool is_over = false, post = false;
+
+    pthread_mutex_lock(&c->lock);
+    if (!c->gone && !c->close_code && ws_out_squeeze(&c->out)) {
+        ws_conn_count_drops(c);
+        is_over = c->cfg.policy == WS_DISCONNECT;
+        if (is_over) {
+            want_close(c, 1008, "client too slow");
+            post = must_wake(c);
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (post)
+        wake(c);
+    return is_over;
+}
+
 void ws_conn_hold(struct ws_conn *c)
 {
     atomic_fetch_add(&c->holds, 1);

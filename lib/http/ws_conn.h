@@ -72,6 +72,9 @@ void ws_wakes_post(struct ws_wakes *w);
 
 /* Any thread: sends what replies are queued, then a close frame; deliveries still queued are dropped (counted). */
 void ws_conn_close(struct ws_conn *c, uint16_t code, const char *reason);
+/* Any thread, now and then while the budget is spent: a client that has taken none of its deliveries since the last time is cut down to
+ * BUDGET_SQUEEZED_BYTES of them. True: it is closed for it (DISCONNECT). */
+bool ws_conn_squeeze(struct ws_conn *c);
 /* Any thread: nothing more is read from this client until as many releases as holds. For users that have too much of
  * its work under way; the message being read may still come. */
 void ws_conn_hold(struct ws_conn *c);

@@ -25,6 +25,11 @@ struct ws_msg *ws_msg_new(size_t cap)
     return m;
 }
 
+static size_t block_bytes(const struct ws_msg *m)
+{
+    return sizeof(*m) + WS_HEADER_MAX + m->cap;
+}
+
 static unsigned put_be(uint8_t *p, uint64_t v, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -84,14 +89,14 @@ void ws_msg_unref(struct ws_msg *m)
 {
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
-    budget_give(m->budget, m->len);
-    stash_put(m, sizeof(*m) + WS_HEADER_MAX + m->cap);
+    budget_give(m->budget, block_bytes(m));
+    stash_put(m, block_bytes(m));
 }
 
 void ws_msg_charge(struct ws_msg *m, struct budget *b)
 {
     m->budget = b;
-    budget_take(b, m->len);
+    budget_take(b, block_bytes(m));
 }
 
 struct slice ws_msg_wire(const struct ws_msg *m)

@@ -35,7 +35,7 @@ void ws_msg_seal(struct ws_msg *m, enum ws_opcode op, size_t len);
 void ws_msg_seal_raw(struct ws_msg *m, size_t len);
 /* A sealed copy of s. */
 struct ws_msg *ws_msg_copy(enum ws_opcode op, struct slice s);
-/* Charges its bytes to b until its end. Once, sealed, before the first send; b NULL: nothing. */
+/* Charges what it takes to b until its end. Once, sealed, before the first send; b NULL: nothing. */
 void ws_msg_charge(struct ws_msg *m, struct budget *b);
 struct ws_msg *ws_msg_ref(struct ws_msg *m);
 void ws_msg_unref(struct ws_msg *m); /* NULL is allowed */

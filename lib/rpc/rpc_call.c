@@ -133,6 +133,17 @@ int rpc_call_send(struct rpc_call *c, struct rpc_msg *m, enum rpc_worth worth)
     return err;
 }
 
+bool rpc_call_squeeze(struct rpc_call *c)
+{
+    struct rpc_queue_drops d;
+
+    pthread_mutex_lock(&c->lock);
+    d = rpc_queue_squeeze(&c->out);
+    rpc_call_count_drops(c, d);
+    pthread_mutex_unlock(&c->lock);
+    return d.must || d.may;
+}
+
 void rpc_call_pump_now(struct rpc_call *c)
 {
     pthread_mutex_lock(&c->lock);

@@ -84,6 +84,10 @@ void *rpc_call_data(const struct rpc_call *c);
  * A RPC_MAY message never evicts a RPC_MUST one: it is itself refused then. */
 int rpc_call_send(struct rpc_call *c, struct rpc_msg *m, enum rpc_worth worth);
 
+/* Now and then while the queue's budget is spent: a peer that has taken nothing since the last time is cut down to BUDGET_SQUEEZED_BYTES
+ * of what waits for it. True: something was dropped (counted). */
+bool rpc_call_squeeze(struct rpc_call *c);
+
 /* Server: the status goes out after everything queued. The first finish wins. message may be NULL. */
 int rpc_call_finish(struct rpc_call *c, enum rpc_code code, const char *message);
 /* Server, unary: m, then status OK. */

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/budget.h"
-
 #define DEFAULT_MAX_MESSAGES 1024
 #define DEFAULT_MAX_BYTES    (UINT64_C(32) << 20)
 
@@ -43,21 +41,37 @@ static struct rpc_msg *take(struct rpc_queue *q, struct item *it)
     return m;
 }
 
+static void drop(struct rpc_queue *q, struct list *at, struct rpc_queue_drops *d)
+{
+    struct item *it = CONTAINER_OF(at, struct item, all);
+
+    if (list_is_linked(&it->may)) {
+        d->may++;
+    } else {
+        d->must++;
+        d->must_bytes += rpc_msg_len(it->msg);
+    }
+    rpc_msg_unref(take(q, it));
+}
+
 struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q)
 {
     struct rpc_queue_drops d = {0};
 
-    while (!list_is_empty(&q->all)) {
-        struct item *it = CONTAINER_OF(q->all.next, struct item, all);
+    while (!list_is_empty(&q->all))
+        drop(q, q->all.next, &d);
+    return d;
+}
 
-        if (list_is_linked(&it->may))
-            d.may++;
-        else {
-            d.must++;
-            d.must_bytes += rpc_msg_len(it->msg);
-        }
-        rpc_msg_unref(take(q, it));
-    }
+struct rpc_queue_drops rpc_queue_squeeze(struct rpc_queue *q)
+{
+    struct rpc_queue_drops d = {0};
+
+    if (!budget_watch_is_stuck(&q->watch, q->limits.budget, q->bytes))
+        return d;
+    while (q->count > 1 && q->bytes > BUDGET_SQUEEZED_BYTES)
+        drop(q, q->limits.policy == RPC_REFUSE ? q->all.prev : q->all.next, &d);
+    budget_squeezed(q->limits.budget, d.must + d.may);
     return d;
 }
 
@@ -90,17 +104,11 @@ int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth,
         return -RPC_ENOMEM;
     while (!has_room(q, len, max_bytes)) {
         bool is_may = !list_is_empty(&q->may);
-        struct item *old = is_may ? CONTAINER_OF(q->may.next, struct item, may)
-                                  : CONTAINER_OF(q->all.next, struct item, all);
 
-        if (is_may) {
-            drops->may++;
-        } else {
-            drops->must++;
-            drops->must_bytes += rpc_msg_len(old->msg);
-        }
-        rpc_msg_unref(take(q, old));
+        drop(q, is_may ? &CONTAINER_OF(q->may.next, struct item, may)->all : q->all.next, drops);
     }
+    if (!q->count)
+        budget_watch_moved(&q->watch);
     *it = (struct item){.msg = rpc_msg_ref(m)};
     budget_take(q->limits.budget, PLACE_BYTES);
     list_push_back(&q->all, &it->all);
@@ -135,5 +143,6 @@ unsigned rpc_queue_run(const struct rpc_queue *q, unsigned max, size_t item_max,
 
 struct rpc_msg *rpc_queue_pop(struct rpc_queue *q)
 {
+    budget_watch_moved(&q->watch);
     return list_is_empty(&q->all) ? NULL : take(q, CONTAINER_OF(q->all.next, struct item, all));
 }

@@ -7,6 +7,7 @@
 #ifndef RPC_RPC_QUEUE_H
 #define RPC_RPC_QUEUE_H
 
+#include "base/budget.h"
 #include "base/list.h"
 #include "rpc/rpc_call.h"
 
@@ -16,6 +17,7 @@ struct rpc_queue {
     struct rpc_queue_limits limits;
     uint32_t count, may_count;
     uint64_t bytes, may_bytes;
+    struct budget_watch watch;
 };
 
 struct rpc_queue_drops {
@@ -28,6 +30,9 @@ void rpc_queue_init(struct rpc_queue *q, const struct rpc_queue_limits *limits);
 struct rpc_queue_drops rpc_queue_clear(struct rpc_queue *q);
 /* Takes a reference to m. *drops says what had to go for it. */
 int rpc_queue_push(struct rpc_queue *q, struct rpc_msg *m, enum rpc_worth worth, struct rpc_queue_drops *drops);
+/* Now and then: while the budget is spent and nothing has been popped since the last time, all but BUDGET_SQUEEZED_BYTES go: the newest where
+ * the policy refuses those, else the oldest. */
+struct rpc_queue_drops rpc_queue_squeeze(struct rpc_queue *q);
 /* The next message with its reference; NULL when empty. */
 struct rpc_msg *rpc_queue_pop(struct rpc_queue *q);
 /* The same, left there. */

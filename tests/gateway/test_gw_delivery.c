@@ -43,7 +43,7 @@ static void check_forms(struct gw_delivery *d, const char *topic, struct slice p
 static void test_delivery_takes_raw_payloads(void **state)
 {
     const struct slice json = SLICE_LIT("{\"source_node_id\":\"12D3\",\"topic\":\"t\",\"message_id\":\"" ID "\"}");
-    static const size_t sizes[] = {0, 3, 4095, 4096, 100000};
+    static const size_t sizes[] = {0, 3, 4096, 65535, 65536, 100000};
     struct gw_delivery d;
 
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -57,6 +57,7 @@ static void test_delivery_takes_raw_payloads(void **state)
         assert_int_equal(d.payload_len, sizes[i]);
         m = rpc_msg_ref(gw_delivery_grpc(&d));
         assert_non_null(gw_delivery_ws(&d));
+        assert_in_range(d.ws->cap, d.ws->len, d.ws->len + 1); /* queues hold what they are charged for */
         gw_delivery_fini(&d);
         rpc_msg_unref(whole); /* what the clients' queues hold stays */
         out = malloc(rpc_msg_len(m));
@@ -102,6 +103,22 @@ static void test_delivery_payload_lengths(void **state)
         check_forms(&d, "t", slice_of(payload, n));
         gw_delivery_fini(&d);
     }
+}
+
+/* Names that need every byte of room that they may. */
+static void test_delivery_of_longest_names(void **state)
+{
+    uint8_t id[GW_ID_BYTES], topic[GW_NAME_MAX];
+    char label[128];
+    struct gw_delivery d;
+
+    memset(topic, 1, sizeof(topic));
+    memset(label, 2, 127);
+    label[127] = 0;
+    hex_decode(id, sizeof(id), SLICE_LIT(ID));
+    gw_delivery_init(&d, slice_of(topic, sizeof(topic)), id, label, label, SLICE_LIT("foo"));
+    assert_in_range(gw_delivery_ws(&d)->len, 6 * (2 * 127 + GW_NAME_MAX), 6 * (2 * 127 + GW_NAME_MAX) + 256);
+    gw_delivery_fini(&d);
 }
 
 static void test_delivery_from_bytes(void **state)
@@ -154,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_delivery_takes_raw_payloads),
                                        cmocka_unit_test(test_delivery_payload_lengths),
                                        cmocka_unit_test(test_delivery_from_bytes),
+                                       cmocka_unit_test(test_delivery_of_longest_names),
                                        cmocka_unit_test(test_delivery_refuses),
                                        cmocka_unit_test(test_delivery_bad_base64)};
 

@@ -159,6 +159,44 @@ class Policies(unittest.TestCase):
                 ws.close()
 
 
+class Quiet(unittest.TestCase):
+    def test_who_takes_nothing_does_not_keep_the_common_room_used_up(self):
+        """Also when nothing comes for them any more: WebSocket and gRPC, by their policies."""
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway(CLIENT_QUEUE_BYTES=16 << 20, CLIENTS_QUEUE_BYTES=6 << 20, CLIENT_POLICY_WS="drop-oldest",
+                                 CLIENT_POLICY_GRPC="disconnect")
+            ws = WebSocket(gw, "/ws?client_id=socket&notices=true", rcvbuf=4096)
+            gw.subscribe("socket", "s")
+            sent = self.fill(gw, "s")
+            got = missed = 0
+            while got + missed < sent:
+                m = ws.recv()
+                missed += m["messages"] if m.get("type") == "notice" else 0
+                got += "message" in m
+            self.assertGreater(missed, 10)
+            self.assertEqual(gw.metric("codecast_gateway_ws_dropped_total"), missed)
+            stream = SlowStream(gw, "stream", {"topic": "g"})
+            self.fill(gw, "g")
+            gw.until(lambda: gw.metric("codecast_gateway_too_slow_total", kind="grpc") == 1)
+            stream.cancel()
+            ws.close()
+
+    def fill(self, gw, topic):
+        """What waits for it comes near the bound, and what waits for another one goes past it."""
+        with WebSocket(gw, "/ws?client_id=other", rcvbuf=4096) as other:
+            gw.subscribe("other", "o" + topic)
+            sent = {}
+            for t, until in ((topic, 45 << 17), ("o" + topic, 6 << 20)):
+                sent[t] = 0
+                while gw.metric("codecast_gateway_queued_bytes") < until:
+                    gw.publish(t, body(sent[t]))
+                    sent[t] += 1
+            gw.until(lambda: gw.metric("codecast_gateway_queued_bytes") < 3 << 20)
+            for i in range(sent["o" + topic]):  # it takes them, and none is missing
+                self.assertEqual(number_of(text_of(other.recv())), i)
+        return sent[topic]
+
+
 class Blocking(unittest.TestCase):
     def check(self, gw, hinder, limit_s=2):
         """80 messages arrive at one who reads, each in time, whatever the hinderers do; the gateway's memory stays bounded."""

@@ -17,6 +17,11 @@ static struct ws_msg *msg(size_t len, uint8_t fill)
     return m;
 }
 
+static size_t block_bytes(const struct ws_msg *m)
+{
+    return sizeof(*m) + WS_HEADER_MAX + m->cap;
+}
+
 static enum ws_push push(struct ws_out *o, enum ws_kind kind, size_t len, uint8_t fill)
 {
     struct ws_msg *m = msg(len, fill);
@@ -175,7 +180,7 @@ static void test_out_is_squeezed_while_the_budget_is_spent(void **state)
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(ws_out_push(&o, WS_DELIVERY, shared), WS_PUSHED);
     assert_int_equal(o.dropped_msgs, 0);
-    assert_int_equal(b.bytes, 900 << 10);
+    assert_int_equal(b.bytes, block_bytes(shared) + 16 * sizeof(shared));
     budget_take(&b, 4 << 20); /* others' */
     assert_int_equal(push(&o, WS_REPLY, 5 << 20, 2), WS_PUSHED);
     assert_int_equal(push(&o, WS_DELIVERY, 300 << 10, 3), WS_PUSHED);
@@ -185,14 +190,68 @@ static void test_out_is_squeezed_while_the_budget_is_spent(void **state)
     assert_int_equal(pop(&o), 3);
     budget_give(&b, 4 << 20);
     ws_msg_unref(shared);
-    assert_int_equal(b.bytes, 0);
     ws_out_fini(&o);
+    assert_int_equal(b.bytes, 0);
+}
+
+/* Small messages are mostly places: a queue of them is charged for its ring, and gives it back. */
+static void test_out_charges_its_places(void **state)
+{
+    struct budget b = {.max_bytes = 64 << 20};
+    struct ws_msg *shared = msg(0, 0);
+    struct ws_out o;
+
+    ws_out_init(&o, 64 << 20, WS_DROP_OLDEST);
+    o.budget = &b;
+    for (unsigned i = 0; i < 100000; i++)
+        assert_int_equal(ws_out_push(&o, WS_DELIVERY, shared), WS_PUSHED);
+    assert_int_equal(b.bytes, (128 << 10) * sizeof(shared));
+    ws_out_drop_deliveries(&o);
+    assert_int_equal(b.bytes, 0);
+    ws_msg_unref(shared);
+    ws_out_fini(&o);
+}
+
+/* What nobody takes, and nothing comes for, must not keep the budget spent. */
+static void test_out_of_a_quiet_client_is_cut_down(void **state)
+{
+    static const enum ws_policy policies[] = {WS_DROP_OLDEST, WS_DROP_NEWEST, WS_DISCONNECT};
+
+    for (unsigned p = 0; p < 3; p++) {
+        struct budget b = {.max_bytes = 3 << 20};
+        struct ws_out o;
+
+        ws_out_init(&o, 64 << 20, policies[p]);
+        o.budget = &b;
+        for (uint8_t i = 0; i < 20; i++)
+            push(&o, WS_DELIVERY, 300 << 10, i);
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(ws_out_squeeze(&o), 0); /* there is room for all */
+        budget_take(&b, 4 << 20);
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(pop(&o), 0); /* it is slow, not quiet */
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(ws_out_squeeze(&o), 16);
+        assert_int_equal(o.dropped_msgs, 16);
+        assert_int_equal(b.squeezed, 16);
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(pop(&o), policies[p] == WS_DROP_NEWEST ? 1 : 17);
+        ws_out_drop_deliveries(&o);
+        push(&o, WS_DELIVERY, 5 << 20, 9); /* one is always allowed */
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(ws_out_squeeze(&o), 0);
+        assert_int_equal(pop(&o), 9);
+        ws_out_fini(&o);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_out_is_squeezed_while_the_budget_is_spent),cmocka_unit_test(test_msg_headers_by_length),
+        cmocka_unit_test(test_out_is_squeezed_while_the_budget_is_spent),
+                                       cmocka_unit_test(test_out_charges_its_places),
+                                       cmocka_unit_test(test_out_of_a_quiet_client_is_cut_down),
+                                       cmocka_unit_test(test_msg_headers_by_length),
                                        cmocka_unit_test(test_out_keeps_order_and_replies_go_first),
                                        cmocka_unit_test(test_out_drops_the_oldest),
                                        cmocka_unit_test(test_out_refuses_the_newest),

@@ -184,10 +184,43 @@ static void test_queue_is_squeezed_while_the_budget_is_spent(void **state)
     assert_int_equal(b.bytes, 0);
 }
 
+/* As nothing comes for it and nobody takes from it. */
+static void test_queue_of_a_quiet_peer_is_cut_down(void **state)
+{
+    for (int refuses = 0; refuses < 2; refuses++) {
+        struct budget b = {.max_bytes = 3 << 20};
+        struct rpc_msg *m[20], *first;
+        struct rpc_queue_drops d;
+        struct rpc_queue q;
+
+        rpc_queue_init(&q, &(struct rpc_queue_limits){.max_bytes = 64 << 20, .policy = refuses ? RPC_REFUSE : RPC_DROP_OLDEST, .budget = &b});
+        for (unsigned i = 0; i < 20; i++) {
+            m[i] = rpc_msg_new(300 << 10);
+            assert_int_equal(rpc_queue_push(&q, m[i], RPC_MUST, &d), 0);
+            rpc_msg_unref(m[i]);
+        }
+        rpc_queue_squeeze(&q);
+        assert_int_equal(rpc_queue_squeeze(&q).must, 0); /* there is room for all */
+        budget_take(&b, 4 << 20);
+        assert_int_equal(rpc_queue_squeeze(&q).must, 0);
+        rpc_msg_unref(rpc_queue_pop(&q)); /* it is slow, not quiet */
+        assert_int_equal(rpc_queue_squeeze(&q).must, 0);
+        d = rpc_queue_squeeze(&q);
+        assert_int_equal(d.must, 16);
+        assert_int_equal(d.must_bytes, 16 * (300 << 10));
+        assert_int_equal(b.squeezed, 16);
+        first = rpc_queue_pop(&q);
+        assert_ptr_equal(first, m[refuses ? 1 : 17]);
+        rpc_msg_unref(first);
+        rpc_queue_clear(&q);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_is_squeezed_while_the_budget_is_spent),
+        cmocka_unit_test(test_queue_of_a_quiet_peer_is_cut_down),
         cmocka_unit_test(test_queue_keeps_order),
         cmocka_unit_test(test_queue_refuses_over_its_bounds),
         cmocka_unit_test(test_queue_evicts_droppable_first),
