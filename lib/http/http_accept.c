@@ -6,11 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/http_place.h"
 #include "http/http_private.h"
 
 #define ACCEPTS_PER_WAKE 16
-#define FEW_CPUS         2
-#define FEW_CONNS        128
 
 struct handover {
     struct http_msg msg;
@@ -44,32 +43,56 @@ static void refuse(struct http_thread *th, int fd)
     close(fd);
 }
 
-/* It is among n_peers. */
-static void peer_open(struct http_thread *th, int fd)
+/* It is among n_peers. NULL: there are too many. */
+static struct http_peer *peer_new(struct http_thread *th, int fd)
 {
     struct http_server *s = th->server;
     struct http_peer *p = NULL;
-    int on = 1;
 
     if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns)
         p = calloc(1, sizeof(*p));
     if (!p) {
         atomic_fetch_sub_explicit(&s->conns, 1, memory_order_relaxed);
+        return NULL;
+    }
+    p->thread = th;
+    p->fd = fd;
+    return p;
+}
+
+static void peer_has(struct http_peer *p, h2o_socket_t *sock)
+{
+    p->sock = sock;
+    sock->on_close.cb = on_peer_close;
+    sock->on_close.data = p;
+    list_push_back(&p->thread->peers, &p->link);
+    http_thread_tick(p->thread);
+}
+
+static void peer_open(struct http_thread *th, int fd)
+{
+    struct http_peer *p = peer_new(th, fd);
+    int on = 1;
+
+    if (!p) {
         refuse(th, fd);
         return;
     }
     http_count(&th->count.accepted);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    p->thread = th;
-    p->sock = h2o_evloop_socket_create(th->loop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
-    p->fd = fd;
     if (th->tls)
         bound_goodbye(th, fd);
-    list_push_back(&th->peers, &p->link);
-    p->sock->on_close.cb = on_peer_close;
-    p->sock->on_close.data = p;
-    http_thread_tick(th);
+    peer_has(p, h2o_evloop_socket_create(th->loop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION));
     h2o_accept(&th->accept, p->sock);
+}
+
+struct http_peer *http_peer_import(struct http_thread *th, h2o_socket_export_t *sock)
+{
+    struct http_peer *p = peer_new(th, sock->fd);
+
+    if (p)
+        peer_has(p, h2o_socket_import(th->loop, sock));
+    return p;
 }
 
 static void run_handover(struct http_msg *m, struct http_thread *th)
@@ -83,21 +106,29 @@ static void run_handover(struct http_msg *m, struct http_thread *th)
         refuse(th, fd); /* the server stops */
 }
 
-static unsigned peers_of(const struct http_server *s, unsigned i)
+static void loads(const struct http_server *s, struct http_load *t)
 {
-    return atomic_load_explicit(&s->threads[i].n_peers, memory_order_relaxed);
+    for (unsigned i = 0; i < s->n_threads; i++)
+        t[i] = (struct http_load){.peers = atomic_load_explicit(&s->threads[i].n_peers, memory_order_relaxed),
+                                  .ws = (unsigned)atomic_load_explicit(&s->threads[i].count.ws_conns, memory_order_relaxed),
+                                  .is_full = atomic_load_explicit(&s->threads[i].is_full, memory_order_relaxed)};
 }
 
-/* The thread with the fewest. Where CPUs are few, a second thread takes them from the first rather than adding one: it has
- * nothing to do before there are many connections (docs/PERFORMANCE.md, the gateway). */
 static struct http_thread *choose(struct http_server *s)
 {
-    unsigned best = 0;
+    struct http_load t[HTTP_THREADS_MAX];
 
-    for (unsigned i = 1; i < s->n_threads && !(s->has_few_cpus && peers_of(s, 0) < FEW_CONNS); i++)
-        if (peers_of(s, i) < peers_of(s, best))
-            best = i;
-    return &s->threads[best];
+    loads(s, t);
+    return &s->threads[http_place_peer(t, s->n_threads, s->has_few_cpus)];
+}
+
+struct http_thread *http_place_of_ws(struct http_thread *th)
+{
+    struct http_load t[HTTP_THREADS_MAX];
+    struct http_server *s = th->server;
+
+    loads(s, t);
+    return &s->threads[http_place_ws(t, s->n_threads, th->index, s->has_few_cpus)];
 }
 
 static bool hand_over(struct http_thread *to, int fd)
@@ -158,6 +189,6 @@ bool http_accept_has_few_cpus(const struct http_server *s)
     cpu_set_t own;
 
     if (s->has_cpus)
-        return CPU_COUNT(&s->cpus) <= FEW_CPUS;
-    return sched_getaffinity(0, sizeof(own), &own) == 0 && CPU_COUNT(&own) <= FEW_CPUS;
+        return CPU_COUNT(&s->cpus) <= HTTP_PLACE_FEW_CPUS;
+    return sched_getaffinity(0, sizeof(own), &own) == 0 && CPU_COUNT(&own) <= HTTP_PLACE_FEW_CPUS;
 }

@@ -18,6 +18,7 @@
 #include "http/ws_fan.h"
 
 #define HTTP_REPLY_HEADERS 8
+#define HTTP_THREADS_MAX   64
 
 struct http_thread;
 
@@ -40,7 +41,7 @@ struct http_msg {
 };
 
 struct http_counters {
-    _Atomic uint64_t accepted, refused_conns, requests, slow_answers_cut, deferred_vanished, ws_conns;
+    _Atomic uint64_t accepted, refused_conns, requests, slow_answers_cut, deferred_vanished, ws_conns, ws_moved;
     _Atomic uint64_t ws_dropped_msgs, ws_dropped_bytes;
     _Atomic uint64_t answers[6]; /* by status / 100 */
 };
@@ -65,6 +66,8 @@ struct http_thread {
     } inbox;
     struct list peers;        /* struct http_peer: every accepted socket */
     _Atomic unsigned n_peers; /* of them, and on their way to this thread */
+    _Atomic bool is_full;     /* of the last second */
+    uint64_t cpu_ns, cpu_at_ns; /* when that was looked at */
     struct list laters;       /* struct http_later whose request lives */
     struct list ws;           /* struct ws_conn */
     struct ws_fan fan;        /* of their deliveries */
@@ -140,6 +143,10 @@ void http_thread_tick(struct http_thread *th);
 /* http_accept.c */
 void http_accept_start(struct http_thread *th);
 bool http_accept_has_few_cpus(const struct http_server *s);
+/* For a connection of th's that has become a WebSocket. */
+struct http_thread *http_place_of_ws(struct http_thread *th);
+/* A connection of another thread's; it is among n_peers. NULL: there are too many, and sock is the caller's. */
+struct http_peer *http_peer_import(struct http_thread *th, h2o_socket_export_t *sock);
 /* http_answer.c: the handler and filter of the one path configuration; conf: http_server's. */
 void http_answer_register(h2o_pathconf_t *p, struct http_server *s);
 void http_answer_send(h2o_req_t *h, struct http_thread *th, struct http_reply *r);

@@ -97,7 +97,7 @@ static int open_listeners(struct http_server *s)
 
 static void config_defaults(struct http_server_config *c)
 {
-    c->threads = c->threads ? c->threads : 1;
+    c->threads = c->threads ? c->threads < HTTP_THREADS_MAX ? c->threads : HTTP_THREADS_MAX : 1;
     c->max_body_bytes = c->max_body_bytes ? c->max_body_bytes : 1u << 20;
     c->max_header_bytes = c->max_header_bytes ? c->max_header_bytes : 32u << 10;
     c->max_conns = c->max_conns ? c->max_conns : 10000;
@@ -328,6 +328,7 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
         out->slow_answers_cut += get(&c->slow_answers_cut);
         out->deferred_vanished += get(&c->deferred_vanished);
         out->ws_conns += get(&c->ws_conns);
+        out->ws_moved += get(&c->ws_moved);
         out->ws_dropped_msgs += get(&c->ws_dropped_msgs);
         out->ws_dropped_bytes += get(&c->ws_dropped_bytes);
     }

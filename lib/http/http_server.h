@@ -50,6 +50,7 @@ struct http_server_stats {
     uint64_t ws_dropped_msgs, ws_dropped_bytes; /* by policy and at the end of a connection */
     uint64_t conns;             /* gauge */
     uint64_t ws_conns;          /* gauge */
+    uint64_t ws_moved;          /* to another thread than had accepted them */
 };
 
 /* Binds and starts. 0 and *out, or -HTTP_E_ADDRESS, _BIND, _THREAD, _NOMEM: nothing is left behind, *out is NULL.

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http/http_place.h"
 #include "http/http_private.h"
 
 #define POOL_CHUNKS_KEPT 16
@@ -105,18 +106,36 @@ void http_thread_tick(struct http_thread *th)
         h2o_timeout_link(th->loop, &th->ctx.one_sec_timeout, &th->tick);
 }
 
+/* Whether the last second left it time for more. */
+static void look_at_cpu(struct http_thread *th)
+{
+    uint64_t at = now_ns(), cpu, took = at - th->cpu_at_ns;
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    cpu = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    atomic_store_explicit(&th->is_full, th->cpu_at_ns && cpu - th->cpu_ns >= took / 100 * HTTP_PLACE_FULL_PCT, memory_order_relaxed);
+    th->cpu_ns = cpu;
+    th->cpu_at_ns = at;
+}
+
 static void on_tick(h2o_timeout_entry_t *e)
 {
     struct http_thread *th = CONTAINER_OF(e, struct http_thread, tick);
 
+    look_at_cpu(th);
     http_sweep(th);
     ws_conn_tick(th);
     if (th->accept_paused && th->listener) {
         th->accept_paused = false;
         http_accept_start(th);
     }
-    if (!list_is_empty(&th->peers))
+    if (!list_is_empty(&th->peers)) {
         http_thread_tick(th);
+        return;
+    }
+    atomic_store_explicit(&th->is_full, false, memory_order_relaxed); /* the next look is after the next connection */
+    th->cpu_at_ns = 0;
 }
 
 static void thread_open(struct http_thread *th)

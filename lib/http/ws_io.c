@@ -301,9 +301,15 @@ void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize)
         return;
     }
     c->sock = sock;
-    c->peer->upgraded = true;
-    sock->data = c;
     h2o_buffer_consume(&sock->input, reqsize);
+    if (!ws_move(c))
+        ws_io_begin(c);
+}
+
+void ws_io_begin(struct ws_conn *c)
+{
+    c->peer->upgraded = true;
+    c->sock->data = c;
     c->rx_ms = c->ping_ms = c->peer->moved_at_ms = now_ms(c);
     c->state = WS_EXPECT_FRAMES;
     ws_io_run(c);

@@ -107,6 +107,10 @@ bool ws_rare_has_said_close(const struct ws_conn *c);
 size_t ws_rare_waiting(const struct ws_conn *c); /* bytes that wslay has not given us yet */
 uint16_t ws_rare_final_code(const struct ws_conn *c);
 void ws_io_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize);
+/* The first turn. */
+void ws_io_begin(struct ws_conn *c);
+/* ws_move.c. True: it is another thread's now, or dead. */
+bool ws_move(struct ws_conn *c);
 /* Reads, answers, writes: whatever can be done now. May end the connection. */
 void ws_io_run(struct ws_conn *c);
 /* The same where only deliveries may wait. */

@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -172,8 +173,8 @@ static void get_stats(struct http_req *q, void *user)
             dropped += w.dropped_msgs;
         }
     http_req_reply(q, http_reply_json(200,
-                                      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i}", "conns",
-                                                st.conns, "ws", st.ws_conns, "refused", st.refused_conns,
+                                      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i}", "conns",
+                                                st.conns, "ws", st.ws_conns, "moved", st.ws_moved, "refused", st.refused_conns,
                                                 "vanished", st.deferred_vanished, "cut", st.slow_answers_cut,
                                                 "closed", ws_closed, "dropped", dropped, "queued", queued,
                                                 "requests", st.requests, "code", (int)last_code)));
@@ -219,8 +220,14 @@ int main(int argc, char **argv)
                                      .answer_timeout_ms = (uint32_t)arg(argc, argv, "answer_ms", 0),
                                      .drain_ms = (uint32_t)arg(argc, argv, "drain_ms", 500),
                                      .cors_origins = "https://a.example, https://b.example"};
+    cpu_set_t own;
     int rc;
 
+    sched_getaffinity(0, sizeof(own), &own);
+    for (int i = 0, n = 0; i < CPU_SETSIZE; i++) /* where CPUs are few */
+        if (CPU_ISSET(i, &own) && ++n > arg(argc, argv, "cpus", CPU_SETSIZE))
+            CPU_CLR(i, &own);
+    cfg.cpus = &own;
     ws_cfg = (struct ws_config){.max_message_bytes = (size_t)arg(argc, argv, "ws_message", 0),
                                 .out_max_bytes = (size_t)arg(argc, argv, "ws_out", 0),
                                 .policy = (enum ws_policy)arg(argc, argv, "ws_policy", WS_DROP_OLDEST),

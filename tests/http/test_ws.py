@@ -388,6 +388,59 @@ class Queues(unittest.TestCase):
                     got += len(more(c.s))
 
 
+class Moves(unittest.TestCase):
+    """Where CPUs are few, WebSockets above HTTP_PLACE_WS go to another thread than accepted them."""
+    HELLO = request("GET", "/ws", {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": 13})
+
+    def crowd(self, server, n=200):
+        socks = [server.connect() for _ in range(n)]
+        for i, s in enumerate(socks):
+            s.sendall(self.HELLO + frame(TEXT, b"early %03d" % i))
+        for i, s in enumerate(socks):
+            data, want = b"", b"\x81\x09early %03d" % i
+            while not data.endswith(want):
+                data += more(s)
+        return socks
+
+    def test_all_are_served_with_what_they_sent_early(self):
+        with Server(cpus=1) as server:
+            socks = self.crowd(server)
+            st = server.stats()
+            self.assertEqual(st["ws"], 200)
+            self.assertGreater(st["moved"], 0)
+            self.assertEqual(st["conns"], 201)
+            server.get("/broadcast?bytes=1000&n=20")
+            for s in socks:
+                got = 0
+                while got < 20 * 1004:
+                    got += len(more(s))
+                self.assertEqual(got, 20 * 1004)
+                s.close()
+            server.until(lambda st: st["ws"] == 0 and st["conns"] == 1 and st["dropped"] == 0)
+
+    def test_one_thread_keeps_them_all(self):
+        with Server(threads=1) as server:
+            for s in self.crowd(server, 140):
+                s.close()
+            self.assertEqual(server.stats()["moved"], 0)
+
+    def test_those_that_vanish_at_once(self):
+        with Server(cpus=1) as server:
+            for _ in range(300):
+                with server.connect() as s:
+                    s.sendall(self.HELLO)
+            server.until(lambda st: st["ws"] == 0 and st["conns"] == 1)
+
+    def test_stop_while_they_come(self):
+        server = Server(cpus=1, drain_ms=300)
+        socks = [server.connect() for _ in range(250)]
+        for s in socks:
+            s.sendall(self.HELLO)
+        self.assertEqual(server.stop()[0], 0)
+        for s in socks:
+            s.close()
+
+
 class Stop(unittest.TestCase):
     def test_stop_says_1001(self):
         server = Server(drain_ms=2000)

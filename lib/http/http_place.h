@@ -1,0 +1,27 @@
+/* http_place.h: which server thread has a connection
+ * Shape:   what the threads have -> the index of one; pure
+ * Why:     where CPUs are few, a second thread takes them from the first rather than adding one: it sleeps and is woken between
+ *          smaller batches, and a request costs a fifth more (docs/PERFORMANCE.md, the gateway). So it gets plain connections when
+ *          the first is full, and WebSockets once one thread's round of deliveries to them is a long one
+ */
+#ifndef HTTP_HTTP_PLACE_H
+#define HTTP_HTTP_PLACE_H
+
+#include <stdbool.h>
+
+#define HTTP_PLACE_FEW_CPUS 2
+#define HTTP_PLACE_FULL_PCT 70  /* of a CPU, over a second */
+#define HTTP_PLACE_WS       128 /* a writev each is about a millisecond: ws_fan.c's shortest long round */
+
+struct http_load {
+    unsigned peers; /* connections of all kinds, and those on their way */
+    unsigned ws;    /* WebSockets among them */
+    bool is_full;
+};
+
+/* For a new connection. n >= 1. */
+unsigned http_place_peer(const struct http_load *t, unsigned n, bool has_few_cpus);
+/* For a connection of thread `here` that has become a WebSocket, and is counted there. */
+unsigned http_place_ws(const struct http_load *t, unsigned n, unsigned here, bool has_few_cpus);
+
+#endif
