@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -46,12 +47,36 @@ static struct af_packet *self(struct pktio *io)
     return CONTAINER_OF(io, struct af_packet, io);
 }
 
+/* By its first bytes; a fragment's are of no protocol that may wait. */
+static bool is_tcp(const uint8_t *p)
+{
+    if (p[12] == 0x08 && p[13] == 0x00)
+        return p[23] == IPPROTO_TCP && ((p[20] & 0x3f) | p[21]) == 0;
+    return p[12] == 0x86 && p[13] == 0xdd && p[20] == IPPROTO_TCP;
+}
+
+/* The payload may wait in the kernel until the segment is acknowledged: its sender goes by how soon that is. */
+static bool take_late(struct af_packet *a, const struct tpacket2_hdr *h, struct pktio_frame *f)
+{
+    const uint8_t *data = (const uint8_t *)h + h->tp_mac;
+    struct virtio_net_hdr vnet;
+
+    if (!a->io.takes_late || !(h->tp_status & TP_STATUS_COPY) || (h->tp_status & TP_STATUS_VLAN_VALID) || h->tp_snaplen < PKTIO_LATE_HERE)
+        return false;
+    memcpy(&vnet, data - VNET_BYTES, VNET_BYTES);
+    if (!(vnet.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)))
+        return false;
+    return is_tcp(data) && packet_queue_take_late(&a->queue, h->tp_len, slice_of(data, PKTIO_LATE_HERE), f);
+}
+
 /* A slot with no more than a frame's beginning. Without the rest in the queue that was full (or there is none, and the frame
  * is larger than any that we know of). */
 static bool read_queue(struct af_packet *a, const struct tpacket2_hdr *h, struct pktio_frame *f)
 {
-    if (h->tp_status & TP_STATUS_COPY)
+    if (h->tp_status & TP_STATUS_COPY) {
+        packet_queue_fill(&a->queue, &a->counters); /* in the order of the kernel's queue */
         return packet_queue_take(&a->queue, h->tp_len, f, &a->counters);
+    }
     if (a->queue.fd >= 0)
         a->counters.rx_dropped++;
     else
@@ -65,6 +90,8 @@ static bool read_slot(struct af_packet *a, const struct tpacket2_hdr *h, struct 
     const uint8_t *data = (const uint8_t *)h + h->tp_mac;
     struct virtio_net_hdr vnet;
 
+    if (h->tp_snaplen < h->tp_len && take_late(a, h, f))
+        return true;
     if (h->tp_snaplen < h->tp_len && !read_queue(a, h, f))
         return false;
     if ((h->tp_status & TP_STATUS_VLAN_VALID) && (h->tp_vlan_tci & 0xfff) != 0) { /* of another network */
@@ -115,6 +142,13 @@ static unsigned af_packet_recv(struct pktio *io, struct pktio_frame *frames, uns
         n++;
     }
     return n;
+}
+
+static void af_packet_fill(struct pktio *io)
+{
+    struct af_packet *a = self(io);
+
+    packet_queue_fill(&a->queue, &a->counters);
 }
 
 static void af_packet_recv_done(struct pktio *io)
@@ -287,7 +321,7 @@ static void af_packet_close(struct pktio *io)
 
 static const struct pktio_ops af_packet_ops = {af_packet_recv,    af_packet_recv_done, af_packet_send,
                                                af_packet_wait_fd, af_packet_refresh,   af_packet_counters,
-                                               af_packet_close, NULL};
+                                               af_packet_close, NULL, af_packet_fill};
 
 int af_packet_probe(void)
 {

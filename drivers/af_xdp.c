@@ -484,7 +484,7 @@ static void af_xdp_close(struct pktio *io)
 }
 
 static const struct pktio_ops af_xdp_ops = {af_xdp_recv,    af_xdp_recv_done, af_xdp_send, af_xdp_wait_fd,
-                                            af_xdp_refresh, af_xdp_counters,  af_xdp_close, NULL};
+                                            af_xdp_refresh, af_xdp_counters,  af_xdp_close, NULL, NULL};
 
 struct pktio *af_xdp_open(const struct af_xdp_config *cfg, char err[256])
 {

@@ -218,7 +218,7 @@ static unsigned tap_flow_queue(const struct pktio *io, const struct pktio_flow *
 }
 
 static const struct pktio_ops tap_ops = {tap_recv,    tap_recv_done, tap_send,  tap_wait_fd,
-                                         tap_refresh, tap_counters,  tap_close, tap_flow_queue};
+                                         tap_refresh, tap_counters,  tap_close, tap_flow_queue, NULL};
 
 static void tap_free(struct tap *t)
 {

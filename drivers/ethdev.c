@@ -274,7 +274,7 @@ static void ethdev_close(struct pktio *io)
 }
 
 static const struct pktio_ops ethdev_ops = {ethdev_recv,    ethdev_recv_done, ethdev_send,  ethdev_wait_fd,
-                                            ethdev_refresh, ethdev_counters,  ethdev_close, ethdev_flow_queue};
+                                            ethdev_refresh, ethdev_counters,  ethdev_close, ethdev_flow_queue, NULL};
 
 /* ---- opening ---- */
 

@@ -251,7 +251,7 @@ static void memif_close(struct pktio *io)
     free(m);
 }
 
-static const struct pktio_ops memif_ops = {memif_recv, memif_recv_done, memif_send, memif_wait_fd, memif_refresh, memif_counters, memif_close, NULL};
+static const struct pktio_ops memif_ops = {memif_recv, memif_recv_done, memif_send, memif_wait_fd, memif_refresh, memif_counters, memif_close, NULL, NULL};
 
 /* ---- opening ---- */
 

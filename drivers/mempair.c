@@ -183,7 +183,7 @@ static void mempair_close(struct pktio *io)
 
 static const struct pktio_ops mempair_ops = {mempair_recv,    mempair_recv_done, mempair_send,
                                              mempair_wait_fd, mempair_refresh,   mempair_counters,
-                                             mempair_close, NULL};
+                                             mempair_close, NULL, NULL};
 
 struct mempair *mempair_new(const struct mempair_config *cfg)
 {

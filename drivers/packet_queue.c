@@ -10,6 +10,7 @@
 #define BURST_BYTES ((uint64_t)PKTIO_BURST << 17) /* of a burst that may not be kept: always to be had beside what is */
 #define IDLE_BYTES  (8u << 20)                    /* of buffers kept for the next frames */
 #define TRIES       4
+#define LATE_TRIES  1000 /* of what is acknowledged */
 
 static uint32_t room_of(int fd)
 {
@@ -50,12 +51,12 @@ static bool is_of_device(int error)
 }
 
 /* Bytes read, -1: nothing. What could not be reached for errors is owed, for the next slot's frame comes behind it. */
-static ssize_t read_frame(struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b)
+static ssize_t read_frame(struct packet_queue *q, struct virtio_net_hdr *vnet, struct buf *b, unsigned tries)
 {
     struct iovec iov[2] = {{vnet, sizeof(*vnet)}, {b ? b->data : NULL, b ? b->cap : 0}};
     ssize_t n = -1;
 
-    for (unsigned i = 0; i < TRIES && n < 0; i++) {
+    for (unsigned i = 0; i < tries && n < 0; i++) {
         n = readv(q->fd, iov, 2);
         if (n < 0 && !is_of_device(errno))
             return -1;
@@ -69,12 +70,39 @@ static ssize_t next_frame(struct packet_queue *q, struct virtio_net_hdr *vnet, s
 {
     for (uint32_t owed = q->owed; owed > 0; owed--) {
         q->owed--;
-        read_frame(q, vnet, NULL);
+        read_frame(q, vnet, NULL, TRIES);
     }
     if (!q->owed)
-        return read_frame(q, vnet, b);
+        return read_frame(q, vnet, b, TRIES);
     q->owed++;
     return -1;
+}
+
+bool packet_queue_take_late(struct packet_queue *q, uint32_t len, struct slice here, struct pktio_frame *f)
+{
+    struct buf *b;
+
+    if (q->owed || q->nlent == PKTIO_BURST || q->pool.used_bytes >= PACKET_QUEUE_KEEP_BYTES || !(b = bufpool_get(&q->pool, len)))
+        return false;
+    memcpy(b->data, here.p, here.len);
+    b->len = len;
+    q->lent[q->nlent++] = b;
+    q->lent_bytes += len;
+    *f = (struct pktio_frame){.data = b->data, .len = len, .is_csum_ok = true, .buf = b, .is_late = true};
+    return true;
+}
+
+void packet_queue_fill(struct packet_queue *q, struct pktio_counters *n)
+{
+    struct virtio_net_hdr vnet;
+
+    for (; q->nread < q->nlent; q->nread++) {
+        struct buf *b = q->lent[q->nread];
+        if (read_frame(q, &vnet, b, LATE_TRIES) == (ssize_t)b->len)
+            continue;
+        memset(b->data, 0, b->len);
+        n->rx_truncated++;
+    }
 }
 
 bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame *f, struct pktio_counters *n)
@@ -93,6 +121,7 @@ bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame 
     }
     b->len = len;
     q->lent[q->nlent++] = b;
+    q->nread = q->nlent;
     q->lent_bytes += len;
     n->rx_unkept += !may_keep;
     *f = (struct pktio_frame){.data = b->data, .len = len,
@@ -105,6 +134,7 @@ void packet_queue_refuse(struct packet_queue *q)
 {
     struct buf *b = q->lent[--q->nlent];
 
+    q->nread = q->nlent;
     q->lent_bytes -= b->len;
     buf_unref(b);
 }
@@ -113,5 +143,6 @@ void packet_queue_give_back(struct packet_queue *q)
 {
     while (q->nlent > 0)
         buf_unref(q->lent[--q->nlent]);
+    q->nread = 0;
     q->lent_bytes = 0;
 }

@@ -22,7 +22,7 @@ struct packet_queue {
     uint32_t bytes; /* room of the queue, as the kernel counts it */
     struct bufpool pool;
     struct buf *lent[PKTIO_BURST];
-    unsigned nlent;
+    unsigned nlent, nread; /* those from nread on are still to be read */
     uint64_t lent_bytes; /* since the last give_back */
     uint32_t owed;       /* frames to be read and dropped first: their slots' turn is over */
 };
@@ -34,6 +34,12 @@ void packet_queue_close(struct packet_queue *q);
 /* The frame of len bytes whose turn it is; at most PKTIO_BURST before the next give_back. False: there is none (a frame that
  * found no memory here is read and gone: *no_memory counts it). */
 bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame *f, struct pktio_counters *n);
+/* The same for a frame of which `here` is the beginning, without reading it yet: the kernel has it in its queue. False: nothing
+ * is taken, as when no more may be kept. */
+bool packet_queue_take_late(struct packet_queue *q, uint32_t len, struct slice here, struct pktio_frame *f);
+/* Reads all that was taken late. What the kernel announced it has; should it not, zeros stand there and *rx_truncated counts it
+ * (the bytes are acknowledged by then: what is above TCP has to notice, and a cipher's tag does). */
+void packet_queue_fill(struct packet_queue *q, struct pktio_counters *n);
 /* The frame that was taken last is of no use. */
 void packet_queue_refuse(struct packet_queue *q);
 void packet_queue_give_back(struct packet_queue *q);

@@ -16,6 +16,7 @@
 #define PKTIO_HEAD_MAX   128 /* Ethernet + IP + TCP headers with every option fit */
 #define PKTIO_PIECES_MAX 32
 #define PKTIO_BURST      64
+#define PKTIO_LATE_HERE  512
 
 /* One received frame. `data` and `rest` are valid until pktio_recv_done. With buf != NULL it may be kept longer: take buf_ref(buf);
  * the bytes at `data` then live as long as the reference (buf->data and buf->len are the whole frame). */
@@ -28,6 +29,9 @@ struct pktio_frame {
      * there at any time: each byte is to be read once at most. */
     const uint8_t *rest;
     uint32_t rest_len;
+    /* Its first PKTIO_LATE_HERE bytes are there, the others only after pktio_fill. Such a frame has a buf and is_csum_ok; it comes
+     * to a caller alone that asked for such (takes_late). */
+    bool is_late;
 };
 
 /* Payload bytes of an outgoing segment. buf (may be NULL): who owns the bytes; a port that sends without copying takes
@@ -98,19 +102,29 @@ struct pktio_ops {
     void (*counters)(struct pktio *io, struct pktio_counters *out);
     void (*close)(struct pktio *io);
     unsigned (*flow_queue)(const struct pktio *io, const struct pktio_flow *flow); /* NULL: of one queue */
+    void (*fill)(struct pktio *io); /* NULL: no frame is late */
 };
 
 /* The common head of every backend's port. */
 struct pktio {
     const struct pktio_ops *ops;
     struct pktio_link link;
-    char text[128]; /* e.g. "af_packet eth0 mtu 1500 gso 64k" */
+    char text[128];  /* e.g. "af_packet eth0 mtu 1500 gso 64k" */
+    bool takes_late; /* the caller's wish: frames may come before their payload is read, so that it can answer first */
 };
 
 /* Takes up to cap frames. Every recv is followed by one recv_done before the next, also when it returned 0. */
 static inline unsigned pktio_recv(struct pktio *io, struct pktio_frame *frames, unsigned cap)
 {
     return io->ops->recv(io, frames, cap);
+}
+
+/* Reads what is missing of the last recv's late frames; with takes_late it follows every recv, before recv_done and before
+ * anybody looks at the payload. */
+static inline void pktio_fill(struct pktio *io)
+{
+    if (io->ops->fill)
+        io->ops->fill(io);
 }
 
 /* The frames of the last recv are no longer looked at (but for those kept by reference). */

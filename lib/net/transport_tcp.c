@@ -335,13 +335,20 @@ static void send_out(struct ttcp *t, uint64_t now)
     }
 }
 
+/* Acknowledged before it is read, each for itself: a sender that paces (BBR) takes our time for the network's, and waits by its
+ * timers. */
+static void input_late(struct ttcp *t, const struct pktio_frame *f, uint64_t now)
+{
+    tcp_stack_input_buf(t->stack, f->buf, TCP_INPUT_CSUM_OK | TCP_INPUT_UNREAD, now);
+    send_out(t, now);
+}
+
 static unsigned ttcp_poll(struct transport *tr, uint64_t now)
 {
     struct ttcp *t = ttcp_of(tr);
     struct pktio_frame frames[BURST];
     uint64_t bytes = 0;
     unsigned n, work;
-
     t->now = now;
     ttcp_settle(t);
     give_frames_back(t);
@@ -352,6 +359,10 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
     for (unsigned i = 0; i < n; i++) {
         unsigned flags = frames[i].is_csum_ok ? TCP_INPUT_CSUM_OK : 0;
 
+        if (frames[i].is_late) {
+            input_late(t, &frames[i], now);
+            continue;
+        }
         bytes += frames[i].len + (frames[i].rest ? frames[i].rest_len : 0);
         if (frames[i].rest)
             tcp_stack_input_parts(t->stack, slice_of(frames[i].data, frames[i].len), slice_of(frames[i].rest, frames[i].rest_len), flags, now);
@@ -360,6 +371,7 @@ static unsigned ttcp_poll(struct transport *tr, uint64_t now)
         else
             tcp_stack_input(t->stack, slice_of(frames[i].data, frames[i].len), flags | TCP_INPUT_LASTS, now);
     }
+    pktio_fill(t->port);
     if (!tcp_stack_is_lasting(t->stack))
         give_frames_back(t); /* soon: the other end may wait for room */
     if (bytes >= ACK_FIRST_BYTES)
@@ -573,6 +585,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     t->t.listen6 = (struct endpoint){.ip_len = c.ip6.family ? 16 : 0, .port = cfg->listen_port};
     memcpy(t->t.listen6.ip, cfg->ip6, 16);
     t->port = port;
+    port->takes_late = true;
     t->guard = guard;
     t->dial_seed = cfg->dial_seed;
     t->rng = cfg->rng;

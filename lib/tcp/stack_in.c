@@ -269,6 +269,7 @@ static void input(struct tcp_stack *s, struct frame f, struct slice bytes, uint6
 {
     s->now_ns = now;
     s->rxpool.may_be_late = f.flags & TCP_INPUT_LASTS;
+    s->rxpool.is_unread = f.flags & TCP_INPUT_UNREAD;
     s->n.rx_frames++;
     s->n.rx_bytes += bytes.len;
     if (eth_parse(&f.eth, bytes))

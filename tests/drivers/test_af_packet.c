@@ -225,6 +225,45 @@ static void test_af_packet_lends_big_frames_up_to_a_bound(void **state)
     buf_unref(kept[0]);
 }
 
+/* To who asks for it: big TCP frames come by their headers, and the payload when it is asked for, in whatever mixture. */
+static void test_af_packet_reads_payload_after_its_headers(void **state)
+{
+    struct pktio_frame f[16];
+    struct pktio_counters before, after;
+    struct buf *kept = NULL;
+    unsigned n = 0;
+
+    pktio_counters_get(b, &before);
+    b->takes_late = true;
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(send_to_b(7070, i % 3 ? BIG - i : 100, i % 3 ? 1460 : 0));
+    for (unsigned tries = 0; n < 6 && tries < 100; tries++) {
+        unsigned got, first = n;
+        assert_true(waits(b, 1000));
+        got = pktio_recv(b, f, 16);
+        for (unsigned i = 0; i < got; i++) {
+            assert_int_equal(f[i].is_late, (n + i) % 3 != 0);
+            assert_memory_equal(f[i].data + FRAME_HEAD, bytes, f[i].is_late ? PKTIO_LATE_HERE - FRAME_HEAD : 100);
+        }
+        pktio_fill(b);
+        for (unsigned i = 0; i < got; i++, n++) {
+            uint32_t len = n % 3 ? BIG - n : 100;
+            assert_int_equal(f[i].len, FRAME_HEAD + len);
+            assert_memory_equal(f[i].data + FRAME_HEAD, bytes, len);
+            if (n == 5)
+                kept = buf_ref(f[i].buf);
+        }
+        pktio_recv_done(b);
+        assert_true(n > first);
+    }
+    b->takes_late = false;
+    assert_int_equal(n, 6);
+    assert_memory_equal(kept->data + FRAME_HEAD, bytes, BIG - 5);
+    buf_unref(kept);
+    pktio_counters_get(b, &after);
+    assert_int_equal(after.rx_truncated, before.rx_truncated);
+}
+
 static void test_af_packet_counts_what_a_full_queue_drops(void **state)
 {
     struct pktio_frame f[64];
@@ -360,6 +399,7 @@ int main(void)
     const struct CMUnitTest by_queue[] = {
         BOTH_WAYS,
         cmocka_unit_test(test_af_packet_lends_big_frames_up_to_a_bound),
+        cmocka_unit_test(test_af_packet_reads_payload_after_its_headers),
         cmocka_unit_test(test_af_packet_counts_what_a_full_queue_drops),
         cmocka_unit_test(test_af_packet_has_a_ring_without_the_right_to_a_queue),
     };

@@ -133,12 +133,46 @@ static void test_packet_queue_takes_a_frames_own_error_once(void **state)
     fix_free(x);
 }
 
+/* The same for frames that were answered before they are read: the device's errors cost none of them. */
+static void test_packet_queue_reads_late_frames_whatever_the_device_says(void **state)
+{
+    struct fix *x = fix_new();
+    struct pktio_frame f[3];
+    uint8_t here[10];
+
+    for (uint8_t i = 1; i <= 3; i++) {
+        memset(here, i, sizeof(here));
+        arrives(x, i);
+        assert_true(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[i - 1]));
+        assert_true(f[i - 1].is_late && f[i - 1].buf && f[i - 1].data[9] == i);
+    }
+    failures = 20;
+    failure = ENETDOWN;
+    packet_queue_fill(&x->q, &x->n);
+    for (uint8_t i = 1; i <= 3; i++)
+        assert_true(f[i - 1].data[0] == i && f[i - 1].data[99] == i);
+    packet_queue_give_back(&x->q);
+    arrives(x, 4);
+    assert_int_equal(taken(x), 4);
+    assert_int_equal(x->n.rx_truncated, 0);
+
+    assert_true(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[0])); /* which the kernel does not have */
+    packet_queue_fill(&x->q, &x->n);
+    assert_int_equal(f[0].data[0], 0);
+    assert_int_equal(x->n.rx_truncated, 1);
+    x->q.owed = 1;
+    assert_false(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[0]));
+    x->q.owed = 0;
+    fix_free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packet_queue_passes_errors_of_the_device),
         cmocka_unit_test(test_packet_queue_stays_in_step_after_many_errors),
         cmocka_unit_test(test_packet_queue_takes_a_frames_own_error_once),
+        cmocka_unit_test(test_packet_queue_reads_late_frames_whatever_the_device_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,41 @@ static void test_recvq_copies_late_what_is_not_read_before(void **state)
     free(x);
 }
 
+/* What is not there yet is kept, however little of it is new, or refused; never copied. */
+static void test_recvq_keeps_what_is_not_read_yet(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+    struct buf *b = buf_new(20000), *c = buf_new(20000);
+    uint32_t dup = 0;
+
+    (void)state;
+    rx_init(x, 2 * RXPOOL_BLOCK_BYTES + 21000, 0xfffff000u); /* the copies of the first two, and one buffer */
+    rx_insert(x, 0, 100, false);
+    rx_insert(x, 19900, 50, false);
+    memset(b->data, 0xee, 20000);
+    b->len = c->len = 20000;
+    x->pool.is_unread = true;
+    assert_int_equal(recvq_insert(&x->q, x->base, buf_slice(b), b, &dup), RECVQ_IN_ORDER);
+    assert_int_equal(recvq_insert(&x->q, x->base + 20000, buf_slice(c), c, &dup), RECVQ_NO_MEMORY);
+    assert_int_equal(recvq_insert(&x->q, x->base + 30000, buf_slice(c), c, &dup), RECVQ_NO_MEMORY);
+    x->pool.is_unread = false;
+    assert_int_equal(x->q.unread_bytes, 20000);
+    assert_int_equal(c->refs, 1);
+    memcpy(b->data, x->stream, 20000); /* read now */
+    rx_read_all(x);
+    x->pool.is_unread = true;
+    b->len = 20000; /* a tenth of it new */
+    assert_int_equal(recvq_insert(&x->q, x->base + 2000, buf_slice(b), b, &dup), RECVQ_IN_ORDER);
+    x->pool.is_unread = false;
+    memcpy(b->data, x->stream + 2000, 20000);
+    rx_read_all(x);
+    assert_int_equal(x->read, 22000);
+    rx_fini(x);
+    buf_unref(b);
+    buf_unref(c);
+    free(x);
+}
+
 static void test_recvq_reports_the_latest_ranges_first(void **state)
 {
     struct rx *x = malloc(sizeof(*x));
@@ -436,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_sendq_joins_runs_of_one_buffer),
         cmocka_unit_test(test_recvq_reassembles_any_order),
         cmocka_unit_test(test_recvq_copies_late_what_is_not_read_before),
+        cmocka_unit_test(test_recvq_keeps_what_is_not_read_yet),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
         cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
         cmocka_unit_test(test_recvq_charges_for_pieces),
