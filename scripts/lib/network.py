@@ -237,7 +237,7 @@ class Network:
         for m in now:
             self.wait_healthy(m, deadline)
 
-    def wait_healthy(self, m, deadline):
+    def wait_healthy(self, m, deadline, every_s=0.1):
         port, path = (API_PORT, '/api/v1/health') if m.kind == 'node' else (HTTP_PORT, '/api/v1/health')
         while True:
             if m.process.poll() is not None:
@@ -247,7 +247,7 @@ class Network:
                 return
             if time.monotonic() > deadline:
                 raise Failure(f'{m.name} does not answer on {m.control_ip}:{port}{path}; its log:\n{self.tail(m)}')
-            time.sleep(0.1)
+            time.sleep(every_s)
 
     def tail(self, m, lines=15):
         return '\n'.join(m.log.read_text(errors='replace').splitlines()[-lines:]) if m.log else ''

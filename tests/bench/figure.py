@@ -130,6 +130,17 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
+def run_time_s(pid):
+    """Of all threads of a process, from the scheduler: finer than its ticks."""
+    total = 0
+    for t in pathlib.Path(f'/proc/{pid}/task').iterdir():
+        try:
+            total += int((t / 'schedstat').read_text().split()[0])
+        except OSError:
+            pass  # a thread that has just ended
+    return total / 1e9
+
+
 def memory_kib(pid):
     """RSS and what of it is private and dirty."""
     rss = private = 0

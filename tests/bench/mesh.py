@@ -119,7 +119,8 @@ class Mesh(network.Network):
         return total
 
     def cpu(self):
-        return sum(figure.cpu_s(m.pid()) for m in self.nodes)
+        """Seconds of all nodes."""
+        return sum(figure.run_time_s(m.pid()) for m in self.nodes)
 
 
 def need(has_wan=False):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/pb.h"
+#include "base/rng.h"
 #include "base/text.h"
 #include "load_times.h"
 #include "rpc/rpc_client.h"
@@ -383,6 +384,7 @@ int main(int argc, char **argv)
                                             {"topics", 1, NULL, 'T'}, {"streams", 1, NULL, 'S'}, {"publishers", 1, NULL, 'p'},
                                             {"topic", 1, NULL, 'n'},  {0}};
     uint64_t count = 20, gap_ns = 0, timeout_ns = 10000000000ull;
+    struct rng rng;
     char line[16];
 
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -408,7 +410,8 @@ int main(int argc, char **argv)
     payload = malloc(bytes);
     if (!payload)
         return 1;
-    memset(payload, 'x', bytes);
+    rng_init_seeded(&rng, 1);
+    rng_fill(&rng, payload, bytes);
     open_streams(argv + optind);
     warm_up();
     puts("ready");

@@ -161,17 +161,6 @@ class Ground:
         return where(f'{name}-{role}', [*argv, '--bench', role, *flags])
 
 
-def run_time_s(pid):
-    """Of all threads of a process, from the scheduler: finer than its ticks."""
-    total = 0
-    for t in pathlib.Path(f'/proc/{pid}/task').iterdir():
-        try:
-            total += int((t / 'schedstat').read_text().split()[0])
-        except OSError:
-            pass  # a thread that has just ended
-    return total / 1e9
-
-
 def words(text):
     w = text.split()
     return {w[i]: float(w[i + 1]) for i in range(0, len(w), 2)}

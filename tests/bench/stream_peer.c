@@ -102,7 +102,7 @@ static void on_event(struct end *e, struct net_event *ev, uint64_t now)
     }
 }
 
-/* Spins a moment, then sleeps, as a node's lcore does. */
+/* Spins a moment, then sleeps, as a node's lcore that is of use does (node/spin.h). */
 static void turn(struct end *e)
 {
     uint64_t now = bench_now_ns(), at;

@@ -170,7 +170,10 @@ static void on_event(struct ours *o, struct pipe_event *ev, uint64_t now)
         break;
     case PIPE_OPEN:
         e->is_open = true;
-        send_bytes(e, slice_of((const uint8_t *)&e->mode, 1), now);
+        if (o->c->mode == FLOW_CONNECT)
+            send_bytes(e, slice_of((const uint8_t *)"Ex", 2), now);
+        else
+            send_bytes(e, slice_of((const uint8_t *)&e->mode, 1), now);
         if (e->mode == 'S')
             send_hot(o, e, now);
         break;
@@ -183,7 +186,7 @@ static void on_event(struct ours *o, struct pipe_event *ev, uint64_t now)
     }
 }
 
-/* As a node's lcore: spins a little, then sleeps on the descriptors. */
+/* As a node's lcore that is of use (node/spin.h): spins a little, then sleeps on the descriptors. */
 static void idle(struct ours *o, uint64_t now)
 {
     struct timespec ts = {0, 100000000};
@@ -252,21 +255,27 @@ int flow_ours_serve(const struct flow_config *c)
 
 /* ---- what a client measures ---- */
 
-static void dial_all(struct ours *o, char mode)
+static void dial(struct ours *o, struct end *e)
 {
     struct endpoint to = {.ip_len = 4, .port = o->c->tcp_port};
     const char *reason = "";
-    uint64_t end = bench_now_ns() + FLOW_DIAL_NS;
-    unsigned open = 0;
 
     if (inet_pton(AF_INET, o->c->ip, to.ip) != 1)
         flow_die(o->c->ip);
+    e->pipe = transport_dial(o->t, &to, bench_now_ns(), &reason);
+    if (!e->pipe)
+        flow_die(reason);
+    e->pipe->user = e;
+}
+
+static void dial_all(struct ours *o, char mode)
+{
+    uint64_t end = bench_now_ns() + FLOW_DIAL_NS;
+    unsigned open = 0;
+
     for (unsigned i = 0; i < o->c->flows; i++) {
         o->ends[i].mode = mode;
-        o->ends[i].pipe = transport_dial(o->t, &to, bench_now_ns(), &reason);
-        if (!o->ends[i].pipe)
-            flow_die(reason);
-        o->ends[i].pipe->user = &o->ends[i];
+        dial(o, &o->ends[i]);
     }
     while (open < o->c->flows) {
         turn(o);
@@ -330,6 +339,32 @@ static void ping(struct ours *o)
     free(ns);
 }
 
+/* As flow_linux.c's: connect, a byte there and back, reset, on each of `flows` places. */
+static void connects(struct ours *o)
+{
+    uint64_t begun = bench_now_ns(), end = begun + (uint64_t)(o->c->seconds * 1e9), done = 0, failed = 0;
+
+    for (unsigned i = 0; i < o->c->flows; i++)
+        dial(o, &o->ends[i]);
+    while (bench_now_ns() < end && !flow_stop) {
+        turn(o);
+        for (unsigned i = 0; i < o->c->flows; i++) {
+            struct end *e = &o->ends[i];
+            bool is_done = e->bytes > 0;
+
+            if (e->pipe && !is_done)
+                continue;
+            done += is_done;
+            failed += !is_done;
+            if (e->pipe)
+                pipe_close(e->pipe, false, bench_now_ns());
+            *e = (struct end){0};
+            dial(o, e);
+        }
+    }
+    flow_report_connects(done, bench_now_ns() - begun, failed);
+}
+
 int flow_ours_client(const struct flow_config *c)
 {
     struct ours *o = calloc(1, sizeof(*o));
@@ -341,8 +376,10 @@ int flow_ours_client(const struct flow_config *c)
         receive(o);
     else if (c->mode == FLOW_PING && c->size <= 2048)
         ping(o);
+    else if (c->mode == FLOW_CONNECT)
+        connects(o);
     else
-        flow_die("our client does recv and ping");
+        flow_die("our client does recv, connect, and ping of up to 2048 bytes");
     report_stats(o);
     return 0;
 }
