@@ -133,7 +133,7 @@ struct tcp_conn {
     struct rcvtune tune;
     uint32_t quick_acks; /* segments still to be acknowledged at once */
     bool is_answering;   /* our data follow theirs at once and carry the ACK */
-    uint32_t acks_owed;     /* ACKs to send now; more than one only without SACK */
+    uint32_t acks_owed;     /* ACKs to send now */
     bool has_peer_fin, peer_fin_done;
     uint32_t peer_fin_seq;
     uint64_t last_heard_ns, last_data_ns; /* any segment; payload or FIN */

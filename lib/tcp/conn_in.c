@@ -303,7 +303,7 @@ static void input_payload(struct tcp_conn *c, const struct tcp_in *in, struct bu
         n->drop_rx_memory++;
     else if (r == RECVQ_NO_ROOM)
         n->drop_ooo_limit++;
-    /* Duplicate ACK: at once. With SACK one tells all; without it the peer counts them. */
+    /* Duplicate ACK: at once. With SACK as many as there are ranges to tell of, without it the peer counts them. */
     if (c->sack_ok || c->acks_owed == 0)
         conn_ack_now(c);
     else if (c->acks_owed < SB_DUP_THRESH)

@@ -413,9 +413,11 @@ static bool out_ack(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     }
     if (c->acks_owed)
         c->acks_owed--;
-    if (c->sack_ok)
+    if (c->sack_ok) {
         o.opt.sack_count =
             (uint8_t)recvq_sacks(&c->rq, o.opt.sack, c->ts_ok ? TCP_SACK_BLOCKS - 1 : TCP_SACK_BLOCKS);
+        c->acks_owed = c->rq.untold;
+    }
     finish(c, seg, &o);
     return true;
 }

@@ -224,17 +224,33 @@ static uint32_t fill_gap(struct recvq *q, uint32_t i, bool is_touching, uint32_t
     return kept;
 }
 
-/* seq's range comes first among the recent ones, and only once. */
+/* Drops those of the recent that lie in [lo, hi). */
+static void forget_recent(struct recvq *q, uint32_t lo, uint32_t hi)
+{
+    uint32_t n = 0, untold = 0;
+
+    for (uint32_t i = 0; i < q->recent_count; i++) {
+        if (seq_geq(q->recent[i], lo) && seq_lt(q->recent[i], hi))
+            continue;
+        untold += i < q->untold;
+        q->recent[n++] = q->recent[i];
+    }
+    q->recent_count = n;
+    q->untold = untold;
+}
+
+/* seq's range changed: it comes first among the recent ones, and only once. */
 static void note_recent(struct recvq *q, uint32_t seq)
 {
     const struct rx_range *r = &q->range[range_find(q, seq + 1)];
-    uint32_t keep[RECVQ_RECENT] = {seq}, n = 1;
 
-    for (uint32_t i = 0; i < q->recent_count && n < RECVQ_RECENT; i++)
-        if (seq_lt(q->recent[i], r->lo) || seq_geq(q->recent[i], r->hi))
-            keep[n++] = q->recent[i];
-    memcpy(q->recent, keep, sizeof(keep));
-    q->recent_count = n;
+    forget_recent(q, r->lo, r->hi);
+    if (q->recent_count == RECVQ_RECENT)
+        q->recent_count--;
+    memmove(q->recent + 1, q->recent, q->recent_count * sizeof(*q->recent));
+    q->recent[0] = seq;
+    q->recent_count++;
+    q->untold += q->untold < q->recent_count;
 }
 
 static void note_duplicate(struct recvq *q, uint32_t lo, uint32_t hi, uint32_t *dup_bytes)
@@ -297,8 +313,11 @@ static void chain_cut(struct recvq *q, struct rx_chain *c, uint32_t n, uint32_t 
 /* nxt moved: what lay beyond the hole and is now reached becomes readable; what came again just now stays as it came now. */
 static void take_reached(struct recvq *q, uint32_t *dup_bytes)
 {
-    uint32_t done = 0, ignored = 0;
+    uint32_t done = 0, ignored = 0, first;
 
+    if (!q->range_count || seq_gt(q->range[0].lo, q->nxt))
+        return;
+    first = q->range[0].lo;
     while (done < q->range_count && seq_leq(q->range[done].lo, q->nxt)) {
         struct rx_range *r = &q->range[done++];
         q->ooo_pieces -= chain_count(&r->chain, NULL);
@@ -310,14 +329,12 @@ static void take_reached(struct recvq *q, uint32_t *dup_bytes)
         chain_join(&q->ready, &r->chain);
         q->nxt = seq_max(q->nxt, r->hi);
     }
-    if (!done)
-        return;
+    forget_recent(q, first, q->nxt);
     memmove(q->range, &q->range[done], (q->range_count - done) * sizeof(*q->range));
     q->range_count -= done;
     if (q->range_count == 0) {
         buf_unref(q->ooo_block);
         q->ooo_block = NULL;
-        q->recent_count = 0;
     }
 }
 
@@ -342,8 +359,7 @@ enum recvq_result recvq_insert(struct recvq *q, uint32_t seq, struct slice data,
         return RECVQ_NO_MEMORY;
     q->nxt += kept;
     q->unread_bytes += kept;
-    if (q->range_count)
-        take_reached(q, dup_bytes);
+    take_reached(q, dup_bytes);
     return RECVQ_IN_ORDER;
 }
 
@@ -383,16 +399,23 @@ void recvq_skip_fin(struct recvq *q)
 
 /* ---- SACK ---- */
 
-static bool is_listed(const struct seq_range *out, unsigned from, unsigned count, uint32_t lo)
+/* The block of the range that holds seq, which need not be there, unless it stands among out[from, count). */
+static unsigned put_block(const struct recvq *q, struct seq_range *out, unsigned from, unsigned count, uint32_t seq)
 {
-    for (unsigned i = from; i < count; i++)
-        if (out[i].lo == lo)
-            return true;
-    return false;
+    uint32_t i = range_find(q, seq + 1);
+
+    if (i == q->range_count || seq_gt(q->range[i].lo, seq))
+        return count;
+    for (unsigned k = from; k < count; k++)
+        if (out[k].lo == q->range[i].lo)
+            return count;
+    out[count] = (struct seq_range){q->range[i].lo, q->range[i].hi};
+    return count + 1;
 }
 
 unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n)
 {
+    uint32_t first_recent = q->untold ? q->untold - 1 : 0;
     unsigned count = 0, first;
 
     if (q->dsack.lo != q->dsack.hi && n) {
@@ -400,12 +423,11 @@ unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n)
         q->dsack.lo = q->dsack.hi;
     }
     first = count;
-    for (uint32_t k = 0; k < q->recent_count && count < n; k++) {
-        uint32_t i = range_find(q, q->recent[k] + 1);
-        if (i < q->range_count && seq_leq(q->range[i].lo, q->recent[k]) &&
-            !is_listed(out, first, count, q->range[i].lo))
-            out[count++] = (struct seq_range){q->range[i].lo, q->range[i].hi};
-    }
+    if (first && count < n) /* what came twice beyond a hole, then the block it is part of (RFC 2883 4) */
+        count = put_block(q, out, first, count, out[0].lo);
+    for (uint32_t k = first_recent; k < q->recent_count && count < n; k++)
+        count = put_block(q, out, first, count, q->recent[k]);
+    q->untold = first_recent;
     return count;
 }
 

@@ -5,7 +5,8 @@
  * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead. Copies of large pieces
  *          in order wait for rxpool_settle where the frame lasts until then (rxpool.may_be_late)
  * Errors:  what cannot be kept is refused and said so; nothing acknowledged or SACKed is ever dropped
- * Limits:  RECVQ_MAX_RANGES holes and RECVQ_MAX_PIECES pieces beyond a hole; finding a place is logarithmic
+ * Limits:  RECVQ_MAX_RANGES holes and RECVQ_MAX_PIECES pieces beyond a hole; finding a place is logarithmic. SACKs: no more of
+ *          them than segments came
  */
 #ifndef TCP_RECVQ_H
 #define TCP_RECVQ_H
@@ -17,7 +18,7 @@
 
 #define RECVQ_MAX_RANGES 4096
 #define RECVQ_MAX_PIECES 32768
-#define RECVQ_RECENT     4
+#define RECVQ_RECENT     64 /* more than change in one turn of the loop: those beyond go untold, and come again */
 
 struct rx_piece {
     struct rx_piece *next;
@@ -47,8 +48,9 @@ struct recvq {
     struct rx_range *range;              /* out of order, sorted, never touching */
     uint32_t range_count, range_cap;
     uint32_t ooo_pieces;
-    uint32_t recent[RECVQ_RECENT]; /* a number in each of the latest ranges, latest first */
+    uint32_t recent[RECVQ_RECENT]; /* a number in each of the ranges that changed last, latest first */
     uint32_t recent_count;
+    uint32_t untold; /* of these, from the first on: changed since an ACK had them as its first block */
     struct seq_range dsack; /* the last duplicate not yet reported; lo == hi: none */
 };
 
@@ -71,7 +73,8 @@ void recvq_consume(struct recvq *q, uint32_t n);
 void recvq_note_old(struct recvq *q, uint32_t lo, uint32_t hi);
 /* The peer's FIN took a sequence number. */
 void recvq_skip_fin(struct recvq *q);
-/* The blocks of the next ACK, a pending DSACK first (and then forgotten). Returns how many, at most n. */
+/* The blocks of the next ACK, a pending DSACK first (and then forgotten). Of the untold ranges the one that changed first leads, and
+ * is told: an ACK for each of them says what one for each segment would have said. Returns how many, at most n. */
 unsigned recvq_sacks(struct recvq *q, struct seq_range *out, unsigned n);
 
 static inline bool recvq_has_holes(const struct recvq *q)

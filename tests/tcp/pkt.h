@@ -60,6 +60,7 @@ struct pkt {
     unsigned line_number;
     const char *line;
     bool is_v6, is_skipped;
+    bool is_burst; /* more comes in this turn of the loop: nothing leaves before */
     struct tcp_config cfg;
     struct tcp_stack *s;
     struct rng rng;

@@ -46,12 +46,23 @@ static void do_in(struct pkt_do *d)
     struct pkt_seg s = {.flow = d->flow};
 
     refuse_leftover(d->p);
+    d->p->is_burst = false;
     if (strcmp(arg(d, 0), "icmp") == 0) { /* icmp KIND SEQ [MTU] */
         pkt_input_icmp(d->p, d->flow, arg(d, 1), d->n > 3 ? (uint32_t)pkt_number(d->p, d->words[3]) : 0,
                        pkt_number(d->p, arg(d, 2)));
         return;
     }
     pkt_segment_parse(d->p, d->words, d->n, &s);
+    pkt_input(d->p, &s);
+}
+
+static void do_in_first(struct pkt_do *d)
+{
+    struct pkt_seg s = {.flow = d->flow};
+
+    refuse_leftover(d->p);
+    pkt_segment_parse(d->p, d->words, d->n, &s);
+    d->p->is_burst = true;
     pkt_input(d->p, &s);
 }
 
@@ -470,6 +481,7 @@ static const struct {
     bool is_early; /* before the stack is there */
 } commands[] = {
     {"only", do_only, true},         {"set", do_set, true},          {"peer", do_peer, true},         {"<", do_in, false},
+    {"<<", do_in_first, false},
     {">", do_out, false},           {"nothing", do_nothing, false},  {"discard", do_discard, false},
     {"event", do_event, false},     {"noevent", do_no_event, false}, {"connect", do_connect, false},
     {"listen", do_listen, false},   {"unlisten", do_unlisten, false}, {"send", do_send, false},

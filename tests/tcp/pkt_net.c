@@ -141,7 +141,7 @@ void pkt_drain(struct pkt *p)
 {
     struct tcp_segment seg;
 
-    while (tcp_stack_output(p->s, &seg, p->now))
+    while (!p->is_burst && tcp_stack_output(p->s, &seg, p->now))
         look_at(p, &seg);
 }
 

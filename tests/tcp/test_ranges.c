@@ -359,9 +359,15 @@ static void test_recvq_reports_the_latest_ranges_first(void **state)
     rx_init(x, 1 << 20, 0);
     for (uint32_t i = 1; i <= 6; i++)
         rx_insert(x, i * 100, 10, false);
-    assert_int_equal(recvq_sacks(&x->q, s, 4), 4);
-    for (uint32_t i = 0; i < 4; i++)
-        assert_true(s[i].lo == (6 - i) * 100 && s[i].hi == (6 - i) * 100 + 10);
+    for (uint32_t k = 1; k <= 6; k++) { /* as if each had been told when it came */
+        assert_int_equal(x->q.untold, 7 - k);
+        assert_int_equal(recvq_sacks(&x->q, s, 4), k < 4 ? k : 4);
+        for (uint32_t i = 0; i < k && i < 4; i++)
+            assert_true(s[i].lo == (k - i) * 100 && s[i].hi == (k - i) * 100 + 10);
+    }
+    assert_int_equal(x->q.untold, 0);
+    assert_int_equal(recvq_sacks(&x->q, s, 4), 4); /* again, as none changed */
+    assert_true(s[0].lo == 600 && s[3].lo == 300);
     rx_insert(x, 210, 5, false); /* the range at 200 grows: it is the latest now */
     rx_insert(x, 215, 5, false);
     assert_int_equal(recvq_sacks(&x->q, s, 3), 3);
@@ -376,6 +382,37 @@ static void test_recvq_reports_the_latest_ranges_first(void **state)
     assert_true(s[0].lo == 600 && s[0].hi == 610);
     assert_int_equal(recvq_sacks(&x->q, s, 4), 0);
     rx_fini(x);
+    free(x);
+}
+
+/* Of those that change between two ACKs none is left out, however they grow together. */
+static void test_recvq_tells_of_every_change(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+    struct seq_range s[3];
+    uint8_t *told = malloc(40000);
+    struct rng rng;
+
+    (void)state;
+    rng_init_seeded(&rng, 11);
+    rx_init(x, 1 << 20, 0);
+    memset(told, 0, 40000);
+    for (unsigned turn = 0; turn < 300; turn++) {
+        for (unsigned k = 0; k < RECVQ_RECENT / 2; k++)
+            rx_insert(x, 1 + (uint32_t)rng_below(&rng, 300) * 100, 100, false);
+        if (turn % 10 == 9)
+            rx_insert(x, x->q.nxt, (uint32_t)rng_below(&rng, 200), false);
+        for (unsigned acks = 0; acks == 0 || x->q.untold; acks++) {
+            unsigned n = recvq_sacks(&x->q, s, 3);
+            assert_true(acks < RECVQ_RECENT);
+            for (unsigned i = 0; i < n; i++)
+                memset(told + s[i].lo, 1, s[i].hi - s[i].lo);
+        }
+        for (uint32_t i = 0; i < x->q.range_count; i++)
+            assert_null(memchr(told + x->q.range[i].lo, 0, x->q.range[i].hi - x->q.range[i].lo));
+    }
+    rx_fini(x);
+    free(told);
     free(x);
 }
 
@@ -473,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_recvq_copies_late_what_is_not_read_before),
         cmocka_unit_test(test_recvq_keeps_what_is_not_read_yet),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
+        cmocka_unit_test(test_recvq_tells_of_every_change),
         cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
         cmocka_unit_test(test_recvq_charges_for_pieces),
         cmocka_unit_test(test_recvq_bounds_the_holes),
