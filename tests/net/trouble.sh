@@ -13,7 +13,11 @@ wire() {
     ip -n "${tag}b" addr add 172.28.5.2/24 dev eth0
     ip -n "${tag}a" link set eth0 up
     ip -n "${tag}b" link set eth0 up
+    # The kernel may say for a second that a link is down which carries already: who starts in it counts that too, and rightly.
+    for n in a b; do until_true "the link of $n is up" is_up "$n"; done
 }
+
+is_up() { ip -n "$tag$1" link show eth0 | grep -q "state UP"; }
 
 both_say() { # TEXT TIMES
     wait_said a "^port: .*$1" "$2"
@@ -61,8 +65,7 @@ end "$a" "the server"
 grep -Eq 'sent=[0-9]{2,} back=[0-9]{2,} bad=0' "$work/b.out" || fail "what came back"
 [ "$(grep -c '^up' "$work/b.out")" = 1 ] || fail "more than one connection"
 for n in a b; do
-    # A veth that is made anew may be seen up, down and up.
-    grep -q "lost=1 found=1 down=[23]" "$work/$n.out" || fail "$n did not count it: $(grep sent= "$work/$n.out")"
+    grep -q "lost=1 found=1 down=2" "$work/$n.out" || fail "$n did not count it: $(grep sent= "$work/$n.out")"
     [ "$(grep -c 'is gone' "$work/$n.out")" = 1 ] || fail "$n said it more than once"
 done
 echo "$driver: $(grep sent= "$work/b.out")"
