@@ -229,7 +229,7 @@ static void start_eal(const char *pci)
 static void report(const struct echo *e)
 {
     struct net_counters k;
-    double s = (double)(e->ended_ns - e->begun_ns) / 1e9;
+    double s = e->ended_ns > e->begun_ns ? (double)(e->ended_ns - e->begun_ns) / 1e9 : 0.0; /* 0: stopped before the end */
 
     net_counters_get(e->net, &k);
     printf("sent=%lu back=%lu bad=%lu seconds=%.3f MB/s=%.1f retransmits=%lu dropped_in=%lu dropped_out=%lu "
