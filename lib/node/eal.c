@@ -13,7 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MEMORY_MB     "64" /* rings, and mbufs of ethdev ports; payloads live elsewhere */
+/* Rings, and mbufs of ethdev ports; payloads live elsewhere. Hugepages are taken as they are needed; without them all is said at the start: */
+#define MEMORY_MB       64u
+#define QUEUE_MEMORY_MB 32u /* 2048 mbufs of 9 KiB, none across pages, in one piece of the heap */
 
 /* Are there hugepages that we may map? Asking the kernel is the only sure test. */
 static bool has_hugepages(void)
@@ -127,13 +129,18 @@ static bool names_devices(const struct eal_plan *p)
 int eal_start(const struct eal_plan *p, const char *program, bool is_verbose, char err[256])
 {
     const char *argv[16 + EAL_ARGS_MAX];
+    unsigned mb = MEMORY_MB;
+    char memory[16];
     int argc = 0;
 
+    if (!p->has_hugepages && p->nic_queues > 1)
+        mb += (p->nic_queues - 1) * QUEUE_MEMORY_MB;
+    snprintf(memory, sizeof(memory), "%u", mb);
     argv[argc++] = program;
     argv[argc++] = "--lcores";
     argv[argc++] = p->lcores;
     argv[argc++] = "-m";
-    argv[argc++] = MEMORY_MB;
+    argv[argc++] = memory;
     if (p->pci) {
         argv[argc++] = "-a";
         argv[argc++] = p->pci;

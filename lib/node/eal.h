@@ -20,6 +20,7 @@ struct eal_plan {
     cpu_set_t all;          /* the process's CPUs */
     cpu_set_t control;      /* those for threads that may block */
     char lcores[4096];      /* --lcores */
+    unsigned nic_queues;    /* queues with packet memory of EAL's; 0: none but one small port */
     const char *pci;        /* the one PCI device that is ours; NULL: none is looked at */
     char *const *args;      /* the operator's own for EAL, behind ours; borrowed */
     unsigned nargs;

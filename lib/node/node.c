@@ -150,6 +150,7 @@ static int make_plan(struct node *n, const struct node_options *opt, char err[51
         return -1;
     }
     n->plan.pci = n->cfg->net_driver == NET_VFIO ? n->cfg->net_pci : NULL;
+    n->plan.nic_queues = n->plan.pci ? n->plan.layout.net : 0;
     n->plan.args = opt->eal_args;
     n->plan.nargs = opt->neal_args;
     return 0;
