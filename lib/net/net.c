@@ -293,18 +293,19 @@ static bool are_events_quick(const struct net *n)
 
 unsigned net_poll(struct net *n, uint64_t now)
 {
-    unsigned work = transport_poll(n->transport, now), sent;
+    uint64_t out_bytes = n->counters.wire_bytes_out;
+    unsigned work = transport_poll(n->transport, now);
     struct pipe_event ev;
 
     while (transport_next_event(n->transport, &ev))
         on_pipe_event(n, &ev, now);
     work += run_timers(n, now);
-    sent = flush_dirty(n, now);
-    n->owes_flush = !sent && !n->owes_flush && are_events_quick(n);
+    work += flush_dirty(n, now);
+    n->owes_flush = n->counters.wire_bytes_out == out_bytes && !n->owes_flush && are_events_quick(n);
     if (!n->owes_flush)
         transport_flush(n->transport, now);
     reap(n);
-    return work + sent;
+    return work;
 }
 
 uint64_t net_next_deadline(const struct net *n)

@@ -584,6 +584,46 @@ static void test_net_looks_often_at_a_port_that_cannot_tell(void **state)
     free(w);
 }
 
+/* Steps until node 1 has one frame more; its packets out since `before`, seen between that turn and the next. */
+static uint64_t packets_until_frame(struct world *w, const struct wconn *b, uint64_t before)
+{
+    uint64_t had = b->frames;
+
+    WORLD_WAIT(w, b->frames > had);
+    return counters(w, 1).packets_out - before;
+}
+
+/* The acknowledgement of a small message waits a turn for what is made of it, and then goes with it or alone. */
+static void test_net_acknowledges_behind_what_follows(void **state)
+{
+    struct world *w = make(state, 2, NULL);
+    unsigned ca, cb;
+    struct wconn *a, *b;
+    uint64_t before;
+
+    world_connect(w, 0, 1, &ca, &cb);
+    world_open_stream(w, 0, ca);
+    world_open_stream(w, 1, cb);
+    a = &w->nodes[0].conns[ca];
+    b = &w->nodes[1].conns[cb];
+    world_run(w, NULL, NULL, 1000);
+    before = counters(w, 1).packets_out;
+    assert_int_equal(world_send(w, 0, a, 0, 1024), 0);
+    assert_int_equal(packets_until_frame(w, b, before), 0);
+    assert_int_equal(net_next_deadline(w->nodes[1].net), 0);
+    world_step(w);
+    assert_int_equal(counters(w, 1).packets_out - before, 1);
+    world_run(w, NULL, NULL, 1000);
+    before = counters(w, 1).packets_out;
+    assert_int_equal(world_send(w, 0, a, 1, 1024), 0);
+    assert_int_equal(packets_until_frame(w, b, before), 0);
+    assert_int_equal(world_send(w, 1, b, 0, 1024), 0);
+    world_step(w);
+    assert_int_equal(counters(w, 1).packets_out - before, 1);
+    WORLD_WAIT(w, a->frames == 1);
+    drop(w);
+}
+
 int main(int argc, char **argv)
 {
     static bool kernel = false, memory = true;
@@ -611,6 +651,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_prestate(test_net_takes_over_the_connection_of_its_last_life, (void *)&memory),
         BOTH(test_net_dials_again_from_another_port),
         cmocka_unit_test(test_net_looks_often_at_a_port_that_cannot_tell),
+        cmocka_unit_test_prestate(test_net_acknowledges_behind_what_follows, (void *)&memory),
     };
 
     if (argc > 1)
