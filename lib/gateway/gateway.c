@@ -205,9 +205,16 @@ static void on_topic(void *user, struct slice topic, bool wanted)
              (const char *)topic.p);
 }
 
+static bool has_topic_room(void *user)
+{
+    struct gateway *gw = user;
+
+    return gw_pool_has_topic_room(gw->pool);
+}
+
 static int make_core(struct gateway *gw)
 {
-    struct gw_registry_config rc = {.max_clients = gw->cfg.max_clients, .on_topic = on_topic, .user = gw};
+    struct gw_registry_config rc = {.max_clients = gw->cfg.max_clients, .on_topic = on_topic, .has_room = has_topic_room, .user = gw};
     pthread_condattr_t attr;
     uint8_t seed[16];
 

@@ -26,7 +26,8 @@ enum gw_err {
     GW_E_BUSY,
     GW_E_UNCONFIRMED,
     GW_E_REFUSED, /* the node said no */
-    GW_E_FULL,    /* too many clients, topics or subscriptions */
+    GW_E_FULL,    /* too many clients or subscriptions */
+    GW_E_TOPICS,  /* the nodes take no further topic */
     GW_E_STOPPING,
     GW_E_NOMEM,
     GW_E_TYPE, /* a frame of unknown type */

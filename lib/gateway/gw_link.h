@@ -14,6 +14,8 @@
 #include "gateway/gw_delivery.h"
 
 #define GW_NODES_MAX 64
+/* Topics that our nodes take (lib/pubsub/pubsub.h): the bound while no node has told its own. */
+#define GW_TOPICS_MAX 2048
 
 struct gateway;
 struct gw_lane;
@@ -100,6 +102,7 @@ struct gw_node_health {
     const char *country, *country_iso, *p2p_address, *mode;
     double memory_used, cpu_used, disk_used;
     uint64_t max_message_bytes; /* 0: it does not tell */
+    uint32_t max_topics, topics; /* that it may have, for all its clients together (0: it does not tell), and has */
 };
 
 /* ---- implemented by the pool, for links ---- */
@@ -119,6 +122,8 @@ void gw_node_down(struct gw_node *n);
 void gw_node_answered(struct gw_node *n, struct slice topic, const uint8_t id[GW_ID_BYTES], const struct gw_outcome *o);
 /* The answer to ask_health, or told unasked. h NULL: no answer. */
 void gw_node_health(struct gw_node *n, const struct gw_node_health *h);
+/* It is not subscribed to this topic, though it was asked. why: its own words, read in the call. */
+void gw_node_refused_topic(struct gw_node *n, struct slice topic, const char *why);
 /* This node had this message. d is read, and its forms may be built. */
 void gw_node_incoming(struct gw_node *n, struct gw_delivery *d);
 /* It sent something that cannot be read. */

@@ -35,6 +35,7 @@ struct grpc_link {
     struct rpc_client *client;
     bool is_ready;           /* the channel's state */
     struct rpc_call *stream; /* NULL: none, reopened at retry_ns */
+    bool is_ending;          /* the stream, by us */
     uint64_t retry_ns;
 };
 
@@ -54,6 +55,7 @@ struct node_answer {
     uint8_t id[GW_ID_BYTES];
     char text[200];
     bool is_our_token; /* the node wants another one */
+    bool is_topic;     /* of a subscription: refused */
     /* Not of a publish: */
     uint64_t lost;         /* messages that the node dropped because we read too slowly */
     bool is_offer;         /* of lanes */
@@ -140,6 +142,11 @@ static bool parse_answer(struct node_answer *a, struct slice data)
     }
     if (slice_is_equal(v[A_STATUS].raw, SLICE_LIT("lane")))
         return read_offer(a, v);
+    if (slice_is_equal(v[A_STATUS].raw, SLICE_LIT("refused"))) {
+        a->is_topic = read_topic(a, &v[A_TOPIC]);
+        read_error(a, v);
+        return a->is_topic;
+    }
     if (!read_topic(a, &v[A_TOPIC]) || v[A_ID].type != FLAT_STRING ||
         hex_decode(a->id, sizeof(a->id), v[A_ID].raw) != GW_ID_BYTES || v[A_STATUS].type != FLAT_STRING)
         return false;
@@ -191,6 +198,8 @@ static void on_answer(struct grpc_link *g, struct rpc_call *c, struct slice data
         return; /* something newer than we are */
     if (a.is_offer)
         on_offer(g, c, &a);
+    else if (a.is_topic)
+        gw_node_refused_topic(n, slice_of(a.topic, a.topic_len), a.text);
     else if (a.lost)
         gw_node_lost(n, a.lost);
     else
@@ -303,6 +312,7 @@ static bool open_stream(struct grpc_link *g, uint64_t now)
 
     if (g->stream || !g->is_ready)
         return false;
+    g->is_ending = false;
     if (rpc_client_open(g->client, "/proto.CommandStream/ListenCommands", &stream_handlers, g, &opt, &g->stream) < 0) {
         g->stream = NULL;
         g->retry_ns = now + REOPEN_NS;
@@ -387,7 +397,8 @@ static void want_topic(struct gw_link *l, struct slice topic, bool wanted)
     pb_put_varint(&w, 1, wanted ? COMMAND_SUBSCRIBE : COMMAND_UNSUBSCRIBE);
     pb_put_bytes(&w, 3, topic);
     m = w.bad ? NULL : rpc_msg_copy(slice_of(buf, w.len));
-    if (!m || rpc_call_send(of(l)->stream, m, RPC_MUST) < 0) {
+    if ((!m || rpc_call_send(of(l)->stream, m, RPC_MUST) < 0) && !of(l)->is_ending) {
+        of(l)->is_ending = true;
         log_warn("\"node did not take a subscription, its stream begins anew\" node=%s topic=%.*s", l->target, (int)topic.len,
                  (const char *)topic.p);
         rpc_call_abort(of(l)->stream, RPC_CODE_CANCELLED, "a subscription found no room");
@@ -418,7 +429,9 @@ static void on_health(const struct rpc_status *st, struct rpc_msg *reply, void *
                                                           .memory_used = percent(h->memoryused),
                                                           .cpu_used = percent(h->cpuused),
                                                           .disk_used = percent(h->diskused),
-                                                          .max_message_bytes = h->max_message_bytes});
+                                                          .max_message_bytes = h->max_message_bytes,
+                                                          .max_topics = h->max_topics,
+                                                          .topics = h->topics});
     proto__health_response__free_unpacked(h, NULL);
 }
 

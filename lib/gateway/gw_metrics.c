@@ -93,6 +93,9 @@ static void write_nodes(struct gateway *gw, struct metrics *m, const struct gw_n
                    "Publishes that a node did not confirm in time.");
     for (unsigned i = 0; i < n; i++)
         metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].unconfirmed);
+    metrics_family(m, "codecast_gateway_node_topics_refused", "gauge", "Topics wanted now that the node does not take.");
+    for (unsigned i = 0; i < n; i++)
+        metrics_u64(m, (struct metrics_label[]){{"node", nodes[i].target}}, 1, nodes[i].topics_refused);
     metrics_family(m, "codecast_gateway_node_repeated_total", "counter",
                    "Publishes that a node had confirmed shortly before it was lost, sent to others too.");
     for (unsigned i = 0; i < n; i++)
@@ -164,6 +167,8 @@ static void write_messages(struct gateway *gw, struct metrics *m)
     metrics_counter(m, "codecast_gateway_node_dropped_total",
                     "Messages that nodes dropped because this gateway read too slowly.",
                     gw_read(&c->node_lost));
+    metrics_counter(m, "codecast_gateway_topics_refused_total", "Times that a node refused a topic.",
+                    gw_read(&c->topics_refused));
     metrics_family(m, "codecast_gateway_delay_seconds", "histogram",
                    "From a publish here to its first arrival here.");
     metrics_hist_write(m, NULL, 0, &gw->delays);

@@ -35,11 +35,12 @@ static void add_client(void *user, struct slice id, uint64_t published, unsigned
 
 static json_t *node_json(const struct gw_node_info *n, uint64_t received)
 {
-    return json_pack("{s:s,s:b,s:s,s:s,s:s,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "target", n->target, "healthy", n->is_healthy, "country",
+    return json_pack("{s:s,s:b,s:s,s:s,s:s,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "target", n->target, "healthy", n->is_healthy, "country",
                      n->country, "mode", n->mode, "p2p_address", n->p2p_address, "cpu_used", n->cpu_used, "memory_used", n->memory_used,
                      "answer_ms", (double)n->answer_ns / 1e6, "queued_bytes", (json_int_t)n->queued_bytes, "published",
                      (json_int_t)n->published, "received", (json_int_t)received, "unconfirmed", (json_int_t)n->unconfirmed,
-                     "reconnects", (json_int_t)n->reconnects);
+                     "reconnects", (json_int_t)n->reconnects, "max_topics", (json_int_t)n->max_topics, "topics_refused",
+                     (json_int_t)n->topics_refused);
 }
 
 static json_t *nodes_json(struct gateway *gw)

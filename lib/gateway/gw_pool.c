@@ -56,14 +56,10 @@ void gw_pool_note(struct gw_pool *pool)
 
 void gw_node_up(struct gw_node *n, uint64_t now)
 {
-    struct slice topic;
-    size_t it = 0;
-
     n->is_open = n->is_ready = true;
     gw_pool_note(n->pool);
     n->info.reconnects++;
-    while (map_next(&n->pool->wanted, &it, &topic))
-        n->link->ops->want_topic(n->link, topic, true);
+    gw_pool_ask_topics_anew(n);
     gw_pool_ask_health(n, now);
     log_info("\"node connected\" node=%s", n->info.target);
 }
@@ -116,19 +112,6 @@ struct rpc_loop *gw_pool_poller(const struct gw_pool *pool)
     return pool->loops[0];
 }
 
-void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted)
-{
-    pthread_mutex_lock(&pool->lock);
-    if (wanted)
-        map_put(&pool->wanted, topic, pool);
-    else
-        map_del(&pool->wanted, topic);
-    for (unsigned i = 0; i < pool->n_nodes; i++)
-        if (pool->nodes[i].is_open)
-            pool->nodes[i].link->ops->want_topic(pool->nodes[i].link, topic, wanted);
-    pthread_mutex_unlock(&pool->lock);
-}
-
 unsigned gw_pool_nodes(struct gw_pool *pool, struct gw_node_info *out, unsigned cap)
 {
     unsigned n = pool->n_nodes < cap ? pool->n_nodes : cap;
@@ -139,6 +122,7 @@ unsigned gw_pool_nodes(struct gw_pool *pool, struct gw_node_info *out, unsigned 
         out[i].is_healthy = gw_node_is_up(&pool->nodes[i]);
         out[i].answer_ns = pool->nodes[i].load.answer_ns;
         out[i].queued_bytes = pool->nodes[i].inflight_bytes;
+        out[i].topics_refused = (uint32_t)pool->nodes[i].refused.count;
     }
     pthread_mutex_unlock(&pool->lock);
     return n;
@@ -205,6 +189,7 @@ void gw_pool_free(struct gw_pool *pool)
     for (unsigned i = 0; i < pool->n_nodes; i++) {
         pool->nodes[i].link->ops->free(pool->nodes[i].link);
         gw_pool_free_kept(&pool->nodes[i]);
+        map_fini(&pool->nodes[i].refused);
     }
     for (unsigned i = 0; i < 2; i++)
         if (pool->loops[i])
@@ -244,6 +229,7 @@ static void add_node(struct gw_pool *pool, struct gw_link *link)
     n->link = link;
     list_init(&n->inflight);
     list_init(&n->kept_large);
+    map_init(&n->refused, 0, (const uint8_t *)pool->wanted.seed);
     snprintf(n->info.target, sizeof(n->info.target), "%s", link->target);
     link->node = n;
 }

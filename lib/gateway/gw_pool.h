@@ -19,6 +19,7 @@ struct gw_node_info {
     char country[64], country_iso[8], p2p_address[192], mode[16];
     double memory_used, cpu_used, disk_used;
     uint64_t max_message_bytes; /* 0: unknown */
+    uint32_t max_topics, topics, topics_refused; /* max 0: unknown; refused: that we want and it does not take, now */
     uint64_t published, received, reconnects, unconfirmed, repeated;
     uint64_t lanes, lane_published, lanes_failed; /* gw_lane.h; failed: that did not come about, or broke */
     uint64_t answer_ns, queued_bytes; /* smoothed time of an answer; published and not confirmed */
@@ -31,6 +32,8 @@ struct gw_pool *gw_pool_new(struct gateway *gw, const struct gw_config *cfg, str
 void gw_pool_publish(struct gw_pool *pool, struct gw_publish *p);
 /* Under the registry's write lock. */
 void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted);
+/* Would each reachable node take one more topic, as far as it told? Under the registry's write lock. */
+bool gw_pool_has_topic_room(struct gw_pool *pool);
 /* Does any node know the topic? answer(user, ..) runs once, maybe at once. */
 void gw_pool_ask_topic(struct gw_pool *pool, struct slice topic, void (*answer)(void *user, bool is_known), void *user);
 /* The thread that looks after gRPC core's sockets as long as the pool is there; NULL: no node is reached by gRPC. */

@@ -28,6 +28,7 @@ void gw_node_health(struct gw_node *n, const struct gw_node_health *h)
         n->info.max_message_bytes = h->max_message_bytes;
         n->is_mute = !h->max_message_bytes && !n->has_answered; /* only our nodes tell */
         gw_pool_note(n->pool);
+        gw_pool_topics_told(n, h->max_topics, h->topics);
     }
     pthread_mutex_unlock(&n->pool->lock);
 }

@@ -29,6 +29,9 @@ struct gw_node {
     bool has_answered; /* a publish */
     bool asking_health;
     uint64_t health_ns; /* asked */
+    int64_t topic_room; /* topics that it would still take, by what it told last and was asked since; it told: info.max_topics */
+    struct map refused; /* wanted topics that it did not take */
+    uint64_t refused_told_ns; /* logged last */
     struct gw_node_info info;
 };
 
@@ -83,6 +86,11 @@ void gw_pool_take_kept(struct gw_node *n, struct list *out, uint64_t now);
 /* Without the lock. */
 void gw_pool_forget_kept(struct gw_pool *pool, uint64_t now);
 void gw_pool_free_kept(struct gw_node *n);
+
+/* gw_pool_topics.c. Under the lock. */
+void gw_pool_ask_topics_anew(struct gw_node *n);
+/* It told how many it has and may have: some of those that it refused may find room. */
+void gw_pool_topics_told(struct gw_node *n, uint32_t max_topics, uint32_t topics);
 
 /* gw_pool_ask.c */
 void gw_pool_ask_health(struct gw_node *n, uint64_t now); /* under the lock */

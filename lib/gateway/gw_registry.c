@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/gw_link.h"
+
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
 
 struct gw_topic {
@@ -48,7 +50,7 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     if (!r->cfg.max_clients)
         r->cfg.max_clients = 100000;
     if (!r->cfg.max_topics)
-        r->cfg.max_topics = 100000;
+        r->cfg.max_topics = GW_TOPICS_MAX;
     if (!r->cfg.max_subs_per_client)
         r->cfg.max_subs_per_client = 10000;
     if (!r->cfg.idle_ns)
@@ -59,29 +61,32 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     pthread_rwlock_init(&r->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     map_init(&r->clients, r->cfg.max_clients, seed);
-    map_init(&r->topics, r->cfg.max_topics, seed);
+    map_init(&r->topics, 0, seed);
 }
 
 /* ---- under the write lock ---- */
 
-static struct gw_topic *topic_get(struct gw_registry *r, struct slice name)
+static int topic_get(struct gw_registry *r, struct slice name, struct gw_topic **out)
 {
-    struct gw_topic *t = map_get(&r->topics, name);
+    struct gw_topic *t = *out = map_get(&r->topics, name);
 
     if (t)
-        return t;
+        return 0;
+    if (r->cfg.has_room ? !r->cfg.has_room(r->cfg.user) : r->topics.count >= r->cfg.max_topics)
+        return -GW_E_TOPICS;
     t = calloc(1, sizeof(*t) + name.len);
     if (!t)
-        return NULL;
+        return -GW_E_NOMEM;
     list_init(&t->subs);
     list_init(&t->absent);
     t->len = name.len;
     memcpy(t->name, name.p, name.len);
     if (map_put(&r->topics, name, t) < 0) {
         free(t);
-        return NULL;
+        return -GW_E_NOMEM;
     }
-    return t;
+    *out = t;
+    return 0;
 }
 
 static struct gw_client *client_get(struct gw_registry *r, struct slice id)
@@ -154,14 +159,16 @@ static void client_drop(struct gw_registry *r, struct gw_client *c)
 
 static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topic, double threshold)
 {
-    struct gw_topic *t = topic_get(r, topic);
-    struct gw_sub *s = t ? calloc(1, sizeof(*s)) : NULL;
+    struct gw_topic *t;
+    struct gw_sub *s;
+    int rc = c->n_subs >= r->cfg.max_subs_per_client ? -GW_E_FULL : topic_get(r, topic, &t);
 
-    if (!s || c->n_subs >= r->cfg.max_subs_per_client) {
-        free(s);
-        if (t)
-            topic_drop_if_unused(r, t);
-        return -GW_E_FULL;
+    if (rc)
+        return rc;
+    s = calloc(1, sizeof(*s));
+    if (!s) {
+        topic_drop_if_unused(r, t);
+        return -GW_E_NOMEM;
     }
     s->topic = t;
     s->client = c;

@@ -27,8 +27,10 @@ struct gw_sink {
 };
 
 struct gw_registry_config {
-    uint32_t max_clients, max_topics, max_subs_per_client; /* 0: 100000, 100000, 10000 */
+    uint32_t max_clients, max_topics, max_subs_per_client; /* 0: 100000, 2048, 10000 */
     uint64_t idle_ns;                                      /* 0: one hour */
+    /* May there be one more topic? Instead of max_topics. As on_topic. */
+    bool (*has_room)(void *user);
     /* A topic got its first subscriber (true) or lost its last. Under the write lock: must not call back. */
     void (*on_topic)(void *user, struct slice topic, bool wanted);
     void *user;
@@ -47,6 +49,7 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
 /* Every sink must be detached. */
 void gw_registry_fini(struct gw_registry *r);
 
+/* -GW_E_TOPICS, -GW_E_FULL: nothing changed. */
 int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold,
                           uint64_t now);
 /* Harmless when not subscribed. */

@@ -6,6 +6,9 @@
 
 #include "base/log.h"
 #include "inside/inside_link_impl.h"
+#include "pubsub/pubsub.h"
+
+_Static_assert(GW_TOPICS_MAX == PUBSUB_TOPICS_MAX, "a gateway takes as many topics as a node does");
 
 static struct inside_link *of(struct gw_link *l)
 {
@@ -22,7 +25,7 @@ uint64_t inside_now_ns(void)
 
 static bool start(struct gw_link *gl)
 {
-    static const struct hub_subscriber_ops ops = {.on_message = inside_in_message, .max_topics = INSIDE_TOPICS_MAX};
+    static const struct hub_subscriber_ops ops = {.on_message = inside_in_message};
     struct inside_link *l = of(gl);
 
     l->subscriber = hub_subscriber_new(l->hub, &ops, l);

@@ -16,8 +16,7 @@
 #include "gateway/gw_link.h"
 #include "node/hub.h"
 
-#define INSIDE_IN_BYTES   (256ull << 20)
-#define INSIDE_TOPICS_MAX 100000
+#define INSIDE_IN_BYTES (256ull << 20)
 
 /* target: as gw_link's. cpus (NULL: any) and hub outlive the link. NULL: no memory. */
 struct gw_link *inside_link_new(struct hub *hub, const char *target, const cpu_set_t *cpus);

@@ -114,7 +114,9 @@ void inside_tell_health(struct inside_link *l)
                                                           .memory_used = h.memory_used,
                                                           .cpu_used = h.cpu_used,
                                                           .disk_used = h.disk_used,
-                                                          .max_message_bytes = hub_max_message_bytes(l->hub)});
+                                                          .max_message_bytes = hub_max_message_bytes(l->hub),
+                                                          .max_topics = hub_max_topics(l->hub),
+                                                          .topics = hub_topics_now(l->hub)});
 }
 
 /* A node whose data path does not answer takes no publishes, and is not healthy. */
@@ -169,13 +171,11 @@ static void run_subscribe(struct inside_link *l, const struct out_job *j)
 {
     int err;
 
-    /* full may be the ring, which passes, or this subscriber, which does not */
-    while ((err = hub_subscribe(l->subscriber, j->topic)) == -HUB_EFULL &&
-           hub_subscriber_topics(l->subscriber) < INSIDE_TOPICS_MAX)
+    while ((err = hub_subscribe(l->subscriber, j->topic)) == -HUB_EFULL) /* the ring, which passes */
         if (!inside_queue_rest(&l->out, RETRY_NS))
             return;
     if (err)
-        log_warn("\"a topic could not be subscribed to\" topic=%s reason=\"%s\"", j->topic, hub_err_text(err));
+        gw_node_refused_topic(l->link.node, slice_of(j->topic, j->topic_len), hub_err_text(err));
 }
 
 static void tell_topics(struct inside_link *l, const struct out_job *j)

@@ -9,7 +9,6 @@
 #include "node/worker.h"
 
 #define SEEN_MAX     200000
-#define TOPICS_MAX   4096 /* of one subscriber, unless it wants more */
 #define HOME_RESERVE 5120 /* ring places that publishes leave free for what must come home */
 #define QUESTION_RESERVE 64 /* and further ones that they leave to questions: a full node is not a dead one */
 /* Publishes that the coding role has not answered: those in the ring, and those that it holds while peers are behind. */
@@ -28,6 +27,7 @@ const char *hub_err_text(int err)
     case HUB_EDUP: return "deduplicated";
     case HUB_ESTOPPING: return "node is shutting down";
     case HUB_EMEM: return "out of memory";
+    case HUB_ETOPICS: return "too many topics: this node is subscribed to as many as its peers take";
     default: return "unknown error";
     }
 }
@@ -395,7 +395,7 @@ struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscr
     s->ops = *ops;
     s->user = user;
     memcpy(seed, h->topics.seed, sizeof(seed));
-    map_init(&s->topics, ops->max_topics ? ops->max_topics : TOPICS_MAX, seed);
+    map_init(&s->topics, PUBSUB_TOPICS_MAX, seed);
     pthread_mutex_lock(&h->lock);
     list_push_back(&h->subscribers, &s->node);
     if (ops->on_trace)
@@ -437,27 +437,33 @@ static void leave_topic(struct hub *h, struct slice name)
     free(t);
 }
 
-static struct hub_topic *topic_new(struct hub *h, struct slice name)
+static int topic_get(struct hub *h, struct slice name, struct hub_topic **out)
 {
-    struct hub_topic *t = calloc(1, sizeof(*t));
+    struct hub_topic *t = map_get(&h->topics, name);
 
-    if (!t)
-        return NULL;
+    *out = t;
+    if (t)
+        return 0;
+    if (h->topics.count >= PUBSUB_TOPICS_MAX)
+        return -HUB_ETOPICS;
+    if (!(t = calloc(1, sizeof(*t))))
+        return -HUB_EMEM;
     memcpy(t->name, name.p, name.len);
     if (map_put(&h->topics, slice_str(t->name), t)) {
         free(t);
-        return NULL;
+        return -HUB_EMEM;
     }
-    return t;
+    *out = t;
+    return 0;
 }
 
 static int join_topic(struct hub *h, struct slice name)
 {
-    struct hub_topic *t = map_get(&h->topics, name);
-    int err;
+    struct hub_topic *t;
+    int err = topic_get(h, name, &t);
 
-    if (!t && !(t = topic_new(h, name)))
-        return -HUB_EMEM;
+    if (err)
+        return err;
     if (t->subscribers++)
         return 0;
     err = tell_core(h, t->name, X_SUBSCRIBE);
@@ -470,11 +476,13 @@ static int join_topic(struct hub *h, struct slice name)
 
 int hub_relay(struct hub *h, struct slice topic)
 {
-    struct hub_topic *t = NULL;
-    int err = topic.len && topic.len <= PUBSUB_TOPIC_MAX ? -HUB_EMEM : -HUB_ETOPIC;
+    struct hub_topic *t;
+    int err;
 
+    if (!topic.len || topic.len > PUBSUB_TOPIC_MAX)
+        return -HUB_ETOPIC;
     pthread_mutex_lock(&h->lock);
-    if (err == -HUB_EMEM && ((t = map_get(&h->topics, topic)) || (t = topic_new(h, topic)))) {
+    if (!(err = topic_get(h, topic, &t))) {
         t->is_relayed = true;
         err = t->subscribers ? 0 : tell_core(h, t->name, X_RELAY);
     }
@@ -494,10 +502,11 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
     if (h->is_stopping)
         err = -HUB_ESTOPPING;
     else if (!map_get(&s->topics, name)) {
-        if (map_put(&s->topics, name, s))
-            err = -HUB_EFULL;
-        else if ((err = join_topic(h, name)))
-            map_del(&s->topics, name);
+        err = join_topic(h, name);
+        if (!err && map_put(&s->topics, name, s)) {
+            leave_topic(h, name);
+            err = -HUB_EMEM;
+        }
     }
     pthread_mutex_unlock(&h->lock);
     if (!err)
@@ -524,6 +533,21 @@ unsigned hub_subscriber_topics(struct hub_subscriber *s)
     n = (unsigned)s->topics.count;
     pthread_mutex_unlock(&s->hub->lock);
     return n;
+}
+
+unsigned hub_topics_now(struct hub *h)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&h->lock);
+    n = (unsigned)h->topics.count;
+    pthread_mutex_unlock(&h->lock);
+    return n;
+}
+
+unsigned hub_max_topics(const struct hub *h)
+{
+    return PUBSUB_TOPICS_MAX;
 }
 
 void hub_subscriber_free(struct hub_subscriber *s)

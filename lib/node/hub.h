@@ -9,7 +9,7 @@
 
 #include "base/slice.h"
 
-enum hub_err { HUB_ESIZE = 1, HUB_ETOPIC, HUB_EFULL, HUB_EDUP, HUB_ESTOPPING, HUB_EMEM };
+enum hub_err { HUB_ESIZE = 1, HUB_ETOPIC, HUB_EFULL, HUB_EDUP, HUB_ESTOPPING, HUB_EMEM, HUB_ETOPICS };
 const char *hub_err_text(int err);
 
 struct hub;
@@ -38,20 +38,23 @@ void hub_trace_unref(struct hub_trace *t);
 struct hub_subscriber_ops {
     void (*on_message)(void *user, struct hub_message *m);
     void (*on_trace)(void *user, struct hub_trace *t); /* NULL: no traces wanted */
-    unsigned max_topics;                               /* 0: 4096; one more is -HUB_EFULL */
 };
 struct hub_subscriber;
 
 struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscriber_ops *ops, void *user);
-/* Topics that the node is a member of whoever subscribes to them. */
+/* Topics that the node is a member of whoever subscribes to them. -HUB_ETOPICS as below. */
 int hub_relay(struct hub *h, struct slice topic);
 /* After it returns no callback runs or will run. */
 void hub_subscriber_free(struct hub_subscriber *s);
-/* Repeats are harmless. The node joins the topic's mesh at the first subscriber and leaves it after the last. */
+/* Repeats are harmless. The node joins the topic's mesh at the first subscriber and leaves it after the last. -HUB_ETOPICS: the
+ * node has hub_max_topics already, more than which no peer would take of it; -HUB_EFULL: not now, try again. */
 int hub_subscribe(struct hub_subscriber *s, const char *topic);
 int hub_unsubscribe(struct hub_subscriber *s, const char *topic);
 /* Topics it is subscribed to. */
 unsigned hub_subscriber_topics(struct hub_subscriber *s);
+/* Topics of all subscribers together, each once, and of hub_relay; and how many may be. */
+unsigned hub_topics_now(struct hub *h);
+unsigned hub_max_topics(const struct hub *h);
 
 /* Takes a copy of the payload, or with release != NULL the payload itself (release(user) is called when it is no longer
  * needed, from any thread). message_id_hex (65 bytes) is filled also for -HUB_EDUP (same payload and topic in 120 s:

@@ -48,6 +48,8 @@ static void health_asked(struct rpc_call *call, struct rpc_msg *request, void *u
     r.country = (char *)(uintptr_t)h.country;
     r.country_iso = (char *)(uintptr_t)h.country_iso;
     r.max_message_bytes = hub_max_message_bytes(s->hub);
+    r.max_topics = hub_max_topics(s->hub);
+    r.topics = hub_topics_now(s->hub);
     reply(call, &r.base);
 }
 
@@ -204,6 +206,7 @@ void sidecar_metrics(struct sidecar *s, struct metrics *m)
     metrics_counter(m, "codecast_sidecar_published_total", "Publishes taken", s->n.published);
     metrics_counter(m, "codecast_sidecar_deduplicated_total", "Publishes that were repeats", s->n.deduplicated);
     metrics_counter(m, "codecast_sidecar_refused_total", "Publishes answered with an error", s->n.refused);
+    metrics_counter(m, "codecast_sidecar_topics_refused_total", "Subscriptions answered with an error", s->n.topics_refused);
     metrics_counter(m, "codecast_sidecar_waits_total", "Publishes that waited for the data path", s->n.waits);
     metrics_counter(m, "codecast_sidecar_delivered_total", "Messages queued to subscribers", s->n.delivered);
     metrics_counter(m, "codecast_sidecar_lost_total", "Messages that slow subscribers lost", s->n.lost + r.dropped_must + r.refused);

@@ -72,7 +72,7 @@ struct sidecar {
     struct list waiting;        /* lock */
     struct sidecar_cache cache; /* lock */
     struct {
-        atomic_ullong streams, published, deduplicated, refused, delivered, lost, traces, traces_lost, answers_lost, waits;
+        atomic_ullong streams, published, deduplicated, refused, topics_refused, delivered, lost, traces, traces_lost, answers_lost, waits;
         atomic_uint open;
     } n;
 };
@@ -88,6 +88,8 @@ void sidecar_job_fini(struct publish_job *j);
 
 /* Takes a payload to the hub and counts what became of it: as hub_publish, whose errors are also those of a topic that cannot be one. */
 int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65]);
+/* A subscription is refused; the stream goes on. */
+void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http, const char *why);
 /* What the hub's refusals are in HTTP. */
 int sidecar_refusal_http(int err);
 

@@ -57,6 +57,11 @@ void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int h
     refuse(st, topic, id, (struct refusal){http, code}, why);
 }
 
+void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http, const char *why)
+{
+    send_answer(st, &(struct sidecar_answer){.topic = topic, .message_id = "", .status = "refused", .error = why, .code = http});
+}
+
 int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65])
 {
     char name[TOPIC_MAX_BYTES + 1];

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "node/sidecar_impl.h"
 
-#define MAX_TOPICS      1024
 #define TOPIC_MAX_BYTES 256
 #define QUEUE_MESSAGES  (1u << 20) /* for messages of a few bytes; their bytes are CLIENT_QUEUE_BYTES */
 
@@ -68,11 +67,21 @@ static void finish_by(struct stream *st, int err)
     static const enum rpc_code codes[] = {
         [HUB_ESIZE] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ETOPIC] = RPC_CODE_INVALID_ARGUMENT,
         [HUB_EFULL] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ESTOPPING] = RPC_CODE_UNAVAILABLE,
-        [HUB_EMEM] = RPC_CODE_RESOURCE_EXHAUSTED,
+        [HUB_EMEM] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ETOPICS] = RPC_CODE_RESOURCE_EXHAUSTED,
     };
     bool is_known = -err > 0 && (size_t)-err < sizeof(codes) / sizeof(*codes);
 
     rpc_call_finish(st->call, is_known ? codes[-err] : RPC_CODE_INTERNAL, hub_err_text(err));
+}
+
+/* A gateway's stream serves many clients: it goes on. */
+static void refuse_topic(struct stream *st, struct slice topic, int err)
+{
+    SIDECAR_COUNT(st->sidecar, topics_refused, 1);
+    if (st->stays)
+        sidecar_tell_refused_topic(st, topic, sidecar_refusal_http(err), hub_err_text(err));
+    else
+        finish_by(st, err);
 }
 
 /* topic as a C string; false: it cannot be one. */
@@ -85,7 +94,7 @@ static bool topic_text(char out[TOPIC_MAX_BYTES + 1], struct slice topic)
     return true;
 }
 
-/* False: the stream has been finished with the reason. */
+/* False: the client has been told the reason. */
 static bool subscribe(void *user, struct slice topic)
 {
     struct stream *st = user;
@@ -96,15 +105,11 @@ static bool subscribe(void *user, struct slice topic)
         err = -HUB_ETOPIC;
     else if (!has_subscriber(st))
         err = -HUB_EMEM;
-    else if (hub_subscriber_topics(st->subscriber) >= MAX_TOPICS)
-        err = -HUB_EFULL;
     else
         err = hub_subscribe(st->subscriber, name);
-    if (err) {
-        finish_by(st, err);
-        return false;
-    }
-    return true;
+    if (err)
+        refuse_topic(st, topic, err);
+    return !err;
 }
 
 static void unsubscribe(struct stream *st, struct slice topic)
@@ -112,7 +117,7 @@ static void unsubscribe(struct stream *st, struct slice topic)
     char name[TOPIC_MAX_BYTES + 1];
 
     if (!topic_text(name, topic)) {
-        finish_by(st, -HUB_ETOPIC);
+        refuse_topic(st, topic, -HUB_ETOPIC);
         return;
     }
     if (st->subscriber)

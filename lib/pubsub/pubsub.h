@@ -19,6 +19,8 @@
 #include "pubsub/score_params.h"
 
 #define PUBSUB_TOPIC_MAX  256 /* bytes of a topic name */
+/* Topics that a peer may be in, hence that we may be in: each takes so many of another, and what is beyond would never arrive. */
+#define PUBSUB_TOPICS_MAX 2048
 #define PUBSUB_MAX_PIECES 4
 
 enum pubsub_err {

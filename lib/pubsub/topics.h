@@ -16,7 +16,7 @@
 #define TOPICS_MAX      65536
 /* Topics that only peers know do not fill the table: a few of them could keep us from our own. */
 #define TOPICS_OF_PEERS_MAX (TOPICS_MAX / 4 * 3)
-#define TOPICS_PER_PEER 2048
+#define TOPICS_PER_PEER PUBSUB_TOPICS_MAX
 
 struct peer;
 

@@ -51,6 +51,8 @@ class Node:
         self.confirms = True      # answers publishes
         self.delivers = True
         self.refusal = None       # (code, text) for every publish
+        self.max_topics = 0       # it tells this bound, and refuses what is beyond; 0: neither
+        self.tells_topics = True  # how many it has
         self.swallows = False     # takes publishes and forgets them
         self.delay_s = 0          # before each answer to a publish
         self.is_silent_by_lane = False  # publishes what comes by lanes, and does not answer
@@ -130,6 +132,14 @@ class Node:
             return None
         return (fake_lane.PUBLISHED if answer["status"] == "published" else fake_lane.REFUSED, answer.get("code", 0), answer.get("error", ""))
 
+    def take_topic(self, q, topic):
+        if self.max_topics and topic not in self.subscribed() and len(self.subscribed()) >= self.max_topics:
+            answer = {"status": "refused", "topic": topic, "message_id": "", "error": "too many topics", "code": 503}
+            q.put(Response(command=0, data=json.dumps(answer).encode()))
+            return
+        with self.lock:
+            self.streams[q].add(topic)
+
     def read(self, q, requests):
         try:
             for r in requests:
@@ -137,8 +147,7 @@ class Node:
                 if r.command == 1:
                     self.take_by_stream(q, r.topic, r.data)
                 elif r.command == 2:
-                    with self.lock:
-                        self.streams[q].add(r.topic)
+                    self.take_topic(q, r.topic)
                 elif r.command == 3:
                     with self.lock:
                         self.streams[q].discard(r.topic)
@@ -170,7 +179,8 @@ class Node:
     def health(self, _request, _context):
         return HealthResponse(status=True, nodeMode=self.mode, memoryUsed=1.5, cpuUsed=2.5, diskUsed=3.5, country=self.country,
                               country_iso=self.iso, p2pAddress="/ip4/127.0.0.1/tcp/7070/p2p/" + self.peer_id,
-                              max_message_bytes=self.max_bytes if self.confirms else 0)
+                              max_message_bytes=self.max_bytes if self.confirms else 0, max_topics=self.max_topics,
+                              topics=len(self.subscribed()) if self.tells_topics else 0)
 
     def list_topics(self, _request, _context):
         return TopicList(topics=sorted(self.subscribed() | set(self.topics)))

@@ -179,7 +179,7 @@ static void test_registry_bounds(void **state)
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("3"), 1, S), -GW_E_FULL);
     assert_false(gw_registry_has_topic(&r, SLICE_LIT("3")));
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("3"), 1, S), 0);
-    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_TOPICS);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("c"), SLICE_LIT("1"), 1, S), -GW_E_FULL);
     assert_int_equal(gw_registry_attach(&r, SLICE_LIT("c"), &a.sink, false, S), -GW_E_FULL);
     gw_registry_detach(&r, &a.sink, S);

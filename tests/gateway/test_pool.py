@@ -1,6 +1,7 @@
 """test_pool.py: the gateway and its nodes: late, dead, silent, frozen, returning."""
 import base64
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -8,9 +9,11 @@ import threading
 import time
 import unittest
 
+import grpc
+
 from fake_sidecar import Network, Node, free_port
 from harness import Cluster, Gateway, WebSocket
-from wire import Response
+from wire import Response, SubscribeRequest, SubscribeResponse
 
 
 def text_of(m):
@@ -36,6 +39,66 @@ class Pool(unittest.TestCase):
                 self.assertEqual(text_of(ws.recv()), "too early")
             for n in nodes:
                 n.stop()
+
+    def learned(self, gw, max_topics):
+        gw.until(lambda: all(n["max_topics"] == max_topics for n in gw.get("/status")[1]["nodes"]))
+
+    def refused(self, gw):
+        return sum(n["topics_refused"] for n in gw.get("/status")[1]["nodes"])
+
+    def is_steady(self, gw, nodes):
+        """Each node has the stream that it was given first, and publishes go."""
+        for n in nodes:
+            self.assertEqual(gw.metric("codecast_gateway_node_streams_opened_total", node=n.target), 1)
+        self.assertEqual(gw.get("/health")[0], 200)
+        self.assertEqual(gw.publish("steady", os.urandom(8).hex())["status"], "published")
+
+    def test_topics_that_nodes_would_not_take_are_refused(self):
+        with Cluster(nodes=2) as cluster:
+            for n in cluster.nodes:
+                n.max_topics = 10
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            status, a, _ = gw.post("/subscribe", {"client_id": "many", "topics": ["t%d" % i for i in range(1500)]})
+            self.assertEqual(status, 503)
+            self.assertIn("too many topics", a["error"])
+            gw.until(lambda: all(len(n.subscribed()) == 10 for n in cluster.nodes))
+            self.assertEqual(gw.get("/topics?client_id=many")[1]["count"], 10)
+            with WebSocket(gw, "/ws?client_id=ws") as ws:
+                ws.send({"type": "subscribe", "topic": "more", "id": "1"})
+                self.assertIn("too many topics", ws.recv()["error"])
+            with self.assertRaises(grpc.RpcError) as e:
+                gw.unary("ProxyStream", "Subscribe", SubscribeRequest(client_id="g", topic="more"), SubscribeResponse)
+            self.assertEqual(e.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertIn("too many topics", e.exception.details())
+            gw.subscribe("other", "t3")  # is there already
+            self.is_steady(gw, cluster.nodes)
+            self.assertEqual(gw.post("/unsubscribe", {"client_id": "many", "topic": "t1"})[0], 200)
+            gw.subscribe("other", "more")
+            gw.until(lambda: all("more" in n.subscribed() for n in cluster.nodes))
+            self.assertEqual(self.refused(gw), 0)
+
+    def test_a_topic_that_a_node_refused_is_asked_for_again(self):
+        with Cluster(nodes=1) as cluster:
+            node, others = cluster.nodes[0], queue.Queue()
+            node.max_topics, node.tells_topics = 10, False
+            node.streams[others] = {"other%d" % i for i in range(8)}  # another gateway's, of which this one is not told
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            with WebSocket(gw, "/ws?client_id=me") as ws:
+                self.assertEqual(gw.post("/subscribe", {"client_id": "me", "topics": ["t%d" % i for i in range(5)]})[0], 200)
+                gw.until(lambda: self.refused(gw) == 3)
+                self.assertEqual(gw.metric("codecast_gateway_node_topics_refused"), 3)
+                self.assertEqual(gw.post("/subscribe", {"client_id": "me", "topic": "more"})[0], 503)
+                self.is_steady(gw, cluster.nodes)
+                with node.lock:
+                    node.streams[others] = set()
+                node.tells_topics = True
+                gw.until(lambda: self.refused(gw) == 0 and len(node.subscribed()) == 5)
+                gw.subscribe("me", "more")
+                gw.publish("t4", "late but here")
+                self.assertEqual(text_of(ws.recv()), "late but here")
+                self.is_steady(gw, cluster.nodes)
 
     def test_publishes_are_spread(self):
         with Cluster(nodes=3) as cluster:

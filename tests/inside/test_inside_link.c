@@ -26,7 +26,7 @@ struct heard {
 struct gw_node {
     pthread_mutex_t lock, mine; /* the operations'; of what follows */
     pthread_cond_t changed;
-    unsigned ups, downs, answers, healths, incoming, topics;
+    unsigned ups, downs, answers, healths, incoming, topics, refused, max_topics, topics_told;
     uint64_t lost, max_message_bytes;
     struct heard last;
     char payload[64], id_hex[65], source[128];
@@ -82,6 +82,17 @@ void gw_node_health(struct gw_node *n, const struct gw_node_health *h)
     begin(n);
     n->healths++;
     n->max_message_bytes = h->max_message_bytes;
+    n->max_topics = h->max_topics;
+    n->topics_told = h->topics;
+    end(n);
+}
+
+void gw_node_refused_topic(struct gw_node *n, struct slice topic, const char *why)
+{
+    begin(n);
+    n->refused++;
+    snprintf(n->last.topic, sizeof(n->last.topic), "%.*s", (int)topic.len, (const char *)topic.p);
+    assert_string_equal(why, hub_err_text(-HUB_ETOPICS));
     end(n);
 }
 
@@ -461,6 +472,31 @@ static void test_link_subscribes_and_delivers(void **state)
     drop(&f);
 }
 
+/* The pool hears which topic the node does not take, and how many it has. */
+static void test_link_tells_of_a_topic_that_is_refused(void **state)
+{
+    unsigned asked = GW_TOPICS_MAX + 1;
+    char topic[16];
+    struct fix f;
+
+    start(&f);
+    for (unsigned i = 0; i < asked; i++) {
+        snprintf(topic, sizeof(topic), "t%u", i);
+        want(&f, topic, true);
+    }
+    for (unsigned i = 0; i < GW_TOPICS_MAX; i++) {
+        struct xmsg m = next(&f);
+        assert_int_equal(m.type, X_SUBSCRIBE);
+        free(m.publish);
+    }
+    wait_for(&f.node, &f.node.refused, 1);
+    assert_string_equal(f.node.last.topic, topic);
+    inside_tell_health(f.impl);
+    assert_int_equal(f.node.max_topics, GW_TOPICS_MAX);
+    assert_int_equal(f.node.topics_told, GW_TOPICS_MAX);
+    drop(&f);
+}
+
 /* A gateway that does not keep up: the newest are dropped and counted, the hub goes on, nothing stays lent. */
 static void test_link_drops_what_a_slow_gateway_does_not_take(void **state)
 {
@@ -564,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_link_is_not_ready_while_the_data_path_does_not_answer),
         cmocka_unit_test(test_link_stops_while_it_waits),
         cmocka_unit_test(test_link_subscribes_and_delivers),
+        cmocka_unit_test(test_link_tells_of_a_topic_that_is_refused),
         cmocka_unit_test(test_link_drops_what_a_slow_gateway_does_not_take),
         cmocka_unit_test(test_link_stop_returns_what_waits),
         cmocka_unit_test(test_queue_takes_one_of_any_size_and_refuses_past_its_bound),

@@ -54,7 +54,7 @@ struct hub {
 const char *hub_err_text(int err)
 {
     static const char *const text[] = {"?", "too large", "topic must be 1 to 256 bytes", "busy", "dup", "shutting down",
-                                       "out of memory"};
+                                       "out of memory", "too many topics"};
 
     return text[-err];
 }
@@ -300,7 +300,7 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
     pthread_mutex_lock(&s->hub->lock);
     if (!wants(s, topic)) {
         if (s->topics == 64)
-            err = -HUB_EFULL;
+            err = -HUB_ETOPICS;
         else
             snprintf(s->topic[s->topics++], sizeof(s->topic[0]), "%s", topic);
     }
@@ -342,6 +342,22 @@ char **hub_topics(struct hub *h)
     }
     pthread_mutex_unlock(&h->lock);
     return v;
+}
+
+unsigned hub_topics_now(struct hub *h)
+{
+    char **v = hub_topics(h);
+    unsigned n = 0;
+
+    while (v[n])
+        n++;
+    hub_strings_free(v);
+    return n;
+}
+
+unsigned hub_max_topics(const struct hub *h)
+{
+    return 64;
 }
 
 void hub_strings_free(char **v)

@@ -226,6 +226,42 @@ static void test_hub_relays_a_topic_without_subscribers(void **state)
     drop(&f);
 }
 
+/* What no peer would take of us is refused here, whoever asks: the bound is the node's, not a subscriber's. */
+static void test_hub_bounds_its_topics(void **state)
+{
+    struct hub_subscriber_ops ops = {.on_message = on_message};
+    struct fix f;
+    char topic[16];
+
+    make(&f);
+    assert_int_equal(hub_max_topics(f.hub), PUBSUB_TOPICS_MAX);
+    assert_int_equal(hub_relay(f.hub, slice_str("relayed")), 0);
+    struct hub_subscriber *s[2] = {hub_subscriber_new(f.hub, &ops, NULL), hub_subscriber_new(f.hub, &ops, NULL)};
+    for (unsigned i = 0; i + 1 < PUBSUB_TOPICS_MAX; i++) {
+        snprintf(topic, sizeof(topic), "t%u", i);
+        assert_int_equal(hub_subscribe(s[i % 2], topic), 0);
+    }
+    assert_int_equal(hub_topics_now(f.hub), PUBSUB_TOPICS_MAX);
+    assert_int_equal(hub_subscribe(s[0], "one more"), -HUB_ETOPICS);
+    assert_int_equal(hub_subscribe(s[1], "one more"), -HUB_ETOPICS);
+    assert_int_equal(hub_relay(f.hub, slice_str("one more")), -HUB_ETOPICS);
+    assert_int_equal(hub_subscriber_topics(s[0]), PUBSUB_TOPICS_MAX / 2);
+    assert_int_equal(hub_subscribe(s[1], "t0"), 0); /* the other's */
+    assert_int_equal(hub_subscribe(s[0], "relayed"), 0);
+    assert_int_equal(hub_unsubscribe(s[0], "t2"), 0);
+    assert_int_equal(hub_subscribe(s[1], "one more"), 0);
+    assert_int_equal(hub_topics_now(f.hub), PUBSUB_TOPICS_MAX);
+    hub_subscriber_free(s[0]);
+    hub_subscriber_free(s[1]);
+    assert_int_equal(hub_topics_now(f.hub), 1);
+    while (f.hub->late.count) /* not under test: the coding role would have taken them */
+        free(f.hub->late.m[f.hub->late.first + --f.hub->late.count].publish);
+    struct xmsg m;
+    while (xring_pop_sc(&f.to_coding, &m))
+        free(m.publish);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_hub_stop_returns_what_is_late),
         cmocka_unit_test(test_hub_stop_drops_late_subscriptions),
         cmocka_unit_test(test_hub_relays_a_topic_without_subscribers),
+        cmocka_unit_test(test_hub_bounds_its_topics),
         cmocka_unit_test(test_hub_tells_its_address),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
     };

@@ -325,6 +325,32 @@ class TestHabits(Sidecar):
         s.send(SUBSCRIBE_MANY, topic='p,q')
         self.wait_topics(['p', 'q'])
 
+    def test_too_many_topics(self):
+        """The node refuses what is beyond its bound: a gateway's stream goes on, another one ends with the reason."""
+        s = self.stream(('codecast-errors', 'answer'))
+        for i in range(70):
+            s.send(SUBSCRIBE, 'many%d' % i)
+        for i in range(64, 70):  # 64: the fake hub's
+            a = s.answer()
+            self.assertEqual((a['status'], a['topic'], a['code']), ('refused', 'many%d' % i, 503))
+            self.assertIn('too many topics', a['error'])
+        s.send(SUBSCRIBE, 'x' * 257)
+        self.assertEqual(s.answer()['code'], 400)
+        s.send(SUBSCRIBE_MANY, data=b'["many0","one","two"]')
+        self.assertEqual(s.answer()['topic'], 'one')
+        s.send(PUBLISH, 'many0', unique())
+        self.assertEqual(s.message()['topic'], 'many0')
+        plain = self.stream()
+        for i in range(65):
+            plain.send(SUBSCRIBE, 'many%d' % i)
+        _, code, text = plain.rest()
+        self.assertEqual(code, Code.RESOURCE_EXHAUSTED)
+        self.assertIn('too many topics', text)
+        s.send(UNSUBSCRIBE, 'many0')
+        s.send(SUBSCRIBE, 'more')
+        self.wait_topics(['more'])
+        s.end()
+
     def test_subscribe_then_half_close_stays(self):
         """grpcurl sends its one request, half-closes and reads."""
         s = self.stream()
