@@ -167,8 +167,20 @@ static struct link *link_get(struct pubsub *ps, struct peer *p, struct slice nam
 
 static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
 {
-    if (!is_topic_name(it->topic) || !peer_take(ps, p, LIMIT_SUBSCRIPTIONS, 1)) {
+    if (!is_topic_name(it->topic)) {
         ps->c.control_ignored++;
+        return;
+    }
+    /* It is in as many topics as it may be: a peer with more says so once, when it comes, which is no change of anything. */
+    if (it->type == RPC_SUBSCRIBE && p->nlinks >= limit_max(LIMIT_TOPICS)) {
+        ps->c.limits[LIMIT_TOPICS]++;
+        ps->c.lists_cut++;
+        return;
+    }
+    /* Nobody tells a change twice: what is past the limit is made all the same, and a flood ends the connection. On the next one all is
+     * told anew. */
+    if (!peer_take(ps, p, LIMIT_SUBSCRIPTIONS, 1) && limits_is_flood(&p->limits, LIMIT_SUBSCRIPTIONS)) {
+        peer_cut(ps, p, "its subscriptions change too often");
         return;
     }
     if (it->type == RPC_SUBSCRIBE) {

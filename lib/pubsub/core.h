@@ -1,5 +1,5 @@
 /* core.h: the pub/sub core's insides, shared by the files of the room that make it up (private)
- * Reading order: pubsub.c (the calls), peers.c (who is there), backlog.c (what waits for them), control.c (what they say of topics and gossip), relay.c
+ * Reading order: pubsub.c (the calls), wishes.c (topics that the application wants), peers.c (who is there), backlog.c (what waits for them), control.c (what they say of topics and gossip), relay.c
  *          (messages), relay_verify.c and jobs.c (what is checked elsewhere), heartbeat.c (upkeep), host.c (what the coded router asks)
  * Owner:   one lcore; nothing here is called from another
  */
@@ -113,6 +113,8 @@ struct pubsub {
     struct seqno seqno;
     struct replay replay; /* has_replay_guard and StrictSign: else not asked */
     struct list dirty; /* peers with output */
+    struct list to_join, to_leave; /* topics whose turn to change has not come (wishes.c) */
+    unsigned changes, nwanted;     /* made since the last heartbeat; topics that the application wants */
     struct events events;
     struct coded *coded; /* NULL in gossip mode */
     uint32_t tick;
@@ -213,6 +215,9 @@ bool jobs_send(struct pubsub *ps, struct pubsub_job *job);
 void px_put(struct pubsub *ps, const struct peer *p, const struct topic *tp, struct wr *prune);
 /* The peers of a PRUNE that came: asks for dials when its sender may be believed. */
 void px_input(struct pubsub *ps, struct peer *p, struct slice prune);
+
+/* wishes.c: a heartbeat has passed. */
+void wishes_heartbeat(struct pubsub *ps);
 
 /* heartbeat.c */
 void heartbeat_run(struct pubsub *ps);

@@ -241,6 +241,7 @@ void heartbeat_run(struct pubsub *ps)
 {
     ps->tick++;
     renew_budgets(ps);
+    wishes_heartbeat(ps);
     scores_tick(&ps->scores, ps->now);
     backoff_expire(&ps->backoff, ps->now);
     punish_broken_promises(ps);

@@ -102,7 +102,7 @@ static bool host_has_reader(void *core, struct slice topic)
     struct pubsub *ps = core;
     const struct topic *tp = topic_find(&ps->topics, topic);
 
-    return tp && tp->is_subscribed && tp->has_reader;
+    return tp && tp->has_reader;
 }
 
 static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
@@ -119,7 +119,7 @@ static void host_deliver(void *core, struct slice topic, const struct peer_id *f
         buf_unref(payload);
         return;
     }
-    if (!tp || !tp->is_subscribed) {
+    if (!tp || (!tp->is_subscribed && !tp->has_reader)) {
         buf_unref(payload);
         return;
     }

@@ -55,6 +55,11 @@ enum limit_verdict limits_take(struct limits *l, enum pubsub_limit limit, uint32
     return flood && before <= max + flood && l->used[limit] > max + flood ? LIMIT_FLOOD : LIMIT_PAST;
 }
 
+bool limits_is_flood(const struct limits *l, enum pubsub_limit limit)
+{
+    return table[limit].flood && l->used[limit] > table[limit].max + table[limit].flood;
+}
+
 void limits_renew(struct limits *l)
 {
     memset(l, 0, sizeof(*l));

@@ -37,6 +37,8 @@ enum limit_verdict { LIMIT_WITHIN, LIMIT_PAST, LIMIT_FLOOD };
 
 /* Takes n of the limit. PAST: more than there is. FLOOD: the one time per heartbeat that a peer goes far past it. */
 enum limit_verdict limits_take(struct limits *l, enum pubsub_limit limit, uint32_t n);
+/* Has that one time been in this heartbeat? */
+bool limits_is_flood(const struct limits *l, enum pubsub_limit limit);
 /* A heartbeat has passed. */
 void limits_renew(struct limits *l);
 uint32_t limit_max(enum pubsub_limit limit);

@@ -103,6 +103,8 @@ struct pubsub *pubsub_new(const struct pubsub_config *cfg, struct rng *rng, uint
     map_init(&ps->peers, 0, seeds[0]);
     list_init(&ps->peer_list);
     list_init(&ps->dirty);
+    list_init(&ps->to_join);
+    list_init(&ps->to_leave);
     topics_init(&ps->topics, seeds[1]);
     backoff_init(&ps->backoff, BACKOFFS_MAX, 2 * ps->cfg.heartbeat_ns, seeds[2]);
     scores_init(&ps->scores, cfg->score ? cfg->score : &score_defaults, SCORES_MAX, seeds[3], now);
@@ -224,50 +226,6 @@ static bool is_topic_name(struct slice topic)
     return topic.len && topic.len <= PUBSUB_TOPIC_MAX;
 }
 
-static void announce(struct pubsub *ps, const struct topic *tp, bool is_subscribe)
-{
-    LIST_EACH(it, &ps->peer_list)
-        peer_send_subscription(ps, CONTAINER_OF(it, struct peer, node), topic_slice(tp), is_subscribe);
-}
-
-static int join(struct pubsub *ps, struct slice topic, bool has_reader, uint64_t now)
-{
-    struct topic *tp = is_topic_name(topic) ? topic_get(&ps->topics, topic, TOPICS_MAX) : NULL;
-
-    ps->now = now;
-    if (!tp)
-        return is_topic_name(topic) ? -PUBSUB_EFULL : -PUBSUB_ETOPIC;
-    tp->has_reader = has_reader;
-    if (tp->is_subscribed)
-        return 0;
-    announce(ps, tp, true);
-    topic_join(ps, tp);
-    return 0;
-}
-
-int pubsub_subscribe(struct pubsub *ps, struct slice topic, uint64_t now)
-{
-    return join(ps, topic, true, now);
-}
-
-int pubsub_relay(struct pubsub *ps, struct slice topic, uint64_t now)
-{
-    return join(ps, topic, false, now);
-}
-
-int pubsub_unsubscribe(struct pubsub *ps, struct slice topic, uint64_t now)
-{
-    struct topic *tp = topic_find(&ps->topics, topic);
-
-    ps->now = now;
-    if (!tp || !tp->is_subscribed)
-        return -PUBSUB_ETOPIC;
-    announce(ps, tp, false);
-    topic_leave(ps, tp);
-    topic_release(&ps->topics, tp);
-    return 0;
-}
-
 static struct msgkey published_key(const struct pubsub *ps, struct slice topic, const uint8_t sha256[32])
 {
     uint8_t key[32 + PUBSUB_TOPIC_MAX];
@@ -357,20 +315,6 @@ void pubsub_job_done(struct pubsub *ps, struct pubsub_job *job, uint64_t now)
 unsigned pubsub_jobs_free(const struct pubsub *ps)
 {
     return ps->jobs.max - ps->jobs.nout;
-}
-
-void pubsub_leave(struct pubsub *ps, uint64_t now)
-{
-    ps->now = now;
-    ps->is_leaving = true;
-    LIST_EACH(it, &ps->topics.all) {
-        struct topic *tp = CONTAINER_OF(it, struct topic, node);
-        if (!tp->is_subscribed)
-            continue;
-        announce(ps, tp, false);
-        topic_leave(ps, tp);
-        topic_release(&ps->topics, tp);
-    }
 }
 
 uint64_t pubsub_next_deadline(const struct pubsub *ps)

@@ -353,7 +353,7 @@ int relay_publish(struct pubsub *ps, struct topic *tp, struct buf *payload)
     }
     trace_message(ps, TRACE_PUBLISH_MESSAGE, NULL, topic, id_of(m), NULL, payload->len);
     send_ours(ps, tp, m);
-    if (tp->is_subscribed && tp->has_reader)
+    if (tp->has_reader)
         relay_deliver(ps, topic, &ps->self, NULL, message_payload(m), 1);
     keep(ps, tp, m);
     relay_evict(ps);

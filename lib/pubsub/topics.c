@@ -44,7 +44,7 @@ struct topic *topic_get(struct topics *t, struct slice name, uint32_t max)
 
 void topic_release(struct topics *t, struct topic *tp)
 {
-    if (tp->is_subscribed || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns || tp->npending)
+    if (tp->is_subscribed || tp->is_wanted || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns || tp->npending)
         return;
     map_del(&t->map, topic_slice(tp));
     list_del(&tp->node);

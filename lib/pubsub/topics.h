@@ -27,8 +27,10 @@ struct topic {
     struct list kept;  /* messages that mcache holds (relay.c), oldest first */
     unsigned npeers, nmesh;
     unsigned npending; /* messages that wait for the application's verdict */
-    bool is_subscribed;
-    bool has_reader; /* subscribed, and the application wants the messages too */
+    bool is_wanted;    /* by the application (wishes.c) */
+    bool is_subscribed; /* and peers have been told */
+    bool has_reader; /* wanted, and the application wants the messages too */
+    struct list turn; /* linked: wanted and not subscribed, or the other way round */
     struct score_subject subject; /* set when we subscribe */
     uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
     uint16_t len;
