@@ -37,12 +37,14 @@ static void fill_peers(struct coding_role *r, struct snapshot *s)
         for (unsigned t = 0; t < s->ntopics && t < 64; t++)
             if (pubsub_mesh_has(r->ps, slice_str(s->topics[t].topic), p->handle))
                 o->meshes |= 1ull << t;
+        o->is_in_asked = s->is_about_known && pubsub_mesh_has(r->ps, slice_str(s->about), p->handle);
     }
 }
 
 static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t now)
 {
     s->now_ns = now;
+    s->is_about_known = s->about[0] && pubsub_topic(r->ps, slice_str(s->about), &s->asked);
     s->ntopics = pubsub_topics(r->ps, s->topics, SNAPSHOT_TOPICS);
     fill_peers(r, s);
     s->ngenerations = pubsub_generations(r->ps, s->generations, SNAPSHOT_GENERATIONS);

@@ -16,7 +16,7 @@
 #define PUBLISHING_MAX   16384
 #define LATE_SUBSCRIBES 8192 /* with so much late, nothing new is subscribed to */
 #define ANSWERED_NS 3000000000ull /* the lcores are not asked again before */
-#define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 1 MB */
+#define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 2 MB */
 
 const char *hub_err_text(int err)
 {
@@ -545,6 +545,19 @@ unsigned hub_topics_now(struct hub *h)
     return n;
 }
 
+unsigned hub_topics_read(struct hub *h)
+{
+    const struct hub_topic *t;
+    unsigned n = 0;
+    size_t it = 0;
+
+    pthread_mutex_lock(&h->lock);
+    while ((t = map_next(&h->topics, &it, NULL)))
+        n += t->subscribers > 0;
+    pthread_mutex_unlock(&h->lock);
+    return n;
+}
+
 unsigned hub_max_topics(const struct hub *h)
 {
     return PUBSUB_TOPICS_MAX;
@@ -597,6 +610,11 @@ void hub_strings_free(char **v)
 
 struct snapshot *hub_snapshot(struct hub *h)
 {
+    return hub_snapshot_about(h, "");
+}
+
+struct snapshot *hub_snapshot_about(struct hub *h, const char *topic)
+{
     struct snapshot *s = calloc(1, sizeof(*s));
     struct xmsg m = {.type = X_SNAPSHOT, .snapshot = s};
     struct timespec ts;
@@ -604,6 +622,7 @@ struct snapshot *hub_snapshot(struct hub *h)
 
     if (!s)
         return NULL;
+    snprintf(s->about, sizeof(s->about), "%s", topic);
     deadline_after(&ts, 1000);
     pthread_mutex_lock(&h->lock);
     while (h->snapshots_out >= SNAPSHOTS_MAX)

@@ -54,6 +54,8 @@ int hub_unsubscribe(struct hub_subscriber *s, const char *topic);
 unsigned hub_subscriber_topics(struct hub_subscriber *s);
 /* Topics of all subscribers together, each once, and of hub_relay; and how many may be. */
 unsigned hub_topics_now(struct hub *h);
+/* Those with a subscriber. */
+unsigned hub_topics_read(struct hub *h);
 unsigned hub_max_topics(const struct hub *h);
 
 /* Takes a copy of the payload, or with release != NULL the payload itself (release(user) is called when it is no longer
@@ -76,7 +78,7 @@ char *hub_json_peers(struct hub *h);        /* /debug/peers */
 char *hub_json_node_state(struct hub *h);   /* /api/v1/node-state */
 char *hub_json_p2p_snapshot(struct hub *h); /* /api/v1/p2p-snapshot */
 char *hub_json_messages(struct hub *h);     /* /debug/messages */
-char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo);
+char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo); /* topic NULL or "": all */
 /* Adds the families of everything the node counts; m has the constant labels already. */
 struct metrics;
 void hub_metrics(struct hub *h, struct metrics *m);

@@ -84,5 +84,7 @@ void hub_drain(struct hub *h);
 struct hub_trace *hub_trace_encode(const struct xtrace *t, const struct peer_id *self, int kind);
 /* A snapshot of the lcores, or NULL when none came in a second; free() it. */
 struct snapshot *hub_snapshot(struct hub *h);
+/* The same, with what is known of this topic. */
+struct snapshot *hub_snapshot_about(struct hub *h, const char *topic);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 #define MESSAGES_SHOWN 100
+#define TOPICS_SHOWN   256 /* beside the peers; /topics has more */
 #define SCORE_LOWEST (-1e6) /* a peer that is cut off has minus infinity, which JSON cannot say */
 
 static json_t *peer_id_json(const struct peer_id *id)
@@ -103,13 +104,15 @@ char *hub_json_peers(struct hub *h)
     topics = json_array();
     for (unsigned i = 0; i < s->npeers; i++)
         json_array_append_new(peers, peer_json(s, &s->peers[i]));
-    for (unsigned i = 0; i < s->ntopics; i++)
+    for (unsigned i = 0; i < s->ntopics && i < TOPICS_SHOWN; i++)
         json_array_append_new(topics, topic_json(&s->topics[i]));
     json_object_set_new(j, "peer_id", json_string(h->peer_id));
     json_object_set_new(j, "cluster_id", json_string(h->cfg.config->cluster_id));
     json_object_set_new(j, "mode", json_string(hub_mode(h)));
     json_object_set_new(j, "driver", json_string(s->driver));
     json_object_set_new(j, "total_peers", json_integer(s->npeers));
+    json_object_set_new(j, "total_topics", json_integer((json_int_t)s->pubsub.topics_now));
+    json_object_set_new(j, "subscribed_topics", json_integer((json_int_t)s->pubsub.topics_ours_now));
     json_object_set_new(j, "bootstrap_waiting", json_integer(s->nbootstrap_waiting));
     json_object_set_new(j, "peers", peers);
     json_object_set_new(j, "topics", topics);
@@ -248,35 +251,45 @@ char *hub_json_messages(struct hub *h)
     return dump(j);
 }
 
+/* The mesh of topics[topic], or, when that is beyond the list, of the one that was asked about. */
 static json_t *members(const struct snapshot *s, unsigned topic)
 {
     json_t *a = json_array();
 
-    for (unsigned i = 0; i < s->npeers && topic < 64; i++)
-        if (s->peers[i].meshes >> topic & 1)
+    for (unsigned i = 0; i < s->npeers; i++)
+        if (topic < 64 ? s->peers[i].meshes >> topic & 1 : topic == SNAPSHOT_TOPICS && s->peers[i].is_in_asked)
             json_array_append_new(a, peer_json(s, &s->peers[i]));
     return a;
 }
 
+static void add_topic(json_t *list, const struct snapshot *s, const struct pubsub_topic_info *info, unsigned at, bool has_nodeinfo)
+{
+    json_t *t = topic_json(info);
+
+    if (has_nodeinfo)
+        json_object_set_new(t, "nodes", members(s, at));
+    json_array_append_new(list, t);
+}
+
 char *hub_json_topics(struct hub *h, const char *topic, bool has_nodeinfo)
 {
-    struct snapshot *s = hub_snapshot(h);
+    bool is_one = topic && *topic;
+    struct snapshot *s = hub_snapshot_about(h, is_one && strlen(topic) <= PUBSUB_TOPIC_MAX ? topic : "");
     json_t *j, *a;
 
     if (!s)
         return NULL;
     j = json_object();
     a = json_array();
-    for (unsigned i = 0; i < s->ntopics; i++) {
-        json_t *t;
-        if (topic && *topic && strcmp(topic, s->topics[i].topic) != 0)
-            continue;
-        t = topic_json(&s->topics[i]);
-        if (has_nodeinfo)
-            json_object_set_new(t, "nodes", members(s, i));
-        json_array_append_new(a, t);
-    }
-    json_object_set_new(j, "count", json_integer((json_int_t)json_array_size(a)));
+    if (s->is_about_known)
+        add_topic(a, s, &s->asked, SNAPSHOT_TOPICS, has_nodeinfo);
+    for (unsigned i = 0; i < s->ntopics && !is_one; i++)
+        add_topic(a, s, &s->topics[i], i, has_nodeinfo);
+    json_object_set_new(j, "count", json_integer(is_one ? (json_int_t)json_array_size(a) : (json_int_t)s->pubsub.topics_now));
+    if (!is_one)
+        json_object_set_new(j, "subscribed", json_integer((json_int_t)s->pubsub.topics_ours_now));
+    if (!is_one && json_array_size(a) < s->pubsub.topics_now) /* of peers alone: ours are all there */
+        json_object_set_new(j, "shown", json_integer((json_int_t)json_array_size(a)));
     json_object_set_new(j, "topics", a);
     free(s);
     return dump(j);

@@ -5,6 +5,8 @@
 #include "http/http_metrics.h"
 #include "node/worker.h"
 
+#define TOPICS_SHOWN 256 /* series of each kind */
+
 /* Dashboards know these names under a prefix of the mode. */
 static void family(struct metrics *m, const char *prefix, const char *name, const char *type, const char *help, double v)
 {
@@ -77,7 +79,8 @@ static void client_families(struct hub *h, struct metrics *m, const struct snaps
     metrics_hist_write(m, NULL, 0, &h->sizes);
     counter(m, "optimum_p2p_", "publish_errors_total", "Publishes that failed",
             h->n.failed + h->n.refused_size + h->n.refused_topic + h->n.refused_full);
-    family(m, "optimum_p2p_", "active_topics", "gauge", "Topics with a subscriber here", s->ntopics);
+    family(m, "optimum_p2p_", "active_topics", "gauge", "Topics with a subscriber here", hub_topics_read(h));
+    family(m, "codecast_", "topics_known", "gauge", "Topics that this node or a peer of it is in", s->pubsub.topics_now);
     counter(m, "codecast_", "publish_deduplicated_total", "Publishes of a payload that its topic had within 120 s", h->n.duplicates);
     counter(m, "codecast_", "deliver_deduplicated_total", "Deliveries of a payload that its topic had within 120 s",
             h->n.delivered_duplicates);
@@ -369,11 +372,13 @@ static void role_families(struct metrics *m, const struct snapshot *s)
 
 static void topic_families(struct metrics *m, const struct snapshot *s)
 {
-    metrics_family(m, "codecast_mesh_degree", "gauge", "Peers in the mesh of a topic");
-    for (unsigned i = 0; i < s->ntopics; i++)
+    unsigned n = s->ntopics < TOPICS_SHOWN ? s->ntopics : TOPICS_SHOWN;
+
+    metrics_family(m, "codecast_mesh_degree", "gauge", "Peers in the mesh of a topic, for 256 topics at most, our own first");
+    for (unsigned i = 0; i < n; i++)
         metrics_u64(m, &(struct metrics_label){"topic", s->topics[i].topic}, 1, s->topics[i].mesh);
-    metrics_family(m, "codecast_topic_peers", "gauge", "Peers that subscribe to a topic");
-    for (unsigned i = 0; i < s->ntopics; i++)
+    metrics_family(m, "codecast_topic_peers", "gauge", "Peers that subscribe to a topic, for the same");
+    for (unsigned i = 0; i < n; i++)
         metrics_u64(m, &(struct metrics_label){"topic", s->topics[i].topic}, 1, s->topics[i].peers);
 }
 

@@ -10,7 +10,7 @@
 #include "pubsub/coded.h"
 
 #define SNAPSHOT_PEERS       1024
-#define SNAPSHOT_TOPICS      256
+#define SNAPSHOT_TOPICS      (PUBSUB_TOPICS_MAX + 256) /* all of ours, and some that only peers are in */
 #define SNAPSHOT_GENERATIONS 1024
 #define SNAPSHOT_RINGS       (2 * NET_ROLES_MAX + 2 + 2 * LAYOUT_CODING_MAX)
 
@@ -24,6 +24,7 @@ struct snapshot_peer {
     uint64_t rtt_ns, queue_bytes, connected_ns;
     uint64_t rpc_in, rpc_out, bytes_in, bytes_out; /* of pub/sub, since it connected */
     uint64_t meshes; /* bit i: in the mesh of topics[i], for the first 64 */
+    bool is_in_asked; /* in the mesh of the topic that was asked about */
 };
 
 struct snapshot_ring {
@@ -59,7 +60,10 @@ struct snapshot {
     uint64_t frames_dropped, send_dropped, pool_refused, traces_dropped, notes_dropped, notes_left_out;
     bool is_done; /* control's, under the hub's mutex */
     bool is_abandoned;
-    struct pubsub_topic_info topics[SNAPSHOT_TOPICS];
+    char about[PUBSUB_TOPIC_MAX + 1]; /* the topic that is asked about; "": none */
+    bool is_about_known;
+    struct pubsub_topic_info asked;
+    struct pubsub_topic_info topics[SNAPSHOT_TOPICS]; /* the totals: pubsub.topics_now, pubsub.topics_ours_now */
     struct coded_generation_info generations[SNAPSHOT_GENERATIONS];
     struct snapshot_peer peers[SNAPSHOT_PEERS];
 };

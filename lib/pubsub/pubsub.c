@@ -400,19 +400,34 @@ unsigned pubsub_peers(const struct pubsub *ps, struct pubsub_peer_info *out, uns
     return n;
 }
 
+static void topic_info(const struct topic *tp, struct pubsub_topic_info *out)
+{
+    *out = (struct pubsub_topic_info){.is_subscribed = tp->is_wanted, .peers = tp->npeers, .mesh = tp->is_subscribed ? tp->nmesh : 0};
+    memcpy(out->topic, tp->name, tp->len + 1u);
+}
+
 unsigned pubsub_topics(const struct pubsub *ps, struct pubsub_topic_info *out, unsigned cap)
 {
     unsigned n = 0;
 
-    LIST_EACH(it, &ps->topics.all) {
-        const struct topic *tp = CONTAINER_OF(it, struct topic, node);
-        if (n == cap)
-            break;
-        out[n] = (struct pubsub_topic_info){.is_subscribed = tp->is_subscribed, .peers = tp->npeers,
-                                            .mesh = tp->is_subscribed ? tp->nmesh : 0};
-        memcpy(out[n++].topic, tp->name, tp->len + 1u);
-    }
+    for (unsigned is_ours = 2; is_ours-- > 0;)
+        LIST_EACH(it, &ps->topics.all) {
+            const struct topic *tp = CONTAINER_OF(it, struct topic, node);
+            if (n == cap || (is_ours && n == ps->nwanted))
+                break;
+            if (tp->is_wanted == is_ours)
+                topic_info(tp, &out[n++]);
+        }
     return n;
+}
+
+bool pubsub_topic(const struct pubsub *ps, struct slice topic, struct pubsub_topic_info *out)
+{
+    const struct topic *tp = topic_find(&ps->topics, topic);
+
+    if (tp)
+        topic_info(tp, out);
+    return tp != NULL;
 }
 
 bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer handle)
@@ -434,6 +449,8 @@ void pubsub_counters_get(const struct pubsub *ps, struct pubsub_counters *out)
     *out = ps->c;
     out->kept_bytes += ps->mcache.bytes;
     out->seen_now = ps->seen.count;
+    out->topics_now = ps->topics.map.count;
+    out->topics_ours_now = ps->nwanted;
     out->validations_now = ps->pending.count;
     out->authors_now = ps->replay.by_author.count;
     out->authors_evicted = ps->replay.evicted + ps->replay.unguarded;

@@ -230,11 +230,14 @@ struct pubsub_peer_info {
 };
 struct pubsub_topic_info {
     char topic[PUBSUB_TOPIC_MAX + 1];
-    bool is_subscribed;
+    bool is_subscribed; /* by us, or about to be */
     unsigned peers, mesh;
 };
 unsigned pubsub_peers(const struct pubsub *ps, struct pubsub_peer_info *out, unsigned cap);
+/* Our own first: at most PUBSUB_TOPICS_MAX. */
 unsigned pubsub_topics(const struct pubsub *ps, struct pubsub_topic_info *out, unsigned cap);
+/* One of them; false: not known. */
+bool pubsub_topic(const struct pubsub *ps, struct slice topic, struct pubsub_topic_info *out);
 /* Is p in our mesh of topic? */
 bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer p);
 
@@ -255,6 +258,7 @@ struct pubsub_counters {
     uint64_t shards_aside, doubt_tries, doubt_solved, doubt_deferred; /* rows of which some are forged, and what was tried with them */
     uint64_t gossip_out_bytes, gossip_deferred; /* coded: of words about generations; turns put off to the next heartbeat */
     uint64_t kept_bytes, rows_bytes, generations_now, seen_now;
+    uint64_t topics_now, topics_ours_now; /* known; of these, subscribed to by us */
     uint64_t undecoded_now, undecoded_bytes_max, peer_rows_bytes_max; /* the largest of one message, of one peer */
     uint64_t rows_bytes_limit, peer_rows_bytes_limit;
     uint64_t graylisted;          /* RPCs, or the rest of one, ignored for their sender's score or because it is cut off */

@@ -1,5 +1,8 @@
 #include "testing.h"
 
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "eal_testing.h"
@@ -262,6 +265,80 @@ static void test_hub_bounds_its_topics(void **state)
     drop(&f);
 }
 
+/* The coding role, for one snapshot: 900 topics of ours, 3000 in all. */
+static void *answer(void *fix)
+{
+    struct fix *f = fix;
+    struct xmsg m;
+
+    while (!xring_pop_sc(&f->to_coding, &m))
+        usleep(500);
+    assert_int_equal(m.type, X_SNAPSHOT);
+    struct snapshot *s = m.snapshot;
+    s->pubsub.topics_now = 3000;
+    s->pubsub.topics_ours_now = 900;
+    for (s->ntopics = 0; s->ntopics < 900; s->ntopics++) {
+        struct pubsub_topic_info *t = &s->topics[s->ntopics];
+        t->is_subscribed = true;
+        t->mesh = s->ntopics != 899;
+        t->peers = 1;
+        snprintf(t->topic, sizeof(t->topic), "t%u", s->ntopics);
+    }
+    if (strcmp(s->about, "t5000") == 0) {
+        s->is_about_known = true;
+        s->asked = (struct pubsub_topic_info){.topic = "t5000", .peers = 7};
+    }
+    assert_true(xring_push_sp(&f->from_coding, &m));
+    return NULL;
+}
+
+static json_t *topics_json(struct fix *f, const char *topic)
+{
+    pthread_t t;
+
+    assert_int_equal(pthread_create(&t, NULL, answer, f), 0);
+    char *text = hub_json_topics(f->hub, topic, false);
+    pthread_join(t, NULL);
+    assert_non_null(text);
+    json_t *j = json_loads(text, 0, NULL);
+    free(text);
+    return j;
+}
+
+static json_int_t number_of(json_t *j, const char *key)
+{
+    return json_integer_value(json_object_get(j, key));
+}
+
+static void test_hub_shows_all_its_topics(void **state)
+{
+    char why[HUB_REASON_MAX];
+    struct fix f;
+    pthread_t t;
+    json_t *j;
+
+    make(&f);
+    assert_int_equal(hub_start(f.hub), 0);
+    j = topics_json(&f, NULL);
+    assert_int_equal(number_of(j, "count"), 3000);
+    assert_int_equal(number_of(j, "subscribed"), 900);
+    assert_int_equal(number_of(j, "shown"), 900);
+    assert_int_equal(json_array_size(json_object_get(j, "topics")), 900);
+    json_decref(j);
+    j = topics_json(&f, "t5000"); /* beyond the list */
+    assert_int_equal(number_of(j, "count"), 1);
+    assert_int_equal(number_of(json_array_get(json_object_get(j, "topics"), 0), "peers"), 7);
+    json_decref(j);
+    j = topics_json(&f, "unknown");
+    assert_int_equal(number_of(j, "count"), 0);
+    json_decref(j);
+    assert_int_equal(pthread_create(&t, NULL, answer, &f), 0);
+    assert_false(hub_is_ready(f.hub, why));
+    pthread_join(t, NULL);
+    assert_string_equal(why, "topic t899 has no mesh peer yet");
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_hub_bounds_its_topics),
         cmocka_unit_test(test_hub_tells_its_address),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
+        cmocka_unit_test(test_hub_shows_all_its_topics),
     };
 
     return cmocka_run_group_tests(tests, eal_for_tests, NULL);

@@ -206,6 +206,26 @@ static void test_a_peer_with_very_many_topics_stays(void **state)
     raw_free(r);
 }
 
+/* A list that is cut short has ours; any of them can be asked about. */
+static void test_our_topics_are_shown_first(void **state)
+{
+    struct pubsub_topic_info t[4];
+
+    subscribe_all(1, "theirs", 500);
+    netsim_run(s, 100 * NETSIM_MS);
+    subscribe_all(0, "ours", 3);
+    assert_int_equal(pubsub_topics(netsim_core(s, 0), t, 4), 4);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(t[i].is_subscribed);
+    assert_false(t[3].is_subscribed);
+    assert_int_equal(counters(0).topics_now, 503);
+    assert_int_equal(counters(0).topics_ours_now, 3);
+    assert_true(pubsub_topic(netsim_core(s, 0), SLICE_LIT("theirs499"), t));
+    assert_string_equal(t[0].topic, "theirs499");
+    assert_int_equal(t[0].peers, 1);
+    assert_false(pubsub_topic(netsim_core(s, 0), SLICE_LIT("nobody's"), t));
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, open_sim, close_sim)
@@ -216,6 +236,7 @@ int main(void)
         TEST(test_changes_past_the_limit_are_made),
         TEST(test_a_flood_of_changes_ends_the_connection),
         TEST(test_a_peer_with_very_many_topics_stays),
+        TEST(test_our_topics_are_shown_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
