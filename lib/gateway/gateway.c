@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/rate.h"
 #include "gateway/gw_impl.h"
 #include "gateway/gw_lane.h"
 #include "gateway/gw_pool.h"
@@ -19,6 +20,9 @@
 #define EXPIRE_TICKS 50
 #define SQUEEZE_TICKS 10
 #define TLS_TICKS    2
+#define LINE_TICKS   5
+#define LINE_NS      100000000ull /* lines about topics: clients can cause any number */
+#define LINES        10
 #define MACHINE_NS   1000000000ull
 
 static const double size_bounds[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};
@@ -160,6 +164,14 @@ void gateway_incoming(struct gateway *gw, unsigned node, struct gw_delivery *d)
 
 /* ---- the ticker ---- */
 
+static void tell_held_lines(struct gateway *gw)
+{
+    uint64_t held = atomic_exchange_explicit(&gw->topic_lines_held, 0, memory_order_relaxed);
+
+    if (held)
+        log_info("\"more topics came or went\" lines_left_out=%llu", (unsigned long long)held);
+}
+
 static void *ticker_main(void *arg)
 {
     struct gateway *gw = arg;
@@ -182,6 +194,8 @@ static void *ticker_main(void *arg)
         gw_pool_tick(gw->pool, now);
         if (ticks % TLS_TICKS == 0)
             gw_tls_tick(gw);
+        if (ticks % LINE_TICKS == 0)
+            tell_held_lines(gw);
         if (ticks % SAVE_TICKS == 0)
             gw_state_save(gw);
         if (ticks % SQUEEZE_TICKS == 0 && budget_is_spent(&gw->deliveries))
@@ -201,8 +215,10 @@ static void on_topic(void *user, struct slice topic, bool wanted)
     struct gateway *gw = user;
 
     gw_pool_want_topic(gw->pool, topic, wanted);
-    log_info("\"topic %s\" topic=%.*s", wanted ? "subscribed" : "left", (int)topic.len,
-             (const char *)topic.p);
+    if (rate_take(&gw->topic_line_ns, LINE_NS, LINES, gw_now_ns()))
+        log_info("\"topic %s\" topic=%.*s", wanted ? "subscribed" : "left", (int)topic.len, (const char *)topic.p);
+    else
+        gw_count(&gw->topic_lines_held, 1);
 }
 
 static bool has_topic_room(void *user)

@@ -57,6 +57,8 @@ struct gateway {
     bool has_state, is_unsaved;
     struct machine machine;
     uint64_t machine_ns;
+    uint64_t topic_line_ns;             /* under the registry's write lock: base/rate.h */
+    _Atomic uint64_t topic_lines_held; /* since the last second */
     struct rng rng;
 };
 

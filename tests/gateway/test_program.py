@@ -1,10 +1,12 @@
 """test_program.py: the gateway program: arguments, settings, ports, signals."""
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 import unittest
+import urllib.request
 
 from fake_sidecar import free_port
 
@@ -96,6 +98,27 @@ class Program(unittest.TestCase):
                 out = run(**dict(GOOD, **ports))
                 self.assertEqual(out.returncode, 1)
                 self.assertIn("fatal: %s=%s" % (name, ports[name]), out.stderr)
+
+    def test_lines_about_topics_are_held_back(self):
+        """A client can make topics come and go without end; the log says how many there were."""
+        ports = self.ports()
+        p = subprocess.Popen([os.environ["GATEWAY"]], env=dict(GOOD, LOG_LEVEL="info", **ports), stderr=subprocess.PIPE, text=True)
+        while "gateway is up" not in p.stderr.readline():
+            self.assertIsNone(p.poll())
+        body = json.dumps({"client_id": "c", "topics": ["t%d" % i for i in range(1000)]}).encode()
+        urllib.request.urlopen("http://%s/subscribe" % ports["PROXY_PORT"], body, timeout=10).close()
+        shown = held = 0
+        while shown + held < 1000:
+            line = p.stderr.readline()
+            self.assertIsNone(p.poll())
+            shown += 'msg="topic subscribed"' in line
+            if "more topics came or went" in line:
+                held += int(line.split("lines_left_out=")[1])
+        self.assertEqual(shown + held, 1000)
+        self.assertLess(shown, 200)  # 10, and one each tenth of a second
+        p.terminate()
+        self.assertEqual(p.wait(10), 0)
+        p.stderr.close()
 
     def test_signals_end_it_with_0(self):
         for sig in (signal.SIGTERM, signal.SIGINT):
