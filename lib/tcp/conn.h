@@ -112,7 +112,8 @@ struct tcp_conn {
     bool ecn_echo;                  /* tell the peer of marks until it slows down */
     bool ecn_tell, has_ecn_recover; /* tell the peer that we have; once a window */
     uint32_t ecn_recover;
-    bool probe_tail;         /* send a tail loss probe now */
+    bool probe_due;          /* send a probe now */
+    uint32_t probe_count;    /* probes since something was delivered */
     bool probe_out, probe_is_rtx;
     uint32_t probe_end;      /* nxt when the probe left */
     uint32_t syn_timeouts, probes, persist_count;
@@ -189,6 +190,11 @@ static inline bool conn_knows_mac(const struct tcp_conn *c)
 {
     return c->neigh && c->neigh->gen == c->neigh_gen && c->neigh->state == NEIGH_KNOWN;
 }
+/* Something is missing, or was sent again. */
+static inline bool conn_is_repairing(const struct tcp_conn *c)
+{
+    return c->recovery != CONN_OPEN || c->sb.sacked_bytes;
+}
 static inline bool conn_is_handshake(const struct tcp_conn *c)
 {
     return c->state == TCP_ST_SYN_SENT || c->state == TCP_ST_SYN_RECEIVED;
@@ -224,13 +230,14 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now);
 void conn_learn_window(struct tcp_conn *c, const struct tcp_in *in);
 
 /* ---- conn_loss.c; those that take an sb_news run once an ACK, in this order ---- */
-void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news, uint64_t now);
+void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack, struct sb_news *news,
+                      uint64_t now);
 void conn_probe_acked(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack,
                       const struct sb_news *news, uint64_t now);
 void conn_detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack,
                           struct sb_news *news, uint64_t now);
 void conn_recover(struct tcp_conn *c, const struct sb_news *news, bool is_dup, uint64_t now);
-/* New data left, or old were acknowledged. */
+/* Something left, or was delivered. */
 void conn_probe_arm(struct tcp_conn *c, uint64_t now);
 /* The deadlines TLP, REORDER and RTX. */
 void conn_on_probe(struct tcp_conn *c, uint64_t now);

@@ -43,10 +43,16 @@ static bool is_echo_of_first_syn(const struct tcp_conn *c, const struct tcp_in *
     return news->again && news->again->seq == c->iss && seq_lt(in->opt.ts_ecr, conn_ts_now(c, news->again->sent_ns));
 }
 
-static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const struct sb_news *news,
+static uint64_t take_rtt(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack, const struct sb_news *news,
                          uint64_t now)
 {
     uint64_t rtt = 0;
+
+    /* It had come before, and the word of it was lost: the echo is that of then. But the path works. */
+    if (dsack && news->again && news->acked_bytes) {
+        rtt_progress(&c->rtt);
+        return 0;
+    }
 
     /* Together with what was sent again: it may have come long ago, with word of it lost. */
     if (news->once && !(news->again && news->acked_bytes))
@@ -115,7 +121,6 @@ static void on_progress(struct tcp_conn *c, uint64_t now)
         conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
     else
         conn_timer_clear(c, CONN_RTX);
-    conn_probe_arm(c, now);
 }
 
 static void wake_writer(struct tcp_conn *c)
@@ -178,11 +183,11 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     const struct seq_range *dsack = take_sacks(c, in, &news);
     learn_from_duplicate(c, dsack);
 
-    uint64_t rtt = take_rtt(c, in, &news, now);
+    uint64_t rtt = take_rtt(c, in, dsack, &news, now);
     bool was_recovering = c->recovery == CONN_RECOVERY;
     if (c->recovery != CONN_OPEN || c->probe_out || is_dup || dsack || news.again || news.is_reordered ||
-        c->dupacks || sb_has_doubt(&c->sb)) {
-        conn_detect_loss(c, in, &news, now);
+        c->dupacks || sb_has_doubt(&c->sb, &c->rack)) {
+        conn_detect_loss(c, in, dsack, &news, now);
         conn_probe_acked(c, in, dsack, &news, now);
         conn_detect_spurious(c, in, dsack, &news, now);
         was_recovering = c->recovery == CONN_RECOVERY;
@@ -190,6 +195,10 @@ void conn_ack(struct tcp_conn *c, const struct tcp_in *in, uint64_t now)
     }
     if (news.acked_bytes)
         on_progress(c, now);
+    if (news.delivered_bytes) {
+        c->probe_count = 0;
+        conn_probe_arm(c, now);
+    }
     if (c->ecn_ok)
         conn_ecn_acked(c, in, now);
     if (seq_gt(c->sb.una, c->limited_seq))

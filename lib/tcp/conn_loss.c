@@ -1,5 +1,5 @@
 /* conn_loss.c: loss recovery: when something is lost, when it was a mistake, what is done about either
- * Source:  RFC 8985 (RACK-TLP), 6675 and 6937 (recovery), 6582 (without SACK), 6298 (timeouts), 3522 (Eifel), 5682
+ * Source:  RFC 8985 (RACK-TLP), 9002 6.2 (probes beyond TLP's), 6675 and 6937 (recovery), 6582 (without SACK), 6298 (timeouts), 3522 (Eifel), 5682
  *          (F-RTO, its SACK form), 2883 (duplicates: for RACK's window and to take reductions back)
  */
 #include "tcp/conn.h"
@@ -7,6 +7,7 @@
 
 #define PROBE_SLACK_NS      2000000ull  /* a timer's and a scheduler's share */
 #define PROBE_PEER_DELAY_NS 50000000ull /* what a lone packet's ACK may be delayed by */
+#define PROBE_MAX_SHIFT     16
 
 /* ---- recovery ---- */
 
@@ -119,11 +120,13 @@ void conn_detect_spurious(struct tcp_conn *c, const struct tcp_in *in, const str
 /* ---- RACK ---- */
 
 /* Which transmission of r arrived is known when the peer's echo and the time taken allow but the last (RFC 8985 6.2,
- * step 2). The echo tells of what moved the ACK only. */
-static bool is_last_transmission(const struct tcp_conn *c, const struct tcp_in *in, const struct sb_record *r,
-                                 uint64_t now)
+ * step 2). The echo tells of what moved the ACK only; not of what came twice, whose second copy is the last. */
+static bool is_last_transmission(const struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack,
+                                 const struct sb_record *r, uint64_t now)
 {
-    if (c->ts_ok && in->opt.has_ts && seq_leq(r->seq + r->len, in->ack) && seq_lt(in->opt.ts_ecr, conn_ts_now(c, r->sent_ns)))
+    bool is_twice = dsack && seq_leq(dsack->lo, r->seq) && seq_geq(dsack->hi, r->seq + r->len);
+
+    if (!is_twice && c->ts_ok && in->opt.has_ts && seq_leq(r->seq + r->len, in->ack) && seq_lt(in->opt.ts_ecr, conn_ts_now(c, r->sent_ns)))
         return false;
     return now - r->sent_ns >= c->rtt.min_ns;
 }
@@ -141,14 +144,15 @@ static void look_for_loss(struct tcp_conn *c, struct sb_news *news, uint64_t now
         conn_timer_clear(c, CONN_REORDER);
 }
 
-void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, struct sb_news *news, uint64_t now)
+void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, const struct seq_range *dsack, struct sb_news *news,
+                      uint64_t now)
 {
     const struct sb_record *r = news->once;
 
     if (r)
         rack_delivered(&c->rack, r->sent_ns, r->seq + r->len, now);
     r = news->again;
-    if (r && is_last_transmission(c, in, r, now))
+    if (r && is_last_transmission(c, in, dsack, r, now))
         rack_delivered(&c->rack, r->sent_ns, r->seq + r->len, now);
     if (news->is_reordered && !c->rack.is_reordered) {
         c->rack.is_reordered = true;
@@ -156,7 +160,7 @@ void conn_detect_loss(struct tcp_conn *c, const struct tcp_in *in, struct sb_new
     }
     if (news->acked_bytes)
         rack_progress(&c->rack, c->sb.una);
-    if (c->sack_ok && sb_has_doubt(&c->sb))
+    if (c->sack_ok && sb_has_doubt(&c->sb, &c->rack))
         look_for_loss(c, news, now);
     else
         conn_timer_clear(c, CONN_REORDER);
@@ -166,7 +170,7 @@ void conn_on_reorder(struct tcp_conn *c, uint64_t now)
 {
     struct sb_news news = {0};
 
-    if (!sb_has_doubt(&c->sb))
+    if (!sb_has_doubt(&c->sb, &c->rack))
         return;
     look_for_loss(c, &news, now);
     if (!news.lost_bytes)
@@ -175,27 +179,34 @@ void conn_on_reorder(struct tcp_conn *c, uint64_t now)
     conn_kick(c);
 }
 
-/* ---- tail loss probe ---- */
+/* ---- probes ---- */
 
+/* RFC 8985 7.2 probes the tail of a flight of which nothing is known to be missing, once. Beyond it, as RFC 9002 6.2: while a loss is
+ * being repaired too, and again, each time after twice as long. What is sent again is lost as well, or its ACK; without probes
+ * that costs a timeout, a thousand round trips of a short path. After a timeout there are none before it is known that the path works. */
 void conn_probe_arm(struct tcp_conn *c, uint64_t now)
 {
-    if (!c->sack_ok || c->probe_out || c->recovery != CONN_OPEN || c->sb.sacked_bytes ||
-        sb_flight(&c->sb) == 0 || conn_is_handshake(c)) {
+    if (!c->sack_ok || c->rtt.backoff || sb_pipe(&c->sb) == 0 || conn_is_handshake(c)) {
         conn_timer_clear(c, CONN_TLP);
         return;
     }
-    uint64_t wait = RTT_INITIAL_RTO_NS;
+    uint64_t wait = RTT_INITIAL_RTO_NS, rtx = c->deadline[CONN_RTX];
     if (c->rtt.srtt_ns)
         wait = 2 * c->rtt.srtt_ns + (sb_flight(&c->sb) <= c->mss ? PROBE_PEER_DELAY_NS : PROBE_SLACK_NS);
-    uint64_t at = now + wait;
-    conn_timer_set(c, CONN_TLP, at < c->deadline[CONN_RTX] ? at : c->deadline[CONN_RTX]);
+    wait <<= c->probe_count < PROBE_MAX_SHIFT ? c->probe_count : PROBE_MAX_SHIFT;
+    if (now + wait < rtx)
+        conn_timer_set(c, CONN_TLP, now + wait);
+    else if (c->probe_count == 0 && !conn_is_repairing(c))
+        conn_timer_set(c, CONN_TLP, rtx);
+    else
+        conn_timer_clear(c, CONN_TLP);
 }
 
 void conn_on_probe(struct tcp_conn *c, uint64_t now)
 {
-    if (sb_flight(&c->sb) == 0 || c->recovery != CONN_OPEN || c->state == TCP_ST_CLOSED)
+    if (sb_flight(&c->sb) == 0 || c->state == TCP_ST_CLOSED)
         return;
-    c->probe_tail = true;
+    c->probe_due = true;
     conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
     conn_kick(c);
 }

@@ -215,11 +215,12 @@ static void note_again(struct tcp_conn *c, const struct tcp_segment *seg, const 
         /* Were it not the oldest, its ACK could answer a retransmission of an earlier recovery. */
         c->undo_armed &= o->seq == c->sb.una;
     }
-    c->undo_rtx_bytes += is_probe ? 0 : len;
+    c->undo_rtx_bytes += is_probe && !conn_is_repairing(c) ? 0 : len;
     prr_sent(&c->prr, len);
     if (o->seq == c->sb.una)
         conn_timer_set(c, CONN_RTX, now + rtt_rto_ns(&c->rtt));
     note_sent(c, now);
+    conn_probe_arm(c, now);
     c->rtx_segments++;
     c->rtx_bytes += seg->payload_bytes;
     c->stack->n.tx_rtx_segments++;
@@ -379,21 +380,38 @@ static bool out_new(struct tcp_conn *c, struct tcp_segment *seg, bool is_probe, 
     return true;
 }
 
-/* ---- tail loss probe (RFC 8985 7.3) ---- */
+/* ---- probes ---- */
 
-static bool out_probe(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+/* RFC 8985 7.3 */
+static bool out_tail_probe(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
 {
-    c->probe_tail = false;
-    if (c->recovery != CONN_OPEN || sb_flight(&c->sb) == 0 || conn_is_handshake(c))
-        return false;
     c->probe_is_rtx = !out_new(c, seg, true, now);
     if (c->probe_is_rtx && (!sb_mark_tail_lost(&c->sb) || !out_again(c, seg, true, now)))
         return false;
     c->stack->n.tail_probes++;
     c->probe_out = true;
     c->probe_end = c->sb.nxt;
-    conn_timer_clear(c, CONN_TLP);
     return true;
+}
+
+/* What is to be sent again, else the oldest missing: it fills the hole, and whatever was sent before it can be judged (RACK). */
+static bool out_repair_probe(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    if (!c->sb.lost_bytes)
+        sb_mark_head_lost(&c->sb);
+    if (!out_again(c, seg, true, now))
+        return false;
+    c->stack->n.repair_probes++;
+    return true;
+}
+
+static bool out_probe(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
+{
+    c->probe_due = false;
+    if (sb_flight(&c->sb) == 0 || conn_is_handshake(c))
+        return false;
+    c->probe_count++;
+    return conn_is_repairing(c) ? out_repair_probe(c, seg, now) : out_tail_probe(c, seg, now);
 }
 
 /* ---- ACK ---- */
@@ -456,7 +474,7 @@ bool conn_output(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now)
     if (!conn_is_handshake(c) && c->acks_owed &&
         (recvq_has_holes(&c->rq) || c->rq.dsack.lo != c->rq.dsack.hi))
         return out_ack(c, seg, now);
-    if (c->probe_tail && out_probe(c, seg, now))
+    if (c->probe_due && out_probe(c, seg, now))
         return true;
     if (out_again(c, seg, false, now))
         return true;

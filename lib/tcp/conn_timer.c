@@ -1,6 +1,6 @@
 /* conn_timer.c: every deadline of a connection
  * RTX      from the first unanswered transmission; restarted when new data are acknowledged or the head is sent again
- * TLP      two round trips after the last transmission or progress, while nothing is known to be missing
+ * TLP      two round trips after the last transmission or delivery; then twice as long each time, until RTX would be sooner
  * REORDER  when the first overdue packet counts as lost
  * PACE     when the next burst may leave, while there is one and the window has room
  * PERSIST  nothing in flight, something queued, no window (or no memory, or no neighbour): probe and look again

@@ -40,6 +40,7 @@
     X(ecn_reduced)     /* windows reduced for marks echoed by the peer */                                    \
     X(pace_late)       /* bursts for which the loop came too late to make up for it */                       \
     X(tail_probes)     /* tail loss probes sent (RFC 8985) */                                                \
+    X(repair_probes)   /* probes while a loss was being repaired */                                            \
     X(probe_repaired)  /* of these: repaired a loss that nothing else told of */                             \
     X(reordering_seen) /* connections whose path was found to reorder */                                     \
     X(rtx_lost_again)  /* retransmissions found lost without a timeout */                                    \

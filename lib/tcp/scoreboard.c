@@ -107,9 +107,9 @@ static uint32_t ticks(uint64_t ns)
     return ns / SB_TICK_NS < UINT32_MAX ? (uint32_t)(ns / SB_TICK_NS) : UINT32_MAX;
 }
 
-/* What a transmission at now remembers. Field by field: a copy of a half-written record would wait for the stores. */
+/* What a transmission at now remembers, at its own instant: RACK tells by it which of two left first. Field by field: a copy of a half-written record would wait for the stores. */
 struct stamp {
-    uint64_t now;
+    uint64_t sent_ns;
     uint32_t delivered, since_delivered, since_first;
     uint8_t flags;
 };
@@ -120,7 +120,8 @@ static inline struct stamp stamp_now(struct scoreboard *sb, uint64_t now)
 
     if (sb_pipe(sb) == 0)
         m->first_sent_ns = m->delivered_ns = now;
-    return (struct stamp){.now = now,
+    sb->stamp_ns = now > sb->stamp_ns ? now : sb->stamp_ns + 1;
+    return (struct stamp){.sent_ns = sb->stamp_ns,
                           .flags = m->idle_until ? SB_IDLE : 0,
                           .delivered = (uint32_t)m->delivered_bytes,
                           .since_delivered = ticks(now - m->delivered_ns),
@@ -129,7 +130,7 @@ static inline struct stamp stamp_now(struct scoreboard *sb, uint64_t now)
 
 static inline void stamp_put(struct sb_record *r, const struct stamp *t)
 {
-    r->sent_ns = t->now;
+    r->sent_ns = t->sent_ns;
     r->delivered = t->delivered;
     r->since_delivered = t->since_delivered;
     r->since_first = t->since_first;
@@ -284,8 +285,7 @@ static void mark_lost(struct scoreboard *sb, struct sb_record *r, struct sb_news
     news->lost_bytes += r->len;
 }
 
-/* Retransmissions in their order of sending. Of two that left in the same turn of the loop it is not known which was
- * first: not the one that was sent at the same time as what arrived, but those before it are judged. */
+/* Retransmissions in their order of sending. */
 static uint64_t judge_again(struct scoreboard *sb, const struct rack *rack, uint64_t wait_ns,
                             struct sb_news *news, uint64_t now)
 {
@@ -295,9 +295,9 @@ static uint64_t judge_again(struct scoreboard *sb, const struct rack *rack, uint
         if (!is_live(sb, m->index))
             continue;
         struct sb_record *r = rec_at(sb, m->index);
-        if (!(r->flags & SB_RTX) || (r->flags & SB_SACKED))
+        if (!(r->flags & SB_RTX) || (r->flags & SB_SACKED) || (uint32_t)r->sent_ns != m->stamp)
             continue;
-        if (r->sent_ns >= rack->sent_ns)
+        if (!rack_is_after(rack, r->sent_ns, r->seq + r->len))
             return 0;
         if (r->sent_ns + wait_ns > now)
             return r->sent_ns + wait_ns;
@@ -506,7 +506,7 @@ void sb_retransmitted(struct scoreboard *sb, uint32_t seq, uint32_t len, uint64_
         stamp_put(r, &t);
         r->flags = (uint8_t)(t.flags | (r->flags & ~SB_IDLE) | SB_RTX | SB_EVER_RTX);
         sb->lost_bytes -= r->len;
-        queue_push(&sb->in_flight_again, (struct sb_mark){i});
+        queue_push(&sb->in_flight_again, (struct sb_mark){i, (uint32_t)t.sent_ns});
     }
 }
 

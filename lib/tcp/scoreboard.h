@@ -31,7 +31,7 @@ enum sb_flag {
 };
 
 struct sb_record {
-    uint64_t sent_ns; /* last transmission */
+    uint64_t sent_ns; /* last transmission; no two segments have the same: those of one turn are 1 ns apart */
     uint32_t seq;
     uint16_t len; /* SYN and FIN count one */
     uint8_t flags;
@@ -44,6 +44,7 @@ struct sb_record {
 
 struct sb_mark {
     uint32_t index; /* absolute */
+    uint32_t stamp; /* low half of its sent_ns: another one, and it was sent again since */
 };
 
 struct sb_queue {
@@ -53,6 +54,7 @@ struct sb_queue {
 
 struct scoreboard {
     uint32_t una, nxt;      /* first unacknowledged, next new */
+    uint64_t stamp_ns;      /* the latest sent_ns */
     struct sb_record *ring; /* [head, tail), indexes absolute, masked by cap - 1 */
     uint32_t cap, head, tail;
     struct seqset sacked;
@@ -131,9 +133,13 @@ static inline uint32_t sb_flight(const struct scoreboard *sb)
 }
 
 /* Something may be missing: sb_detect has something to look for. */
-static inline bool sb_has_doubt(const struct scoreboard *sb)
+static inline bool sb_has_doubt(const struct scoreboard *sb, const struct rack *rack)
 {
-    return sb->sacked.count || sb->in_flight_again.head != sb->in_flight_again.tail;
+    if (sb->head == sb->tail)
+        return false;
+    const struct sb_record *r = &sb->ring[sb->head & (sb->cap - 1)];
+    return sb->sacked.count || sb->in_flight_again.head != sb->in_flight_again.tail ||
+           rack_is_after(rack, r->sent_ns, r->seq + r->len);
 }
 
 /* Bytes believed to be in the network. */

@@ -10,6 +10,7 @@
 #include "tcp/segment.h"
 #include "tcp/tcp.h"
 
+#define PKT_TOLERANCE_NS 1000 /* segments of one turn are nanoseconds apart */
 #define PKT_MS       1000000ull
 #define PKT_SEC      1000000000ull
 #define PKT_FLOWS    64

@@ -85,8 +85,8 @@ static const char *difference(const struct pkt_do *d, const struct pkt_seg *want
         return "window";
     if (want->packet && want->packet != got->packet)
         return "packet size";
-    if (d->at_ns != PKT_WHEN_ANY &&
-        (got->at_ns + d->tolerance_ns < d->at_ns || got->at_ns > d->at_ns + d->tolerance_ns))
+    uint64_t most = d->tolerance_ns + PKT_TOLERANCE_NS;
+    if (d->at_ns != PKT_WHEN_ANY && (got->at_ns + most < d->at_ns || got->at_ns > d->at_ns + most))
         return "time";
     if (!want->has_block)
         return NULL;

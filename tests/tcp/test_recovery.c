@@ -119,7 +119,13 @@ static void test_timeout_waits_doubles_and_slows_down(void **state)
     uint64_t rto = info().rto_ns;
     assert_true(rto >= 200 * MS && rto < 210 * MS); /* the handshake took no time */
     puppet_wait(&p, 2 * MS + 1000);
-    puppet_expect(&p, TCP_ACK, 1 + 9 * MSS, 1, MSS); /* the tail probe, and the timeout counts from it */
+    puppet_expect(&p, TCP_ACK, 1 + 9 * MSS, 1, MSS); /* the tail probe */
+    for (uint64_t wait = 4 * MS; wait < rto; wait *= 2) {
+        puppet_wait(&p, wait - MS);
+        puppet_expect_nothing(&p);
+        puppet_wait(&p, MS + 1000);
+        puppet_expect(&p, TCP_ACK, 1 + 9 * MSS, 1, MSS); /* again, and the timeout counts from it */
+    }
     puppet_wait(&p, rto - MS);
     puppet_expect_nothing(&p);
     puppet_wait(&p, 2 * MS);
@@ -241,10 +247,13 @@ static void test_timeout_is_counted_from_the_last_progress(void **state)
 static void test_retransmission_has_a_whole_timeout_of_its_own(void **state)
 {
     (void)state;
+    p.rtt_ns = 150 * MS;
     puppet_start(&p);
     puppet_connect(&p);
     send_packets(5);
-    puppet_wait(&p, 190 * MS); /* ten before the timeout */
+    puppet_wait(&p, 310 * MS); /* the tail probe put the timeout off */
+    puppet_drain(&p);
+    puppet_wait(&p, 430 * MS);
     puppet_sack(&p, 1 + MSS, 1 + 5 * MSS);
     acked(1);
     puppet_expect(&p, TCP_ACK, 1, 1, MSS);

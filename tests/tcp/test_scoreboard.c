@@ -260,14 +260,18 @@ static void test_scoreboard_finds_retransmissions_lost_again(void **state)
     assert_int_equal(n.lost_again, 0);
     /* What was sent after it arrives, it does not. */
     assert_int_equal(sb_reserve(&sb, 4), 0);
-    sb_sent(&sb, 1000, MSS, 9); /* with it */
-    sb_sent(&sb, 3000, MSS, 10);
+    sb_sent(&sb, 1000, MSS, 9); /* in the same turn, but later */
     sb_sack(&sb, 6000, 7000, &n);
     detect(&sb, &n, 12);
-    assert_int_equal(n.lost_again, 0);
-    sb_sack(&sb, 7000, 8000, &n);
-    detect(&sb, &n, 12);
     assert_int_equal(n.lost_again, 1);
+    assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
+    assert_int_equal(seq, 0);
+    /* Twice. */
+    sb_retransmitted(&sb, 0, 1000, 13);
+    sb_sent(&sb, 2000, MSS, 13);
+    sb_sack(&sb, 8000, 9000, &n);
+    detect(&sb, &n, 16);
+    assert_int_equal(n.lost_again, 2);
     assert_int_equal(sb_next_rtx(&sb, MSS, 9000, &seq), 1000);
     assert_int_equal(seq, 0);
     check(&sb);

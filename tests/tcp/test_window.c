@@ -267,6 +267,7 @@ static void test_port_that_cuts_gets_large_segments(void **state)
     assert_int_equal(seg.payload_bytes, 20 * MSS);
     assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 0);
     /* One packet of it lost: only that one goes again. */
+    puppet_wait(&p, 1000);
     puppet_sack(&p, 1 + 13 * MSS, 1 + 30 * MSS);
     acked(1 + 12 * MSS);
     assert_int_equal(tcp_stack_output(p.s, &seg, p.now), 1);
