@@ -192,8 +192,10 @@ void conn_probe_arm(struct tcp_conn *c, uint64_t now)
     }
     uint64_t wait = RTT_INITIAL_RTO_NS, rtx = c->deadline[CONN_RTX];
     if (c->rtt.srtt_ns)
-        wait = 2 * c->rtt.srtt_ns + (sb_flight(&c->sb) <= c->mss ? PROBE_PEER_DELAY_NS : PROBE_SLACK_NS);
+        wait = 2 * c->rtt.srtt_ns + PROBE_SLACK_NS;
     wait <<= c->probe_count < PROBE_MAX_SHIFT ? c->probe_count : PROBE_MAX_SHIFT;
+    if (c->rtt.srtt_ns && c->probe_count == 0 && sb_flight(&c->sb) <= c->mss && !conn_is_repairing(c))
+        wait += PROBE_PEER_DELAY_NS - PROBE_SLACK_NS; /* what came twice or fills a hole is answered at once */
     if (now + wait < rtx)
         conn_timer_set(c, CONN_TLP, now + wait);
     else if (c->probe_count == 0 && !conn_is_repairing(c))
