@@ -144,7 +144,7 @@ bool sidecar_auth_command(struct stream *st, const struct sidecar_command *c)
         return true;
     if (c->verb == SIDECAR_PUBLISH || c->verb == SIDECAR_PUBLISH_BATCH)
         refuse_publish(st, c->topic, c->data, http_of(rc), code_of(rc), auth_err_name(rc));
-    else
+    if (!st->reads_answers || (c->verb != SIDECAR_PUBLISH && c->verb != SIDECAR_PUBLISH_BATCH))
         rpc_call_finish(st->call, code_of(rc), auth_err_name(rc));
     return false;
 }

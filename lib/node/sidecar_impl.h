@@ -32,7 +32,11 @@ struct stream {
     struct sidecar *sidecar;
     struct rpc_call *call;
     struct hub_subscriber *subscriber; /* made by the first subscription */
-    bool stays;       /* a refused publish is answered, the stream goes on; else it ends with a status */
+    bool reads_answers; /* a refused publish is said in its answer alone; else in the stream's end too, when the client half-closes */
+    struct {
+        enum rpc_code code; /* RPC_CODE_OK: none */
+        char why[128];
+    } refused;          /* the latest publish that was */
     bool has_traces;
     bool is_raw;      /* payloads as they are, not in base64 */
     struct publish_job job; /* the loop thread's, or the retry thread's while waiting */
@@ -93,7 +97,7 @@ void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http,
 /* What the hub's refusals are in HTTP. */
 int sidecar_refusal_http(int err);
 
-/* Says no, and ends the stream unless its client reads answers. */
+/* Says no, and remembers it for the stream's end; the stream goes on. */
 void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int http, enum rpc_code code, const char *why);
 
 /* sidecar_auth.c: who may. What says false has answered or ended the call. */

@@ -1,5 +1,6 @@
 /* sidecar_job.c: from a publish command to the hub, and the answer back */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 #define TOPIC_MAX_BYTES 256
 
-/* How a refusal is said: in the answer, and as the status of a stream that it ends. */
+/* How a refusal is said: in the answer, and as the status of a stream that ends after it. */
 struct refusal {
     int http;
     enum rpc_code code;
@@ -48,8 +49,8 @@ static void refuse(struct stream *st, struct slice topic, const char *id, struct
 
     SIDECAR_COUNT(st->sidecar, refused, 1);
     send_answer(st, &a);
-    if (!st->stays)
-        rpc_call_finish(st->call, r.code, why);
+    st->refused.code = r.code;
+    snprintf(st->refused.why, sizeof(st->refused.why), "%s", why);
 }
 
 void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int http, enum rpc_code code, const char *why)
@@ -150,8 +151,6 @@ static bool run_batch(struct stream *st)
 
         if (err == -HUB_EFULL)
             return false;
-        if (err && !st->stays)
-            break;
     }
     return true;
 }

@@ -85,7 +85,7 @@ void sidecar_lane_offer(struct stream *st)
     char hex[2 * LANE_SECRET_BYTES + 1];
     struct rpc_msg *m;
 
-    if (!s->lanes || (s->guard && !st->grant) || !st->stays ||
+    if (!s->lanes || (s->guard && !st->grant) || !st->reads_answers ||
         !slice_is_equal(rpc_call_metadata(st->call, "codecast-lane"), SLICE_LIT("1")))
         return;
     st->lane.session = lane_session_new(s->lanes, st, secret);

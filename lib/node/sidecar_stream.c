@@ -1,6 +1,7 @@
 /* sidecar_stream.c: CommandStream.ListenCommands, one stream
  * Note:    clients that publish and never read are drained without limit; what they do not read is bounded by the queue.
- *          A client that half-closes gets the end at once if it only published, and stays if it subscribed
+ *          A client that half-closes gets the end at once if it only published, and stays if it subscribed. A publish that is
+ *          refused is answered and ends nothing
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void finish_by(struct stream *st, int err)
 static void refuse_topic(struct stream *st, struct slice topic, int err)
 {
     SIDECAR_COUNT(st->sidecar, topics_refused, 1);
-    if (st->stays)
+    if (st->reads_answers)
         sidecar_tell_refused_topic(st, topic, sidecar_refusal_http(err), hub_err_text(err));
     else
         finish_by(st, err);
@@ -168,7 +169,7 @@ static void stream_opened(struct rpc_call *call, void *user)
     }
     st->sidecar = s;
     st->call = call; /* it outlives its on_close, where we end */
-    st->stays = slice_is_equal(rpc_call_metadata(call, "codecast-errors"), SLICE_LIT("answer"));
+    st->reads_answers = slice_is_equal(rpc_call_metadata(call, "codecast-errors"), SLICE_LIT("answer"));
     st->has_traces = !slice_is_equal(rpc_call_metadata(call, "codecast-traces"), SLICE_LIT("off"));
     st->is_raw = slice_is_equal(rpc_call_metadata(call, "codecast-payloads"), SLICE_LIT("raw"));
     rpc_call_set_data(call, st);
@@ -187,7 +188,11 @@ static void stream_half_closed(struct rpc_call *call, void *user)
 {
     struct stream *st = rpc_call_data(call);
 
-    if (st && (!st->subscriber || hub_subscriber_topics(st->subscriber) == 0))
+    if (!st || (st->subscriber && hub_subscriber_topics(st->subscriber) > 0))
+        return;
+    if (st->refused.code && !st->reads_answers)
+        rpc_call_finish(call, st->refused.code, st->refused.why);
+    else
         rpc_call_finish(call, RPC_CODE_OK, NULL);
 }
 

@@ -319,9 +319,12 @@ def test_habits_of_the_clients_of_the_sidecar(api, protos):
     mine.cancel()
     deaf.cancel()
 
-    # Oversize is told.
-    call, _ = node.stream(listen, 'Response', pb.Request(command=1, topic='habit', data=bytes(LIMIT + 1)))
+    # Oversize is told; the stream goes on, and says so again at its end.
+    call, out = node.stream(listen, 'Response', pb.Request(command=1, topic='habit', data=bytes(LIMIT + 1)))
     assert json.loads(next(call).data)['code'] == 413
+    out.put(pb.Request(command=1, topic='habit', data=b'after it'))
+    assert json.loads(next(call).data)['status'] == 'published'
+    out.put(None)
     with pytest.raises(grpc.RpcError) as e:
         next(call)
     assert e.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

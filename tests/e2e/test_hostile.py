@@ -101,6 +101,7 @@ def test_oversize_publish_is_refused_aloud(served, protos):
     out.put(pb.Request(command=1, topic='t', data=big))
     answer = json.loads(next(call).data)
     assert answer['status'] == 'error' and answer['code'] == 413, answer
+    out.put(None)
     with pytest.raises(grpc.RpcError) as e:
         next(call)
     assert e.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and e.value.details()

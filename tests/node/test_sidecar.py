@@ -273,6 +273,7 @@ class TestHabits(Sidecar):
         for size in (self.limit + 1, self.limit + 5000, 40 << 20):
             s = self.stream()
             s.send(PUBLISH, 't', bytes(size))
+            s.half_close()
             got, code, text = s.rest()
             self.assertEqual(code, Code.RESOURCE_EXHAUSTED, text)
             self.assertTrue(text)
@@ -283,17 +284,28 @@ class TestHabits(Sidecar):
         s.send(PUBLISH, 't', bytes(self.limit))
         self.assertEqual(s.answer()['status'], 'published')
 
-    def test_gateway_stream_outlives_refusals(self):
-        s = self.stream(('codecast-errors', 'answer'))
-        s.send(PUBLISH, 't', bytes(self.limit + 1))
-        a = s.answer()
-        self.assertEqual((a['status'], a['code']), ('error', 413))
-        for topic in ('', 'x' * 257, 'a\0b'):
-            s.send(PUBLISH, topic, b'x')
+    def test_streams_outlive_refusals(self):
+        for metadata, end in (((), Code.INVALID_ARGUMENT), ((('codecast-errors', 'answer'),), Code.OK)):
+            s = self.stream(*metadata)
+            s.send(SUBSCRIBE, 'lives')
+            self.wait_topics(['lives'])
+            s.send(PUBLISH, 't', bytes(self.limit + 1))
             a = s.answer()
-            self.assertEqual((a['status'], a['code']), ('error', 400))
-        s.send(PUBLISH, 't', b'fine')
-        self.assertEqual(s.answer()['status'], 'published')
+            self.assertEqual((a['status'], a['code']), ('error', 413))
+            for topic in ('', 'x' * 257, 'a\0b'):
+                s.send(PUBLISH, topic, b'x')
+                a = s.answer()
+                self.assertEqual((a['status'], a['code']), ('error', 400))
+            for batch, want in ((b'nonsense', ['error']),
+                                (b'{"messages":[{"topic":"t","msg":"?"},{"topic":"t","msg":"%s"}]}' % base64.b64encode(unique()), ['error', 'published'])):
+                s.send(BATCH, data=batch)
+                self.assertEqual([s.answer()['status'] for _ in want], want)
+            data = unique()
+            s.send(PUBLISH, 'lives', data)
+            self.assertEqual(s.message()['message_id'], sha(data))  # the subscription too
+            s.send(UNSUBSCRIBE, 'lives')
+            s.half_close()
+            self.assertEqual(s.rest()[1], end)
 
     def test_bad_requests(self):
         for make in (lambda s: s.raw(b'\xff\xff'), lambda s: s.raw(b'\x12\x05ab'), lambda s: s.send(0), lambda s: s.send(99),
@@ -306,6 +318,7 @@ class TestHabits(Sidecar):
                      lambda s: s.send(BATCH, data=b'{"messages":[{"topic":"t","msg":"?"}]}')):
             s = self.stream()
             make(s)
+            s.half_close()
             _, code, text = s.rest()
             self.assertEqual(code, Code.INVALID_ARGUMENT)
             self.assertTrue(text)
@@ -521,6 +534,7 @@ class TestLarge(Sidecar):
             self.assertEqual((m['message_id'], base64.b64decode(m['message'])), (sha(data), data))
             self.assertLess(time.time() - t, 5)
         p.send(PUBLISH, 'big', bytes(self.limit + 1))
+        p.half_close()
         self.assertEqual(p.rest()[1], Code.RESOURCE_EXHAUSTED)
 
     def test_bursts(self):

@@ -134,6 +134,8 @@ class Sidecar(unittest.TestCase):
             self.assertEqual(s.next(0).get("code"), want)
         again = self.stream(issuer.token(sub="limits", max_publish_per_hour=2))
         again.send(PUBLISH, "t", b"4")
+        self.assertEqual(again.next(0)["code"], 429)
+        again.q.put(None)
         self.assertEqual(again.code(), Code.RESOURCE_EXHAUSTED)
 
     def lane(self, token):
