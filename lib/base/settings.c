@@ -9,6 +9,8 @@
 
 #include "base/rights.h"
 
+#define SHOWN_MAX_BYTES 200
+
 const char *const setting_log_levels[] = {"debug", "info", "warn", "error", NULL};
 const char *const setting_log_formats[] = {"logfmt", "json", NULL};
 
@@ -23,10 +25,23 @@ bool settings_is_set(settings_lookup get, void *ctx, const char *name)
     return v && *v;
 }
 
+/* A value as a line shows it: a long one is cut, which is said. */
+static const char *show(const char *value, char *out, size_t cap)
+{
+    size_t n = strlen(value), keep = SHOWN_MAX_BYTES;
+
+    if (n <= SHOWN_MAX_BYTES)
+        return value;
+    while (keep > 0 && ((unsigned char)value[keep] & 0xc0) == 0x80) /* not inside a letter */
+        keep--;
+    snprintf(out, cap, "%.*s.. (%zu bytes in all)", (int)keep, value, n);
+    return out;
+}
+
 static void add_line(struct settings_report *rep, bool is_fatal, const char *name, const char *value, const char *rule,
                      va_list ap)
 {
-    char text[200];
+    char text[280], shown[SHOWN_MAX_BYTES + 40];
 
     if (is_fatal)
         rep->fatal++;
@@ -37,7 +52,7 @@ static void add_line(struct settings_report *rep, bool is_fatal, const char *nam
     vsnprintf(text, sizeof(text), rule, ap);
     rep->is_fatal[rep->count] = is_fatal;
     if (value)
-        snprintf(rep->lines[rep->count], sizeof(rep->lines[0]), "%s=%.80s: %s", name, value, text);
+        snprintf(rep->lines[rep->count], sizeof(rep->lines[0]), "%s=%s: %s", name, show(value, shown, sizeof(shown)), text);
     else
         snprintf(rep->lines[rep->count], sizeof(rep->lines[0]), "%s is not set: %s", name, text);
     rep->count++;
@@ -67,6 +82,38 @@ void settings_check_name(struct settings_report *rep, const char *name, const ch
 
     if (value && (strspn(value, allowed) != strlen(value) || strlen(value) > 100))
         settings_fatal(rep, name, value, "may hold letters, digits, '-', '_' and '.' alone, at most 100");
+}
+
+/* UTF-8 without control characters. */
+static bool is_text(const unsigned char *s)
+{
+    while (*s) {
+        unsigned len = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
+        uint32_t c = *s;
+
+        if (len == 0 || c < 0x20 || c == 0x7f)
+            return false;
+        c &= 0xffu >> len;
+        for (unsigned i = 1; i < len; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return false;
+            c = c << 6 | (s[i] & 0x3f);
+        }
+        if ((len == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (len == 4 && (c < 0x10000 || c > 0x10ffff)))
+            return false;
+        s += len;
+    }
+    return true;
+}
+
+void settings_check_country(struct settings_report *rep, const char *country, const char *iso)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    if (strlen(country) > SETTING_COUNTRY_MAX || !is_text((const unsigned char *)country))
+        settings_fatal(rep, "COUNTRY", country, "must be text (UTF-8) of at most %d bytes", SETTING_COUNTRY_MAX);
+    if (*iso && (strlen(iso) != 2 || strspn(iso, letters) != 2))
+        settings_fatal(rep, "COUNTRY_ISO", iso, "must be two letters, as in AT");
 }
 
 unsigned settings_ip_bits(const char *s)
@@ -138,7 +185,7 @@ static void describe_rule(const struct setting *s, char *out, size_t cap)
     case SETTING_REAL: snprintf(out, cap, "must be a number %s %g and <= %g", s->is_min_open ? ">" : ">=", s->min, s->max); break;
     case SETTING_PORT: snprintf(out, cap, "must be a port from 1 to 65535"); break;
     case SETTING_LISTEN: snprintf(out, cap, "must be PORT, :PORT or HOST:PORT with a port from 1 to 65535"); break;
-    case SETTING_BOOL: snprintf(out, cap, "must be true or false"); break;
+    case SETTING_BOOL: snprintf(out, cap, "must be true or false (or 1, 0, t, f, yes, no, y, n, on, off)"); break;
     case SETTING_CHOICE:
         n = (size_t)snprintf(out, cap, "must be one of");
         for (unsigned i = 0; s->choices[i] && n < cap; i++)
@@ -160,10 +207,10 @@ static bool parse_choice(const struct setting *s, const char *v, int *out)
 
 static bool parse_bool(const char *v, bool *out)
 {
-    static const char *const words[] = {"false", "true", "0", "1", "no", "yes"};
+    static const char *const words[] = {"false", "true", "0", "1", "f", "t", "no", "yes", "n", "y", "off", "on"};
 
-    for (int i = 0; i < 6; i++)
-        if (strcmp(v, words[i]) == 0) {
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasecmp(v, words[i]) == 0) {
             *out = i & 1;
             return true;
         }

@@ -49,6 +49,9 @@ extern const char *const setting_log_formats[]; /* order of enum log_format */
     {"LOG_LEVEL", SETTING_CHOICE, at, "info", 0, 0, false, setting_log_levels, NULL, "what is logged; SIGUSR1: debug, SIGUSR2: this again"}
 #define SETTING_LOG_FORMAT(at)                                                                                                 \
     {"LOG_FORMAT", SETTING_CHOICE, at, "logfmt", 0, 0, false, setting_log_formats, NULL, "how a log line is written"}
+#define SETTING_COUNTRY(at, at_iso)                                                                                            \
+    {"COUNTRY", SETTING_TEXT, at, "", 0, 0, false, NULL, NULL, "where this program runs, as health and gateways show it"},         \
+        {"COUNTRY_ISO", SETTING_TEXT, at_iso, "", 0, 0, false, NULL, NULL, "the same as two letters, as in AT"}
 #define SETTING_RUN_AS_USER(at)                                                                                                \
     {"RUN_AS_USER", SETTING_TEXT, at, "", 0, 0, false, NULL, NULL,                                                             \
      "user to become, when started as root, once ports and files are open: NAME, UID or UID:GID"}
@@ -58,7 +61,7 @@ extern const char *const setting_log_formats[]; /* order of enum log_format */
 struct settings_report {
     unsigned fatal, warnings, count;
     bool is_fatal[SETTINGS_MAX_LINES];
-    char lines[SETTINGS_MAX_LINES][320];
+    char lines[SETTINGS_MAX_LINES][560];
 };
 
 typedef const char *(*settings_lookup)(void *ctx, const char *name);
@@ -82,6 +85,9 @@ struct rights_user;
 void settings_check_user(struct rights_user *u, const char *name, const char *value, struct settings_report *rep);
 /* A name: letters, digits, '-', '_' and '.', at most 100. NULL: said already. */
 void settings_check_name(struct settings_report *rep, const char *name, const char *value);
+/* COUNTRY and COUNTRY_ISO: others show them in JSON, and keep so many bytes. */
+#define SETTING_COUNTRY_MAX 60
+void settings_check_country(struct settings_report *rep, const char *country, const char *iso);
 /* 32 or 128: an IP address of so many bits; 0: none. */
 unsigned settings_ip_bits(const char *s);
 

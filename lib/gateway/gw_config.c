@@ -15,6 +15,7 @@ static const struct setting program_rows[] = {
     SETTING_LOG_LEVEL(AT(log_level)),
     SETTING_LOG_FORMAT(AT(log_format)),
     SETTING_RUN_AS_USER(AT(run_as)),
+    SETTING_COUNTRY(AT(country), AT(country_iso)),
     {"P2P_NODES", SETTING_TEXT, AT(p2p_nodes), NULL, 0, 0, false, NULL,
      "must be set: a comma list of HOST:PORT", "the nodes' sidecars"},
     {"PROXY_PORT", SETTING_LISTEN, AT(proxy), ":8080", 0, 0, false, NULL, NULL,
@@ -43,8 +44,6 @@ static const struct setting rows[] = {
      "file that keeps clients' subscriptions over a restart"},
     {"CORS_ORIGINS", SETTING_TEXT, AT(cors_origins), "", 0, 0, false, NULL, NULL,
      "* or a comma list of origins of web pages"},
-    {"COUNTRY", SETTING_TEXT, AT(country), "", 0, 0, false, NULL, NULL, "shown by health"},
-    {"COUNTRY_ISO", SETTING_TEXT, AT(country_iso), "", 0, 0, false, NULL, NULL, "shown by health"},
     {"HTTP_THREADS", SETTING_U32, AT(http_threads), "2", 1, 64, false, NULL, NULL,
      "threads for HTTP and WebSocket"},
     {"GRPC_THREADS", SETTING_U32, AT(grpc_threads), "2", 1, 64, false, NULL, NULL,
@@ -114,8 +113,8 @@ static void add_node(struct gw_config *c, const char *item, size_t len, struct s
         settings_fatal(rep, "P2P_NODES", c->p2p_nodes,
                        "holds an empty item; it must be a comma list of HOST:PORT");
     else if (len >= sizeof(target) || !is_host_port(target))
-        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "%.60s is not HOST:PORT with a port from 1 to 65535",
-                       target);
+        settings_fatal(rep, "P2P_NODES", c->p2p_nodes, "%.60s%s is not HOST:PORT with a port from 1 to 65535",
+                       target, len > 60 ? ".." : "");
     else if (has_node(c, target))
         settings_warn(rep, "P2P_NODES", c->p2p_nodes, "%s is named twice", target);
     else if (c->n_nodes == most)
@@ -183,6 +182,7 @@ unsigned gw_config_load(struct gw_config *c, settings_lookup get, void *ctx, str
     memset(c, 0, sizeof(*c));
     settings_load(program_rows, COUNT(program_rows), c, get, ctx, rep);
     settings_check_name(rep, "CLUSTER_ID", c->cluster_id);
+    settings_check_country(rep, c->country, c->country_iso);
     settings_check_user(&c->run_as_user, "RUN_AS_USER", c->run_as, rep);
     load_rows(c, get, ctx, rep);
     return rep->fatal - before;
@@ -226,7 +226,8 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "SUBSCRIBER_THRESHOLD=%g\n", c->threshold);
     for (unsigned i = 0; i < c->n_nodes; i++)
         fprintf(f, "%s%s%s", i ? "," : "P2P_NODES=", c->nodes[i], i + 1 == c->n_nodes ? "\n" : "");
-    fprintf(f, "CORS_ORIGINS=%s\nSUBSCRIPTIONS_FILE=%s\n", c->cors_origins, c->subscriptions_file);
+    fprintf(f, "CORS_ORIGINS=%s\nSUBSCRIPTIONS_FILE=%s\nCOUNTRY=%s\nCOUNTRY_ISO=%s\n", c->cors_origins, c->subscriptions_file, c->country,
+            c->country_iso);
     fprintf(f, "HTTP_THREADS=%u\nGRPC_THREADS=%u\nCLIENT_QUEUE_BYTES=%u\nCLIENT_POLICY=%s\n", c->http_threads,
             c->grpc_threads, c->client_queue_bytes, policies[c->client_policy]);
     fprintf(f, "CLIENT_POLICY_WS=%s\nCLIENT_POLICY_GRPC=%s\n", policies[c->ws_policy], policies[c->grpc_policy]);

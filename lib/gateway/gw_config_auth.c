@@ -25,7 +25,7 @@ static void check_tls(const struct gw_config *c, struct settings_report *rep)
     if (c->tls_key[0] && !c->tls_cert[0])
         settings_fatal(rep, "PROXY_TLS_CERT", NULL, "must be set when PROXY_TLS_KEY is");
     if (c->enable_auth && !c->tls_cert[0])
-        settings_warn(rep, "PROXY_TLS_CERT", NULL, "is not set: tokens cross the network in the clear unless something in front has TLS");
+        settings_warn(rep, "PROXY_TLS_CERT", NULL, "tokens cross the network in the clear unless something in front has TLS");
 }
 
 void gw_config_auth_load(struct gw_config *c, settings_lookup get, void *ctx, struct settings_report *rep)

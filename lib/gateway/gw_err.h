@@ -10,16 +10,24 @@ enum gw_err {
     GW_E_JSON = 1,
     GW_E_TOPIC,
     GW_E_TOPIC_LONG,
+    GW_E_TOPIC_TYPE, /* JSON of another type than text */
+    GW_E_TOPICS_TYPE,
     GW_E_TOPIC_TEXT, /* control characters, or not UTF-8 */
     GW_E_CLIENT,
     GW_E_CLIENT_LONG,
+    GW_E_CLIENT_TYPE,
     GW_E_CLIENT_TEXT,
     GW_E_MESSAGE,
     GW_E_MESSAGE_TYPE,
+    GW_E_EMPTY, /* in gRPC, where an empty message is none */
     GW_E_LENGTH,
+    GW_E_LENGTH_TYPE,
     GW_E_BASE64,
     GW_E_ENCODING,
     GW_E_THRESHOLD,
+    GW_E_THRESHOLD_TYPE,
+    GW_E_AMOUNT,
+    GW_E_ID_LONG, /* of a frame */
     GW_E_UNASSIGNED, /* nobody subscribed to the topic */
     GW_E_TOO_LARGE,
     GW_E_NO_NODE,

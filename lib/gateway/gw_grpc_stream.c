@@ -294,6 +294,8 @@ static int stream_act(struct stream *s, struct rpc_msg *m, const struct proxy_me
     }
     if (!topic.len)
         return -GW_E_TOPIC;
+    if (a == PUBLISH && !pm->message.len)
+        return -GW_E_EMPTY;
     if (a == PUBLISH)
         return stream_publish(s, m, pm, &topic);
     if (a == SUBSCRIBE)

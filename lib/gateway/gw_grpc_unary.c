@@ -79,6 +79,8 @@ void gw_grpc_publish(struct rpc_call *c, struct rpc_msg *m, void *user)
         rc = gw_name_set(&topic, f[2], GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
     if (!rc && !topic.len)
         rc = -GW_E_TOPIC;
+    if (!rc && !f[3].len)
+        rc = -GW_E_EMPTY;
     if (!rc && !(payload = gw_grpc_payload(m, f[3])))
         rc = -GW_E_NOMEM;
     if (!rc && gw_auth_publish(gw, g, gw_name_slice(&p->client), rpc_call_peer(c), f[3].len, &refused) < 0)
@@ -199,6 +201,19 @@ void gw_grpc_subscribe(struct rpc_call *c, struct rpc_msg *m, void *user)
 
 /* ---- ExposeNodes, CreateSession ---- */
 
+/* Field 1 of either request. False: there is none. */
+static bool has_client(struct rpc_msg *m)
+{
+    struct rd r = rd_of(rpc_msg_slice(m));
+    struct pb_field f;
+    bool has = false;
+
+    while (pb_next(&r, &f) > 0)
+        if (pb_is(&f, 1, PB_BYTES))
+            has = f.bytes.len > 0;
+    return has;
+}
+
 static unsigned amount_of(struct rpc_msg *m, uint32_t field)
 {
     struct rd r = rd_of(rpc_msg_slice(m));
@@ -235,7 +250,7 @@ void gw_grpc_expose(struct rpc_call *c, struct rpc_msg *m, void *user)
 /* SessionNode {id 1, address 2, transport 3, region 4, ticket 5, score 6} */
 static void put_session_node(struct wr *w, const struct gw_node_info *n, const char *ticket)
 {
-    const struct text_field f[] = {{1, slice_str(n->p2p_address)},
+    const struct text_field f[] = {{1, slice_str(gw_node_id(n))},
                                    {2, slice_str(n->target)},
                                    {3, SLICE_LIT("grpc")},
                                    {4, slice_str(n->country_iso)},
@@ -262,7 +277,9 @@ void gw_grpc_session(struct rpc_call *c, struct rpc_msg *m, void *user)
     unsigned n = 0;
     struct wr w;
 
-    if (!nodes || !buf) {
+    if (!has_client(m)) {
+        gw_grpc_error(gw, c, GW_E_CLIENT);
+    } else if (!nodes || !buf) {
         gw_grpc_error(gw, c, GW_E_NOMEM);
     } else {
         gw_session_create(gw, amount_of(m, 5), id, nodes, &n);

@@ -113,6 +113,8 @@ void gw_ws_handler(struct http_req *q, void *user);
 void gw_metrics_handler(struct http_req *q, void *user);
 void gw_session_create(struct gateway *gw, unsigned expose, char id[33], struct gw_node_info *nodes,
                        unsigned *n);
+const char *gw_node_peer_id(const struct gw_node_info *n);
+const char *gw_node_id(const struct gw_node_info *n);
 void gw_session_times(char expires[32], char refresh[32]);
 int gw_grpc_add(struct gateway *gw);
 

@@ -27,13 +27,20 @@ int gw_name_set(struct gw_name *n, struct slice s, int err_long, int err_text)
     return 0;
 }
 
-static int read_name(struct gw_name *n, const struct flat_value *v, int err_long, int err_text)
+static bool is_absent(const struct flat_value *v)
+{
+    return v->type == FLAT_ABSENT || v->type == FLAT_NULL;
+}
+
+static int read_name(struct gw_name *n, const struct flat_value *v, int err_type, int err_long, int err_text)
 {
     uint8_t text[6 * GW_NAME_MAX];
     ssize_t len;
 
-    if (v->type != FLAT_STRING)
+    if (is_absent(v))
         return 0;
+    if (v->type != FLAT_STRING)
+        return -err_type;
     if (v->raw.len > sizeof(text))
         return -err_long;
     len = http_flat_text(text, v);
@@ -46,10 +53,12 @@ int gw_order_read(struct gw_order *o, struct slice json)
 
     o->client.len = o->topic.len = 0;
     o->payload = NULL;
-    if (http_flat_find(json, names, O_COUNT, o->v) < 0)
+    if (http_flat_find(json, names, O_COUNT, o->v) < 0) {
+        memset(o->v, 0, sizeof(o->v));
         return -GW_E_JSON;
-    rc = read_name(&o->client, &o->v[O_CLIENT], GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
-    return rc ? rc : read_name(&o->topic, &o->v[O_TOPIC], GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
+    }
+    rc = read_name(&o->client, &o->v[O_CLIENT], GW_E_CLIENT_TYPE, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);
+    return rc ? rc : read_name(&o->topic, &o->v[O_TOPIC], GW_E_TOPIC_TYPE, GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
 }
 
 void gw_order_fini(struct gw_order *o)
@@ -58,15 +67,17 @@ void gw_order_fini(struct gw_order *o)
     o->payload = NULL;
 }
 
-/* Random bytes of the length asked for. */
+/* Random bytes of the length asked for; 0 asks for none, as in servers that know no absent numbers. */
 static int make_random(struct gw_order *o, struct gateway *gw)
 {
     double n = 0;
     uint64_t seed;
     struct rng r;
 
-    if (!http_flat_number(&o->v[O_LENGTH], &n) || n < 1 || n != floor(n))
-        return -GW_E_LENGTH;
+    if (!http_flat_number(&o->v[O_LENGTH], &n) || n != floor(n))
+        return -GW_E_LENGTH_TYPE;
+    if (n < 1)
+        return n < 0 ? -GW_E_LENGTH : -GW_E_MESSAGE;
     if (n > (double)gw_max_message_bytes(gw))
         return -GW_E_TOO_LARGE;
     o->payload = rpc_msg_new((size_t)n);
@@ -83,7 +94,7 @@ static int is_base64(const struct gw_order *o, bool *out)
     const struct flat_value *e = &o->v[O_ENCODING];
 
     *out = false;
-    if (e->type == FLAT_ABSENT || e->type == FLAT_NULL)
+    if (is_absent(e))
         return 0;
     if (e->type != FLAT_STRING)
         return -GW_E_ENCODING;
@@ -146,7 +157,7 @@ static int copy_text(struct gw_order *o, const struct flat_value *v)
 
 static bool is_there(const struct flat_value *v)
 {
-    return v->type != FLAT_ABSENT && v->type != FLAT_NULL && !(v->type == FLAT_STRING && v->raw.len == 0);
+    return !is_absent(v) && !(v->type == FLAT_STRING && v->raw.len == 0);
 }
 
 int gw_order_payload(struct gw_order *o, struct gateway *gw)
@@ -170,11 +181,26 @@ int gw_order_threshold(const struct gw_order *o, double *out)
     const struct flat_value *v = &o->v[O_THRESHOLD];
     double t;
 
-    if (v->type == FLAT_ABSENT || v->type == FLAT_NULL)
+    if (is_absent(v))
         return 0;
-    if (!http_flat_number(v, &t) || !(t > 0 && t <= 1))
+    if (!http_flat_number(v, &t))
+        return -GW_E_THRESHOLD_TYPE;
+    if (!(t > 0 && t <= 1))
         return -GW_E_THRESHOLD;
     *out = t;
+    return 0;
+}
+
+int gw_order_amount(const struct gw_order *o, unsigned *out)
+{
+    const struct flat_value *v = &o->v[O_AMOUNT];
+    double n;
+
+    if (is_absent(v))
+        return 0;
+    if (!http_flat_number(v, &n) || n != floor(n) || n < 0 || n > UINT32_MAX)
+        return -GW_E_AMOUNT;
+    *out = (unsigned)n;
     return 0;
 }
 
@@ -190,7 +216,7 @@ static bool each_topic(const struct flat_value *v, void *user)
     struct topics_walk *w = user;
     struct gw_name name = {.len = 0};
 
-    w->rc = read_name(&name, v, GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
+    w->rc = read_name(&name, v, GW_E_TOPIC_TYPE, GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
     if (!w->rc && !name.len)
         w->rc = -GW_E_TOPIC;
     if (!w->rc)
@@ -203,6 +229,8 @@ int gw_order_topics(const struct gw_order *o, int (*each)(void *user, struct sli
 {
     struct topics_walk w = {each, user, 0, 0};
 
+    if (!is_absent(&o->v[O_TOPICS]) && o->v[O_TOPICS].type != FLAT_ARRAY)
+        return -GW_E_TOPICS_TYPE;
     if (o->topic.len) {
         w.rc = each(user, gw_name_slice(&o->topic));
         w.n++;

@@ -35,7 +35,7 @@ struct gw_order {
     struct rpc_msg *payload;
 };
 
-/* Reads client_id and topic where they are; absence is no error here. */
+/* Reads client_id and topic where they are; absence is no error here. Whatever it returns, what was not found in v is absent. */
 int gw_order_read(struct gw_order *o, struct slice json);
 void gw_order_fini(struct gw_order *o);
 /* message, message_length or data -> payload. max: the limit for message_length. */
@@ -43,6 +43,8 @@ struct gateway;
 int gw_order_payload(struct gw_order *o, struct gateway *gw);
 /* 0 with *out unchanged when absent. */
 int gw_order_threshold(const struct gw_order *o, double *out);
+/* The same of expose_amount. */
+int gw_order_amount(const struct gw_order *o, unsigned *out);
 /* A name from elsewhere (a query, a protobuf field). */
 int gw_name_set(struct gw_name *n, struct slice s, int err_long, int err_text);
 /* Calls each for topic and every one of topics; stops at the first error and returns it. -GW_E_TOPIC: there is none. */

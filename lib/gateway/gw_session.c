@@ -50,9 +50,25 @@ void gw_session_times(char expires[32], char refresh[32])
     format_time(refresh, now + REFRESH_S);
 }
 
+/* The peer id at the end of a node's address; "" when it has not said it. */
+const char *gw_node_peer_id(const struct gw_node_info *n)
+{
+    const char *at = strstr(n->p2p_address, "/p2p/");
+
+    return at ? at + 5 : "";
+}
+
+/* Its peer id, and where it listens as long as that is not known: ids of nodes differ. */
+const char *gw_node_id(const struct gw_node_info *n)
+{
+    const char *id = gw_node_peer_id(n);
+
+    return *id ? id : n->target;
+}
+
 static json_t *node_json(const struct gw_node_info *n, const char *ticket)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:f}", "id", n->p2p_address, "address", n->target, "transport",
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:f}", "id", gw_node_id(n), "address", n->target, "transport",
                      "grpc", "region", n->country_iso, "ticket", ticket, "score", 1.0);
 }
 
@@ -89,7 +105,7 @@ static void post_session(struct http_req *q, void *user)
 {
     struct gateway *gw = user;
     struct gw_order o;
-    double amount = 0;
+    unsigned amount = 0;
     int rc = gw_order_read(&o, http_req_body(q));
 
     if (!rc && !o.client.len)
@@ -97,12 +113,9 @@ static void post_session(struct http_req *q, void *user)
     if (!rc && (rc = gw_order_topics(&o, subscribe_one, NULL)) == -GW_E_TOPIC &&
         o.v[O_TOPICS].type != FLAT_ARRAY)
         rc = 0;
-    if (rc) {
-        http_req_reply(q, http_reply_error(gw_err_http(rc), "%s", gw_err_text(rc)));
-    } else {
-        http_flat_number(&o.v[O_AMOUNT], &amount);
-        http_req_reply(q, session_reply(gw, amount >= 1 && amount <= GW_NODES_MAX ? (unsigned)amount : 0));
-    }
+    if (!rc)
+        rc = gw_order_amount(&o, &amount);
+    http_req_reply(q, rc ? http_reply_error(gw_err_http(rc), "%s", gw_err_text(rc)) : session_reply(gw, amount));
     gw_order_fini(&o);
 }
 

@@ -7,6 +7,8 @@
 
 #include "commit.h"
 
+#define WINDOW_MAX_S 1e9
+
 static unsigned get_nodes(struct gateway *gw, struct gw_node_info **out)
 {
     *out = calloc(GW_NODES_MAX, sizeof(**out));
@@ -84,30 +86,59 @@ static void get_node_countries(struct http_req *q, void *user)
                                                      "country_isos", isos)));
 }
 
-/* "10s", "500ms", "1m", "2h", or seconds. False: none of these. */
+/* A number without sign and exponent. */
+static bool read_number(struct slice *s, double *v)
+{
+    size_t n = 0, digits = 0;
+    char text[32];
+
+    for (; n < s->len && n < sizeof(text) - 1 && strchr("0123456789.", s->p[n] ? s->p[n] : 'x'); n++)
+        digits += s->p[n] != '.';
+    memcpy(text, s->p, n);
+    text[n] = 0;
+    if (digits == 0 || n > digits + 1)
+        return false;
+    *v = strtod(text, NULL);
+    *s = slice_of(s->p + n, s->len - n);
+    return true;
+}
+
+/* Seconds of the unit at the beginning of s; 0: there is none. */
+static double read_unit(struct slice *s)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"\xc2\xb5s", 1e-6}, {"\xce\xbcs", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}};
+
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t n = strlen(units[i].name);
+
+        if (s->len >= n && memcmp(s->p, units[i].name, n) == 0) {
+            *s = slice_of(s->p + n, s->len - n);
+            return units[i].seconds;
+        }
+    }
+    return 0;
+}
+
+/* A duration as Go writes it ("10s", "1m30s", "1.5h", "500ms"), or seconds. False: neither. */
 static bool parse_window(struct slice s, uint64_t *ns)
 {
-    char text[32], *unit;
-    double v;
+    double total = 0, v, unit;
+    bool is_first = true;
 
-    if (s.len == 0 || s.len >= sizeof(text))
+    if (s.len == 0)
         return false;
-    memcpy(text, s.p, s.len);
-    text[s.len] = 0;
-    v = strtod(text, &unit);
-    if (unit == text || !(v >= 0 && v <= 1e6))
-        return false;
-    if (!*unit || strcmp(unit, "s") == 0)
-        v *= 1e9;
-    else if (strcmp(unit, "ms") == 0)
-        v *= 1e6;
-    else if (strcmp(unit, "m") == 0)
-        v *= 60e9;
-    else if (strcmp(unit, "h") == 0)
-        v *= 3600e9;
-    else
-        return false;
-    *ns = (uint64_t)v;
+    for (; s.len; is_first = false) {
+        if (!read_number(&s, &v))
+            return false;
+        unit = s.len == 0 && is_first ? 1 : read_unit(&s);
+        total += v * unit;
+        if (unit == 0 || total > WINDOW_MAX_S)
+            return false;
+    }
+    *ns = (uint64_t)(total * 1e9);
     return true;
 }
 
@@ -120,7 +151,7 @@ static void get_tracer(struct http_req *q, void *user)
     unsigned n;
 
     if (http_req_query(q, "window", &s) && !parse_window(s, &window)) {
-        http_req_reply(q, http_reply_error(400, "window must be a duration such as 10s"));
+        http_req_reply(q, http_reply_error(400, "window must be a duration such as 10s or 1m30s"));
         return;
     }
     n = get_nodes(gw, &nodes);
@@ -142,14 +173,6 @@ static void add_topic(void *user, struct slice topic, unsigned subs)
     json_array_append_new(user, json_stringn((const char *)topic.p, topic.len));
 }
 
-/* The peer id at the end of a node's address; "" when it has not said it. */
-static const char *peer_id_of(const struct gw_node_info *n)
-{
-    const char *at = strstr(n->p2p_address, "/p2p/");
-
-    return at ? at + 5 : "";
-}
-
 /* The node's shape, for monitoring that asks nodes and gateways alike. A gateway is no peer and has no key: it shows that of the
  * first of its nodes that is healthy. */
 static void get_node_state(struct http_req *q, void *user)
@@ -162,7 +185,7 @@ static void get_node_state(struct http_req *q, void *user)
 
     for (unsigned i = 0; i < n && !pub_key[0]; i++)
         if (nodes[i].is_healthy)
-            snprintf(pub_key, sizeof(pub_key), "%s", peer_id_of(&nodes[i]));
+            snprintf(pub_key, sizeof(pub_key), "%s", gw_node_peer_id(&nodes[i]));
     for (unsigned i = 0; i < n; i++)
         if (nodes[i].is_healthy)
             json_array_append_new(peers, json_string(nodes[i].p2p_address[0] ? nodes[i].p2p_address

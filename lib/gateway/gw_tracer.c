@@ -1,6 +1,7 @@
 /* gw_tracer.c: what happened to the latest messages */
 #include "gateway/gw_tracer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -38,11 +39,14 @@ static struct gw_traced *at(const struct gw_tracer *t, uint32_t age)
     return &t->ring[(t->next + GW_TRACER_MESSAGES - 1 - age) % GW_TRACER_MESSAGES];
 }
 
-static uint16_t *index_of(struct gw_tracer *t, const uint8_t id[GW_ID_BYTES])
+static uint16_t *index_of(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES])
 {
     uint32_t h;
 
     memcpy(&h, id, sizeof(h)); /* of a SHA-256: even enough, and grinding it costs only statistics */
+    for (size_t i = 0; i < topic.len; i++) /* one payload may go to several topics */
+        h = (h ^ topic.p[i]) * 16777619u;
+    h ^= h >> 16;
     return &t->index[h % INDEX_SIZE];
 }
 
@@ -50,7 +54,7 @@ static uint16_t *index_of(struct gw_tracer *t, const uint8_t id[GW_ID_BYTES])
 static struct gw_traced *get(struct gw_tracer *t, struct slice topic, const uint8_t id[GW_ID_BYTES],
                              uint64_t now)
 {
-    uint16_t *slot = index_of(t, id);
+    uint16_t *slot = index_of(t, topic, id);
     struct gw_traced *m = *slot ? &t->ring[*slot - 1] : NULL;
 
     if (m && memcmp(m->id, id, GW_ID_BYTES) == 0 && slice_is_equal(slice_str(m->topic), topic))
@@ -148,6 +152,17 @@ static void add_up(struct totals *s, const struct gw_traced *m)
     }
 }
 
+/* By its id, and where another topic had the same payload later, by id and topic. */
+static void add_message(json_t *messages, const struct gw_traced *m, json_t *value)
+{
+    char key[2 * GW_ID_BYTES + 1 + GW_NAME_MAX + 1];
+
+    hex_encode(key, slice_of(m->id, GW_ID_BYTES));
+    if (json_object_get(messages, key))
+        snprintf(key + 2 * GW_ID_BYTES, sizeof(key) - 2 * GW_ID_BYTES, " %s", m->topic);
+    json_object_set_new(messages, key, value);
+}
+
 static json_t *now_text(void)
 {
     time_t now = time(NULL);
@@ -165,7 +180,6 @@ json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes
     struct totals *s = calloc(1, sizeof(*s));
     json_t *messages = json_object(), *out;
     unsigned active = 0;
-    char id[2 * GW_ID_BYTES + 1];
 
     for (unsigned i = 0; i < n; i++)
         active += nodes[i].is_healthy;
@@ -176,8 +190,7 @@ json_t *gw_tracer_snapshot(struct gw_tracer *t, const struct gw_node_info *nodes
         if (window_ns && m->first_ns + window_ns < now)
             continue;
         add_up(s, m);
-        hex_encode(id, slice_of(m->id, GW_ID_BYTES));
-        json_object_set_new(messages, id, describe(m, nodes, n));
+        add_message(messages, m, describe(m, nodes, n));
     }
     pthread_mutex_unlock(&t->lock);
     if (!s) {

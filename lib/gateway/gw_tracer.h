@@ -24,7 +24,7 @@ struct gw_traced {
 struct gw_tracer {
     pthread_mutex_t lock;
     struct gw_traced *ring;
-    uint16_t *index; /* by the id's first bytes: place in ring + 1; a collision forgets the older */
+    uint16_t *index; /* by topic and the id's first bytes: place in ring + 1; a collision forgets the older */
     uint32_t next, count;
 };
 

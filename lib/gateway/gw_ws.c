@@ -297,20 +297,21 @@ static int run_frame(struct session *s, struct gw_order *o, const struct frame_i
     return -GW_E_TYPE;
 }
 
-/* Strings keep their quotes. Objects, arrays and endless ids are not echoed. */
-static void read_id(struct frame_id *id, const struct flat_value *v)
+/* Any JSON as the client wrote it; strings keep their quotes. False: too long to be given back, so the frame is not carried out. */
+static bool read_id(struct frame_id *id, const struct flat_value *v)
 {
+    size_t quote = v->type == FLAT_STRING;
+
     id->len = 0;
-    if (v->type == FLAT_STRING && v->raw.len + 2 <= sizeof(id->text)) {
-        id->text[0] = '"';
-        memcpy(id->text + 1, v->raw.p, v->raw.len);
-        id->text[v->raw.len + 1] = '"';
-        id->len = v->raw.len + 2;
-    } else if ((v->type == FLAT_NUMBER || v->type == FLAT_TRUE || v->type == FLAT_FALSE) &&
-               v->raw.len <= sizeof(id->text)) {
-        memcpy(id->text, v->raw.p, v->raw.len);
-        id->len = v->raw.len;
-    }
+    if (v->type == FLAT_ABSENT || v->type == FLAT_NULL)
+        return true;
+    if (v->raw.len + 2 * quote > sizeof(id->text))
+        return false;
+    if (quote)
+        id->text[0] = id->text[v->raw.len + 1] = '"';
+    memcpy(id->text + quote, v->raw.p, v->raw.len);
+    id->len = v->raw.len + 2 * quote;
+    return true;
 }
 
 static void on_message(struct ws_conn *c, void *user, enum ws_opcode op, struct slice msg)
@@ -325,8 +326,8 @@ static void on_message(struct ws_conn *c, void *user, enum ws_opcode op, struct 
     if (end_when_over(s))
         return;
     rc = gw_order_read(&o, msg);
-    if (rc != -GW_E_JSON)
-        read_id(&id, &o.v[O_ID]);
+    if (!read_id(&id, &o.v[O_ID]))
+        rc = -GW_E_ID_LONG;
     if (!rc)
         rc = run_frame(s, &o, &id);
     if (rc) {

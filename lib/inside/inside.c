@@ -44,6 +44,8 @@ bool inside_config_load(struct gw_config *gw, const struct node_config *node, se
 
     if (!gw_config_load_inside(gw, node->cluster_id, get, ctx, rep))
         return false;
+    gw->country = node->country;
+    gw->country_iso = node->country_iso;
     for (unsigned i = 0; i < 2; i++) {
         check_port(names[i], l[i], "SIDECAR_PORT", node->sidecar_bind, node->sidecar_port, rep);
         check_port(names[i], l[i], "API_PORT", node->api_bind, node->api_port, rep);

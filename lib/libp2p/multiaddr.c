@@ -19,6 +19,20 @@ const char *multiaddr_err_name(int err)
     }
 }
 
+const char *multiaddr_err_text(int err)
+{
+    switch (-err) {
+    case MULTIADDR_EFORMAT: return "it must begin with a slash";
+    case MULTIADDR_EMISSING: return "it ends where the value of its last word should follow";
+    case MULTIADDR_EPROTOCOL: return "it holds a protocol that is not known";
+    case MULTIADDR_EVALUE: return "it holds a value that its protocol does not allow";
+    case MULTIADDR_ETOOBIG: return "it is too long";
+    case MULTIADDR_ETRUNCATED: return "it ends too early";
+    case MULTIADDR_ETARGET: return "it is no host with a TCP port, and perhaps a peer's id behind";
+    default: return "it is wrong";
+    }
+}
+
 static int read_uvarint(struct rd *r, uint64_t *v)
 {
     int n = uvarint_get(slice_of(r->p, rd_left(r)), v);

@@ -43,6 +43,8 @@ enum multiaddr_err {
 };
 
 const char *multiaddr_err_name(int err);
+/* The same for people. */
+const char *multiaddr_err_text(int err);
 
 struct multiaddr {
     uint16_t len;

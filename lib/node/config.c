@@ -8,6 +8,7 @@
 #include "pubsub/pubsub.h"
 
 #define MIB 1048576
+#define LIST_ENTRY_MAX 1024 /* of an entry that is wrong, as much is looked at to show it */
 
 const char *const node_mode_names[] = {"optimum", "gossipsub", NULL};
 const char *const node_driver_names[] = {"auto", "kernel", "af_packet", "tap", "af_xdp", "vfio", "memif", NULL};
@@ -89,6 +90,7 @@ static const struct setting table[] = {
     U32("NET_MTU", net_mtu, "0", 0, 9600, "IP packet bytes of a port that is ours alone; 0: as the port has it"),
     U32("NET_LCORES", net_lcores, "0", 0, 16, "lcores of the network, each with its own connections; 0: as the CPUs allow"),
     U32("CODING_LCORES", coding_lcores, "0", 0, 8, "lcores of the router and its helpers; 0: as the CPUs allow"),
+    SETTING_COUNTRY(FIELD(country), FIELD(country_iso)),
     SETTING_RUN_AS_USER(FIELD(run_as)),
     SETTING_LOG_LEVEL(FIELD(log_level)),
     SETTING_LOG_FORMAT(FIELD(log_format)),
@@ -162,10 +164,10 @@ static unsigned parse_addrs(const char *name, const char *list, struct multiaddr
     unsigned n = 0;
 
     while (next_entry(&list, &e)) {
-        char text[200];
+        char text[LIST_ENTRY_MAX];
         struct multiaddr_target t;
         int err;
-        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 190 ? e.len : 190), (const char *)e.p);
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < LIST_ENTRY_MAX ? e.len : LIST_ENTRY_MAX - 1), (const char *)e.p);
         if (ends_with(e, "/p2p/") || ends_with(e, "/p2p")) {
             settings_fatal(rep, name, text, "the peer id after /p2p/ is empty: probably the variable that should hold it "
                                             "(as BOOTSTRAP_PEER_ID) was not exported");
@@ -179,8 +181,8 @@ static unsigned parse_addrs(const char *name, const char *list, struct multiaddr
         if (!err)
             err = multiaddr_target(multiaddr_slice(&out[n]), &t);
         if (err) {
-            settings_fatal(rep, name, text, "not an address like /ip4/192.0.2.1/tcp/7070%s (%s)",
-                           needs_peer ? "/p2p/12D3KooW.." : "", multiaddr_err_name(err));
+            settings_fatal(rep, name, text, "not an address like /ip4/192.0.2.1/tcp/7070%s: %s",
+                           needs_peer ? "/p2p/12D3KooW.." : "", multiaddr_err_text(err));
             continue;
         }
         if (needs_peer && t.peer.len == 0 && t.kind != MULTIADDR_DNSADDR) {
@@ -219,8 +221,8 @@ static void parse_direct(struct node_config *c, struct settings_report *rep)
     struct slice e;
 
     while (next_entry(&list, &e)) {
-        char text[100];
-        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 90 ? e.len : 90), (const char *)e.p);
+        char text[LIST_ENTRY_MAX];
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < LIST_ENTRY_MAX ? e.len : LIST_ENTRY_MAX - 1), (const char *)e.p);
         if (c->ndirect == NODE_MAX_DIRECT) {
             settings_fatal(rep, "DIRECT_PEERS", text, "at most %u peers", NODE_MAX_DIRECT);
             return;
@@ -238,8 +240,8 @@ static void parse_relay(struct node_config *c, struct settings_report *rep)
     struct slice e;
 
     while (next_entry(&list, &e)) {
-        char text[100];
-        snprintf(text, sizeof(text), "%.*s", (int)(e.len < 90 ? e.len : 90), (const char *)e.p);
+        char text[LIST_ENTRY_MAX];
+        snprintf(text, sizeof(text), "%.*s", (int)(e.len < LIST_ENTRY_MAX ? e.len : LIST_ENTRY_MAX - 1), (const char *)e.p);
         if (c->nrelay == NODE_MAX_RELAY) {
             settings_fatal(rep, "RELAY_TOPICS", text, "at most %u topics", NODE_MAX_RELAY);
             return;
@@ -357,6 +359,7 @@ unsigned node_config_load(struct node_config *c, settings_lookup get, void *ctx,
         c->net_pci = c->net_iface;
     c->active = c->mode == NODE_GOSSIPSUB ? &c->gossip : &c->optimum;
     settings_check_name(rep, "CLUSTER_ID", c->cluster_id);
+    settings_check_country(rep, c->country, c->country_iso);
     check_mesh(c->mode == NODE_GOSSIPSUB ? "GOSSIPSUB" : "OPTIMUM", c->active, rep);
     check_ports(c, rep);
     check_addresses(c, rep);
@@ -394,6 +397,8 @@ char *node_config_json(const struct node_config *c)
 
     json_object_set_new(j, "cluster_id", json_string(c->cluster_id));
     json_object_set_new(j, "mode", json_string(node_mode_names[c->mode]));
+    json_object_set_new(j, "country", json_string(c->country));
+    json_object_set_new(j, "country_iso", json_string(c->country_iso));
     json_object_set_new(j, "port", json_integer(c->active->port));
     json_object_set_new(j, "sidecar_port", json_integer(c->sidecar_port));
     json_object_set_new(j, "sidecar_lane", json_boolean(c->has_sidecar_lane));

@@ -27,7 +27,7 @@ struct node_mode_config { /* OPTIMUM_* and GOSSIPSUB_* twins */
 };
 
 struct node_config {
-    const char *cluster_id, *identity_dir, *bootstrap_text, *announce_text;
+    const char *cluster_id, *country, *country_iso, *identity_dir, *bootstrap_text, *announce_text;
     const char *net_iface, *net_addr, *net_gateway, *net_addr6, *net_gateway6, *net_pci; /* vfio: net_pci is set, by NET_IFACE if need be */
     uint32_t net_vlan, net_mtu, net_memif_id;
     const char *net_memif;

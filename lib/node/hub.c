@@ -668,6 +668,6 @@ void hub_health_get(struct hub *h, struct hub_health *out)
     machine_read(&h->machine);
     *out = (struct hub_health){.memory_used = h->machine.memory_used, .cpu_used = h->machine.cpu_used,
                                .disk_used = h->machine.disk_used, .p2p_address = h->p2p_address,
-                               .country = "", .country_iso = ""};
+                               .country = h->cfg.config->country, .country_iso = h->cfg.config->country_iso};
     pthread_mutex_unlock(&h->lock);
 }

@@ -2,6 +2,13 @@
 
 #include "base/settings.h"
 
+#define LONG_20  "xxxxxxxxxxxxxxxxxxxx"
+#define LONG_60  LONG_20 LONG_20 LONG_20
+#define LONG_180 LONG_60 LONG_60 LONG_60
+#define LONG_199 LONG_180 "xxxxxxxxxxxxxxxxxxx"
+#define LONG_200 LONG_180 LONG_20
+#define LONG_248 LONG_200 LONG_20 LONG_20 "xxxxxxxx"
+
 struct conf {
     const char *name;
     uint32_t count;
@@ -69,6 +76,9 @@ static void test_settings_name_variable_value_and_rule(void **state)
         {"LISTEN", "host:x", "LISTEN=host:x: "},
         {"MODE", "medium", "MODE=medium: must be one of fast, slow"},
         {"FLAG", "maybe", "FLAG=maybe: must be true or false"},
+        {"FLAG", "11", "FLAG=11: "},
+        {"FLAG", LONG_248, "FLAG=" LONG_200 ".. (248 bytes in all): must be true or false (or 1, 0, t, f, yes, no, y, n, on, off)"},
+        {"FLAG", LONG_199 "\xc3\xa4x", "FLAG=" LONG_199 ".. (202 bytes in all): "}, /* not inside a letter */
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -79,6 +89,50 @@ static void test_settings_name_variable_value_and_rule(void **state)
         assert_int_equal(rep.count, 1);
         if (strncmp(rep.lines[0], bad[i].want, strlen(bad[i].want)) != 0)
             fail_msg("got \"%s\", want \"%s...\"", rep.lines[0], bad[i].want);
+    }
+}
+
+static void test_settings_take_booleans_as_go_does(void **state)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True", "yes", "on", "y", "ON"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False", "no", "off", "n", "No"};
+
+    for (size_t i = 0; i < 20; i++) {
+        const char *env[] = {"NAME", "n", "FLAG", i < 10 ? yes[i] : no[i - 10], NULL};
+        struct settings_report rep = {0};
+        struct conf c = {.flag = i >= 10};
+        assert_int_equal(settings_load(TABLE, &c, lookup, env, &rep), 0);
+        if (c.flag != (i < 10))
+            fail_msg("%s", env[3]);
+    }
+}
+
+static void test_settings_country_is_text_and_two_letters(void **state)
+{
+    static const struct {
+        const char *country, *iso, *want;
+    } row[] = {
+        {"", "", NULL},
+        {"India", "IN", NULL},
+        {"C\xc3\xb4te d'Ivoire", "ci", NULL},
+        {LONG_60, "", NULL},
+        {LONG_60 "x", "", "COUNTRY=" LONG_60 "x: must be text"},
+        {"a\nb", "", "COUNTRY="},
+        {"\xc3", "", "COUNTRY="},
+        {"\xc0\x80", "", "COUNTRY="},
+        {"\xed\xa0\x80", "", "COUNTRY="},
+        {"\xf4\x90\x80\x80", "", "COUNTRY="},
+        {"", "IND", "COUNTRY_ISO=IND: must be two letters"},
+        {"", "I", "COUNTRY_ISO=I: "},
+        {"", "1N", "COUNTRY_ISO=1N: "},
+    };
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        struct settings_report rep = {0};
+        settings_check_country(&rep, row[i].country, row[i].iso);
+        assert_int_equal(rep.fatal, row[i].want != NULL);
+        if (row[i].want && strncmp(rep.lines[0], row[i].want, strlen(row[i].want)) != 0)
+            fail_msg("got \"%s\", want \"%s...\"", rep.lines[0], row[i].want);
     }
 }
 
@@ -97,6 +151,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings_take_defaults_and_values),
         cmocka_unit_test(test_settings_name_variable_value_and_rule),
+        cmocka_unit_test(test_settings_take_booleans_as_go_does),
+        cmocka_unit_test(test_settings_country_is_text_and_two_letters),
         cmocka_unit_test(test_settings_collect_every_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,7 @@ def make_network(lan):
 def api(lan):
     """One network for all tests of what clients speak: a gateway program, and two nodes with a gateway inside each."""
     net = Network(build=BUILD, lan=lan, nodes=2, gateways=1, driver='kernel', embedded='too', loopback='127.0.2',
-                  node_env={'LOG_LEVEL': 'debug'}, gateway_env={'LOG_LEVEL': 'debug'})
+                  node_env={'LOG_LEVEL': 'debug', 'COUNTRY': 'India', 'COUNTRY_ISO': 'IN'}, gateway_env={'LOG_LEVEL': 'debug'})
     try:
         net.start()
         burst.wait_for_nodes(net)

@@ -75,6 +75,7 @@ GATEWAY_WRONG = [
     ('POST', '/publish', {**FULL, 'message': '%%', 'encoding': 'base64'}, 400, 'not base64'),
     ('POST', '/publish', {**FULL, 'encoding': 'rot13'}, 400, 'encoding'),
     *(('POST', '/publish', {'client_id': 'wrong', 'topic': 'wrong', 'message_length': n}, 400, 'message_length') for n in (0, -1, 1.5, '5')),
+    *(('POST', '/publish', {**FULL, 'message': None, **more}, 400, 'invalid JSON') for more in ({'message_length': '5'}, {'client_id': 5}, {'topic': []})),
     ('POST', '/publish', {'client_id': 'wrong', 'topic': 'wrong', 'message_length': LIMIT + 1}, 413, 'too large'),
     ('POST', '/publish', {'topic': 'wrong', 'data': 'm' * (LIMIT + 1)}, 413, 'too large'),
     ('POST', '/subscribe', {'topic': 'wrong'}, 400, 'missing client ID'), ('POST', '/subscribe', {'client_id': 'wrong'}, 400, 'missing topic'),
@@ -85,6 +86,7 @@ GATEWAY_WRONG = [
     ('GET', '/topics', None, 400, 'missing client ID'), ('GET', f'/topics?client_id={LONG}', None, 400, 'client ID too long'),
     ('GET', '/topics?client_id=%ff', None, 400, 'not UTF-8'),
     ('POST', '/session', {'topics': ['t']}, 400, 'missing client ID'),
+    *(('POST', '/session', {'client_id': 'wrong', **more}, 400, 'invalid JSON') for more in ({'expose_amount': 'x'}, {'expose_amount': -1}, {'topics': 'a'})),
     ('GET', '/tracer/stream?window=soon', None, 400, 'window'), ('GET', '/tracer/stream?window=-1s', None, 400, 'window'),
 ]
 OCTETS_WRONG = [
@@ -161,6 +163,7 @@ def test_shapes_of_the_gateway(api):
             assert set(ask(base, 'GET', f + '/version')[1]) == {'version', 'commit_hash'}
             a = ask(base, 'GET', f + '/node-countries')[1]
             assert a['count'] == len(a['countries']) == len(a['country_isos']) > 0
+            assert set(a['countries'].values()) == {'India'} and set(a['country_isos'].values()) == {'IN'}
             assert ask(base, 'POST', f + '/subscribe', {'client_id': 'shape', 'topic': 'shape', 'threshold': 0.1})[2] == \
                 b'{"status":"subscribed","client":"shape"}'
             assert ask(base, 'GET', f + '/topics?client_id=shape')[1] == {'client_id': 'shape', 'topics': ['shape'], 'count': 1}
@@ -173,6 +176,7 @@ def test_shapes_of_the_gateway(api):
             a = ask(base, 'POST', f + '/session', {'client_id': 'shape', 'topics': ['shape'], 'capabilities': ['publish'], 'expose_amount': 1})[1]
             assert set(a) == {'session_id', 'nodes', 'expires_at', 'refresh_after'} and len(a['nodes']) == 1
             assert set(a['nodes'][0]) == {'id', 'address', 'transport', 'region', 'ticket', 'score'}
+            assert a['nodes'][0]['id'] in [n.peer_id for n in api.nodes] and a['nodes'][0]['region'] == 'IN'
             a = ask(base, 'GET', f + '/tracer/stream?window=60s')[1]
             assert set(a) == {'algorithm', 'active_nodes', 'unhealthy_nodes', 'published_messages', 'delivered_messages', 'duplicate_messages',
                               'average_delay_seconds', 'p75', 'p95', 'total_bytes_moved', 'bloat_factor', 'ideal_byte_complexity', 'last_updated',
@@ -190,10 +194,10 @@ def test_shapes_of_the_node(api):
     for f in FAMILIES:
         a = ask(base, 'GET', f + '/health')[1]
         assert set(a) == HEALTH
-        assert (a['mode'], a['status']) == ('optimum', 'ok') and all(isinstance(v, str) for v in a.values())
+        assert (a['mode'], a['status'], a['country'], a['country_iso']) == ('optimum', 'ok', 'India', 'IN') and all(isinstance(v, str) for v in a.values())
         a = ask(base, 'GET', f + '/node-state')[1]
         assert set(a) == {'pub_key', 'country', 'country_iso', 'addresses', 'peers', 'topics'}
-        assert (a['pub_key'], a['peers']) == (api.nodes[0].peer_id, [api.nodes[1].peer_id])
+        assert (a['pub_key'], a['peers'], a['country'], a['country_iso']) == (api.nodes[0].peer_id, [api.nodes[1].peer_id], 'India', 'IN')
         assert a['addresses'] == [f'/ip4/{api.nodes[0].ip}/tcp/{api.mesh_port()}']
         assert set(ask(base, 'GET', f + '/version')[1]) == {'version', 'commit_hash'}
         assert ask(base, 'GET', f + '/config')[1]['cluster_id'] == 'node1'
@@ -268,6 +272,7 @@ def test_grpc_services_of_the_gateway_under_every_name(api, protos):
         for method, request, words in (('Publish', pb.PublishRequest(client_id='c', message=b'm'), 'missing topic'),
                                        ('Publish', pb.PublishRequest(client_id='c', topic=LONG, message=b'm'), 'topic too long'),
                                        ('Publish', pb.PublishRequest(client_id='c', topic='t', message=bytes(LIMIT + 1)), 'message too large'),
+                                       ('Publish', pb.PublishRequest(client_id='c', topic='t'), 'missing message'),
                                        ('Subscribe', pb.SubscribeRequest(topic='t'), 'missing client ID'),
                                        ('Subscribe', pb.SubscribeRequest(client_id='c'), 'missing topic'),
                                        ('Subscribe', pb.SubscribeRequest(client_id='c', topic='t', threshold=2), 'threshold')):
@@ -286,6 +291,7 @@ def test_habits_of_the_clients_of_the_sidecar(api, protos):
     listen = 'CommandStream/ListenCommands'
 
     a = node.unary('CommandStream/Health', pb.Void(), 'HealthResponse')
+    assert (a.country, a.country_iso) == ('India', 'IN')
     assert a.status and a.nodeMode == 'optimum' and a.p2pAddress.endswith(api.nodes[0].peer_id)
 
     # Publishes, half-closes, and requires a Response.

@@ -164,9 +164,12 @@ class Calls(unittest.TestCase):
         s = self.gw.stream()
         s.send(client_id="empty", topic="empty")
         self.gw.until(lambda: self.gw.get("/topics?client_id=empty")[1]["count"] == 1)
-        self.assertEqual(self.publish(topic="empty").message_id, sha(b""))
+        with self.assertRaises(grpc.RpcError) as e:
+            self.publish(topic="empty")
+        self.assertEqual((e.exception.code(), e.exception.details()), (grpc.StatusCode.INVALID_ARGUMENT, "missing message"))
+        s.send(type="publish", topic="empty")
         m = s.recv()
-        self.assertEqual((m.message, m.message_id), (b"", sha(b"")))
+        self.assertEqual((m.type, m.message), ("error", b"missing message"))
         s.cancel()
 
     def test_expose_nodes_and_session(self):
@@ -178,6 +181,10 @@ class Calls(unittest.TestCase):
         self.assertTrue(all(p.startswith("/ip4/") for p in a.nodesOptP2P))
         a = self.gw.unary("SessionService", "CreateSession", SessionRequest(client_id="c", expose_amount=1), SessionResponse)
         self.assertEqual([n.score for n in a.nodes], [1.0])
+        self.assertIn(a.nodes[0].id, {n.peer_id for n in self.cluster.nodes})
+        with self.assertRaises(grpc.RpcError) as e:
+            self.gw.unary("SessionService", "CreateSession", SessionRequest(topics=["t"]), SessionResponse)
+        self.assertEqual((e.exception.code(), e.exception.details()), (grpc.StatusCode.INVALID_ARGUMENT, "missing client ID"))
         self.assertTrue(a.session_id and a.expires_at and a.refresh_after and not a.error)
 
     def test_a_stream_that_never_reads_blocks_nobody(self):

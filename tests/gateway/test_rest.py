@@ -81,6 +81,9 @@ class Rest(unittest.TestCase):
             ({"client_id": "errors", "message": "m"}, 400, "missing topic"),
             ({"client_id": "errors", "topic": "", "message": "m"}, 400, "missing topic"),
             ({"client_id": "errors", "topic": 5, "message": "m"}, 400, "missing topic"),
+            ({"client_id": "errors", "topic": 5, "message": "m"}, 400, "invalid JSON"),
+            ({"client_id": 5, "topic": "errors", "message": "m"}, 400, "invalid JSON, missing client ID"),
+            ({"client_id": ["errors"], "topic": "errors", "message": "m"}, 400, "client_id must be a string"),
             ({"topic": "errors", "message": "m"}, 400, "missing client ID"),
             ({"topic": "errors", "message_length": 5}, 400, "missing client ID"),
             ({"client_id": None, "topic": "errors", "message": "m"}, 400, "missing client ID"),
@@ -89,12 +92,12 @@ class Rest(unittest.TestCase):
             ({"client_id": "errors", "topic": "errors"}, 400, "either message or message_length must be provided"),
             ({"client_id": "errors", "topic": "errors", "message": ""}, 400, "either message or message_length must be provided"),
             ({"topic": "errors", "data": ""}, 400, "either message or message_length must be provided"),
-            (dict(ok, message=5), 400, "message must be a string"),
+            (dict(ok, message=5), 400, "invalid JSON: message must be a string"),
             (dict(ok, message={"a": 1}), 400, "message must be a string"),
-            ({"client_id": "errors", "topic": "errors", "message_length": 0}, 400, "message_length"),
+            ({"client_id": "errors", "topic": "errors", "message_length": 0}, 400, "either message or message_length must be provided"),
             ({"client_id": "errors", "topic": "errors", "message_length": -1}, 400, "message_length"),
-            ({"client_id": "errors", "topic": "errors", "message_length": 1.5}, 400, "message_length"),
-            ({"client_id": "errors", "topic": "errors", "message_length": "5"}, 400, "message_length"),
+            ({"client_id": "errors", "topic": "errors", "message_length": 1.5}, 400, "invalid JSON: message_length"),
+            ({"client_id": "errors", "topic": "errors", "message_length": "5"}, 400, "invalid JSON: message_length"),
             ({"client_id": "errors", "topic": "errors", "message_length": 1e300}, 413, "too large"),
             ({"client_id": "errors", "topic": "errors", "message_length": (32 << 20) + 1}, 413, "too large"),
             (dict(ok, encoding="base64", message="%%%%"), 400, "not base64"),
@@ -131,8 +134,10 @@ class Rest(unittest.TestCase):
                            ({"client_id": "c", "topic": "t", "threshold": 0}, "threshold"),
                            ({"client_id": "c", "topic": "t", "threshold": 1.1}, "threshold"),
                            ({"client_id": "c", "topic": "t", "threshold": -1}, "threshold"),
-                           ({"client_id": "c", "topic": "t", "threshold": "1"}, "threshold"),
+                           ({"client_id": "c", "topic": "t", "threshold": "1"}, "invalid JSON: threshold"),
                            ({"client_id": "c", "topics": ["a", ""]}, "missing topic"),
+                           *(({"client_id": "c", "topics": t}, "invalid JSON, missing topic") for t in ("a", 5, {"a": 1}, ["a", 5], True)),
+                           ({"client_id": "c", "topic": "t", "topics": "a"}, "invalid JSON, missing topic"),
                            ({"client_id": "c", "topics": ["a", "b" * 257]}, "topic too long")):
             status, a, _ = self.gw.post("/subscribe", body)
             self.assertEqual(status, 400)
@@ -162,13 +167,14 @@ class Rest(unittest.TestCase):
                 status, a, raw = self.gw.get(path, port)
                 self.assertEqual(status, 200)
                 self.assertIn(b'"status":"ok"', raw)
-                if port == self.gw.http or FORM == "alone":  # inside a node, the other port is the node's
-                    self.assertEqual((a["country"], a["country_iso"]), ("Austria", "AT"))
+                self.assertEqual((a["country"], a["country_iso"]), ("Austria", "AT"))
                 for k in ("cpu_used", "disk_used", "memory_used"):
                     self.assertRegex(a[k], r"^\d+\.\d\d$")
         for port in (self.gw.http, self.gw.api):
             self.assertEqual(sorted(self.gw.get("/api/v1/version", port)[1]), ["commit_hash", "version"])
-        self.assertIn(b'"pub_key"', self.gw.get("/api/v1/node-state", self.gw.api)[2])
+        status, a, raw = self.gw.get("/api/v1/node-state", self.gw.api)
+        self.assertIn(b'"pub_key"', raw)
+        self.assertEqual((a["country"], a["country_iso"]), ("Austria", "AT"))
         self.cluster.wait_for_health(self.gw)
         a = self.gw.get("/api/v1/node-countries")[1]
         targets = {n.target for n in self.cluster.nodes}
@@ -180,12 +186,20 @@ class Rest(unittest.TestCase):
         body = {"client_id": "s", "topics": ["a"], "capabilities": ["publish"], "expose_amount": 1}
         status, a, _ = self.gw.post("/api/v1/session", body)
         self.assertEqual((status, len(a["nodes"])), (200, 1))
-        self.assertIn(a["nodes"][0]["address"], {n.target for n in self.cluster.nodes})
+        self.assertIn((a["nodes"][0]["id"], a["nodes"][0]["address"]), {(n.peer_id, n.target) for n in self.cluster.nodes})
         self.assertRegex(a["expires_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertNotEqual(a["session_id"], self.gw.post("/session", body)[1]["session_id"])
         self.assertEqual(len(self.gw.post("/session", {"client_id": "s"})[1]["nodes"]), len(self.cluster.nodes))
         status, a, _ = self.gw.post("/session", {"topics": []})
         self.assertEqual((status, a["error"]), (400, "missing client ID"))
+        for amount in ("x", -1, 1.5, 1 << 32, [], True):
+            status, a, _ = self.gw.post("/session", {"client_id": "s", "expose_amount": amount})
+            self.assertEqual((status, a["error"]), (400, "invalid JSON: expose_amount must be a whole number from 0 on"))
+        for topics in ("a", 5, {}, ["a", 5]):
+            status, a, _ = self.gw.post("/session", {"client_id": "s", "topics": topics})
+            self.assertEqual((status, a["error"][:12]), (400, "invalid JSON"))
+        for amount in (0, None, (1 << 32) - 1):
+            self.assertEqual(len(self.gw.post("/session", {"client_id": "s", "expose_amount": amount})[1]["nodes"]), len(self.cluster.nodes))
 
     def test_tracer(self):
         n = len(self.cluster.nodes)
@@ -201,7 +215,15 @@ class Rest(unittest.TestCase):
             self.assertEqual((a["active_nodes"], a["unhealthy_nodes"], a["window_seconds"]), (n, 0, 10))
             self.assertGreater(m["delay_sec"], 0)
             self.assertGreaterEqual(a["p95"], a["p75"])
-            self.assertEqual(self.gw.get("/tracer/stream?window=nonsense")[0], 400)
+            other = self.gw.publish("traced too", "trace me")  # one payload on two topics
+            m = self.gw.get("/tracer/stream")[1]["messages"]
+            self.assertEqual((other["message_id"], m[mid]["topic"], m[mid + " traced"]["topic"]), (mid, "traced too", "traced"))
+            self.assertEqual((m[mid]["published"], m[mid + " traced"]["delivered"]), (True, 1))
+            for window, seconds in (("1m30s", 90), ("1h0m0s", 3600), ("1.5h", 5400), ("250ms", 0.25), ("10", 10), ("2%C2%B5s", 2e-6), ("0", 0), (".5s", 0.5)):
+                self.assertAlmostEqual(self.gw.get("/tracer/stream?window=" + window)[1]["window_seconds"], seconds, 9)
+            for window in ("nonsense", "", "1m30", "s", "-1s", "1..5s", "1d", "1e3s", "0x10s", "inf", "9" * 40, "1s ", "99999999h"):
+                status, a, _ = self.gw.get("/tracer/stream?window=" + window.replace(" ", "%20"))
+                self.assertEqual((status, a.get("error", "")[:6]), (400, "window"), window)
             self.assertEqual(self.gw.get("/api/v1/tracer/reset")[0], 200)
             self.assertEqual(self.gw.get("/tracer/stream")[1]["messages"], {})
 

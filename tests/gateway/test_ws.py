@@ -62,10 +62,15 @@ class Frames(unittest.TestCase):
                 self.assertIn(text, a["error"])
                 if isinstance(frame, dict):
                     self.assertEqual(a["id"], 7)
-            ws.send({"type": "ping", "id": {"no": "echo"}})
-            ws.send({"type": "ping", "id": "x" * 10000})
-            ws.send({"type": "ping", "id": 8})
-            self.assertEqual(ws.recv()["id"], 8)
+            for i in ({"a": ["deep", {"b": "}\"ö"}]}, [1, [2]], [], False, "x" * 158):
+                ws.send({"type": "ping", "id": i})
+                self.assertEqual(ws.recv(), {"type": "ack", "id": i, "status": "pong"})
+            for i in ("x" * 159, "x" * 10000, {"long": "y" * 160}):  # what cannot be answered by its id is not carried out
+                ws.send({"type": "subscribe", "topic": "never", "id": i})
+                self.assertEqual(ws.recv(), {"type": "error", "error": "id too long: at most 160 bytes of JSON"})
+            ws.send({"type": "subscribe", "topic": 5, "id": 9})
+            self.assertEqual(ws.recv(), {"type": "error", "id": 9, "error": "invalid JSON, missing topic: a topic must be a string"})
+            self.assertEqual(self.gw.get("/topics?client_id=wrong")[1]["topics"], [])
 
     def test_a_subscriber_gets_its_own_topics_only(self):
         with WebSocket(self.gw, "/ws?client_id=own-a") as a, WebSocket(self.gw, "/ws?client_id=own-b") as b:
