@@ -143,6 +143,7 @@ void gw_pool_resend(struct gw_pool *pool, struct list *publishes)
     while ((it = list_pop_front(publishes))) {
         struct gw_publish *p = CONTAINER_OF(it, struct gw_publish, link);
 
+        p->is_again = true; /* the next node may know it from the one that had it */
         if (pool->stopping) {
             list_push_back(&failed, it);
         } else if (try_send(pool, p, now) != SENT) {

@@ -48,6 +48,7 @@ static void fill_snapshot(struct coding_role *r, struct snapshot *s, uint64_t no
     s->ntopics = pubsub_topics(r->ps, s->topics, SNAPSHOT_TOPICS);
     fill_peers(r, s);
     s->ngenerations = pubsub_generations(r->ps, s->generations, SNAPSHOT_GENERATIONS);
+    pubsub_holders(r->ps, &s->whole_holders, &s->part_holders);
     pubsub_counters_get(r->ps, &s->pubsub);
     s->nfound = r->nown - r->nfixed;
     for (unsigned i = 0; i < s->nfound; i++)

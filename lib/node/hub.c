@@ -305,19 +305,21 @@ static void sha256_hex(const uint8_t sha256[32], char out[65])
     out[64] = 0;
 }
 
-/* Sends p to the lcore unless it repeats or there is no room. */
+/* Sends p to the lcore unless it repeats, also what others published and this node had, or there is no room. */
 static int submit(struct hub *h, struct xpublish *p)
 {
+    struct seen_key key = seen_payloads_key(p->topic, p->sha256);
     struct xmsg m = {.type = X_PUBLISH, .publish = p};
+    uint64_t now = clock_now_ns();
     int err = 0;
 
     pthread_mutex_lock(&h->lock);
     if (h->is_stopping)
         err = -HUB_ESTOPPING;
-    else if (!seen_payloads_add(&h->published, p->topic, p->sha256, clock_now_ns()))
+    else if (seen_payloads_has(&h->delivered, &key, now) || !seen_payloads_add(&h->published, &key, p->sha256, now))
         err = -HUB_EDUP;
     else if (!has_publish_room(h) || !hub_push_locked(h, &m, false)) {
-        seen_payloads_forget(&h->published, p->topic, p->sha256);
+        seen_payloads_forget(&h->published, &key);
         err = -HUB_EFULL;
     } else {
         h->publishing++;

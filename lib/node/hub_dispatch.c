@@ -93,11 +93,15 @@ static void deliver(struct hub *h, struct xdelivery *d)
     struct message *m = calloc(1, sizeof(*m));
     struct xmsg home = {.type = X_DELIVERY_HOME, .delivery = d};
     struct xmsg payload_home = {.type = X_PAYLOADS_HOME, .homes = {.buf = {d->payload}, .count = 1}};
+    struct seen_key key;
     uint8_t sha[32];
     bool is_new;
 
     sha256_of(buf_slice(d->payload), sha);
-    is_new = seen_payloads_add(&h->delivered, d->topic, sha, clock_now_ns());
+    key = seen_payloads_key(d->topic, sha);
+    pthread_mutex_lock(&h->lock);
+    is_new = seen_payloads_add(&h->delivered, &key, sha, clock_now_ns());
+    pthread_mutex_unlock(&h->lock);
     if (!m || !is_new) {
         h->n.delivered_duplicates += !is_new;
         h->n.failed += is_new; /* no memory */
@@ -147,11 +151,13 @@ static void published(struct hub *h, struct xpublish *p)
                  pubsub_err_name(p->err));
     }
     if (p->kind == X_PUBLISH) {
+        struct seen_key key = seen_payloads_key(p->topic, p->sha256);
+
         pthread_mutex_lock(&h->lock);
         h->publishing--;
         h->publishing_bytes -= p->bytes;
         if (p->err)
-            seen_payloads_forget(&h->published, p->topic, p->sha256);
+            seen_payloads_forget(&h->published, &key);
         pthread_mutex_unlock(&h->lock);
     }
     free(p);

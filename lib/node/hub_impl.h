@@ -1,5 +1,5 @@
 /* hub_impl.h: the hub's inside, shared by its own files alone
- * Owner:   fields under `lock` unless said otherwise; the dispatch thread alone owns `delivered` and pops from_coding
+ * Owner:   fields under `lock` unless said otherwise; the dispatch thread alone pops from_coding
  */
 #ifndef NODE_HUB_IMPL_H
 #define NODE_HUB_IMPL_H
@@ -61,8 +61,7 @@ struct hub {
     struct list subscribers;
     struct hub_subscriber *calling; /* whose callback runs now */
     struct map topics;              /* name -> struct hub_topic * */
-    struct seen_payloads published;
-    struct seen_payloads delivered; /* dispatch thread */
+    struct seen_payloads published, delivered;
     struct hub_counters n;
     struct metrics_hist sizes; /* of payloads delivered; any thread */
     uint64_t started_ns;

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "node/worker.h"
 
 #define MESSAGES_SHOWN 100
 #define TOPICS_SHOWN   256 /* beside the peers; /topics has more */
+#define IDS_SHOWN      1024
 #define SCORE_LOWEST (-1e6) /* a peer that is cut off has minus infinity, which JSON cannot say */
 
 static json_t *peer_id_json(const struct peer_id *id)
@@ -163,38 +165,67 @@ char *hub_json_node_state(struct hub *h)
     return dump(j);
 }
 
+/* Message ids, the latest first: what this node delivered and what its clients published. Of both it has the whole. */
+static json_t *known_ids(struct hub *h)
+{
+    uint8_t(*hash)[32] = malloc(2 * IDS_SHOWN * sizeof(*hash));
+    json_t *a = json_array(), *had = json_object();
+    uint64_t now = clock_now_ns();
+    size_t n = 0;
+
+    pthread_mutex_lock(&h->lock);
+    if (hash) {
+        n = seen_payloads_latest(&h->delivered, hash, IDS_SHOWN, now);
+        n += seen_payloads_latest(&h->published, hash + n, IDS_SHOWN, now);
+    }
+    pthread_mutex_unlock(&h->lock);
+    for (size_t i = 0; i < n && json_array_size(a) < IDS_SHOWN; i++) {
+        char id[65];
+        hex_encode(id, slice_of(hash[i], 32));
+        if (!json_object_get(had, id)) {
+            json_object_set_new(had, id, json_true());
+            json_array_append_new(a, json_string(id));
+        }
+    }
+    json_decref(had);
+    free(hash);
+    return a;
+}
+
+/* What a message is called follows from its payload, so one that is not whole yet goes by its generation. */
+static json_t *undecoded(const struct snapshot *s)
+{
+    json_t *j = json_object();
+
+    for (unsigned i = 0; i < s->ngenerations; i++) {
+        const struct coded_generation_info *g = &s->generations[i];
+        char id[2 * sizeof(g->id) + 1];
+
+        hex_encode(id, slice_of(g->id, sizeof(g->id)));
+        if (!g->is_decoded)
+            json_object_set_new(j, id, json_integer(g->rank));
+    }
+    return j;
+}
+
 char *hub_json_p2p_snapshot(struct hub *h)
 {
     struct snapshot *s = hub_snapshot(h);
-    json_t *j, *seen, *decoded, *buffers, *connected;
-    unsigned whole = 0;
+    json_t *j, *known, *connected;
 
     if (!s)
         return NULL;
     j = json_object();
-    seen = json_array();
-    decoded = json_array();
-    buffers = json_object();
+    known = known_ids(h);
     connected = json_array();
-    for (unsigned i = 0; i < s->ngenerations; i++) {
-        const struct coded_generation_info *g = &s->generations[i];
-        char id[2 * sizeof(g->id) + 1];
-        hex_encode(id, slice_of(g->id, sizeof(g->id)));
-        json_array_append_new(seen, json_string(id));
-        if (g->is_decoded)
-            json_array_append_new(decoded, json_string(id));
-        else
-            json_object_set_new(buffers, id, json_integer(g->rank));
-        whole += g->is_decoded;
-    }
     for (unsigned i = 0; i < s->npeers; i++)
         json_array_append_new(connected, peer_id_json(&s->peers[i].id));
-    json_object_set_new(j, "seen_message_hashes", seen);
-    json_object_set_new(j, "fully_decoded_message_hashes", decoded);
-    json_object_set_new(j, "undecoded_shard_buffer_sizes", buffers);
+    json_object_set(j, "seen_message_hashes", known);
+    json_object_set_new(j, "fully_decoded_message_hashes", known);
+    json_object_set_new(j, "undecoded_shard_buffer_sizes", undecoded(s));
     json_object_set_new(j, "total_peer_count", json_integer(s->npeers));
-    json_object_set_new(j, "full_message_node_count", json_integer(whole));
-    json_object_set_new(j, "partial_message_node_count", json_integer(s->ngenerations - whole));
+    json_object_set_new(j, "full_message_node_count", json_integer(s->whole_holders));
+    json_object_set_new(j, "partial_message_node_count", json_integer(s->part_holders));
     json_object_set_new(j, "connected_peers", connected);
     free(s);
     return dump(j);

@@ -7,18 +7,21 @@
 struct seen {
     struct list node;
     uint64_t at_ns;
-    uint8_t key[32];
+    struct seen_key key;
+    uint8_t sha256[32];
 };
 
-/* One key of fixed length: SHA-256 of topic, NUL, payload hash. */
-static void make_key(const char *topic, const uint8_t sha256[32], uint8_t key[32])
+/* SHA-256 of topic, NUL, payload hash. */
+struct seen_key seen_payloads_key(const char *topic, const uint8_t sha256[32])
 {
+    struct seen_key key;
     struct sha256 h;
 
     sha256_init(&h);
     sha256_update(&h, slice_of(topic, strlen(topic) + 1));
     sha256_update(&h, slice_of(sha256, 32));
-    sha256_final(&h, key);
+    sha256_final(&h, key.b);
+    return key;
 }
 
 void seen_payloads_init(struct seen_payloads *s, size_t max, const uint8_t seed[16])
@@ -30,7 +33,7 @@ void seen_payloads_init(struct seen_payloads *s, size_t max, const uint8_t seed[
 
 static void drop(struct seen_payloads *s, struct seen *e)
 {
-    map_del(&s->map, slice_of(e->key, 32));
+    map_del(&s->map, slice_of(e->key.b, 32));
     list_del(&e->node);
     free(e);
 }
@@ -52,14 +55,17 @@ static void expire(struct seen_payloads *s, uint64_t now)
     }
 }
 
-bool seen_payloads_add(struct seen_payloads *s, const char *topic, const uint8_t sha256[32], uint64_t now)
+bool seen_payloads_has(struct seen_payloads *s, const struct seen_key *key, uint64_t now)
+{
+    expire(s, now);
+    return map_get(&s->map, slice_of(key->b, 32)) != NULL;
+}
+
+bool seen_payloads_add(struct seen_payloads *s, const struct seen_key *key, const uint8_t sha256[32], uint64_t now)
 {
     struct seen *e;
-    uint8_t key[32];
 
-    expire(s, now);
-    make_key(topic, sha256, key);
-    if (map_get(&s->map, slice_of(key, 32)))
+    if (seen_payloads_has(s, key, now))
         return false;
     if (s->map.count >= s->max) {
         s->forgotten_early++;
@@ -68,9 +74,10 @@ bool seen_payloads_add(struct seen_payloads *s, const char *topic, const uint8_t
     e = calloc(1, sizeof(*e));
     if (!e)
         return true; /* better twice than never */
-    memcpy(e->key, key, 32);
+    e->key = *key;
+    memcpy(e->sha256, sha256, 32);
     e->at_ns = now;
-    if (map_put(&s->map, slice_of(key, 32), e)) {
+    if (map_put(&s->map, slice_of(e->key.b, 32), e)) {
         free(e);
         return true;
     }
@@ -78,12 +85,24 @@ bool seen_payloads_add(struct seen_payloads *s, const char *topic, const uint8_t
     return true;
 }
 
-void seen_payloads_forget(struct seen_payloads *s, const char *topic, const uint8_t sha256[32])
+void seen_payloads_forget(struct seen_payloads *s, const struct seen_key *key)
 {
-    uint8_t key[32];
-    struct seen *e;
+    struct seen *e = map_get(&s->map, slice_of(key->b, 32));
 
-    make_key(topic, sha256, key);
-    if ((e = map_get(&s->map, slice_of(key, 32))))
+    if (e)
         drop(s, e);
+}
+
+size_t seen_payloads_latest(const struct seen_payloads *s, uint8_t (*out)[32], size_t cap, uint64_t now)
+{
+    size_t n = 0;
+
+    for (const struct list *it = s->by_age.prev; it != &s->by_age && n < cap; it = it->prev) {
+        const struct seen *e = CONTAINER_OF(it, struct seen, node);
+
+        if (now - e->at_ns >= SEEN_PAYLOADS_NS)
+            break;
+        memcpy(out[n++], e->sha256, 32);
+    }
+    return n;
 }

@@ -41,6 +41,7 @@ struct snapshot_net { /* a net role */
 
 struct snapshot {
     unsigned npeers, ntopics, ngenerations, nbootstrap_waiting, nrings;
+    unsigned whole_holders, part_holders; /* pubsub_holders */
     uint64_t now_ns;
     struct pubsub_counters pubsub;
     struct net_counters net; /* of all roles */

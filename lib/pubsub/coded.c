@@ -332,3 +332,29 @@ unsigned coded_generations(const struct coded *c, struct coded_generation_info *
 {
     return list_info(&c->kept, out, list_info(&c->undecoded, out, 0, cap), cap);
 }
+
+static void list_holders(const struct list *l, unsigned most, void (*each)(void *user, pubsub_peer p, bool is_whole), void *user)
+{
+    unsigned n = 0;
+
+    for (const struct list *it = l->prev; it != l && n < most; it = it->prev, n++) {
+        const struct generation *g = CONTAINER_OF(it, struct generation, order);
+
+        for (unsigned i = 0; i < g->link_count; i++) {
+            const struct generation_link *k = &g->links[i];
+
+            if (k->is_done || k->rank >= g->shape.k)
+                each(user, k->peer, true);
+            else if (k->rank || !coded_bits_is_empty(&k->has))
+                each(user, k->peer, false);
+        }
+        for (unsigned i = 0; i < g->settled_count; i++)
+            each(user, g->settled[i].peer, true);
+    }
+}
+
+void coded_holders(const struct coded *c, unsigned most, void (*each)(void *user, pubsub_peer p, bool is_whole), void *user)
+{
+    list_holders(&c->undecoded, most, each, user);
+    list_holders(&c->kept, most, each, user);
+}

@@ -94,5 +94,7 @@ struct coded_generation_info {
     char topic[PUBSUB_TOPIC_MAX + 1];
 };
 unsigned coded_generations(const struct coded *c, struct coded_generation_info *out, unsigned cap);
+/* Calls each for every peer that is known to have one of the latest `most` generations of each list, or part of it; a peer may come often. */
+void coded_holders(const struct coded *c, unsigned most, void (*each)(void *user, pubsub_peer p, bool is_whole), void *user);
 
 #endif

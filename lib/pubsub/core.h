@@ -83,6 +83,7 @@ struct peer {
     double doubt;        /* promises broken lately */
     bool has_promised;   /* since the last heartbeat, by an offer that was taken up late */
     unsigned npending;   /* its messages that wait for the application */
+    bool has_whole, has_part; /* scratch of pubsub_holders */
 };
 
 struct pubsub {

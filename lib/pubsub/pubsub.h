@@ -245,6 +245,10 @@ bool pubsub_mesh_has(const struct pubsub *ps, struct slice topic, pubsub_peer p)
 struct coded_generation_info;
 unsigned pubsub_generations(const struct pubsub *ps, struct coded_generation_info *out, unsigned cap);
 
+/* Connected peers that are known to have one of the latest messages, and those known to have some shards of one and not all. A peer may
+ * count in both. */
+void pubsub_holders(struct pubsub *ps, unsigned *whole, unsigned *part);
+
 struct pubsub_counters {
     uint64_t published, delivered, delivered_bytes, delivered_shards /* k of each */, duplicates, rejected, invalid_rpc, oversize;
     struct durations delays; /* of what others published: from the first part that we had of it (header, shard, whole) to its delivery */

@@ -221,6 +221,36 @@ def test_shapes_of_the_node(api):
         assert a['pub_key'] in [n.peer_id for n in api.nodes]
 
 
+def test_a_message_is_known_wherever_it_got_to(api, protos):
+    pb = protos['sidecar']
+    one, two = (Caller(n.ip, network.SIDECAR_PORT, pb) for n in api.nodes[:2])
+    listen = 'CommandStream/ListenCommands'
+
+    def publish(node, topic, data):
+        return json.loads(next(node.stream(listen, 'Response', pb.Request(command=1, topic=topic, data=data), None)[0]).data)['status']
+
+    def snapshot(node):
+        return ask(f'{node.ip}:{network.API_PORT}', 'GET', '/api/v1/p2p-snapshot')[1]
+
+    call, _ = two.stream(listen, 'Response', pb.Request(command=2, topic='everywhere'))
+    wait_until(lambda: any(t['peers'] for t in ask(node_base(api), 'GET', '/topics?topic=everywhere')[1]['topics']))
+    for size in (100, 100000):  # a plain message and a coded one
+        data = os.urandom(size)
+        assert publish(one, 'everywhere', data) == 'published'
+        wait_until(lambda: sha(data) in snapshot(api.nodes[1])['seen_message_hashes'])
+        for node in api.nodes[:2]:
+            wait_until(lambda: snapshot(node)['undecoded_shard_buffer_sizes'] == {})
+            a = snapshot(node)
+            assert sha(data) in a['seen_message_hashes'] and sha(data) in a['fully_decoded_message_hashes']
+            assert all(len(i) == 64 for i in a['seen_message_hashes'])
+            assert (a['total_peer_count'], len(a['connected_peers']), a['partial_message_node_count']) == (1, 1, 0)
+        wait_until(lambda: snapshot(api.nodes[1])['full_message_node_count'] == 1)  # the one it came from
+        assert (publish(two, 'everywhere', data), publish(two, 'elsewhere', data)) == ('deduplicated', 'published')
+    call.cancel()
+    one.channel.close()
+    two.channel.close()
+
+
 def metric(node, name):
     text = ask(f'{node.ip}:{network.API_PORT}', 'GET', '/metrics')[1]
     return sum(float(line.rsplit(' ', 1)[1]) for line in text.splitlines() if line.startswith(name + '{'))

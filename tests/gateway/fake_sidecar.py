@@ -54,6 +54,7 @@ class Node:
         self.max_topics = 0       # it tells this bound, and refuses what is beyond; 0: neither
         self.tells_topics = True  # how many it has
         self.swallows = False     # takes publishes and forgets them
+        self.knows = False        # calls what the network had already a repeat, as a node that delivered it
         self.delay_s = 0          # before each answer to a publish
         self.is_silent_by_lane = False  # publishes what comes by lanes, and does not answer
         self.lanes = fake_lane.Lanes(self.take_by_lane) if has_lanes else None
@@ -115,6 +116,8 @@ class Node:
             answer.update(status="error", code=413, error="message too large: at most %d bytes" % self.max_bytes)
         elif self.swallows:
             return None
+        elif self.knows and any(c[:2] == (topic, mid) for c in self.network.carried):
+            answer["status"] = "deduplicated"
         else:
             self.network.publish(self, topic, data)
         if self.delay_s:
@@ -130,7 +133,7 @@ class Node:
         answer = self.take(topic, data)
         if not answer or self.is_silent_by_lane:
             return None
-        return (fake_lane.PUBLISHED if answer["status"] == "published" else fake_lane.REFUSED, answer.get("code", 0), answer.get("error", ""))
+        return ({"published": fake_lane.PUBLISHED, "deduplicated": fake_lane.DEDUPLICATED}.get(answer["status"], fake_lane.REFUSED), answer.get("code", 0), answer.get("error", ""))
 
     def take_topic(self, q, topic):
         if self.max_topics and topic not in self.subscribed() and len(self.subscribed()) >= self.max_topics:

@@ -180,25 +180,32 @@ class Pool(unittest.TestCase):
                 gw.until(lambda: gw.get("/health")[1]["status"] == "ok")
 
     def test_what_a_dying_node_had_goes_to_another_and_arrives_once(self):
-        with Cluster(nodes=2) as cluster:
-            gw = cluster.gateway()
-            with WebSocket(gw, "/ws?client_id=c") as ws:
-                gw.subscribe("c", "t")
-                gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
+        for has_published in (False, True):
+            with self.subTest(has_published), Cluster(nodes=2) as cluster:
+                self.dying_node(cluster, has_published)
+
+    def dying_node(self, cluster, has_published):
+        gw = cluster.gateway()
+        with WebSocket(gw, "/ws?client_id=c") as ws:
+            gw.subscribe("c", "t")
+            gw.until(lambda: all("t" in n.subscribed() for n in cluster.nodes))
+            if has_published:  # and did not say so; the other one knows it from there
+                cluster.nodes[0].confirms, cluster.nodes[1].knows = False, True
+            else:
                 cluster.nodes[0].swallows = True
-                answers = []
-                threads = [threading.Thread(target=lambda i=i: answers.append(gw.publish("t", "m%d" % i))) for i in range(10)]
-                for t in threads:
-                    t.start()
-                held = lambda: len([c for c in cluster.nodes[0].commands if c[0] == 1])
-                gw.until(lambda: held() >= 1 and len(answers) + held() >= 10)  # however they were balanced
-                cluster.nodes[0].stop()
-                for t in threads:
-                    t.join()
-                self.assertEqual([a["status"] for a in answers], ["published"] * 10)
-                self.assertEqual({text_of(ws.recv()) for _ in range(10)}, {"m%d" % i for i in range(10)})
-                with self.assertRaises(TimeoutError):
-                    ws.recv(timeout=0.3)
+            answers = []
+            threads = [threading.Thread(target=lambda i=i: answers.append(gw.publish("t", "m%d" % i))) for i in range(10)]
+            for t in threads:
+                t.start()
+            held = lambda: len([c for c in cluster.nodes[0].commands if c[0] == 1])
+            gw.until(lambda: held() >= 1 and len(answers) + held() >= 10)  # however they were balanced
+            cluster.nodes[0].stop()
+            for t in threads:
+                t.join()
+            self.assertEqual([a["status"] for a in answers], ["published"] * 10)
+            self.assertEqual({text_of(ws.recv()) for _ in range(10)}, {"m%d" % i for i in range(10)})
+            with self.assertRaises(TimeoutError):
+                ws.recv(timeout=0.3)
 
     def test_a_node_that_confirmed_nothing_though_it_published(self):
         """Both nodes carry the message: clients still get it once."""

@@ -297,22 +297,36 @@ static void test_dialer_forgives_a_bad_score_in_time(void **state)
     assert_true(is_to(&o, 1));
 }
 
+static bool seen_add(struct seen_payloads *s, const char *topic, const uint8_t sha256[32], uint64_t now)
+{
+    struct seen_key key = seen_payloads_key(topic, sha256);
+    bool had = seen_payloads_has(s, &key, now), is_new = seen_payloads_add(s, &key, sha256, now);
+
+    assert_true(had != is_new);
+    return is_new;
+}
+
 static void test_seen_payloads_by_topic_for_two_minutes(void **state)
 {
     struct seen_payloads s;
-    uint8_t a[32] = {1}, b[32] = {2};
+    uint8_t a[32] = {1}, b[32] = {2}, latest[3][32];
+    struct seen_key key = seen_payloads_key("t", a);
 
     seen_payloads_init(&s, 3, seed);
-    assert_true(seen_payloads_add(&s, "t", a, 0));
-    assert_false(seen_payloads_add(&s, "t", a, SEC));
-    assert_true(seen_payloads_add(&s, "u", a, SEC)); /* another topic is another message */
-    assert_true(seen_payloads_add(&s, "t", b, SEC));
-    assert_false(seen_payloads_add(&s, "t", a, 119 * SEC));
-    assert_true(seen_payloads_add(&s, "t", a, 120 * SEC));
-    seen_payloads_forget(&s, "t", a);
-    assert_true(seen_payloads_add(&s, "t", a, 120 * SEC));
+    assert_true(seen_add(&s, "t", a, 0));
+    assert_false(seen_add(&s, "t", a, SEC));
+    assert_true(seen_add(&s, "u", a, SEC)); /* another topic is another message */
+    assert_true(seen_add(&s, "t", b, SEC));
+    assert_false(seen_add(&s, "t", a, 119 * SEC));
+    assert_int_equal(seen_payloads_latest(&s, latest, 3, 119 * SEC), 3);
+    assert_true(memcmp(latest[0], b, 32) == 0 && memcmp(latest[2], a, 32) == 0);
+    assert_int_equal(seen_payloads_latest(&s, latest, 1, 119 * SEC), 1);
+    assert_int_equal(seen_payloads_latest(&s, latest, 3, 120 * SEC), 2);
+    assert_true(seen_add(&s, "t", a, 120 * SEC));
+    seen_payloads_forget(&s, &key);
+    assert_true(seen_add(&s, "t", a, 120 * SEC));
     assert_int_equal(s.forgotten_early, 0);
-    assert_true(seen_payloads_add(&s, "v", a, 120 * SEC)); /* full: the oldest goes, counted */
+    assert_true(seen_add(&s, "v", a, 120 * SEC)); /* full: the oldest goes, counted */
     assert_int_equal(s.forgotten_early, 1);
     seen_payloads_fini(&s);
 }

@@ -339,6 +339,39 @@ static void test_hub_shows_all_its_topics(void **state)
     drop(&f);
 }
 
+/* What others published and this node had is a repeat here too, on that topic. */
+static void test_hub_publish_knows_what_was_delivered(void **state)
+{
+    struct fix f;
+    struct xdelivery d = {.topic = "t", .from = {.len = 0}, .k = 1};
+    struct buf payload = {.data = (uint8_t *)"brought by a peer", .len = 17, .cap = 17, .refs = 1};
+    struct slice text = SLICE_LIT("brought by a peer");
+    struct xmsg m = {.type = X_DELIVER, .delivery = &d};
+    char id[65];
+
+    make(&f);
+    f.cfg.active = &f.cfg.optimum;
+    f.cfg.optimum.max_msg_bytes = 1000;
+    f.cfg.small_message = 1000;
+    f.cfg.shard_factor = 4;
+    d.payload = &payload;
+    assert_true(xring_push_sp(&f.from_coding, &m));
+    assert_int_equal(hub_start(f.hub), 0);
+    while (!xring_pop_sc(&f.to_coding, &m)) /* home comes the delivery, or its payload */
+        usleep(1000);
+    assert_int_equal(hub_publish(f.hub, "t", text, NULL, NULL, id), -HUB_EDUP);
+    assert_int_equal(strlen(id), 64);
+    assert_int_equal(hub_publish(f.hub, "other", text, NULL, NULL, id), 0);
+    assert_int_equal(hub_publish(f.hub, "other", text, NULL, NULL, id), -HUB_EDUP);
+    hub_stop(f.hub);
+    while (xring_pop_sc(&f.to_coding, &m))
+        if (m.type == X_PUBLISH) {
+            hub_source_done(m.publish->payload);
+            free(m.publish);
+        }
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_hub_tells_its_address),
         cmocka_unit_test(test_hub_bounds_its_snapshots),
         cmocka_unit_test(test_hub_shows_all_its_topics),
+        cmocka_unit_test(test_hub_publish_knows_what_was_delivered),
     };
 
     return cmocka_run_group_tests(tests, eal_for_tests, NULL);

@@ -67,6 +67,13 @@ static void test_messages_of_all_sizes_arrive_once(void **state)
         d = netsim_deliveries(s, 7, &count);
         assert_int_equal(d[count - 1].k, sizes[i] > 32768 ? 4 : sizes[i] > 16384 ? 3 : 1);
     }
+    for (unsigned i = 0; i < 8; i++) { /* the large ones: everyone tells of what he has */
+        unsigned whole, part;
+
+        pubsub_holders(netsim_core(s, i), &whole, &part);
+        assert_int_equal(whole, 7);
+        assert_int_equal(part, 0);
+    }
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(netsim_disconnects(s, i), 0);
     netsim_free(s);

@@ -165,6 +165,23 @@ static void test_publish_refuses_repeats_and_oversize(void **state)
     netsim_free(s);
 }
 
+static void test_holders_are_who_showed_it(void **state)
+{
+    struct netsim *s = meshed(15, 3, NULL);
+    unsigned whole, part;
+
+    pubsub_holders(netsim_core(s, 0), &whole, &part);
+    assert_int_equal(whole + part, 0);
+    publish(s, 1, 1, 100);
+    netsim_run(s, NETSIM_S);
+    pubsub_holders(netsim_core(s, 0), &whole, &part);
+    assert_in_range(whole, 1, 2); /* who published it, and perhaps who brought a copy */
+    assert_int_equal(part, 0);
+    pubsub_holders(netsim_core(s, 1), &whole, &part);
+    assert_in_range(whole, 0, 2);
+    netsim_free(s);
+}
+
 static void test_topics_do_not_leak(void **state)
 {
     struct netsim *s = network(3, 9, NULL);
@@ -630,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_mesh_is_symmetric),
         cmocka_unit_test(test_publisher_gets_its_own_message_when_subscribed),
         cmocka_unit_test(test_publish_refuses_repeats_and_oversize),
+        cmocka_unit_test(test_holders_are_who_showed_it),
         cmocka_unit_test(test_topics_do_not_leak),
         cmocka_unit_test(test_unsubscribed_node_gets_nothing_more),
         cmocka_unit_test(test_relay_passes_on_and_delivers_nothing),
