@@ -238,7 +238,7 @@ static void test_af_packet_reads_payload_after_its_headers(void **state)
     for (unsigned i = 0; i < 6; i++)
         assert_true(send_to_b(7070, i % 3 ? BIG - i : 100, i % 3 ? 1460 : 0));
     for (unsigned tries = 0; n < 6 && tries < 100; tries++) {
-        unsigned got, first = n;
+        unsigned got;
         assert_true(waits(b, 1000));
         got = pktio_recv(b, f, 16);
         for (unsigned i = 0; i < got; i++) {
@@ -253,8 +253,7 @@ static void test_af_packet_reads_payload_after_its_headers(void **state)
             if (n == 5)
                 kept = buf_ref(f[i].buf);
         }
-        pktio_recv_done(b);
-        assert_true(n > first);
+        pktio_recv_done(b); /* the queue may tell of a frame just before its slot does */
     }
     b->takes_late = false;
     assert_int_equal(n, 6);
