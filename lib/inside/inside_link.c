@@ -6,9 +6,9 @@
 
 #include "base/log.h"
 #include "inside/inside_link_impl.h"
-#include "pubsub/pubsub.h"
+#include "node/hub.h"
 
-_Static_assert(GW_TOPICS_MAX == PUBSUB_TOPICS_MAX, "a gateway takes as many topics as a node does");
+_Static_assert(GW_TOPICS_MAX == HUB_TOPICS_MAX, "a gateway takes as many topics as a node does");
 
 static struct inside_link *of(struct gw_link *l)
 {

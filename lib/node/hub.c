@@ -18,6 +18,8 @@
 #define ANSWERED_NS 3000000000ull /* the lcores are not asked again before */
 #define SNAPSHOTS_MAX 4   /* under way at a time: each costs the lcores time and 2 MB */
 
+_Static_assert(HUB_TOPICS_MAX == PUBSUB_TOPICS_MAX, "more than that no peer takes of us");
+
 const char *hub_err_text(int err)
 {
     switch (err < 0 ? -err : err) {
@@ -397,7 +399,7 @@ struct hub_subscriber *hub_subscriber_new(struct hub *h, const struct hub_subscr
     s->ops = *ops;
     s->user = user;
     memcpy(seed, h->topics.seed, sizeof(seed));
-    map_init(&s->topics, PUBSUB_TOPICS_MAX, seed);
+    map_init(&s->topics, HUB_TOPICS_MAX, seed);
     pthread_mutex_lock(&h->lock);
     list_push_back(&h->subscribers, &s->node);
     if (ops->on_trace)
@@ -446,7 +448,7 @@ static int topic_get(struct hub *h, struct slice name, struct hub_topic **out)
     *out = t;
     if (t)
         return 0;
-    if (h->topics.count >= PUBSUB_TOPICS_MAX)
+    if (h->topics.count >= HUB_TOPICS_MAX)
         return -HUB_ETOPICS;
     if (!(t = calloc(1, sizeof(*t))))
         return -HUB_EMEM;
@@ -562,7 +564,7 @@ unsigned hub_topics_read(struct hub *h)
 
 unsigned hub_max_topics(const struct hub *h)
 {
-    return PUBSUB_TOPICS_MAX;
+    return HUB_TOPICS_MAX;
 }
 
 void hub_subscriber_free(struct hub_subscriber *s)

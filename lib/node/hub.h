@@ -56,6 +56,7 @@ unsigned hub_subscriber_topics(struct hub_subscriber *s);
 unsigned hub_topics_now(struct hub *h);
 /* Those with a subscriber. */
 unsigned hub_topics_read(struct hub *h);
+#define HUB_TOPICS_MAX 2048 /* the pub/sub core's PUBSUB_TOPICS_MAX */
 unsigned hub_max_topics(const struct hub *h);
 
 /* Takes a copy of the payload, or with release != NULL the payload itself (release(user) is called when it is no longer
