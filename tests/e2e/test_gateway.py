@@ -1,6 +1,7 @@
 """Gateways over real nodes: bursts, deaths, restarts, frozen nodes, thresholds."""
 import json
 import os
+import pathlib
 import re
 import signal
 import time
@@ -124,6 +125,11 @@ def test_gateways_inside_nodes_lose_and_double_nothing(make_network, protos):
         s.stop()
 
 
+def is_stopped(pid):
+    """All threads of it."""
+    return all(pathlib.Path(f'/proc/{pid}/task/{t}/stat').read_text().rsplit(')', 1)[1].split()[0] == 'T' for t in os.listdir(f'/proc/{pid}/task'))
+
+
 def test_a_gateway_and_its_nodes_that_come_freeze_die_and_return(make_network, protos):
     net = make_network(nodes=4, gateways=1, driver='kernel', late=4, node_env={'OPTIMUM_MAX_MSG_SIZE': '300000'})
     g, = net.gateways
@@ -151,6 +157,7 @@ def test_a_gateway_and_its_nodes_that_come_freeze_die_and_return(make_network, p
     frozen = net.nodes[3]
     frozen.process.send_signal(signal.SIGSTOP)
     try:
+        burst.wait_until(lambda: is_stopped(frozen.process.pid))  # on a busy machine its threads run on for a moment
         t0 = time.monotonic()
         ids = [publish_somewhere([g], 't', os.urandom(2000)) for _ in range(8)]
         burst.wait_until(lambda: burst.health(net, g) == 'degraded', why='a frozen node is not noticed')
