@@ -15,7 +15,6 @@
 
 #define TICK_MS      200
 #define SEEN_TTL_NS  120000000000ull
-#define SEEN_MAX     (1u << 20)
 #define SAVE_TICKS   5
 #define EXPIRE_TICKS 50
 #define SQUEEZE_TICKS 10
@@ -242,7 +241,7 @@ static int make_core(struct gateway *gw)
     pthread_cond_init(&gw->wake, &attr);
     pthread_condattr_destroy(&attr);
     gw_registry_init(&gw->registry, &rc, seed);
-    gw_seen_init(&gw->seen, SEEN_MAX, SEEN_TTL_NS, seed);
+    gw_seen_init(&gw->seen, gw->cfg.max_seen, SEEN_TTL_NS, seed);
     metrics_hist_init(&gw->sizes, size_bounds, sizeof(size_bounds) / sizeof(size_bounds[0]));
     metrics_hist_init(&gw->delays, delay_bounds, sizeof(delay_bounds) / sizeof(delay_bounds[0]));
     http_routes_init(&gw->routes, seed);

@@ -2,7 +2,7 @@
  * Shape:   (topic, SHA-256 of the payload), now -> what is known of it; sans-IO
  * Owner:   whoever holds the lock around it; an entry pointer is good until the next call
  * Units:   ns monotonic
- * Limits:  max entries; beyond, the oldest goes early (counted). 80 bytes an entry and 4 for its chain, grown as needed
+ * Limits:  max entries; beyond, the oldest goes early (counted). 80 bytes an entry and 12 for its chain, grown as needed
  * Errors:  put: NULL when there is no memory
  */
 #ifndef GATEWAY_GW_SEEN_H

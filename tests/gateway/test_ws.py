@@ -95,6 +95,19 @@ class Frames(unittest.TestCase):
             with self.assertRaises(TimeoutError):
                 ws.recv(timeout=0.3)
 
+    def test_repeats_are_known_of_as_many_messages_as_are_remembered(self):
+        with Cluster(nodes=1) as cluster:
+            gw = cluster.gateway(MAX_SEEN=1024)
+            with WebSocket(gw, "/ws?client_id=c") as ws:
+                def publish(i):
+                    ws.send({"type": "publish", "topic": "t", "data": "m%d" % i, "id": i})
+                    return ws.recv()["status"]
+
+                self.assertEqual({publish(i) for i in range(1024)}, {"published"})
+                self.assertEqual([publish(0), gw.metric("codecast_gateway_seen_evicted_total")], ["deduplicated", 0])
+                self.assertEqual([publish(1024), publish(1), publish(0)], ["published", "deduplicated", "published"])
+                self.assertEqual(gw.metric("codecast_gateway_seen_evicted_total"), 2)
+
     def test_subscriptions_made_before_the_socket(self):
         self.gw.subscribe("before", "before")
         with WebSocket(self.gw, "/api/v1/ws?client_id=before") as ws:
