@@ -153,6 +153,8 @@ static void stream_error_code(struct stream *s, struct slice topic, int err)
     char text[256];
 
     gw_result_text(s->gw, &r, text, sizeof(text));
+    log_debug("\"message of a gRPC client refused\" client=%.*s topic=%.*s err=\"%s\"", (int)s->client.len, s->client.text,
+              (int)topic.len, (const char *)topic.p, text);
     stream_error(s, topic, "", text);
 }
 
@@ -215,6 +217,8 @@ static int stream_publish(struct stream *s, struct rpc_msg *m, const struct prox
     struct gw_refusal r;
 
     if (gw_auth_publish(s->gw, s->grant, client, rpc_call_peer(s->call), pm->message.len, &r) < 0) {
+        log_debug("\"publish refused\" client=%.*s topic=%.*s err=\"%s\"", (int)s->client.len, s->client.text, (int)topic->len,
+                  topic->text, r.text);
         stream_error(s, gw_name_slice(topic), "", r.text);
         return 0;
     }
@@ -256,6 +260,7 @@ static int stream_attach(struct stream *s, struct slice client)
     }
     rc = gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns());
     s->is_attached = rc == 0;
+    log_debug("\"gRPC client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, rpc_call_peer(s->call));
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/stash.h"
 #include "base/text.h"
@@ -94,6 +95,11 @@ static void answer(struct gateway *gw, gw_publish_fn *fn, void *user, struct sli
 
     memcpy(r.id_hex, id_hex, strlen(id_hex) + 1);
     count_outcome(gw, o, bytes);
+    if (o->err)
+        log_debug("\"publish failed\" topic=%.*s id=%s err=\"%s\"", (int)topic.len, (const char *)topic.p, id_hex, gw_err_text(o->err));
+    else
+        log_debug("\"message published\" topic=%.*s id=%s bytes=%zu duplicate=%d", (int)topic.len, (const char *)topic.p, id_hex,
+                  bytes, o->is_duplicate);
     fn(user, &r);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "gateway/gw_link.h"
 
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
@@ -222,6 +223,8 @@ int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct sli
     if (c)
         c->touched_ns = now;
     pthread_rwlock_unlock(&r->lock);
+    log_debug("\"%s\" client=%.*s topic=%.*s threshold=%g", rc ? "subscribe refused" : "subscribe", (int)client.len,
+              (const char *)client.p, (int)topic.len, (const char *)topic.p, threshold);
     return rc;
 }
 
@@ -238,6 +241,8 @@ void gw_registry_unsubscribe(struct gw_registry *r, struct slice client, struct 
     if (c)
         c->touched_ns = now;
     pthread_rwlock_unlock(&r->lock);
+    log_debug("\"unsubscribe\" client=%.*s topic=%.*s", (int)client.len, (const char *)client.p, (int)topic.len,
+              (const char *)topic.p);
 }
 
 bool gw_registry_has_topic(struct gw_registry *r, struct slice topic)

@@ -73,12 +73,6 @@ static void on_published(void *user, const struct gw_result *r)
 {
     struct pending *p = user;
 
-    if (r->outcome.err)
-        log_debug("\"publish failed\" topic=%.*s err=\"%s\"", (int)r->topic.len, (const char *)r->topic.p,
-                  gw_err_text(r->outcome.err));
-    else
-        log_debug("\"message published\" topic=%.*s id=%s duplicate=%d", (int)r->topic.len,
-                  (const char *)r->topic.p, r->id_hex, r->outcome.is_duplicate);
     pending_end(p, result_reply(p->gw, r));
 }
 
@@ -206,6 +200,8 @@ static void post_publish(struct http_req *q, void *user)
             rc = check_order(gw, &o);
     }
     if (rc) {
+        log_debug("\"publish refused\" client=%.*s topic=%.*s err=\"%s\"", (int)o.client.len, o.client.text, (int)o.topic.len,
+                  o.topic.text, gw_err_text(-rc));
         gw_count(&gw->count.publish_errors[-rc], 1);
         http_req_reply(q, order_error(gw, &o, rc));
     } else if (may_publish(gw, q, &o)) {
@@ -254,6 +250,9 @@ static void change_subscription(struct gateway *gw, struct http_req *q, const ch
     s.client = gw_name_slice(&client);
     if (!rc)
         rc = gw_order_topics(&o, one, &s);
+    if (rc)
+        log_debug("\"subscription refused\" wanted=%s client=%.*s topic=%.*s err=\"%s\"", status, (int)o.client.len, o.client.text,
+                  (int)o.topic.len, o.topic.text, gw_err_text(-rc));
     if (rc)
         http_req_reply(q, order_error(gw, &o, rc));
     else

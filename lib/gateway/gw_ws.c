@@ -199,6 +199,8 @@ static int frame_publish(struct session *s, struct gw_order *o, const struct fra
         return rc;
     if (gw_auth_publish(s->gw, s->grant, s->is_named ? gw_name_slice(&s->client) : (struct slice){0}, s->peer,
                         rpc_msg_len(o->payload), &r) < 0) {
+        log_debug("\"publish refused\" client=%.*s topic=%.*s err=\"%s\"", (int)s->client.len, s->client.text, (int)o->topic.len,
+                  o->topic.text, r.text);
         send_error(s, id, r.text);
         return 0;
     }
@@ -335,6 +337,7 @@ static void on_message(struct ws_conn *c, void *user, enum ws_opcode op, struct 
         char text[256];
 
         gw_result_text(s->gw, &r, text, sizeof(text));
+        log_debug("\"message of a WebSocket client refused\" client=%.*s err=\"%s\"", (int)s->client.len, s->client.text, text);
         send_error(s, &id, text);
     }
     gw_order_fini(&o);
@@ -351,7 +354,7 @@ static void on_open(struct ws_conn *c, void *user)
     if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) <
         0)
         ws_conn_close(s->conn, 1013, gw_err_text(GW_E_FULL));
-    log_debug("\"WebSocket client connected\" client=%.*s", (int)s->client.len, s->client.text);
+    log_debug("\"WebSocket client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, s->peer);
 }
 
 static struct ws_msg *on_dropped(struct ws_conn *c, void *user, uint64_t msgs, uint64_t bytes)

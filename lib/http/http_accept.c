@@ -1,4 +1,5 @@
 /* http_accept.c: new connections, and which thread has them */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -6,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "http/http_place.h"
 #include "http/http_private.h"
 
@@ -36,8 +38,23 @@ static void bound_goodbye(const struct http_thread *th, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
+static void log_conn(const char *what, int fd)
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&sa;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
+    socklen_t len = sizeof(sa);
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    if (!log_is_on(LOG_DEBUG_L) || getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
+        return;
+    inet_ntop(sa.ss_family, sa.ss_family == AF_INET6 ? (const void *)&in6->sin6_addr : (const void *)&in->sin_addr, host, sizeof(host));
+    log_debug("\"HTTP connection %s\" ip=%s port=%u", what, host, ntohs(sa.ss_family == AF_INET6 ? in6->sin6_port : in->sin_port));
+}
+
 static void refuse(struct http_thread *th, int fd)
 {
+    log_conn("refused", fd);
     atomic_fetch_sub_explicit(&th->n_peers, 1, memory_order_relaxed);
     http_count(&th->count.refused_conns);
     close(fd);
@@ -79,6 +96,7 @@ static void peer_open(struct http_thread *th, int fd)
         return;
     }
     http_count(&th->count.accepted);
+    log_conn("open", fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (th->tls)
         bound_goodbye(th, fd);

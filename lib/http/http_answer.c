@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
+#include "base/log.h"
 #include "http/http_json.h"
 #include "http/http_private.h"
 
@@ -23,6 +25,8 @@ struct replace_ostream {
     h2o_ostream_t super;
     h2o_iovec_t body;
 };
+
+#define PATH_SHOWN 256 /* bytes of a path in the log */
 
 static h2o_generator_t our_generator;
 
@@ -290,6 +294,21 @@ static void replace_body(const struct http_server *s, h2o_req_t *h, h2o_ostream_
     h2o_add_header(&h->pool, &h->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/json"));
 }
 
+/* One line for the request and its answer. The query stays out: a token may be in it. */
+static void log_answer(h2o_req_t *h)
+{
+    struct http_req q = {.h = h};
+    struct timeval from = h->timestamps.request_begin_at, now;
+    char peer[64];
+
+    gettimeofday(&now, NULL);
+    http_req_peer(&q, peer, sizeof(peer));
+    log_debug("\"HTTP answer\" method=%.*s path=%.*s status=%d request_bytes=%zu bytes=%zu ms=%lld peer=%s", (int)h->input.method.len,
+              h->input.method.base, (int)(h->path_normalized.len < PATH_SHOWN ? h->path_normalized.len : PATH_SHOWN),
+              h->path_normalized.base, h->res.status, h->entity.len, h->res.content_length,
+              from.tv_sec ? (now.tv_sec - from.tv_sec) * 1000LL + (now.tv_usec - from.tv_usec) / 1000 : 0LL, peer);
+}
+
 static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *h, h2o_ostream_t **slot)
 {
     const struct http_server *s = ((struct answer_filter *)self)->server;
@@ -303,6 +322,8 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *h, h2o_ostream_t **s
             http_linger_start(p); /* the rest of the body is still coming: let the client read our answer */
     }
     add_common_headers(s, h);
+    if (log_is_on(LOG_DEBUG_L))
+        log_answer(h);
     p->has_acked = false; /* the sweep asks the kernel, if the answer lasts that long */
     p->moved_at_ms = h2o_now(p->thread->loop);
     h2o_setup_next_ostream(h, slot);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "node/sidecar_impl.h"
 
@@ -48,6 +49,8 @@ static void refuse(struct stream *st, struct slice topic, const char *id, struct
     struct sidecar_answer a = {.topic = topic, .message_id = id, .status = "error", .error = why, .code = r.http};
 
     SIDECAR_COUNT(st->sidecar, refused, 1);
+    log_debug("\"publish refused\" topic=%.*s id=%s why=\"%s\" peer=%s", (int)topic.len, (const char *)topic.p, id, why,
+              rpc_call_peer(st->call));
     send_answer(st, &a);
     st->refused.code = r.code;
     snprintf(st->refused.why, sizeof(st->refused.why), "%s", why);

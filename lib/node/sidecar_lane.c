@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "http/http_metrics.h"
 #include "node/sidecar_impl.h"
@@ -13,6 +14,7 @@
 static void refused(struct sidecar *s, struct lane_answer *a, int http, const char *why)
 {
     SIDECAR_COUNT(s, refused, 1);
+    log_debug("\"publish by lane refused\" why=\"%s\"", why);
     a->outcome = LANE_REFUSED;
     a->http = (uint16_t)http;
     snprintf(a->text, sizeof(a->text), "%s", why);

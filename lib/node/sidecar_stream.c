@@ -79,6 +79,8 @@ static void finish_by(struct stream *st, int err)
 static void refuse_topic(struct stream *st, struct slice topic, int err)
 {
     SIDECAR_COUNT(st->sidecar, topics_refused, 1);
+    log_debug("\"subscribe refused\" topic=%.*s why=\"%s\" peer=%s", (int)topic.len, (const char *)topic.p, hub_err_text(err),
+              rpc_call_peer(st->call));
     if (st->reads_answers)
         sidecar_tell_refused_topic(st, topic, sidecar_refusal_http(err), hub_err_text(err));
     else
@@ -110,6 +112,8 @@ static bool subscribe(void *user, struct slice topic)
         err = hub_subscribe(st->subscriber, name);
     if (err)
         refuse_topic(st, topic, err);
+    else
+        log_debug("\"client subscribes\" topic=%s peer=%s", name, rpc_call_peer(st->call));
     return !err;
 }
 
@@ -123,6 +127,7 @@ static void unsubscribe(struct stream *st, struct slice topic)
     }
     if (st->subscriber)
         hub_unsubscribe(st->subscriber, name);
+    log_debug("\"client unsubscribes\" topic=%s peer=%s", name, rpc_call_peer(st->call));
 }
 
 static void command_came(struct rpc_call *call, struct rpc_msg *m, void *user)

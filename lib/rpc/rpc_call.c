@@ -36,6 +36,7 @@ struct rpc_call *rpc_call_make(grpc_call *call, struct slice path, const struct 
     c->max_send_bytes = s->max_send_bytes;
     c->max_recv_bytes = s->max_recv_bytes;
     c->deadline = s->deadline;
+    c->made_at = gpr_now(GPR_CLOCK_MONOTONIC);
     grpc_metadata_array_init(&c->in_headers);
     grpc_metadata_array_init(&c->in_trailers);
     c->in_message = grpc_empty_slice();

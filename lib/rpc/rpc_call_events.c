@@ -26,6 +26,13 @@ static void count_outcome(struct rpc_call *c, int code, bool by_peer)
         RPC_COUNT(t->failed, 1);
 }
 
+/* Requests and answers of what we serve; messages hold payloads and stay out. */
+static void log_end(const struct rpc_call *c, const struct rpc_status *st)
+{
+    log_debug("\"gRPC call end\" method=%s status=%s why=\"%s\" ms=%lld peer=%s", c->path, rpc_code_name(st->code), st->message,
+              (long long)gpr_time_to_millis(gpr_time_sub(gpr_now(GPR_CLOCK_MONOTONIC), c->made_at)), rpc_call_peer(c));
+}
+
 /* The last thing that happens to a call. c may be gone when this returns. */
 static void end(struct rpc_call *c, grpc_call *call)
 {
@@ -42,6 +49,8 @@ static void end(struct rpc_call *c, grpc_call *call)
     }
     rpc_home_del(home, &c->live);
     count_outcome(c, st.code, by_peer);
+    if (c->is_server && log_is_on(LOG_DEBUG_L))
+        log_end(c, &st);
     if (c->on.on_close)
         c->on.on_close(c, &st, c->user);
     gpr_free(text);

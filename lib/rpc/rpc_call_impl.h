@@ -23,7 +23,7 @@ struct rpc_call {
     _Atomic(void *) data;
     uint32_t max_send_bytes; /* 0: no bound */
     uint32_t max_recv_bytes;
-    gpr_timespec deadline;
+    gpr_timespec deadline, made_at;
     char *path;
     char *peer;                     /* gpr_free */
     grpc_metadata_array in_headers; /* server: the client's, each slice referenced; client: the server's */

@@ -8,6 +8,7 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "proto/descriptors.h"
 #include "rpc/rpc_args.h"
@@ -297,6 +298,7 @@ static void accept_call(struct rpc_server *s, grpc_call *call, const grpc_call_d
     if (m->takes_bundles && rpc_call_has_header(c, RPC_BUNDLE_KEY))
         agree_on_bundles(c);
     rpc_call_watch_end(c);
+    log_debug("\"gRPC call\" method=%s peer=%s", rpc_call_path(c), rpc_call_peer(c));
     if (is_full) {
         RPC_COUNT(s->refused, 1);
         rpc_call_finish(c, RPC_CODE_RESOURCE_EXHAUSTED, "too many open calls");

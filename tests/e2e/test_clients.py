@@ -16,6 +16,7 @@ import pytest
 import websockets
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+import clients
 import network
 from conftest import BUILD, ROOT, go_home
 from burst import wait_until
@@ -92,18 +93,64 @@ def test_the_ports_are_open_to_nc(api):
             assert re.search('succeeded|open', sh(f'nc -zv {m.ip} {port} 2>&1', api))
 
 
-def test_the_logs_of_the_debug_level_follow_a_message(api):
+async def say_by_websocket(ip, text):
+    async with websockets.connect(f'ws://{ip}:8080/api/v1/ws?client_id=ws-follower') as ws:
+        await ws.send(json.dumps({'type': 'subscribe', 'topic': 'followed', 'id': 1}))
+        assert json.loads(await ws.recv())['status'] == 'subscribed'
+        await ws.send(json.dumps({'type': 'publish', 'topic': 'followed', 'message': text, 'id': 2}))
+        while json.loads(await asyncio.wait_for(ws.recv(), 30)).get('status') != 'published':
+            pass
+        await ws.send(json.dumps({'type': 'unsubscribe', 'topic': 'followed', 'id': 3}))
+        await ws.send(json.dumps({'type': 'dance', 'id': 4}))
+        while json.loads(await asyncio.wait_for(ws.recv(), 30)).get('type') != 'error':
+            pass
+
+
+def say_by_grpc(ip, pb, unary, stream):
+    with grpc.insecure_channel(f'{ip}:50051', options=clients.CHANNEL_OPTIONS) as channel:
+        one = channel.unary_unary('/proto.ProxyStream/Publish', lambda m: m.SerializeToString(), pb.PublishResponse.FromString)
+        one(pb.PublishRequest(client_id='unary-follower', topic='followed', message=unary.encode()), timeout=30)
+        many = channel.stream_stream('/proto.ProxyStream/ClientStream', lambda m: m.SerializeToString(), pb.ProxyMessage.FromString)
+        list(many(iter([pb.ProxyMessage(client_id='stream-follower', type='publish', topic='followed', message=stream.encode())]), timeout=30))
+
+
+def test_the_logs_of_the_debug_level_follow_a_message(api, protos):
     """docker-compose logs | grep -E "(publish|subscribe|message)" """
-    mid = sha('follow me')
+    gateway, ways = api.gateways[0], ('rest', 'websocket', 'unary', 'stream')
     sh("""curl -s -X POST localhost:8080/subscribe -d '{"client_id":"follower","topic":"followed"}'""", api)
-    sh("""curl -s -X POST localhost:8080/publish -d '{"client_id":"follower","topic":"followed","message":"follow me"}'""", api)
+    sh("""curl -s -X POST localhost:8080/publish -d '{"client_id":"follower","topic":"followed","message":"follow rest"}'""", api)
+    asyncio.run(say_by_websocket(gateway.ip, 'follow websocket'))
+    say_by_grpc(gateway.ip, protos['gateway'], 'follow unary', 'follow stream')
+    sh("""curl -s -X POST 'localhost:8080/publish?access_token=hush' -d '{"client_id":"follower","message":"nowhere"}'""", api)
+    sh("""curl -s localhost:8080/publish; curl -s localhost:8080/no/message/here""", api)
+    with grpc.insecure_channel(f'{api.nodes[0].control_ip}:{network.SIDECAR_PORT}', options=clients.CHANNEL_OPTIONS) as channel:
+        pb = protos['sidecar']
+        call = channel.stream_stream('/proto.CommandStream/ListenCommands', lambda m: m.SerializeToString(), pb.Response.FromString)
+        with pytest.raises(grpc.RpcError):
+            list(call(iter([pb.Request(command=1, topic='f' * 300, data=b'follow this not')]), timeout=30))
     logs = ' '.join(str(m.log) for m in api.members)
 
-    def lines():
-        return subprocess.run(['bash', '-c', f'cat {logs} | grep -E "(publish|subscribe|message)"'], capture_output=True, text=True).stdout.splitlines()
+    def lines(*words):
+        grep = subprocess.run(['bash', '-c', f'cat {logs} | grep -E "(publish|subscribe|message)"'], capture_output=True, text=True)
+        return [line for line in grep.stdout.splitlines() if all(w in line for w in words)]
 
-    wait_until(lambda: sum(mid in line for line in lines()) >= 2, why='the log does not follow it')
-    assert any('followed' in line and 'subscribe' in line for line in lines())
+    for way in ways:
+        mid = sha(f'follow {way}')
+        for words in (('"message published"', 'topic=followed'), ('"publish message"',), ('"deliver message"',), ('"message received"',)):
+            wait_until(lambda: lines(mid, *words), why=f'the log does not follow what came by {way}: {words}')
+    for words in (('msg="subscribe"', 'client=follower', 'topic=followed'), ('msg="subscribe"', 'client=ws-follower', 'topic=followed'),
+                  ('msg="unsubscribe"', 'client=ws-follower'), ('message of a WebSocket client refused', 'client=ws-follower'),
+                  ('HTTP answer', 'method=POST', 'path=/publish', 'status=200', 'ms='), ('HTTP answer', 'path=/publish', 'status=400'),
+                  ('publish refused', 'client=follower', 'missing topic'), ('HTTP answer', 'method=GET', 'path=/publish', 'status=405'),
+                  ('HTTP answer', 'path=/no/message/here', 'status=404'), ('publish refused', 'topic=fff')):
+        wait_until(lambda: lines(*words), why=f'no line has {words}')
+    text = '\n'.join(m.log.read_text(errors='replace') for m in api.members)
+    for words in ('HTTP connection open" ip=', 'WebSocket client connected" client=ws-follower', 'WebSocket client gone" client=ws-follower',
+                  'gRPC client connected" client=stream-follower', 'gRPC client gone" client=stream-follower',
+                  'gRPC call" method=/proto.ProxyStream/Publish', 'gRPC call end" method=/proto.ProxyStream/ClientStream status=OK',
+                  'gRPC call end" method=/proto.CommandStream/ListenCommands status=INVALID_ARGUMENT'):
+        assert words in text, words
+    assert 'hush' not in text and 'nowhere' not in text and 'follow rest' not in text
 
 
 # ---- websockets of Python ----
