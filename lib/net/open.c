@@ -277,6 +277,7 @@ static struct transport *open_shared(const struct net_config *cfg, struct net_sh
     }
     tc.dial_first = (uint16_t)(share->dial_first + cfg->role * share->dial_each);
     tc.dial_count = share->dial_each;
+    tc.iface = info.name;
     port = driver == NET_AF_XDP ? port_af_xdp(&tc, info.name, err) : port_af_packet(&tc, cfg->role, info.name, err);
     return on_port(cfg, &tc, port, guard, now, err);
 }

@@ -24,6 +24,12 @@ const char *port_watch_next(struct port_watch *w, const struct transport_stats *
         {s->port.no_memory, "out of packet memory"},
         {s->packets_dropped_in, "packets lost in front of us: the receive ring was full"},
         {s->packets_dropped_out, "packets refused by the port"},
+        {s->port.tx_full, "the send queue was full: sends wait for room"},
+        {s->port.mac_changed, "the interface has another MAC: our packets bear it"},
+        {s->port.mtu_changed, "the interface has another MTU: our packets follow it"},
+        {s->tcp.neigh_moved, "a neighbour has another MAC: we follow it"},
+        {s->port.neigh_denied, "the kernel's neighbours cannot be read, netlink is denied: our own ARP and ND go on"},
+        {s->port.neigh_overruns, "news of the kernel's neighbours were missed: all of them are read again"},
     };
     const char *link = of_link(w, is_up);
 

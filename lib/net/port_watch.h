@@ -12,7 +12,7 @@
 #include "net/transport.h"
 
 #define PORT_WATCH_AGAIN_NS 60000000000ull
-#define PORT_WATCH_THINGS   7
+#define PORT_WATCH_THINGS   13
 
 struct port_watch {
     uint64_t seen[PORT_WATCH_THINGS];    /* counts that were looked at */

@@ -48,6 +48,8 @@ struct port_counters {
     uint64_t tx_full, no_memory, foreign, truncated, unkept;
     uint64_t lost, found, unopened, resets, links_down;
     uint64_t captured, capture_dropped;
+    uint64_t mac_changed, mtu_changed;        /* of our own interface */
+    uint64_t neigh_denied, neigh_overruns;    /* the kernel's neighbours: not to be had (1); times that news of them were missed */
 };
 
 struct transport_stats {

@@ -443,12 +443,13 @@ static void ttcp_stats(struct transport *tr, struct transport_stats *out)
         .packets_dropped_out = p.tx_dropped,
         .port = {.tx_full = p.tx_full, .no_memory = p.no_memory, .foreign = p.rx_foreign, .truncated = p.rx_truncated,
                  .unkept = p.rx_unkept, .lost = p.lost, .found = p.found, .unopened = p.unopened, .resets = p.resets, .captured = p.captured,
-                 .capture_dropped = p.capture_dropped},
+                 .capture_dropped = p.capture_dropped, .mac_changed = t->mac_changed, .mtu_changed = t->mtu_changed},
         .tcp = *c,
         .tcp_retransmits = c->tx_rtx_segments,
         .tcp_checksum_errors = c->drop_tcp_csum + c->drop_ip_csum,
         .accepts_failed = c->drop_conn_full + c->drop_backlog,
     };
+    ttcp_neigh_stats(t, &out->port);
 }
 
 static bool ttcp_link_is_up(struct transport *tr, uint64_t now)
@@ -464,10 +465,13 @@ static bool ttcp_link_is_up(struct transport *tr, uint64_t now)
     is_moved = memcmp(was.mac, is->mac, 6) != 0;
     if (is_moved)
         tcp_stack_set_mac(t->stack, is->mac);
+    t->mac_changed += is_moved;
+    t->mtu_changed += was.mtu != is->mtu;
     if (was.mtu != is->mtu)
         tcp_stack_set_mtu(t->stack, is->mtu);
     if (is->is_up && (!was.is_up || is_moved))
         tcp_stack_announce(t->stack, now);
+    ttcp_neigh_turn(t, now);
     return t->port->link.is_up;
 }
 
@@ -488,6 +492,7 @@ static void ttcp_free(struct transport *tr)
         ttcp_flush(tr, t->now);
         tcp_stack_free(t->stack);
     }
+    ttcp_neigh_close(t);
     pktio_close(t->port);
     if (t->guard) {
         guard_close(t->guard);
@@ -599,5 +604,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     list_init(&t->roomy);
     say_addresses(t, cfg, port->text);
     tcp_stack_announce(t->stack, now);
+    if (cfg->iface)
+        ttcp_neigh_open(t, cfg->iface, now);
     return &t->t;
 }

@@ -24,6 +24,7 @@ struct transport_tcp_config {
     /* Not 0: a dial to a remote comes from a port that follows from this and the remote, if it can, so that the next life of
      * a node that died without a word takes over what its peers still hold for a connection. The same in every life. */
     uint64_t dial_seed;
+    const char *iface; /* shared with the kernel, whose neighbours are ours too; NULL: ours alone */
     uint8_t cc, ecn; /* enum tcp_cc, enum tcp_ecn */
     struct rng *rng; /* borrowed */
 };

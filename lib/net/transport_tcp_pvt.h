@@ -34,6 +34,8 @@ struct ttcp {
     struct transport t;
     struct pktio *port;
     struct guard *guard;
+    struct neigh_watch *neigh; /* NULL: of an address that is ours alone, or it cannot be had */
+    uint64_t mac_changed, mtu_changed, neigh_denied;
     struct tcp_stack *stack;
     struct list all, ready, again, lingering, roomy;
     struct tpipe *gone;      /* owes a PIPE_GONE: its bytes were offered, its connection is no more */
@@ -65,6 +67,12 @@ static inline struct ttcp *owner_of(const struct tpipe *p)
 {
     return ttcp_of(p->pipe.transport);
 }
+
+/* transport_tcp_neigh.c */
+void ttcp_neigh_open(struct ttcp *t, const char *iface, uint64_t now);
+void ttcp_neigh_turn(struct ttcp *t, uint64_t now);
+void ttcp_neigh_close(struct ttcp *t);
+void ttcp_neigh_stats(const struct ttcp *t, struct port_counters *out);
 
 /* transport_tcp_pipe.c */
 struct tpipe *tpipe_new(struct ttcp *t, struct tcp_conn *tcp);

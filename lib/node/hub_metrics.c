@@ -293,6 +293,10 @@ static void port_families(struct metrics *m, const struct port_counters *p)
     counter(m, "codecast_", "port_found_total", "Times that it was there again and opened anew", p->found);
     counter(m, "codecast_", "port_unopened_total", "Attempts to open it anew that failed: rights that were given up, or another shape", p->unopened);
     counter(m, "codecast_", "port_resets_total", "Times that the device asked for a reset", p->resets);
+    counter(m, "codecast_", "port_mac_changed_total", "Times that our interface got another MAC", p->mac_changed);
+    counter(m, "codecast_", "port_mtu_changed_total", "Times that our interface got another MTU", p->mtu_changed);
+    counter(m, "codecast_", "port_neigh_denied_total", "Net roles to which the kernel denies its neighbours (netlink)", p->neigh_denied);
+    counter(m, "codecast_", "port_neigh_overruns_total", "Times that news of the kernel's neighbours were missed and all were read again", p->neigh_overruns);
     counter(m, "codecast_", "captured_packets_total", "Packets that --pcap saw", p->captured);
     counter(m, "codecast_", "capture_dropped_total", "Of them, not in the file: its ring was full", p->capture_dropped);
 }

@@ -52,6 +52,7 @@
     X(pmtu_blackhole)  /* smaller packets because full ones timed out in silence */                          \
     X(pmtu_raised)     /* larger packets tried again */                                                      \
     X(keepalive_sent)  /* keepalive probes */                                                                \
+    X(neigh_moved)     /* known neighbours that turned out to have another MAC */                            \
     /* drops: form */                                                                                        \
     X(drop_eth_short)   /* no whole Ethernet header */                                                       \
     X(drop_eth_type)    /* neither IP nor ARP */                                                             \

@@ -52,13 +52,22 @@ void neigh_forget(struct neigh_table *t, struct neigh *n)
     *at = n->hash_next;
     list_del(&n->ask_link);
     timerq_cancel(t->timers, &n->timer);
+    neigh_fix(t, n, false);
     n->state = NEIGH_FREE;
+    n->has_mac = false;
     n->asks = 0;
     n->gen++;
 }
 
-/* A free entry, or the least recently used of some that nobody waits for. */
-static struct neigh *entry_new(struct neigh_table *t)
+void neigh_fix(struct neigh_table *t, struct neigh *n, bool is_fixed)
+{
+    is_fixed = is_fixed && (n->is_fixed || t->fixed < t->max / 2);
+    t->fixed += is_fixed - n->is_fixed;
+    n->is_fixed = is_fixed;
+}
+
+/* A free entry, or the least recently used of some that nobody waits for (unused: of those that were never used). */
+static struct neigh *entry_new(struct neigh_table *t, bool unused)
 {
     struct neigh *best = NULL;
 
@@ -73,6 +82,8 @@ static struct neigh *entry_new(struct neigh_table *t)
             continue;
         if (n->state == NEIGH_FREE)
             return n;
+        if (n->is_fixed || (unused && n->used_ns))
+            continue;
         if (!best || n->used_ns < best->used_ns)
             best = n;
     }
@@ -90,50 +101,70 @@ static void ask(struct neigh_table *t, struct neigh *n, uint64_t now)
     timerq_set(t->timers, &n->timer, now + NEIGH_ASK_INTERVAL_NS);
 }
 
+static struct neigh *add(struct neigh_table *t, struct neigh *n, const struct ip_addr *ip, uint64_t used_ns)
+{
+    struct neigh **b = bucket_of(t, ip);
+
+    n->ip = *ip;
+    n->state = NEIGH_ASKING;
+    n->asks = 0;
+    n->used_ns = used_ns;
+    n->confirmed_ns = 0;
+    n->timer.kind = NEIGH_TIMER_KIND;
+    n->hash_next = *b;
+    *b = n;
+    return n;
+}
+
 struct neigh *neigh_get(struct neigh_table *t, const struct ip_addr *ip, uint64_t now)
 {
     struct neigh *n = neigh_find(t, ip);
 
     if (n)
         return n;
-    n = entry_new(t);
-    if (!n)
-        return NULL;
-    n->ip = *ip;
-    n->state = NEIGH_ASKING;
-    n->asks = 0;
-    n->used_ns = now;
-    n->timer.kind = NEIGH_TIMER_KIND;
-    struct neigh **b = bucket_of(t, ip);
-    n->hash_next = *b;
-    *b = n;
-    ask(t, n, now);
+    n = entry_new(t, false);
+    if (n)
+        ask(t, add(t, n, ip, now), now);
     return n;
+}
+
+struct neigh *neigh_get_unasked(struct neigh_table *t, const struct ip_addr *ip)
+{
+    struct neigh *n = neigh_find(t, ip);
+
+    if (n)
+        return n;
+    n = entry_new(t, true);
+    return n ? add(t, n, ip, 0) : NULL;
 }
 
 void neigh_use(struct neigh_table *t, struct neigh *n, uint64_t now)
 {
     n->used_ns = now;
-    if (n->state == NEIGH_KNOWN && !n->asks && !t->is_external && now - n->confirmed_ns > NEIGH_REACHABLE_NS)
+    if (n->state == NEIGH_KNOWN && !n->asks && !t->is_external && !n->is_fixed && now - n->confirmed_ns > NEIGH_REACHABLE_NS)
         ask(t, n, now);
 }
 
 void neigh_doubt(struct neigh_table *t, struct neigh *n, uint64_t now)
 {
-    if (n->state != NEIGH_KNOWN || n->asks || t->is_external || now - n->confirmed_ns < NEIGH_ASK_INTERVAL_NS)
+    if (n->state != NEIGH_KNOWN || n->asks || t->is_external || n->is_fixed || now - n->confirmed_ns < NEIGH_ASK_INTERVAL_NS)
         return;
     n->confirmed_ns = 0;
     ask(t, n, now);
 }
 
-void neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now)
+bool neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now)
 {
+    bool has_moved = n->has_mac && memcmp(n->mac, mac, ETH_ALEN) != 0;
+
+    n->has_mac = true;
     memcpy(n->mac, mac, ETH_ALEN);
     n->state = NEIGH_KNOWN;
     n->asks = 0;
     n->confirmed_ns = now;
     list_del(&n->ask_link);
     timerq_cancel(t->timers, &n->timer);
+    return has_moved;
 }
 
 bool neigh_on_timer(struct neigh_table *t, struct neigh *n, uint64_t now)

@@ -1,5 +1,6 @@
 /* neigh.h: who is at which MAC
  * Shape:   IP -> MAC, or a wait; answers in, questions out (ARP requests, or events when neighbours are set from outside)
+ *          A fixed entry is the host's own word (a permanent neighbour): never asked about, never overruled by the network
  * Source:  RFC 826, RFC 1122 2.3.2 (aging; questions at most one a second; RFC 4861's reachable time)
  * Owner:   the stack
  * Memory:  a fixed array; connections that wait hang on the entry by their own list node
@@ -24,6 +25,8 @@ struct neigh {
     uint8_t state;         /* enum neigh_state */
     uint8_t asks;          /* unanswered questions; 0: not asking */
     bool is_broadcast_ask; /* the next question goes to everyone */
+    bool has_mac;          /* mac was its MAC once, also while we ask anew */
+    bool is_fixed;
     uint32_t gen;          /* changes when the entry becomes another neighbour's */
     uint64_t confirmed_ns, used_ns;
     struct neigh *hash_next;
@@ -34,7 +37,7 @@ struct neigh {
 
 struct neigh_table {
     struct neigh *entries, **buckets;
-    uint32_t max, made, mask, hand;
+    uint32_t max, made, mask, hand, fixed;
     bool is_external;
     struct list to_ask;
     struct timerq *timers;
@@ -55,8 +58,12 @@ struct neigh *neigh_find(const struct neigh_table *t, const struct ip_addr *ip);
 struct neigh *neigh_get(struct neigh_table *t, const struct ip_addr *ip, uint64_t now);
 /* The entry is about to be used for sending: an old one is asked about meanwhile. */
 void neigh_use(struct neigh_table *t, struct neigh *n, uint64_t now);
-/* An answer. The caller wakes n's waiters. */
-void neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now);
+/* The same for one that nobody here has asked for yet: takes no place of one that was ever used. NULL: no such place. */
+struct neigh *neigh_get_unasked(struct neigh_table *t, const struct ip_addr *ip);
+/* Whether it is to be the host's own word; no more than half of the table is, the others count as learnt. */
+void neigh_fix(struct neigh_table *t, struct neigh *n, bool is_fixed);
+/* An answer; true: it had another MAC before. The caller wakes n's waiters. */
+bool neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now);
 /* The peer behind it acknowledged something: it lives. */
 static inline void neigh_confirm(struct neigh *n, uint64_t now)
 {

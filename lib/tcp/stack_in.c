@@ -40,9 +40,9 @@ void stack_learn(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t *m
 {
     struct neigh *n = make ? neigh_get(&s->neigh, ip, now) : neigh_find(&s->neigh, ip);
 
-    if (!n)
+    if (!n || n->is_fixed)
         return;
-    neigh_learn(&s->neigh, n, mac, now);
+    s->n.neigh_moved += neigh_learn(&s->neigh, n, mac, now);
     stack_wake_waiters(s, n);
 }
 
@@ -62,6 +62,46 @@ void tcp_stack_neigh_failed(struct tcp_stack *s, const struct ip_addr *ip, uint6
         return;
     neigh_forget(&s->neigh, n);
     stack_fail_waiters(s, n, now);
+}
+
+/* The kernel forgets, or fails to reach, what it does not use itself: that says nothing of what our own TCP sees alive. */
+static void told_gone(struct tcp_stack *s, const struct ip_addr *ip, uint64_t now)
+{
+    struct neigh *n = neigh_find(&s->neigh, ip);
+
+    if (n && (n->is_fixed || (n->state == NEIGH_KNOWN && now - n->confirmed_ns > NEIGH_REACHABLE_NS)))
+        tcp_stack_neigh_failed(s, ip, now);
+}
+
+int tcp_stack_neigh_told(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t mac[6], enum tcp_neigh_word word, uint64_t now)
+{
+    struct neigh *n;
+
+    if (!ip_is_host(ip) || (word != TCP_NEIGH_GONE && (mac[0] & 1)))
+        return 0;
+    if (word == TCP_NEIGH_GONE) {
+        told_gone(s, ip, now);
+        return 0;
+    }
+    n = neigh_get_unasked(&s->neigh, ip);
+    if (!n) {
+        s->n.drop_neigh_full++;
+        return -TCP_EFULL;
+    }
+    if (word == TCP_NEIGH_OLD && n->state == NEIGH_KNOWN && !n->is_fixed)
+        return 0;
+    neigh_fix(&s->neigh, n, word == TCP_NEIGH_FIXED);
+    s->n.neigh_moved += neigh_learn(&s->neigh, n, mac, now);
+    if (word == TCP_NEIGH_OLD)
+        n->confirmed_ns = 0;
+    stack_wake_waiters(s, n);
+    return 0;
+}
+
+void tcp_stack_neigh_unfix(struct tcp_stack *s)
+{
+    for (uint32_t i = 0; i < s->neigh.made; i++)
+        neigh_fix(&s->neigh, &s->neigh.entries[i], false);
 }
 
 static void input_arp(struct tcp_stack *s, const struct frame *f, uint64_t now)

@@ -269,6 +269,18 @@ void tcp_conn_info(const struct tcp_conn *c, struct tcp_conn_info *out);
 int tcp_stack_neigh_set(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t mac[6], uint64_t now);
 /* neigh_external: the neighbour does not answer; connections in SYN_SENT towards it end as UNREACHABLE. */
 void tcp_stack_neigh_failed(struct tcp_stack *s, const struct ip_addr *ip, uint64_t now);
+
+/* What the host's own table of neighbours says of one. */
+enum tcp_neigh_word {
+    TCP_NEIGH_FIXED, /* permanent: holds until the host says otherwise; nothing from the network overrules it */
+    TCP_NEIGH_FRESH, /* found so now */
+    TCP_NEIGH_OLD,   /* was so once: only of use when we know nothing ourselves */
+    TCP_NEIGH_GONE,  /* deleted or failed; mac is not looked at */
+};
+/* Beside our own ARP and ND, when the address is shared. -TCP_EFULL: every place is in use; nothing is lost but a question. */
+int tcp_stack_neigh_told(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t mac[6], enum tcp_neigh_word word, uint64_t now);
+/* What was fixed may be so no more, as when news of the host were missed: it ages like a learnt one until told again. */
+void tcp_stack_neigh_unfix(struct tcp_stack *s);
 /* Our own address and MAC told to everyone: after start or a change of port. Nothing when the address is shared. */
 void tcp_stack_announce(struct tcp_stack *s, uint64_t now);
 /* The port has another MAC: what is sent from now on bears it. Announce it, too. */

@@ -27,6 +27,18 @@ static void test_port_watch_says_each_thing_once(void **state)
     assert_null(port_watch_next(&w, &s, true, 101 * S));
 }
 
+static void test_port_watch_has_a_line_for_each_count(void **state)
+{
+    struct port_watch w = fresh();
+    struct transport_stats s = {.packets_dropped_out = 1, .tcp = {.neigh_moved = 1},
+                                .port = {.tx_full = 1, .mac_changed = 1, .mtu_changed = 1, .neigh_denied = 1, .neigh_overruns = 1}};
+    static const char *const want[] = {"refused", "send queue", "interface has another MAC", "another MTU", "neighbour has another MAC", "denied", "missed"};
+
+    for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+        assert_non_null(strstr(port_watch_next(&w, &s, true, S), want[i]));
+    assert_null(port_watch_next(&w, &s, true, S));
+}
+
 static void test_port_watch_tells_down_from_gone(void **state)
 {
     struct port_watch w = fresh();
@@ -53,6 +65,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_port_watch_says_each_thing_once),
+        cmocka_unit_test(test_port_watch_has_a_line_for_each_count),
         cmocka_unit_test(test_port_watch_tells_down_from_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,7 @@ static void test_arp_is_answered_for_us_alone(void **state)
     assert_true(ip_addr_is_equal(&l.arp.sender_ip, &l.arp.target_ip));
     tcp_stack_free(l.s);
     p.cfg.address_shared = true;
+    p.cfg.syn_timeout_ns = 60 * SEC;
     lan_start(&l, &p.cfg);
     lan_arp(&l, ARP_REQUEST, 9, 1);
     tcp_stack_announce(l.s, l.now);
@@ -273,6 +274,103 @@ static void test_neighbours_from_outside_are_wanted_by_event(void **state)
     assert_int_equal(ev.reason, TCP_CLOSED_UNREACHABLE);
     tcp_stack_free(l.s);
     puppet_start(&p);
+}
+
+/* The host's own table beside our ARP: a permanent neighbour needs no question and no answer, and nothing on the network
+ * overrules it; when news were missed, or it is gone, it is asked for again. */
+static void test_neighbours_told_by_the_host(void **state)
+{
+    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
+    static const uint8_t first[6] = {2, 0, 0, 0, 9, 1}, second[6] = {2, 0, 0, 0, 9, 2}, group[6] = {3, 0, 0, 0, 0, 1};
+    struct tcp_conn *c;
+    struct lan l;
+
+    (void)state;
+    p.cfg.address_shared = true;
+    lan_start(&l, &p.cfg);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, group, TCP_NEIGH_FIXED, l.now), 0); /* nobody's */
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FIXED, l.now), 0);
+    l.now += 100 * SEC;
+    tcp_stack_on_deadline(l.s, l.now);
+    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
+    assert_int_equal(l.seg.head[47], TCP_SYN);
+    assert_memory_equal(l.seg.head, first, 6);
+    lan_arp(&l, ARP_REPLY, 9, 1); /* from another MAC: not believed */
+    l.now += 2 * SEC;
+    tcp_stack_on_deadline(l.s, l.now);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1); /* the SYN again, and no question */
+    assert_memory_equal(l.seg.head, first, 6);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 0);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, second, TCP_NEIGH_FIXED, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
+    tcp_stack_neigh_unfix(l.s);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_OLD, l.now), 0); /* we know better */
+    l.now += 4 * SEC;
+    tcp_stack_on_deadline(l.s, l.now);
+    lan_expect_arp(&l, ARP_REQUEST); /* in doubt again, as a learnt one */
+    assert_memory_equal(l.seg.head, second, 6);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
+    assert_memory_equal(l.seg.head, second, 6);
+    assert_int_equal(l.seg.head[47], TCP_SYN);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, NULL, TCP_NEIGH_GONE, l.now), 0); /* learnt lately: the kernel's failure is its own */
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, second, TCP_NEIGH_FIXED, l.now), 0);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, NULL, TCP_NEIGH_GONE, l.now), 0);
+    l.now += 8 * SEC;
+    tcp_stack_on_deadline(l.s, l.now);
+    lan_expect_arp(&l, ARP_REQUEST);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, second, TCP_NEIGH_OLD, l.now), 0); /* better than nothing: it is sent there, and asked */
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
+    assert_memory_equal(l.seg.head, second, 6);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
+    tcp_stack_free(l.s);
+    puppet_start(&p);
+}
+
+/* However many the host knows, those that we use keep their places. */
+static void test_neighbours_told_take_no_used_place(void **state)
+{
+    static const uint64_t key[2] = {1, 2};
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    struct neigh_table t;
+    struct timerq timers;
+    uint32_t fixed = 0;
+
+    (void)state;
+    timerq_init(&timers);
+    assert_int_equal(neigh_init(&t, 16, false, &timers, key), 0);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct ip_addr ip = ip_v4_from_u32(0x0a000001 + i);
+        neigh_learn(&t, neigh_get(&t, &ip, SEC), mac, SEC);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct ip_addr ip = ip_v4_from_u32(0x0b000001 + i);
+        struct neigh *n = neigh_get_unasked(&t, &ip);
+
+        if (!n)
+            continue;
+        neigh_fix(&t, n, i % 2);
+        neigh_learn(&t, n, mac, SEC);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        struct ip_addr ip = ip_v4_from_u32(0x0a000001 + i);
+        assert_non_null(neigh_find(&t, &ip));
+    }
+    for (uint32_t i = 0; i < t.made; i++)
+        fixed += t.entries[i].is_fixed;
+    assert_true(fixed > 0 && fixed <= 8 && fixed == t.fixed);
+    for (uint32_t i = 0; i < 100; i++) { /* and new ones of our own still find one */
+        struct ip_addr ip = ip_v4_from_u32(0x0c000001 + i);
+        struct neigh *n = neigh_get(&t, &ip, 2 * SEC);
+
+        assert_non_null(n);
+        neigh_learn(&t, n, mac, 2 * SEC);
+    }
+    assert_int_equal(t.fixed, fixed);
+    neigh_fini(&t);
+    timerq_fini(&timers);
 }
 
 static void put_aside_the_question(void)
@@ -373,6 +471,8 @@ int main(void)
         T(test_neighbour_that_moved_is_followed),
         T(test_neighbour_in_doubt_is_asked_at_once),
         T(test_neighbours_from_outside_are_wanted_by_event),
+        T(test_neighbours_told_by_the_host),
+        cmocka_unit_test(test_neighbours_told_take_no_used_place),
         T(test_owed_ack_survives_its_neighbour),
         T(test_neighbour_cache_is_bounded),
         T(test_config_without_sense_is_refused),

@@ -233,12 +233,12 @@ static void report(const struct echo *e)
 
     net_counters_get(e->net, &k);
     printf("sent=%lu back=%lu bad=%lu seconds=%.3f MB/s=%.1f retransmits=%lu dropped_in=%lu dropped_out=%lu "
-           "checksum=%lu lost=%lu found=%lu down=%lu\n",
+           "checksum=%lu lost=%lu found=%lu down=%lu moved=%lu\n",
            (unsigned long)e->sent, (unsigned long)e->back, (unsigned long)e->bad, s,
            s > 0 ? (double)(e->back * e->size) / s / 1e6 : 0.0, (unsigned long)k.tcp_retransmits,
            (unsigned long)k.packets_dropped_in, (unsigned long)k.packets_dropped_out,
            (unsigned long)k.tcp_checksum_errors, (unsigned long)k.port.lost, (unsigned long)k.port.found,
-           (unsigned long)k.port.links_down);
+           (unsigned long)k.port.links_down, (unsigned long)k.tcp.neigh_moved);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,126 @@
+/* neigh_watch.c: a netlink socket of the neighbours' group (neigh_watch.h) */
+#include "drivers/neigh_watch.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int neigh_watch_open(struct neigh_watch *w, const char *iface)
+{
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_NEIGH};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+    memset(w, 0, sizeof(*w));
+    w->fd = -1;
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
+        int rc = -errno;
+
+        close(fd);
+        return rc;
+    }
+    w->fd = fd;
+    snprintf(w->iface, sizeof(w->iface), "%s", iface);
+    return 0;
+}
+
+void neigh_watch_close(struct neigh_watch *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+}
+
+/* An interface that was made anew under its name has another number, and neighbours of its own. */
+void neigh_watch_turn(struct neigh_watch *w)
+{
+    int ifindex = (int)if_nametoindex(w->iface);
+
+    w->budget = NEIGH_WATCH_DATAGRAMS;
+    if (ifindex != w->ifindex)
+        w->wants_dump = true;
+    w->ifindex = ifindex;
+}
+
+static void miss(struct neigh_watch *w)
+{
+    w->overruns++;
+    w->wants_dump = true;
+}
+
+/* Another datagram of the kernel's. */
+static bool receive(struct neigh_watch *w)
+{
+    while (w->budget > 0) {
+        struct sockaddr_nl from = {0};
+        struct iovec iov = {w->buf, sizeof(w->buf)};
+        struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
+        ssize_t n = recvmsg(w->fd, &m, MSG_DONTWAIT);
+
+        w->budget--;
+        if (n < 0 && errno == ENOBUFS) {
+            miss(w);
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        if (from.nl_pid != 0)
+            continue; /* some process, not the kernel */
+        if (m.msg_flags & MSG_TRUNC) {
+            miss(w);
+            continue;
+        }
+        w->left = slice_of(w->buf, (size_t)n);
+        return true;
+    }
+    return false;
+}
+
+/* Asks for the whole table when that is due and none is under way. */
+static bool ask(struct neigh_watch *w)
+{
+    uint8_t request[NEIGH_NL_DUMP_BYTES];
+
+    if (!w->wants_dump || w->is_dumping || w->budget == 0)
+        return false;
+    neigh_nl_dump(request, ++w->seq);
+    if (send(w->fd, request, sizeof(request), MSG_DONTWAIT) < 0) {
+        w->budget = 0; /* again next turn */
+        return false;
+    }
+    w->wants_dump = false;
+    w->is_dumping = true;
+    return true;
+}
+
+bool neigh_watch_next(struct neigh_watch *w, struct neigh_news *out)
+{
+    while (w->fd >= 0 && (w->left.len > 0 || receive(w) || ask(w))) {
+        if (w->left.len == 0) { /* it was asked */
+            *out = (struct neigh_news){.word = NEIGH_WORD_ANEW};
+            return true;
+        }
+        switch (neigh_nl_next(&w->left, out)) {
+        case NEIGH_NL_NEWS:
+            if (out->ifindex == w->ifindex)
+                return true;
+            break;
+        case NEIGH_NL_DENIED: /* by a policy, or it was busy: once a turn is often enough */
+            w->is_denied = w->wants_dump = true;
+            w->is_dumping = false;
+            w->budget = 0;
+            break;
+        case NEIGH_NL_DONE:
+            w->is_denied = w->is_dumping = false;
+            break;
+        case NEIGH_NL_BAD: miss(w); break;
+        case NEIGH_NL_END: break;
+        }
+    }
+    return false;
+}
