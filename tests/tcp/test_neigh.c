@@ -177,7 +177,6 @@ static void test_arp_is_answered_for_us_alone(void **state)
     assert_true(ip_addr_is_equal(&l.arp.sender_ip, &l.arp.target_ip));
     tcp_stack_free(l.s);
     p.cfg.address_shared = true;
-    p.cfg.syn_timeout_ns = 60 * SEC;
     lan_start(&l, &p.cfg);
     lan_arp(&l, ARP_REQUEST, 9, 1);
     tcp_stack_announce(l.s, l.now);
@@ -287,6 +286,7 @@ static void test_neighbours_told_by_the_host(void **state)
 
     (void)state;
     p.cfg.address_shared = true;
+    p.cfg.syn_timeout_ns = 60 * SEC;
     lan_start(&l, &p.cfg);
     assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, group, TCP_NEIGH_FIXED, l.now), 0); /* nobody's */
     assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FIXED, l.now), 0);
