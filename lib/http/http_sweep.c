@@ -4,6 +4,7 @@
 #include <linux/tcp.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "http/http_private.h"
 
 uint64_t http_tcp_acked(int fd)
@@ -63,6 +64,7 @@ static int sweep_one(h2o_req_t *h, void *arg)
     } else if (h->timestamps.request_begin_at.tv_sec && !h->processed_at.at.tv_sec &&
                ms_since(&h->timestamps.request_begin_at, now_ms) >= cfg->request_timeout_ms) {
         http_count(&th->count.answers[4]);
+        log_debug("\"HTTP request took too long\" status=408 ms=%u", cfg->request_timeout_ms);
         send_408(p);
     }
     return 0;

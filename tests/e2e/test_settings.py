@@ -89,6 +89,7 @@ def sees_request_timeout(net, g):
         s.sendall(b'POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf')
         s.settimeout(20)  # by default it were 30
         assert s.recv(4096).startswith(b'HTTP/1.1 408 ')
+    wait_until(lambda: 'HTTP request took too long" status=408' in g.log.read_text(), why='no line of it')
 
 
 def sees_max_connections(net, g):
