@@ -95,6 +95,7 @@ class Frames(unittest.TestCase):
             with self.assertRaises(TimeoutError):
                 ws.recv(timeout=0.3)
 
+    @alone_only  # the node of the other form remembers, too
     def test_repeats_are_known_of_as_many_messages_as_are_remembered(self):
         with Cluster(nodes=1) as cluster:
             gw = cluster.gateway(MAX_SEEN=1024)
