@@ -260,7 +260,8 @@ static int stream_attach(struct stream *s, struct slice client)
     }
     rc = gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns());
     s->is_attached = rc == 0;
-    log_debug("\"gRPC client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, rpc_call_peer(s->call));
+    if (!rc)
+        log_debug("\"gRPC client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, rpc_call_peer(s->call));
     return rc;
 }
 

@@ -165,6 +165,7 @@ static int read_binary(struct http_req *q, struct gw_order *o)
 {
     int rc = read_query_name(q, "topic", &o->topic, GW_E_TOPIC_LONG, GW_E_TOPIC_TEXT);
 
+    o->client.len = 0;
     o->payload = NULL;
     if (!rc)
         rc = read_query_name(q, "client_id", &o->client, GW_E_CLIENT_LONG, GW_E_CLIENT_TEXT);

@@ -351,10 +351,10 @@ static void on_open(struct ws_conn *c, void *user)
 
     s->conn = c;
     gw_count(&s->gw->count.ws_clients, 1);
-    if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) <
-        0)
+    if (gw_registry_attach(&s->gw->registry, gw_name_slice(&s->client), &s->sink, !s->is_named, gw_now_ns()) < 0)
         ws_conn_close(s->conn, 1013, gw_err_text(GW_E_FULL));
-    log_debug("\"WebSocket client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, s->peer);
+    else
+        log_debug("\"WebSocket client connected\" client=%.*s peer=%s", (int)s->client.len, s->client.text, s->peer);
 }
 
 static struct ws_msg *on_dropped(struct ws_conn *c, void *user, uint64_t msgs, uint64_t bytes)

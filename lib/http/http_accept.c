@@ -60,13 +60,13 @@ static void refuse(struct http_thread *th, int fd)
     close(fd);
 }
 
-/* It is among n_peers. NULL: there are too many. */
-static struct http_peer *peer_new(struct http_thread *th, int fd)
+/* It is among n_peers. NULL: there are too many. One that was let in before is not weighed again. */
+static struct http_peer *peer_new(struct http_thread *th, int fd, bool is_let_in)
 {
     struct http_server *s = th->server;
     struct http_peer *p = NULL;
 
-    if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns)
+    if (atomic_fetch_add_explicit(&s->conns, 1, memory_order_relaxed) < s->cfg.max_conns || is_let_in)
         p = calloc(1, sizeof(*p));
     if (!p) {
         atomic_fetch_sub_explicit(&s->conns, 1, memory_order_relaxed);
@@ -88,7 +88,7 @@ static void peer_has(struct http_peer *p, h2o_socket_t *sock)
 
 static void peer_open(struct http_thread *th, int fd)
 {
-    struct http_peer *p = peer_new(th, fd);
+    struct http_peer *p = peer_new(th, fd, false);
     int on = 1;
 
     if (!p) {
@@ -106,7 +106,7 @@ static void peer_open(struct http_thread *th, int fd)
 
 struct http_peer *http_peer_import(struct http_thread *th, h2o_socket_export_t *sock)
 {
-    struct http_peer *p = peer_new(th, sock->fd);
+    struct http_peer *p = peer_new(th, sock->fd, true);
 
     if (p)
         peer_has(p, h2o_socket_import(th->loop, sock));

@@ -13,7 +13,9 @@ static unsigned fewest_peers(const struct http_load *t, unsigned n)
 
 unsigned http_place_peer(const struct http_load *t, unsigned n, bool has_few_cpus)
 {
-    return has_few_cpus && !t[0].is_full ? 0 : fewest_peers(t, n);
+    bool has_many = t[0].peers >= t[0].ws + HTTP_PLACE_PLAIN;
+
+    return has_few_cpus && !t[0].is_full && !has_many ? 0 : fewest_peers(t, n);
 }
 
 unsigned http_place_ws(const struct http_load *t, unsigned n, unsigned here, bool has_few_cpus)

@@ -8,6 +8,7 @@
 #include "http/http_place.h"
 
 #define W HTTP_PLACE_WS
+#define P HTTP_PLACE_PLAIN
 
 static void test_place_of_a_new_connection(void **state)
 {
@@ -24,7 +25,9 @@ static void test_place_of_a_new_connection(void **state)
              {"the first of equals", {{3, 0, false}, {2, 0, false}, {2, 0, false}}, 3, false, 1},
              {"rather one that has time", {{3, 0, false}, {1, 0, true}, {5, 0, false}}, 3, false, 0},
              {"all are full", {{3, 0, true}, {1, 0, true}, {5, 0, true}}, 3, false, 1},
-             {"few CPUs: the first, whatever it has", {{5000, 400, false}, {0, 0, false}}, 2, true, 0},
+             {"few CPUs: the first, whatever it has", {{P - 1 + 400, 400, false}, {0, 0, false}}, 2, true, 0},
+             {"few CPUs: until it has many that are no WebSockets", {{P + 400, 400, false}, {0, 0, false}}, 2, true, 1},
+             {"few CPUs: then the one with the fewest", {{P, 0, false}, {P + 1, 0, false}}, 2, true, 0},
              {"few CPUs: the second when the first is full", {{9, 0, true}, {8, 0, false}}, 2, true, 1},
              {"few CPUs: though it has more", {{9, 0, true}, {80, 0, false}}, 2, true, 1},
              {"few CPUs: both are full", {{9, 0, true}, {80, 0, true}}, 2, true, 0}};

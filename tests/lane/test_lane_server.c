@@ -235,21 +235,26 @@ static void test_flood_pushes_out_its_own(void **state)
 {
     struct node *n = *state;
     struct lane_frame f = {.type = LANE_HELLO, .secret = {n->secret, sizeof(n->secret)}};
-    int honest = dial_from(n, 3), fds[200];
+    int honest[3], fds[200], heard = 0;
     uint8_t buf[512];
 
+    for (int i = 0; i < 3; i++)
+        honest[i] = dial_from(n, 3 + i);
     for (int i = 0; i < 200; i++)
         fds[i] = dial_from(n, i % 2 ? 7 : 8);
-    while (stats_of(n).refused < 201 - 128)
+    while (stats_of(n).refused < 203 - 128)
         usleep(1000);
-    say(honest, &f);
-    assert_true(hear(honest, &f, buf));
-    assert_int_equal(f.type, LANE_READY);
-    assert_int_equal(stats_of(n).refused, 201 - 128);
+    for (int i = 0; i < 3; i++) { /* sources are told apart by 256 places: one of these may share a flood's */
+        f = (struct lane_frame){.type = LANE_HELLO, .secret = {n->secret, sizeof(n->secret)}};
+        say(honest[i], &f);
+        heard += hear(honest[i], &f, buf) && f.type == LANE_READY;
+        close(honest[i]);
+    }
+    assert_true(heard > 0);
+    assert_int_equal(stats_of(n).refused, 203 - 128);
     assert_ends(fds[0]);
     for (int i = 1; i < 200; i++)
         close(fds[i]);
-    close(honest);
 }
 
 static void test_nonsense_ends_a_connection(void **state)
