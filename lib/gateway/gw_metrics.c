@@ -184,6 +184,7 @@ static void write_clients(struct gateway *gw, struct metrics *m, const struct gw
     rpc_server_get_stats(gw->grpc, &grpc);
     metrics_gauge(m, "optimum_proxy_ws_clients_active", "WebSocket clients connected.",
                   (double)http.ws_conns);
+    metrics_counter(m, "codecast_gateway_ws_moved_total", "WebSockets handed to another HTTP thread than had accepted them.", http.ws_moved);
     metrics_gauge(m, "codecast_gateway_queued_bytes", "Deliveries that wait for clients, shared ones once.", (double)__atomic_load_n(&gw->deliveries.bytes, __ATOMIC_RELAXED));
     metrics_counter(m, "codecast_gateway_squeezed_total", "Deliveries that found no place because CLIENTS_QUEUE_BYTES was used up.",
                     __atomic_load_n(&gw->deliveries.squeezed, __ATOMIC_RELAXED));

@@ -3,6 +3,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -407,6 +408,28 @@ class Tls(unittest.TestCase):
             self.assertEqual(got, set(texts))
             await (await s.ping())
         ws(self.gw, talk, "?token=" + token, ssl=self.ssl, max_size=None)
+
+    def test_many_websockets_on_whichever_thread(self):
+        token = issuer.token(sub="tls many")
+
+        async def run():
+            async def one(i):
+                url = "wss://localhost:%d/ws?token=%s" % (self.gw.http, token)
+                async with websockets.connect(url, ssl=self.ssl, open_timeout=60) as s:
+                    await s.send(json.dumps({"type": "subscribe", "topic": "many %d" % (i % 4), "id": i}))
+                    answers.append(json.loads(await s.recv()))
+                    if len(answers) == 80:
+                        all_in.set()
+                    await all_in.wait()
+                    await (await s.ping())
+
+            answers, all_in = [], asyncio.Event()
+            await asyncio.wait_for(asyncio.gather(*(one(i) for i in range(80))), 60)
+            return sorted((a["id"], a["status"]) for a in answers)
+        self.assertEqual(asyncio.run(run()), [(i, "subscribed") for i in range(80)])
+        if len(os.sched_getaffinity(0)) == 2:
+            moved = re.search(r"^codecast_gateway_ws_moved_total\{.*\} (\d+)$", self.gw.get("/metrics", port=self.gw.api)[1], re.M)
+            self.assertGreater(int(moved[1]), 0)
 
     def test_grpc(self):
         metadata = [("authorization", "Bearer " + issuer.token(sub="tls grpc"))]
