@@ -56,9 +56,9 @@ static struct rx_piece *piece_new(struct recvq *q, struct buf *b, struct slice d
     return pc;
 }
 
-static bool is_worth_keeping(const struct recvq *q, const struct buf *lent, size_t len)
+static bool is_worth_keeping(const struct buf *lent, size_t len)
 {
-    return lent && (len * KEEP_DIVISOR >= lent->cap || q->pool->is_unread);
+    return lent && len * KEEP_DIVISOR >= lent->cap;
 }
 
 /* Appends data to the chain by reference: false when the pool refuses. */
@@ -110,7 +110,7 @@ static bool chain_place(struct recvq *q, struct rx_chain *c, struct buf *b, uint
 /* Appends a copy of data; returns the bytes that found room. */
 static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice data, bool is_ooo)
 {
-    bool is_late = q->pool->may_be_late && !is_ooo && data.len >= LATE_LEAST;
+    bool is_late = q->pool->is_unread || (q->pool->may_be_late && !is_ooo && data.len >= LATE_LEAST);
     uint32_t done = 0;
 
     while (done < data.len) {
@@ -131,10 +131,8 @@ static uint32_t chain_copy(struct recvq *q, struct rx_chain *c, struct slice dat
 static uint32_t chain_append(struct recvq *q, struct rx_chain *c, struct slice data, struct buf *lent,
                              bool is_ooo)
 {
-    if (is_worth_keeping(q, lent, data.len) && chain_keep(q, c, data, lent, is_ooo))
+    if (is_worth_keeping(lent, data.len) && chain_keep(q, c, data, lent, is_ooo))
         return (uint32_t)data.len;
-    if (q->pool->is_unread)
-        return 0; /* nothing to copy yet: the peer sends it again */
     return chain_copy(q, c, data, is_ooo);
 }
 

@@ -2,8 +2,9 @@
  * Shape:   (sequence number, bytes) in any order -> slices in order; the ranges beyond a hole for SACK
  * Source:  RFC 9293 3.10.7.4, RFC 2018, RFC 2883
  * Owner:   the connection; memory from the stack's rxpool
- * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead. Copies of large pieces
- *          in order wait for rxpool_settle where the frame lasts until then (rxpool.may_be_late)
+ * Memory:  copies go into shared blocks; with a lent buffer, large pieces are kept by reference instead: few of a buffer, for each is
+ *          charged with all of it. Copies of large pieces in order wait for rxpool_settle where the frame lasts until then
+ *          (rxpool.may_be_late); all copies do where its payload is not there yet (rxpool.is_unread)
  * Errors:  what cannot be kept is refused and said so; nothing acknowledged or SACKed is ever dropped
  * Limits:  RECVQ_MAX_RANGES holes and RECVQ_MAX_PIECES pieces beyond a hole; finding a place is logarithmic. SACKs: no more of
  *          them than segments came

@@ -20,7 +20,7 @@ struct rxpool {
     struct buf *free;   /* by next */
     struct list late;   /* of struct rx_piece: copies to be made by rxpool_settle */
     bool may_be_late;   /* what is being inserted lasts until then */
-    bool is_unread;     /* its payload is not there yet: it can be kept and not copied */
+    bool is_unread;     /* its payload is not there yet, and lasts until then once it is: no copy is made before */
     uint64_t max_bytes, used_bytes;
 };
 

@@ -110,8 +110,9 @@ uint32_t tcp_stack_conn_count(const struct tcp_stack *s);
 
 #define TCP_INPUT_LASTS   2u /* the frame stays as it is until tcp_stack_settle */
 
-/* tcp_stack_input_buf alone, and with TCP_INPUT_CSUM_OK: only the headers are there; the payload is before the next tcp_recv_*, so
- * that it can be acknowledged before it is read. Payload that cannot be kept is not taken. */
+/* tcp_stack_input_buf alone, and with TCP_INPUT_CSUM_OK: only the headers are there; the payload is before the next tcp_recv_* or
+ * tcp_stack_settle, so that it can be acknowledged before it is read. What of it is copied is copied by tcp_stack_settle: until then
+ * the caller keeps its reference. */
 #define TCP_INPUT_UNREAD  4u
 
 /* One Ethernet frame, up to a GRO/TSO super-frame of 64 KiB. Borrowed until return; payload that must stay is copied. With

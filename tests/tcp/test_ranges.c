@@ -315,38 +315,90 @@ static void test_recvq_copies_late_what_is_not_read_before(void **state)
     free(x);
 }
 
-/* What is not there yet is kept, however little of it is new, or refused; never copied. */
-static void test_recvq_keeps_what_is_not_read_yet(void **state)
+static enum recvq_result insert_unread(struct rx *x, uint32_t at, struct buf *b, uint32_t len, uint32_t *dup)
+{
+    enum recvq_result r;
+
+    b->len = len;
+    memset(b->data, 0xee, len);
+    *dup = 0;
+    x->pool.is_unread = true;
+    r = recvq_insert(&x->q, x->base + at, buf_slice(b), b, dup);
+    x->pool.is_unread = false;
+    return r;
+}
+
+/* Its bytes come: what was put off is copied then, or read before. */
+static void read_unread(struct rx *x, struct buf *const *b, const uint32_t *at, unsigned n, bool settles_first)
+{
+    for (unsigned i = 0; i < n; i++)
+        memcpy(b[i]->data, x->stream + at[i], b[i]->len);
+    if (settles_first)
+        rxpool_settle(&x->pool);
+    for (unsigned i = 0; settles_first && i < n; i++)
+        if (b[i]->refs == 1)
+            memset(b[i]->data, 0xee, b[i]->len);
+    rx_read_all(x);
+    rxpool_settle(&x->pool);
+}
+
+/* What is not there yet is kept, or its copy waits until it is there. */
+static void test_recvq_copies_nothing_before_it_is_read(void **state)
 {
     struct rx *x = malloc(sizeof(*x));
-    struct buf *b = buf_new(20000), *c = buf_new(20000);
-    uint32_t dup = 0;
 
     (void)state;
-    rx_init(x, 2 * RXPOOL_BLOCK_BYTES + 21000, 0xfffff000u); /* the copies of the first two, and one buffer */
-    rx_insert(x, 0, 100, false);
-    rx_insert(x, 19900, 50, false);
-    memset(b->data, 0xee, 20000);
-    b->len = c->len = 20000;
-    x->pool.is_unread = true;
-    assert_int_equal(recvq_insert(&x->q, x->base, buf_slice(b), b, &dup), RECVQ_IN_ORDER);
-    assert_int_equal(recvq_insert(&x->q, x->base + 20000, buf_slice(c), c, &dup), RECVQ_NO_MEMORY);
-    assert_int_equal(recvq_insert(&x->q, x->base + 30000, buf_slice(c), c, &dup), RECVQ_NO_MEMORY);
-    x->pool.is_unread = false;
-    assert_int_equal(x->q.unread_bytes, 20000);
-    assert_int_equal(c->refs, 1);
-    memcpy(b->data, x->stream, 20000); /* read now */
-    rx_read_all(x);
-    x->pool.is_unread = true;
-    b->len = 20000; /* a tenth of it new */
-    assert_int_equal(recvq_insert(&x->q, x->base + 2000, buf_slice(b), b, &dup), RECVQ_IN_ORDER);
-    x->pool.is_unread = false;
-    memcpy(b->data, x->stream + 2000, 20000);
-    rx_read_all(x);
-    assert_int_equal(x->read, 22000);
-    rx_fini(x);
-    buf_unref(b);
-    buf_unref(c);
+    for (unsigned settles_first = 0; settles_first < 2; settles_first++) {
+        struct buf *b[2] = {buf_new(20000), buf_new(20000)};
+        uint32_t dup;
+
+        rx_init(x, 2 * RXPOOL_BLOCK_BYTES + 21000, 0xfffff000u); /* two blocks, and one buffer */
+        rx_insert(x, 0, 100, false);
+        rx_insert(x, 19900, 50, false);
+        assert_int_equal(insert_unread(x, 0, b[0], 20000, &dup), RECVQ_IN_ORDER); /* kept */
+        assert_int_equal(b[0]->refs, 2);
+        assert_int_equal(insert_unread(x, 20000, b[1], 20000, &dup), RECVQ_IN_ORDER); /* it has room as a copy alone */
+        assert_int_equal(b[1]->refs, 1);
+        assert_int_equal(x->q.unread_bytes, 40000);
+        assert_int_equal(insert_unread(x, 50000, b[1], 20000, &dup), RECVQ_NO_MEMORY);
+        read_unread(x, b, (const uint32_t[]){0, 20000}, 2, settles_first);
+        assert_int_equal(x->read, 40000);
+        assert_int_equal(insert_unread(x, 22000, b[0], 20000, &dup), RECVQ_IN_ORDER); /* a tenth of it new */
+        assert_int_equal(dup, 18000);
+        assert_int_equal(b[0]->refs, 1);
+        read_unread(x, b, (const uint32_t[]){22000}, 1, settles_first);
+        assert_int_equal(x->read, 42000);
+        rx_fini(x);
+        buf_unref(b[0]);
+        buf_unref(b[1]);
+    }
+    free(x);
+}
+
+/* Ranges at every second byte, and one frame over all of them: it is not charged as a whole for each gap that it closes. */
+static void test_recvq_charges_an_unread_frame_by_its_bytes(void **state)
+{
+    struct rx *x = malloc(sizeof(*x));
+
+    (void)state;
+    for (unsigned settles_first = 0; settles_first < 2; settles_first++) {
+        struct buf *b = buf_new(65536);
+        uint32_t dup;
+
+        rx_init(x, 1 << 28, 0xfffff000u);
+        for (uint32_t at = 2; at <= 6000; at += 2)
+            rx_insert(x, at, 1, false);
+        assert_int_equal(insert_unread(x, 1, b, 6001, &dup), RECVQ_OUT_OF_ORDER);
+        assert_int_equal(dup, 3000);
+        assert_int_equal(b->refs, 1);
+        assert_int_equal(x->q.range_count, 1);
+        assert_int_equal(x->pool.used_bytes, RXPOOL_BLOCK_BYTES + 6001 * sizeof(struct rx_piece));
+        rx_insert(x, 0, 1, false);
+        read_unread(x, &b, (const uint32_t[]){1}, 1, settles_first);
+        assert_int_equal(x->read, 6002);
+        rx_fini(x);
+        buf_unref(b);
+    }
     free(x);
 }
 
@@ -508,7 +560,8 @@ int main(void)
         cmocka_unit_test(test_sendq_joins_runs_of_one_buffer),
         cmocka_unit_test(test_recvq_reassembles_any_order),
         cmocka_unit_test(test_recvq_copies_late_what_is_not_read_before),
-        cmocka_unit_test(test_recvq_keeps_what_is_not_read_yet),
+        cmocka_unit_test(test_recvq_copies_nothing_before_it_is_read),
+        cmocka_unit_test(test_recvq_charges_an_unread_frame_by_its_bytes),
         cmocka_unit_test(test_recvq_reports_the_latest_ranges_first),
         cmocka_unit_test(test_recvq_tells_of_every_change),
         cmocka_unit_test(test_recvq_leaves_room_for_those_without_holes),
