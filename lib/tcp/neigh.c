@@ -4,7 +4,7 @@
 
 #include "base/map.h"
 
-#define NEIGH_SCAN 64 /* entries looked at for one to replace */
+#define NEIGH_SCAN 64 /* entries looked at for one to replace, beside the fixed ones */
 
 int neigh_init(struct neigh_table *t, uint32_t max, bool is_external, struct timerq *timers,
                const uint64_t key[2])
@@ -54,7 +54,7 @@ void neigh_forget(struct neigh_table *t, struct neigh *n)
     timerq_cancel(t->timers, &n->timer);
     neigh_fix(t, n, false);
     n->state = NEIGH_FREE;
-    n->has_mac = false;
+    n->has_mac = n->is_heard = false;
     n->asks = 0;
     n->gen++;
 }
@@ -76,13 +76,16 @@ static struct neigh *entry_new(struct neigh_table *t, bool unused)
         list_init(&n->waiters);
         return n;
     }
-    for (uint32_t i = 0; i < NEIGH_SCAN && i < t->max; i++) {
+    for (uint32_t i = 0, looks = 0; looks < NEIGH_SCAN && i < t->max; i++) {
         struct neigh *n = &t->entries[t->hand++ % t->max];
+        if (n->is_fixed)
+            continue; /* there may be more of them in a row than we look at */
+        looks++;
         if (!list_is_empty(&n->waiters))
             continue;
         if (n->state == NEIGH_FREE)
             return n;
-        if (n->is_fixed || (unused && n->used_ns))
+        if (unused && n->used_ns)
             continue;
         if (!best || n->used_ns < best->used_ns)
             best = n;

@@ -27,6 +27,7 @@ struct neigh {
     bool is_broadcast_ask; /* the next question goes to everyone */
     bool has_mac;          /* mac was its MAC once, also while we ask anew */
     bool is_fixed;
+    bool is_heard;         /* mac is of our own hearing, not the host's word */
     uint32_t gen;          /* changes when the entry becomes another neighbour's */
     uint64_t confirmed_ns, used_ns;
     struct neigh *hash_next;

@@ -373,6 +373,69 @@ static void test_neighbours_told_take_no_used_place(void **state)
     timerq_fini(&timers);
 }
 
+/* However many fixed ones stand in a row, those beyond them give way. */
+static void test_neighbours_fixed_hide_no_other(void **state)
+{
+    static const uint64_t key[2] = {1, 2};
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    struct neigh_table t;
+    struct timerq timers;
+
+    (void)state;
+    timerq_init(&timers);
+    assert_int_equal(neigh_init(&t, 256, false, &timers, key), 0);
+    for (uint32_t i = 0; i < 600; i++) {
+        struct ip_addr ip = ip_v4_from_u32(0x0a000001 + i);
+        struct neigh *n = neigh_get(&t, &ip, SEC + i);
+
+        assert_non_null(n);
+        neigh_learn(&t, n, mac, SEC + i);
+        neigh_fix(&t, n, i < 128);
+    }
+    assert_int_equal(t.fixed, 128);
+    for (uint32_t i = 0; i < 128; i++) {
+        struct ip_addr ip = ip_v4_from_u32(0x0a000001 + i);
+        assert_non_null(neigh_find(&t, &ip));
+    }
+    neigh_fini(&t);
+    timerq_fini(&timers);
+}
+
+/* The host's words are up to a second old: one does not undo what we heard since, and a newer one of its own is followed. */
+static void test_neighbour_heard_is_newer_than_the_hosts_word(void **state)
+{
+    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
+    static const uint8_t first[6] = {2, 0, 0, 0, 9, 1}, second[6] = {2, 0, 0, 0, 9, 2};
+    struct tcp_conn *c;
+    struct lan l;
+
+    (void)state;
+    lan_start(&l, &p.cfg);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FRESH, l.now), 0);
+    lan_arp(&l, ARP_REQUEST, 9, 1); /* it moved */
+    lan_expect_arp(&l, ARP_REPLY);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
+    l.now += SEC;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
+    assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
+    assert_int_equal(l.seg.head[5], 9);
+    l.now += SEC;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FRESH, l.now), 0); /* nothing heard since */
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, second, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 3);
+    tcp_stack_on_deadline(l.s, l.now); /* the SYN again */
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
+    assert_memory_equal(l.seg.head, second, 6);
+    lan_arp(&l, ARP_REQUEST, 9, 1);
+    lan_expect_arp(&l, ARP_REPLY);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FIXED, l.now), 0); /* an order, whatever we heard */
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 5);
+    tcp_stack_free(l.s);
+    puppet_start(&p);
+}
+
 static void put_aside_the_question(void)
 {
     struct tcp_segment seg;
@@ -473,6 +536,8 @@ int main(void)
         T(test_neighbours_from_outside_are_wanted_by_event),
         T(test_neighbours_told_by_the_host),
         cmocka_unit_test(test_neighbours_told_take_no_used_place),
+        cmocka_unit_test(test_neighbours_fixed_hide_no_other),
+        T(test_neighbour_heard_is_newer_than_the_hosts_word),
         T(test_owed_ack_survives_its_neighbour),
         T(test_neighbour_cache_is_bounded),
         T(test_config_without_sense_is_refused),
