@@ -98,10 +98,12 @@ void packet_queue_fill(struct packet_queue *q, struct pktio_counters *n)
 
     for (; q->nread < q->nlent; q->nread++) {
         struct buf *b = q->lent[q->nread];
-        if (read_frame(q, &vnet, b, LATE_TRIES) == (ssize_t)b->len)
+        if (q->owed) /* what is read next is of a frame before this one */
+            q->owed++;
+        else if (read_frame(q, &vnet, b, LATE_TRIES) == (ssize_t)b->len)
             continue;
         memset(b->data, 0, b->len);
-        n->rx_truncated++;
+        n->rx_zeroed++;
     }
 }
 

@@ -37,7 +37,7 @@ bool packet_queue_take(struct packet_queue *q, uint32_t len, struct pktio_frame 
 /* The same for a frame of which `here` is the beginning, without reading it yet: the kernel has it in its queue. False: nothing
  * is taken, as when no more may be kept. */
 bool packet_queue_take_late(struct packet_queue *q, uint32_t len, struct slice here, struct pktio_frame *f);
-/* Reads all that was taken late. What the kernel announced it has; should it not, zeros stand there and *rx_truncated counts it
+/* Reads all that was taken late. What the kernel announced it has; should it not, zeros stand there and *rx_zeroed counts it
  * (the bytes are acknowledged by then: what is above TCP has to notice, and a cipher's tag does). */
 void packet_queue_fill(struct packet_queue *q, struct pktio_counters *n);
 /* The frame that was taken last is of no use. */

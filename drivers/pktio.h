@@ -81,6 +81,7 @@ struct pktio_counters {
     uint64_t rx_frames, rx_bytes, tx_segs, tx_bytes;
     uint64_t rx_dropped;   /* lost in front of us: ring full, as the port tells it */
     uint64_t rx_truncated; /* frames longer than a slot */
+    uint64_t rx_zeroed;    /* late frames that could not be read: zeros stand in their place, and the peer will not send them again */
     uint64_t tx_dropped;   /* refused for good by the port or the kernel */
     uint64_t tx_full;      /* sends cut short because the port was full */
     uint64_t rx_unkept;    /* frames handed up without a reference because keep_max was reached */

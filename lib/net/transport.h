@@ -45,7 +45,7 @@ struct pipe_event {
 
 /* What befell the port below; drivers/pktio.h says what each is. */
 struct port_counters {
-    uint64_t tx_full, no_memory, foreign, truncated, unkept;
+    uint64_t tx_full, no_memory, foreign, truncated, zeroed, unkept;
     uint64_t lost, found, unopened, resets, links_down;
     uint64_t captured, capture_dropped;
     uint64_t mac_changed, mtu_changed;        /* of our own interface */

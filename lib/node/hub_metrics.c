@@ -287,6 +287,7 @@ static void port_families(struct metrics *m, const struct port_counters *p)
     counter(m, "codecast_", "port_no_memory_total", "Packets that found no memory of the port", p->no_memory);
     counter(m, "codecast_", "port_foreign_total", "Packets of another VLAN than NET_VLAN", p->foreign);
     counter(m, "codecast_", "port_truncated_total", "Packets longer than the port's slots", p->truncated);
+    counter(m, "codecast_", "port_zeroed_total", "Packets acknowledged and then not to be read: their connections break", p->zeroed);
     counter(m, "codecast_", "port_unkept_total", "Packets copied because half of the port's memory was held", p->unkept);
     counter(m, "codecast_", "port_links_down_total", "Times that the link went down, or the port was lost", p->links_down);
     counter(m, "codecast_", "port_lost_total", "Times that the port's interface or device was removed", p->lost);

@@ -261,6 +261,7 @@ static void test_af_packet_reads_payload_after_its_headers(void **state)
     buf_unref(kept);
     pktio_counters_get(b, &after);
     assert_int_equal(after.rx_truncated, before.rx_truncated);
+    assert_int_equal(after.rx_zeroed, 0);
 }
 
 static void test_af_packet_counts_what_a_full_queue_drops(void **state)

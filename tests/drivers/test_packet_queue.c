@@ -154,15 +154,45 @@ static void test_packet_queue_reads_late_frames_whatever_the_device_says(void **
     packet_queue_give_back(&x->q);
     arrives(x, 4);
     assert_int_equal(taken(x), 4);
-    assert_int_equal(x->n.rx_truncated, 0);
+    assert_int_equal(x->n.rx_zeroed, 0);
 
     assert_true(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[0])); /* which the kernel does not have */
     packet_queue_fill(&x->q, &x->n);
     assert_int_equal(f[0].data[0], 0);
-    assert_int_equal(x->n.rx_truncated, 1);
+    assert_int_equal(x->n.rx_zeroed, 1);
+    assert_int_equal(x->n.rx_truncated + x->n.rx_dropped, 0);
     x->q.owed = 1;
     assert_false(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[0]));
     x->q.owed = 0;
+    fix_free(x);
+}
+
+/* One that is given up stands before the others in the kernel's queue: none has another's bytes. */
+static void test_packet_queue_gives_no_late_frame_anothers_bytes(void **state)
+{
+    struct fix *x = fix_new();
+    struct pktio_frame f[3];
+    uint8_t here[10];
+
+    for (uint8_t i = 1; i <= 3; i++) {
+        memset(here, i, sizeof(here));
+        arrives(x, i);
+        assert_true(packet_queue_take_late(&x->q, 100, slice_of(here, sizeof(here)), &f[i - 1]));
+    }
+    failures = 1000; /* all tries of the first */
+    failure = ENETDOWN;
+    packet_queue_fill(&x->q, &x->n);
+    assert_int_equal(failures, 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(f[i].data[0] == 0 && f[i].data[99] == 0);
+    assert_int_equal(x->n.rx_zeroed, 3);
+    assert_int_equal(x->q.owed, 3);
+    packet_queue_fill(&x->q, &x->n); /* again: nothing is left to fill */
+    assert_int_equal(x->n.rx_zeroed, 3);
+    packet_queue_give_back(&x->q);
+    arrives(x, 4);
+    assert_int_equal(taken(x), 4);
+    assert_int_equal(x->q.owed, 0);
     fix_free(x);
 }
 
@@ -173,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_packet_queue_stays_in_step_after_many_errors),
         cmocka_unit_test(test_packet_queue_takes_a_frames_own_error_once),
         cmocka_unit_test(test_packet_queue_reads_late_frames_whatever_the_device_says),
+        cmocka_unit_test(test_packet_queue_gives_no_late_frame_anothers_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
