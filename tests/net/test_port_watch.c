@@ -31,12 +31,15 @@ static void test_port_watch_has_a_line_for_each_count(void **state)
 {
     struct port_watch w = fresh();
     struct transport_stats s = {.packets_dropped_out = 1, .tcp = {.neigh_moved = 1},
-                                .port = {.tx_full = 1, .mac_changed = 1, .mtu_changed = 1, .neigh_denied = 1, .neigh_overruns = 1}};
-    static const char *const want[] = {"refused", "send queue", "interface has another MAC", "another MTU", "neighbour has another MAC", "denied", "missed"};
+                                .port = {.zeroed = 1, .mac_changed = 1, .mtu_changed = 1, .neigh_denied = 1, .neigh_overruns = 1}};
+    static const char *const want[] = {"could not be read", "refused", "interface has another MAC", "another MTU", "neighbour has another MAC",
+                                     "denied", "missed"};
 
     for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++)
         assert_non_null(strstr(port_watch_next(&w, &s, true, S), want[i]));
     assert_null(port_watch_next(&w, &s, true, S));
+    s.port.tx_full = 1; /* no trouble: sends wait for room all day */
+    assert_null(port_watch_next(&w, &s, true, 2 * S));
 }
 
 static void test_port_watch_tells_down_from_gone(void **state)
