@@ -40,6 +40,7 @@ void neigh_watch_turn(struct neigh_watch *w)
     int ifindex = (int)if_nametoindex(w->iface);
 
     w->budget = NEIGH_WATCH_DATAGRAMS;
+    w->may_ask = true;
     if (ifindex != w->ifindex)
         w->wants_dump = true;
     w->ifindex = ifindex;
@@ -49,6 +50,13 @@ static void miss(struct neigh_watch *w)
 {
     w->overruns++;
     w->wants_dump = true;
+}
+
+/* The dump's end may be in what cannot be read. It is asked for anew next turn, when the kernel is done with this one. */
+static void miss_datagram(struct neigh_watch *w)
+{
+    miss(w);
+    w->is_dumping = w->may_ask = false;
 }
 
 /* Another datagram of the kernel's. */
@@ -72,7 +80,7 @@ static bool receive(struct neigh_watch *w)
         if (from.nl_pid != 0)
             continue; /* some process, not the kernel */
         if (m.msg_flags & MSG_TRUNC) {
-            miss(w);
+            miss_datagram(w);
             continue;
         }
         w->left = slice_of(w->buf, (size_t)n);
@@ -81,26 +89,26 @@ static bool receive(struct neigh_watch *w)
     return false;
 }
 
-/* Asks for the whole table when that is due and none is under way. */
+/* Asks for the whole table when that is due and none is under way. Before anything else is read: events may be more than a turn's. */
 static bool ask(struct neigh_watch *w)
 {
     uint8_t request[NEIGH_NL_DUMP_BYTES];
 
-    if (!w->wants_dump || w->is_dumping || w->budget == 0)
+    if (!w->wants_dump || w->is_dumping || !w->may_ask || w->budget == 0)
         return false;
     neigh_nl_dump(request, ++w->seq);
     if (send(w->fd, request, sizeof(request), MSG_DONTWAIT) < 0) {
         w->budget = 0; /* again next turn */
         return false;
     }
-    w->wants_dump = false;
+    w->wants_dump = w->may_ask = false;
     w->is_dumping = true;
     return true;
 }
 
 bool neigh_watch_next(struct neigh_watch *w, struct neigh_news *out)
 {
-    while (w->fd >= 0 && (w->left.len > 0 || receive(w) || ask(w))) {
+    while (w->fd >= 0 && (w->left.len > 0 || ask(w) || receive(w))) {
         if (w->left.len == 0) { /* it was asked */
             *out = (struct neigh_news){.word = NEIGH_WORD_ANEW};
             return true;
@@ -118,7 +126,7 @@ bool neigh_watch_next(struct neigh_watch *w, struct neigh_news *out)
         case NEIGH_NL_DONE:
             w->is_denied = w->is_dumping = false;
             break;
-        case NEIGH_NL_BAD: miss(w); break;
+        case NEIGH_NL_BAD: miss_datagram(w); break;
         case NEIGH_NL_END: break;
         }
     }

@@ -3,7 +3,7 @@
  * Source:  rtnetlink(7): RTM_GETNEIGH, RTNLGRP_NEIGH; needs no rights
  * Owner:   one net role
  * Errors:  -errno when opened; later ones are counted, and the table is read anew
- * Limits:  NEIGH_WATCH_DATAGRAMS a turn; what the kernel could not queue meanwhile is counted and made good by a new dump
+ * Limits:  NEIGH_WATCH_DATAGRAMS and one dump a turn; what the kernel could not queue meanwhile is counted and made good by a new dump
  */
 #ifndef DRIVERS_NEIGH_WATCH_H
 #define DRIVERS_NEIGH_WATCH_H
@@ -22,6 +22,7 @@ struct neigh_watch {
     uint32_t seq;
     unsigned budget; /* datagrams of this turn */
     bool wants_dump, is_dumping;
+    bool may_ask;      /* for a dump, this turn */
     bool is_denied;    /* the kernel refused us the table */
     uint64_t overruns; /* times that news were missed: too many at once, or not understood */
     struct slice left; /* of buf */

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "drivers/neigh_watch.h"
 
@@ -188,6 +189,91 @@ static void test_neigh_watch_reads_the_table(void **state)
     free(w);
 }
 
+/* One end of a socket pair for the kernel's. */
+static struct neigh_watch *watch_new(int ends[2])
+{
+    struct neigh_watch *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends), 0);
+    w->fd = ends[0];
+    memcpy(w->iface, "lo", 3);
+    return w;
+}
+
+static bool was_asked(int kernel)
+{
+    uint8_t bytes[NEIGH_NL_DUMP_BYTES + 1];
+
+    return recv(kernel, bytes, sizeof(bytes), 0) == NEIGH_NL_DUMP_BYTES;
+}
+
+static void expect_anew(struct neigh_watch *w, int kernel)
+{
+    struct neigh_news news;
+
+    neigh_watch_turn(w);
+    assert_true(neigh_watch_next(w, &news));
+    assert_int_equal(news.word, NEIGH_WORD_ANEW);
+    assert_true(was_asked(kernel));
+}
+
+/* In it the dump's end may have been: the next turn asks anew. */
+static void test_neigh_watch_asks_anew_after_what_it_cannot_read(void **state)
+{
+    static const size_t lens[] = {5, NEIGH_WATCH_BUF + 1}; /* no message, and more than is read at once */
+    uint8_t *bytes = calloc(1, NEIGH_WATCH_BUF + 1);
+    struct bytes done = {.len = 0};
+    struct neigh_news news;
+    int ends[2];
+    struct neigh_watch *w = watch_new(ends);
+
+    assert_non_null(bytes);
+    for (unsigned i = 0; i < 2; i++) {
+        expect_anew(w, ends[1]);
+        assert_int_equal(send(ends[1], bytes, lens[i], 0), lens[i]);
+        assert_false(neigh_watch_next(w, &news));
+        assert_int_equal(w->overruns, i + 1);
+        assert_false(was_asked(ends[1])); /* once a turn */
+    }
+    expect_anew(w, ends[1]);
+    put_error(&done, NLMSG_DONE, 0);
+    assert_int_equal(send(ends[1], done.p, done.len, 0), done.len);
+    assert_false(neigh_watch_next(w, &news));
+    neigh_watch_turn(w);
+    assert_false(neigh_watch_next(w, &news) || was_asked(ends[1]));
+    assert_int_equal(w->overruns, 2);
+    neigh_watch_close(w);
+    close(ends[1]);
+    free(bytes);
+    free(w);
+}
+
+/* Events for more than a turn keep nobody from asking. */
+static void test_neigh_watch_asks_before_it_reads(void **state)
+{
+    struct bytes b = {.len = 0};
+    struct neigh_news news;
+    int ends[2];
+    struct neigh_watch *w = watch_new(ends);
+
+    put(&b, RTM_NEWNEIGH, false, NUD_REACHABLE, 0, 6);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(send(ends[1], b.p, b.len, 0), b.len);
+    neigh_watch_turn(w);
+    w->budget = 3;
+    w->ifindex = 7;
+    assert_true(neigh_watch_next(w, &news));
+    assert_int_equal(news.word, NEIGH_WORD_ANEW);
+    assert_true(was_asked(ends[1]));
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(neigh_watch_next(w, &news) && news.word == NEIGH_WORD_FRESH);
+    assert_false(neigh_watch_next(w, &news));
+    neigh_watch_close(w);
+    close(ends[1]);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_neigh_nl_tells_a_refusal_from_an_acknowledgement),
         cmocka_unit_test(test_neigh_nl_refuses_lengths_that_lie),
         cmocka_unit_test(test_neigh_watch_reads_the_table),
+        cmocka_unit_test(test_neigh_watch_asks_anew_after_what_it_cannot_read),
+        cmocka_unit_test(test_neigh_watch_asks_before_it_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
