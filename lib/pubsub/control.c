@@ -100,7 +100,7 @@ void topic_join(struct pubsub *ps, struct topic *tp)
     trace_peer(ps, TRACE_JOIN, NULL, topic_slice(tp));
     tp->is_subscribed = true;
     tp->subject = subject_of(ps, tp);
-    tp->published_ns = 0;
+    topic_set_published(&ps->topics, tp, 0);
     /* The fanout's good peers become mesh members first. */
     unsigned n = topic_candidates(ps, tp, is_fanout_member);
     LIST_EACH(it, &tp->mesh)

@@ -173,7 +173,7 @@ static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
             link_mesh_del(l);
     }
     if (is_over)
-        tp->published_ns = 0;
+        topic_set_published(&ps->topics, tp, 0);
     else
         fanout_fill(ps, tp);
 }

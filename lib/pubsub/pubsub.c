@@ -255,11 +255,11 @@ int pubsub_publish_hashed(struct pubsub *ps, struct slice topic, struct buf *pay
     key = published_key(ps, topic, sha256);
     if (seen_has(&ps->published, key, now))
         return -PUBSUB_EDUP;
-    tp = topic_get(&ps->topics, topic, TOPICS_MAX);
+    tp = topic_get_to_publish(&ps->topics, topic);
     if (!tp)
         return -PUBSUB_EFULL;
     if (!tp->is_subscribed)
-        tp->published_ns = now ? now : 1;
+        topic_set_published(&ps->topics, tp, now ? now : 1);
     if (ps->coded && !coded_is_small(ps->coded, payload->len))
         rc = coded_publish_hashed(ps->coded, topic, payload, hashes, now);
     else

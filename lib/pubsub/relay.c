@@ -323,7 +323,7 @@ static void send_ours(struct pubsub *ps, struct topic *tp, struct message *m)
     unsigned n;
 
     if (!tp->is_subscribed) {
-        tp->published_ns = ps->now;
+        topic_set_published(&ps->topics, tp, ps->now);
         fanout_fill(ps, tp);
     }
     forward(ps, tp, m);

@@ -42,6 +42,18 @@ struct topic *topic_get(struct topics *t, struct slice name, uint32_t max)
     return tp;
 }
 
+struct topic *topic_get_to_publish(struct topics *t, struct slice name)
+{
+    return topic_get(t, name, t->npublished < TOPICS_PUBLISHED_MAX ? TOPICS_OF_PUBLISHES_MAX : 0);
+}
+
+void topic_set_published(struct topics *t, struct topic *tp, uint64_t at_ns)
+{
+    t->npublished -= tp->published_ns != 0;
+    t->npublished += at_ns != 0;
+    tp->published_ns = at_ns;
+}
+
 void topic_release(struct topics *t, struct topic *tp)
 {
     if (tp->is_subscribed || tp->is_wanted || tp->npeers || !list_is_empty(&tp->kept) || tp->published_ns || tp->npending)

@@ -3,7 +3,8 @@
  *          While we are not subscribed to a topic its mesh list is the fanout: the few peers we publish to
  * Owner:   the pub/sub core
  * Memory:  a topic lives while it is subscribed, has links or kept messages, or had a recent publish of ours
- * Limits:  TOPICS_MAX in all, TOPICS_OF_PEERS_MAX once peers name them; the caller bounds links per peer
+ * Limits:  TOPICS_MAX in all, TOPICS_OF_PEERS_MAX once peers name them, TOPICS_OF_PUBLISHES_MAX once publishes do, of which
+ *          TOPICS_PUBLISHED_MAX at a time make new ones; the caller bounds links per peer
  */
 #ifndef PUBSUB_TOPICS_H
 #define PUBSUB_TOPICS_H
@@ -16,6 +17,9 @@
 #define TOPICS_MAX      65536
 /* Topics that only peers know do not fill the table: a few of them could keep us from our own. */
 #define TOPICS_OF_PEERS_MAX (TOPICS_MAX / 4 * 3)
+/* A publish to a new name keeps a place for a minute. Our own subscriptions find theirs all the same, and peers' topics too. */
+#define TOPICS_OF_PUBLISHES_MAX (TOPICS_MAX - PUBSUB_TOPICS_MAX)
+#define TOPICS_PUBLISHED_MAX    (TOPICS_MAX / 2)
 #define TOPICS_PER_PEER PUBSUB_TOPICS_MAX
 
 struct peer;
@@ -32,7 +36,7 @@ struct topic {
     bool has_reader; /* wanted, and the application wants the messages too */
     struct list turn; /* linked: wanted and not subscribed, or the other way round */
     struct score_subject subject; /* set when we subscribe */
-    uint64_t published_ns; /* our last publish without a subscription; 0: none lately */
+    uint64_t published_ns; /* topic_set_published */
     uint16_t len;
     char name[PUBSUB_TOPIC_MAX + 1];
 };
@@ -48,6 +52,7 @@ struct link {
 struct topics {
     struct map map;
     struct list all;
+    uint32_t npublished; /* with published_ns */
 };
 
 void topics_init(struct topics *t, const uint8_t seed[16]);
@@ -55,6 +60,10 @@ void topics_fini(struct topics *t);
 struct topic *topic_find(const struct topics *t, struct slice name);
 /* Made when it is new and there are fewer than max. NULL: as many, or no memory. The name is 1..PUBSUB_TOPIC_MAX bytes. */
 struct topic *topic_get(struct topics *t, struct slice name, uint32_t max);
+/* The same for a publish of ours. */
+struct topic *topic_get_to_publish(struct topics *t, struct slice name);
+/* at_ns: of our last publish without a subscription; 0: long ago, or we are subscribed. */
+void topic_set_published(struct topics *t, struct topic *tp, uint64_t at_ns);
 /* Frees it when nothing needs it any more. */
 void topic_release(struct topics *t, struct topic *tp);
 static inline struct slice topic_slice(const struct topic *tp)

@@ -82,12 +82,42 @@ static void test_topics_are_bounded(void **state)
     topics_fini(&t);
 }
 
+/* What we publish to leaves room for our own subscriptions, and for what peers are in. */
+static void test_topics_of_publishes_leave_room(void **state)
+{
+    struct topics t;
+    struct topic *tp = NULL;
+    uint32_t i;
+
+    topics_init(&t, seed);
+    for (i = 0; i < TOPICS_PUBLISHED_MAX; i++) {
+        tp = topic_get_to_publish(&t, slice_of(&i, sizeof(i)));
+        assert_non_null(tp);
+        topic_set_published(&t, tp, 1);
+        topic_set_published(&t, tp, 2);
+    }
+    assert_null(topic_get_to_publish(&t, SLICE_LIT("one more")));
+    assert_ptr_equal(topic_get_to_publish(&t, topic_slice(tp)), tp);
+    for (; i < TOPICS_OF_PEERS_MAX; i++)
+        assert_non_null(topic_get(&t, slice_of(&i, sizeof(i)), TOPICS_OF_PEERS_MAX));
+    topic_set_published(&t, tp, 0);
+    topic_set_published(&t, tp, 0);
+    topic_release(&t, tp);
+    for (; i < TOPICS_OF_PUBLISHES_MAX + 1; i++)
+        assert_non_null(topic_get_to_publish(&t, slice_of(&i, sizeof(i))));
+    assert_null(topic_get_to_publish(&t, SLICE_LIT("one more")));
+    for (unsigned own = 0; own < PUBSUB_TOPICS_MAX; own++, i++)
+        assert_non_null(topic_get(&t, slice_of(&i, sizeof(i)), TOPICS_MAX));
+    topics_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_topic_lives_while_something_needs_it),
         cmocka_unit_test(test_link_counts_peers_and_mesh),
         cmocka_unit_test(test_topics_are_bounded),
+        cmocka_unit_test(test_topics_of_publishes_leave_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "pubsub/raw.h"
+#include "pubsub/topics.h"
 
 #define V12   PUBSUB_MESHSUB_12
 #define MANY  PUBSUB_TOPICS_MAX
@@ -226,12 +227,35 @@ static void test_our_topics_are_shown_first(void **state)
     assert_false(pubsub_topic(netsim_core(s, 0), SLICE_LIT("nobody's"), t));
 }
 
+/* Publishes to ever new names, as any client can make them. */
+static void test_publishes_leave_room_for_subscriptions(void **state)
+{
+    unsigned taken = 0;
+
+    for (unsigned i = 0; i < TOPICS_MAX; i++) {
+        int rc = netsim_publish(s, 0, name_of("fresh", i), slice_of(&i, sizeof(i)));
+
+        assert_true(rc == 0 || rc == -PUBSUB_EFULL);
+        taken += rc == 0;
+    }
+    assert_int_equal(taken, TOPICS_PUBLISHED_MAX);
+    subscribe_all(0, "own", MANY);
+    netsim_run(s, 3 * NETSIM_S);
+    assert_int_equal(believed(1, NULL), MANY);
+    assert_int_equal(netsim_subscribe(s, 1, "theirs"), 0);
+    netsim_run(s, NETSIM_S);
+    assert_int_equal(believed(0, NULL), 1);
+    netsim_run(s, 90 * NETSIM_S);
+    assert_int_equal(netsim_publish(s, 0, "another", SLICE_LIT("x")), 0);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, open_sim, close_sim)
     const struct CMUnitTest tests[] = {
         TEST(test_churn_ends_in_what_is_wanted),
         TEST(test_topics_are_as_many_as_peers_take),
+        TEST(test_publishes_leave_room_for_subscriptions),
         TEST(test_a_topic_that_waits_hears_our_own),
         TEST(test_changes_past_the_limit_are_made),
         TEST(test_a_flood_of_changes_ends_the_connection),
