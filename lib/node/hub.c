@@ -30,6 +30,7 @@ const char *hub_err_text(int err)
     case HUB_ESTOPPING: return "node is shutting down";
     case HUB_EMEM: return "out of memory";
     case HUB_ETOPICS: return "too many topics: this node is subscribed to as many as its peers take";
+    case HUB_ESUBSCRIBER: return "too many topics for one client";
     default: return "unknown error";
     }
 }
@@ -506,7 +507,7 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
     if (h->is_stopping)
         err = -HUB_ESTOPPING;
     else if (!map_get(&s->topics, name)) {
-        err = join_topic(h, name);
+        err = s->ops.max_topics && s->topics.count >= s->ops.max_topics ? -HUB_ESUBSCRIBER : join_topic(h, name);
         if (!err && map_put(&s->topics, name, s)) {
             leave_topic(h, name);
             err = -HUB_EMEM;

@@ -9,7 +9,7 @@
 
 #include "base/slice.h"
 
-enum hub_err { HUB_ESIZE = 1, HUB_ETOPIC, HUB_EFULL, HUB_EDUP, HUB_ESTOPPING, HUB_EMEM, HUB_ETOPICS };
+enum hub_err { HUB_ESIZE = 1, HUB_ETOPIC, HUB_EFULL, HUB_EDUP, HUB_ESTOPPING, HUB_EMEM, HUB_ETOPICS, HUB_ESUBSCRIBER };
 const char *hub_err_text(int err);
 
 struct hub;
@@ -38,6 +38,7 @@ void hub_trace_unref(struct hub_trace *t);
 struct hub_subscriber_ops {
     void (*on_message)(void *user, struct hub_message *m);
     void (*on_trace)(void *user, struct hub_trace *t); /* NULL: no traces wanted */
+    unsigned max_topics;                               /* one more is -HUB_ESUBSCRIBER; 0: as many as the node may have */
 };
 struct hub_subscriber;
 
@@ -47,7 +48,8 @@ int hub_relay(struct hub *h, struct slice topic);
 /* After it returns no callback runs or will run. */
 void hub_subscriber_free(struct hub_subscriber *s);
 /* Repeats are harmless. The node joins the topic's mesh at the first subscriber and leaves it after the last. -HUB_ETOPICS: the
- * node has hub_max_topics already, more than which no peer would take of it; -HUB_EFULL: not now, try again. */
+ * node has hub_max_topics already, more than which no peer would take of it; -HUB_ESUBSCRIBER: this one has its share; -HUB_EFULL: not now,
+ * try again. */
 int hub_subscribe(struct hub_subscriber *s, const char *topic);
 int hub_unsubscribe(struct hub_subscriber *s, const char *topic);
 /* Topics it is subscribed to. */

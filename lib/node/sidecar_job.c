@@ -31,7 +31,8 @@ int sidecar_refusal_http(int err)
     return refusal_of(err).http;
 }
 
-static void send_answer(struct stream *st, const struct sidecar_answer *a)
+/* False: it is lost. */
+static bool send_answer(struct stream *st, const struct sidecar_answer *a)
 {
     struct rpc_msg *m = sidecar_answer(a);
     int err;
@@ -42,6 +43,7 @@ static void send_answer(struct stream *st, const struct sidecar_answer *a)
     if (err < 0 && err != -RPC_ECLOSED)
         SIDECAR_COUNT(st->sidecar, answers_lost, 1);
     rpc_msg_unref(m);
+    return err >= 0;
 }
 
 static void refuse(struct stream *st, struct slice topic, const char *id, struct refusal r, const char *why)
@@ -63,7 +65,8 @@ void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int h
 
 void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http, const char *why)
 {
-    send_answer(st, &(struct sidecar_answer){.topic = topic, .message_id = "", .status = "refused", .error = why, .code = http});
+    if (!send_answer(st, &(struct sidecar_answer){.topic = topic, .message_id = "", .status = "refused", .error = why, .code = http}))
+        rpc_call_abort(st->call, RPC_CODE_RESOURCE_EXHAUSTED, "no room to say that a topic is refused"); /* else it would wait for its messages */
 }
 
 int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65])

@@ -10,6 +10,7 @@
 #include "node/sidecar_impl.h"
 
 #define TOPIC_MAX_BYTES 256
+#define PLAIN_TOPICS    1024 /* of a client that is no gateway: half of what the node has for all of them */
 #define QUEUE_MESSAGES  (1u << 20) /* for messages of a few bytes; their bytes are CLIENT_QUEUE_BYTES */
 
 /* ---- hub to client, on the hub's dispatch thread ---- */
@@ -56,7 +57,8 @@ static void on_hub_trace(void *user, struct hub_trace *t)
 
 static bool has_subscriber(struct stream *st)
 {
-    struct hub_subscriber_ops ops = {.on_message = on_hub_message, .on_trace = st->has_traces ? on_hub_trace : NULL};
+    struct hub_subscriber_ops ops = {.on_message = on_hub_message, .on_trace = st->has_traces ? on_hub_trace : NULL,
+                                     .max_topics = st->reads_answers ? 0 : PLAIN_TOPICS};
 
     if (!st->subscriber)
         st->subscriber = hub_subscriber_new(st->sidecar->hub, &ops, st);
@@ -69,6 +71,7 @@ static void finish_by(struct stream *st, int err)
         [HUB_ESIZE] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ETOPIC] = RPC_CODE_INVALID_ARGUMENT,
         [HUB_EFULL] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ESTOPPING] = RPC_CODE_UNAVAILABLE,
         [HUB_EMEM] = RPC_CODE_RESOURCE_EXHAUSTED, [HUB_ETOPICS] = RPC_CODE_RESOURCE_EXHAUSTED,
+        [HUB_ESUBSCRIBER] = RPC_CODE_RESOURCE_EXHAUSTED,
     };
     bool is_known = -err > 0 && (size_t)-err < sizeof(codes) / sizeof(*codes);
 

@@ -12,6 +12,7 @@
 #include "crypto/sha256.h"
 
 #define MAX_SEEN 100000
+#define TOPICS   1100 /* of a subscriber, and told of all */
 
 struct message {
     struct hub_message pub; /* first */
@@ -33,7 +34,7 @@ struct hub_subscriber {
     struct hub *hub;
     struct hub_subscriber_ops ops;
     void *user;
-    char topic[64][300];
+    char topic[TOPICS][300];
     unsigned topics;
 };
 
@@ -54,7 +55,7 @@ struct hub {
 const char *hub_err_text(int err)
 {
     static const char *const text[] = {"?", "too large", "topic must be 1 to 256 bytes", "busy", "dup", "shutting down",
-                                       "out of memory", "too many topics"};
+                                       "out of memory", "too many topics", "too many topics for one client"};
 
     return text[-err];
 }
@@ -299,7 +300,9 @@ int hub_subscribe(struct hub_subscriber *s, const char *topic)
 
     pthread_mutex_lock(&s->hub->lock);
     if (!wants(s, topic)) {
-        if (s->topics == 64)
+        if (s->ops.max_topics && s->topics >= s->ops.max_topics)
+            err = -HUB_ESUBSCRIBER;
+        else if (s->topics == TOPICS)
             err = -HUB_ETOPICS;
         else
             snprintf(s->topic[s->topics++], sizeof(s->topic[0]), "%s", topic);
@@ -330,14 +333,14 @@ const char *hub_mode(const struct hub *h)
 
 char **hub_topics(struct hub *h)
 {
-    char **v = calloc(65, sizeof(*v));
+    char **v = calloc(TOPICS + 1, sizeof(*v));
     unsigned n = 0;
 
     pthread_mutex_lock(&h->lock);
     for (struct list *it = h->subscribers.next; it != &h->subscribers; it = it->next) {
         struct hub_subscriber *s = CONTAINER_OF(it, struct hub_subscriber, node);
 
-        for (unsigned i = 0; i < s->topics && n < 64; i++)
+        for (unsigned i = 0; i < s->topics && n < TOPICS; i++)
             v[n++] = strdup(s->topic[i]);
     }
     pthread_mutex_unlock(&h->lock);
@@ -357,7 +360,7 @@ unsigned hub_topics_now(struct hub *h)
 
 unsigned hub_max_topics(const struct hub *h)
 {
-    return 64;
+    return TOPICS;
 }
 
 void hub_strings_free(char **v)

@@ -254,6 +254,15 @@ static void test_hub_bounds_its_topics(void **state)
     assert_int_equal(hub_unsubscribe(s[0], "t2"), 0);
     assert_int_equal(hub_subscribe(s[1], "one more"), 0);
     assert_int_equal(hub_topics_now(f.hub), PUBSUB_TOPICS_MAX);
+    ops.max_topics = 2;
+    struct hub_subscriber *small = hub_subscriber_new(f.hub, &ops, NULL);
+    assert_int_equal(hub_subscribe(small, "t0"), 0);
+    assert_int_equal(hub_subscribe(small, "t1"), 0);
+    assert_int_equal(hub_subscribe(small, "t4"), -HUB_ESUBSCRIBER);
+    assert_int_equal(hub_subscribe(small, "t1"), 0);
+    assert_int_equal(hub_unsubscribe(small, "t1"), 0);
+    assert_int_equal(hub_subscribe(small, "t4"), 0);
+    hub_subscriber_free(small);
     hub_subscriber_free(s[0]);
     hub_subscriber_free(s[1]);
     assert_int_equal(hub_topics_now(f.hub), 1);
