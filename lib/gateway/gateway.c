@@ -223,8 +223,11 @@ static void on_topic(void *user, struct slice topic, bool wanted)
 static bool has_topic_room(void *user)
 {
     struct gateway *gw = user;
+    bool has = gw_pool_has_topic_room(gw->pool);
 
-    return gw_pool_has_topic_room(gw->pool);
+    if (!has)
+        gw_count(&gw->count.subscribes_refused, 1);
+    return has;
 }
 
 static int make_core(struct gateway *gw)

@@ -27,6 +27,7 @@ struct gw_counters {
     _Atomic uint64_t published, deduplicated, publish_errors[GW_E_COUNT];
     _Atomic uint64_t repeats_failed; /* of a lost node's confirmed publishes: no other node took them */
     _Atomic uint64_t published_bytes, incoming, incoming_bytes, incoming_duplicates, incoming_bad, node_lost, topics_refused;
+    _Atomic uint64_t subscribes_refused; /* here: no node would take the topic */
     _Atomic uint64_t ws_clients, grpc_clients, ws_too_slow, grpc_too_slow, notices;
 };
 

@@ -16,6 +16,7 @@
 #define GW_NODES_MAX 64
 /* Topics that our nodes take (lib/pubsub/pubsub.h): the bound while no node has told its own. */
 #define GW_TOPICS_MAX 2048
+#define GW_TOPICS_CEILING 100000 /* whatever nodes tell */
 
 struct gateway;
 struct gw_lane;

@@ -169,6 +169,8 @@ static void write_messages(struct gateway *gw, struct metrics *m)
                     gw_read(&c->node_lost));
     metrics_counter(m, "codecast_gateway_topics_refused_total", "Times that a node refused a topic.",
                     gw_read(&c->topics_refused));
+    metrics_counter(m, "codecast_gateway_subscribes_refused_total", "Subscriptions refused because no node takes one more topic.",
+                    gw_read(&c->subscribes_refused));
     metrics_family(m, "codecast_gateway_delay_seconds", "histogram",
                    "From a publish here to its first arrival here.");
     metrics_hist_write(m, NULL, 0, &gw->delays);

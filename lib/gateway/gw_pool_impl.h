@@ -29,8 +29,7 @@ struct gw_node {
     bool has_answered; /* a publish */
     bool asking_health;
     uint64_t health_ns; /* asked */
-    int64_t topic_room; /* topics that it would still take, by what it told last and was asked since; it told: info.max_topics */
-    struct map refused; /* wanted topics that it did not take */
+    struct map refused; /* wanted topics that it did not take, or would not */
     uint64_t refused_told_ns; /* logged last */
     struct gw_node_info info;
 };

@@ -1,6 +1,7 @@
 /* gw_pool_topics.c: the topics that clients want of the nodes, and the nodes that do not take them all
  * Limits:  wanted: the registry's; refused, of a node: of the wanted ones alone. A node that refused a topic is asked for it again when its
- *          health says that it has room, and when its stream begins anew
+ *          health says that it has room, and when its stream begins anew. That a topic may be new to us and not to the node only the
+ *          node knows: it is asked, whatever room it told
  */
 #include <stdio.h>
 
@@ -8,14 +9,31 @@
 #include "gateway/gw_impl.h"
 #include "gateway/gw_pool_impl.h"
 
-#define TOPICS_CEILING 100000 /* whatever nodes tell */
-#define ASK_AGAIN_MAX  256    /* of refused topics, for one answer about its health */
-#define LOG_NS         60000000000ull
+#define ASK_AGAIN_MAX 256 /* of refused topics, for one answer about its health */
+#define LOG_NS        60000000000ull
+/* A node of the version before ends a stream that asks for one more, and all begins anew. */
+#define EARLIER_TOPICS_MAX 1024
 
-static void ask(struct gw_node *n, struct slice topic, bool wanted)
+/* It tells how large payloads may be, and not how many topics. */
+static bool is_earlier(const struct gw_node *n)
 {
-    n->topic_room += wanted ? -1 : 1;
-    n->link->ops->want_topic(n->link, topic, wanted);
+    return n->info.max_message_bytes && !n->info.max_topics;
+}
+
+static uint32_t takes(const struct gw_node *n)
+{
+    uint32_t max = is_earlier(n) ? EARLIER_TOPICS_MAX : n->info.max_topics ? n->info.max_topics : GW_TOPICS_MAX;
+
+    return max < GW_TOPICS_CEILING ? max : GW_TOPICS_CEILING;
+}
+
+/* topic is among the wanted ones, and not among the refused. */
+static void ask(struct gw_node *n, struct slice topic)
+{
+    if (is_earlier(n) && n->pool->wanted.count - n->refused.count > EARLIER_TOPICS_MAX)
+        map_put(&n->refused, topic, n);
+    else
+        n->link->ops->want_topic(n->link, topic, true);
 }
 
 static void forget_refused(struct gw_node *n)
@@ -33,9 +51,16 @@ void gw_pool_ask_topics_anew(struct gw_node *n)
     size_t it = 0;
 
     forget_refused(n);
-    n->topic_room = (int64_t)n->info.max_topics;
     while (map_next(&n->pool->wanted, &it, &topic))
-        ask(n, topic, true);
+        ask(n, topic);
+}
+
+/* Told also to a node that refused: its refusal may have been late, of an earlier wish. */
+static void no_longer(struct gw_node *n, struct slice topic)
+{
+    map_del(&n->refused, topic);
+    if (n->is_open)
+        n->link->ops->want_topic(n->link, topic, false);
 }
 
 void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted)
@@ -48,29 +73,29 @@ void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted)
     for (unsigned i = 0; i < pool->n_nodes; i++) {
         struct gw_node *n = &pool->nodes[i];
 
-        if (n->is_open && (wanted || !map_del(&n->refused, topic)))
-            ask(n, topic, wanted);
+        if (!wanted)
+            no_longer(n, topic);
+        else if (n->is_open)
+            ask(n, topic);
     }
     pthread_mutex_unlock(&pool->lock);
 }
 
 bool gw_pool_has_topic_room(struct gw_pool *pool)
 {
-    uint32_t max = 0;
-    bool has = true;
+    bool has = false, is_any_open = false;
 
     pthread_mutex_lock(&pool->lock);
-    for (unsigned i = 0; i < pool->n_nodes && has; i++) {
+    for (unsigned i = 0; i < pool->n_nodes && !has; i++) {
         const struct gw_node *n = &pool->nodes[i];
 
         if (!n->is_open) /* it says later what it takes */
             continue;
-        has = n->refused.count == 0 && (!n->info.max_topics || n->topic_room > 0);
-        if (n->info.max_topics && (!max || n->info.max_topics < max))
-            max = n->info.max_topics;
+        is_any_open = true;
+        has = n->refused.count == 0 && pool->wanted.count < takes(n);
     }
-    max = !max ? GW_TOPICS_MAX : max < TOPICS_CEILING ? max : TOPICS_CEILING;
-    has = has && pool->wanted.count < max;
+    if (!is_any_open)
+        has = pool->wanted.count < GW_TOPICS_MAX;
     pthread_mutex_unlock(&pool->lock);
     return has;
 }
@@ -79,11 +104,12 @@ void gw_pool_topics_told(struct gw_node *n, uint32_t max_topics, uint32_t topics
 {
     struct slice topic;
     uint8_t text[GW_NAME_MAX];
+    int64_t room;
 
     n->info.max_topics = max_topics;
     n->info.topics = topics;
-    n->topic_room = (int64_t)max_topics - topics;
-    for (unsigned i = 0; n->is_open && n->topic_room > 0 && i < ASK_AGAIN_MAX; i++) {
+    room = max_topics ? (int64_t)max_topics - topics : (int64_t)takes(n) - (int64_t)(n->pool->wanted.count - n->refused.count);
+    for (int64_t i = 0; n->is_open && i < room && i < ASK_AGAIN_MAX; i++) {
         size_t it = 0;
 
         if (!map_next(&n->refused, &it, &topic) || topic.len > sizeof(text))
@@ -91,7 +117,7 @@ void gw_pool_topics_told(struct gw_node *n, uint32_t max_topics, uint32_t topics
         memcpy(text, topic.p, topic.len);
         topic = slice_of(text, topic.len);
         map_del(&n->refused, topic);
-        ask(n, topic, true);
+        ask(n, topic);
     }
 }
 
@@ -105,7 +131,6 @@ void gw_node_refused_topic(struct gw_node *n, struct slice topic, const char *wh
         is_told = !n->refused_told_ns || gw_since(now, n->refused_told_ns) >= LOG_NS;
         n->refused_told_ns = is_told ? now : n->refused_told_ns;
         map_put(&n->refused, topic, n);
-        n->topic_room++; /* it was taken off when we asked */
     }
     pthread_mutex_unlock(&n->pool->lock);
     gw_count(&n->pool->gw->count.topics_refused, 1);

@@ -73,10 +73,56 @@ class Pool(unittest.TestCase):
             self.assertIn("too many topics", e.exception.details())
             gw.subscribe("other", "t3")  # is there already
             self.is_steady(gw, cluster.nodes)
+            self.assertEqual(gw.metric("codecast_gateway_subscribes_refused_total"), 3)
             self.assertEqual(gw.post("/unsubscribe", {"client_id": "many", "topic": "t1"})[0], 200)
             gw.subscribe("other", "more")
             gw.until(lambda: all("more" in n.subscribed() for n in cluster.nodes))
             self.assertEqual(self.refused(gw), 0)
+
+    def test_one_node_with_room_is_enough(self):
+        with Cluster(nodes=2) as cluster:
+            small, large = cluster.nodes
+            small.max_topics, large.max_topics = 10, 100
+            gw = cluster.gateway()
+            gw.until(lambda: [n["max_topics"] for n in gw.get("/status")[1]["nodes"]] == [10, 100])
+            self.assertEqual(gw.post("/subscribe", {"client_id": "c", "topics": ["t%d" % i for i in range(20)]})[0], 200)
+            gw.until(lambda: self.refused(gw) == 10)
+            gw.subscribe("other", "more")
+            gw.until(lambda: len(large.subscribed()) == 21 and self.refused(gw) == 11)
+            self.is_steady(gw, cluster.nodes)
+
+    def test_a_topic_that_a_node_has_already_needs_no_room(self):
+        with Cluster(nodes=1) as cluster:
+            node, others, names = cluster.nodes[0], queue.Queue(), ["t%d" % i for i in range(10)]
+            node.max_topics = 10
+            node.streams[others] = set(names)  # another gateway's
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            self.assertEqual(gw.post("/subscribe", {"client_id": "c", "topics": names})[0], 200)
+            self.assertEqual(gw.post("/subscribe", {"client_id": "c", "topic": "more"})[0], 503)
+            self.assertEqual(self.refused(gw), 0)
+
+    def test_a_node_of_the_version_before_is_asked_for_no_more_than_it_takes(self):
+        """It does not refuse by name: it would end the stream."""
+        with Cluster(nodes=1) as cluster:
+            earlier = cluster.nodes[0]
+            gw = cluster.gateway()
+            gw.until(lambda: all(n["memory_used"] for n in gw.get("/status")[1]["nodes"]))  # and the rest of its health
+            subscribe = lambda i, verb="subscribe": gw.post("/" + verb, {"client_id": "c%d" % i, "topics": ["%d.%d" % (i, j) for j in range(256)]})[0]
+            self.assertEqual([subscribe(i) for i in range(5)], [200] * 4 + [503])
+            gw.until(lambda: len(earlier.subscribed()) == 1024)
+        with Cluster(nodes=2) as cluster:
+            earlier, later = cluster.nodes
+            later.max_topics = 2048
+            gw = cluster.gateway()
+            gw.until(lambda: all(n["memory_used"] for n in gw.get("/status")[1]["nodes"]))
+            self.assertEqual([subscribe(i) for i in range(5)], [200] * 5)
+            gw.until(lambda: len(later.subscribed()) == 1280 and len(earlier.subscribed()) == 1024)
+            self.assertEqual(self.refused(gw), 256)
+            subscribe(0, "unsubscribe")
+            gw.until(lambda: self.refused(gw) == 0 and earlier.subscribed() == later.subscribed())
+            self.assertEqual(len(earlier.subscribed()), 1024)
+            self.is_steady(gw, cluster.nodes)
 
     def test_a_topic_that_a_node_refused_is_asked_for_again(self):
         with Cluster(nodes=1) as cluster:
@@ -91,10 +137,12 @@ class Pool(unittest.TestCase):
                 self.assertEqual(gw.metric("codecast_gateway_node_topics_refused"), 3)
                 self.assertEqual(gw.post("/subscribe", {"client_id": "me", "topic": "more"})[0], 503)
                 self.is_steady(gw, cluster.nodes)
+                gw.post("/unsubscribe", {"client_id": "me", "topic": "t2"})
+                gw.until(lambda: self.refused(gw) == 2 and (3, "t2", 0) in node.commands)  # it may have taken it since
                 with node.lock:
                     node.streams[others] = set()
                 node.tells_topics = True
-                gw.until(lambda: self.refused(gw) == 0 and len(node.subscribed()) == 5)
+                gw.until(lambda: self.refused(gw) == 0 and len(node.subscribed()) == 4)
                 gw.subscribe("me", "more")
                 gw.publish("t4", "late but here")
                 self.assertEqual(text_of(ws.recv()), "late but here")
