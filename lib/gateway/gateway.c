@@ -232,7 +232,8 @@ static bool has_topic_room(void *user)
 
 static int make_core(struct gateway *gw)
 {
-    struct gw_registry_config rc = {.max_clients = gw->cfg.max_clients, .on_topic = on_topic, .has_room = has_topic_room, .user = gw};
+    struct gw_registry_config rc = {.max_clients = gw->cfg.max_clients, /* until gw_registry_loaded: */ .max_topics = GW_TOPICS_CEILING,
+                                    .max_subs_per_client = GW_TOPICS_CEILING, .on_topic = on_topic, .user = gw};
     pthread_condattr_t attr;
     uint8_t seed[16];
 
@@ -349,7 +350,10 @@ static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
         snprintf(err, 256, "out of memory");
         return -1;
     }
-    if (gw_state_load(gw, err) < 0 || gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
+    if (gw_state_load(gw, err) < 0) /* all of it: nodes refuse what they do not take, and are asked again */
+        return -1;
+    gw_registry_loaded(&gw->registry, 0, has_topic_room);
+    if (gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
         return -1;
     gw->has_ticker = pthread_create(&gw->ticker, NULL, ticker_main, gw) == 0;
     if (!gw->has_ticker)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/gw_link.h"
 
+#define SUBS_OF_CLIENT_MAX (GW_TOPICS_MAX / 8)
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
 
 struct gw_topic {
@@ -53,7 +54,7 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     if (!r->cfg.max_topics)
         r->cfg.max_topics = GW_TOPICS_MAX;
     if (!r->cfg.max_subs_per_client)
-        r->cfg.max_subs_per_client = 10000;
+        r->cfg.max_subs_per_client = SUBS_OF_CLIENT_MAX;
     if (!r->cfg.idle_ns)
         r->cfg.idle_ns = 3600ull * 1000000000;
     /* deliveries overlap without end on a busy gateway: a subscription must not wait for a gap between them */
@@ -63,6 +64,14 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     pthread_rwlockattr_destroy(&attr);
     map_init(&r->clients, r->cfg.max_clients, seed);
     map_init(&r->topics, 0, seed);
+}
+
+void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user))
+{
+    pthread_rwlock_wrlock(&r->lock);
+    r->cfg.max_subs_per_client = max_subs_per_client ? max_subs_per_client : SUBS_OF_CLIENT_MAX;
+    r->cfg.has_room = has_room;
+    pthread_rwlock_unlock(&r->lock);
 }
 
 /* ---- under the write lock ---- */
@@ -158,6 +167,13 @@ static void client_drop(struct gw_registry *r, struct gw_client *c)
     free(c);
 }
 
+/* It was refused what it was made for. */
+static void client_drop_if_unused(struct gw_registry *r, struct gw_client *c)
+{
+    if (!c->n_subs && !c->n_sinks)
+        client_drop(r, c);
+}
+
 static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topic, double threshold)
 {
     struct gw_topic *t;
@@ -222,6 +238,8 @@ int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct sli
         rc = sub_add(r, c, topic, threshold);
     if (c)
         c->touched_ns = now;
+    if (c && rc)
+        client_drop_if_unused(r, c);
     pthread_rwlock_unlock(&r->lock);
     log_debug("\"%s\" client=%.*s topic=%.*s threshold=%g", rc ? "subscribe refused" : "subscribe", (int)client.len,
               (const char *)client.p, (int)topic.len, (const char *)topic.p, threshold);
@@ -351,8 +369,8 @@ int gw_registry_rename(struct gw_registry *r, struct gw_sink *s, struct slice cl
     } else if (!rc) {
         to->forget_at_once = false;
         changed(r);
-    } else if (to && !to->n_subs && !to->n_sinks) {
-        client_drop(r, to);
+    } else if (to) {
+        client_drop_if_unused(r, to);
     }
     pthread_rwlock_unlock(&r->lock);
     return rc;

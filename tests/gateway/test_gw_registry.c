@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "gateway/gw_link.h"
 #include "gateway/gw_registry.h"
 
 #define S 1000000000ull
@@ -186,6 +187,64 @@ static void test_registry_bounds(void **state)
     gw_registry_fini(&r);
 }
 
+/* Who was refused all that he asked for leaves no trace: his names would fill the table of clients. */
+static void test_registry_keeps_no_client_that_was_refused(void **state)
+{
+    struct taker b = {{.deliver = take}, 0};
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics = 1});
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("1"), 1, S), 0);
+    assert_int_equal(gw_registry_attach(&r, SLICE_LIT("b"), &b.sink, false, S), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(gw_registry_subscribe(&r, slice_of(&"abc"[i], 1), SLICE_LIT("2"), 1, S), -GW_E_TOPICS);
+    gw_registry_counts(&r, &counts);
+    assert_int_equal(counts.clients, 2);
+    gw_registry_detach(&r, &b.sink, S);
+    gw_registry_fini(&r);
+}
+
+static void test_registry_one_client_does_not_get_all_topics(void **state)
+{
+    struct gw_registry r;
+    struct wishes w;
+    char topic[16];
+
+    open_registry(&r, &w, (struct gw_registry_config){0});
+    for (unsigned i = 0; i <= GW_TOPICS_MAX / 8; i++) {
+        snprintf(topic, sizeof(topic), "t%u", i);
+        assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), slice_str(topic), 1, S), i < GW_TOPICS_MAX / 8 ? 0 : -GW_E_FULL);
+    }
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), slice_str(topic), 1, S), 0);
+    gw_registry_fini(&r);
+}
+
+static bool has_no_room(void *user)
+{
+    return false;
+}
+
+/* What comes back after a restart stays, whatever is allowed to newcomers. */
+static void test_registry_bounds_begin_when_it_is_loaded(void **state)
+{
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics = 3, .max_subs_per_client = 3});
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), slice_of(&"123"[i], 1), 1, S), 0);
+    gw_registry_loaded(&r, 2, has_no_room);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("4"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_TOPICS);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("3"), 1, S), 0);
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.topics == 3 && counts.subs == 4 && w.off == 0);
+    gw_registry_fini(&r);
+}
+
 static void test_registry_forgets_clients_that_are_gone(void **state)
 {
     struct taker named = {{.deliver = take}, 0}, anonymous = named, idle = named;
@@ -316,6 +375,9 @@ int main(void)
         cmocka_unit_test(test_registry_thresholds),
                                        cmocka_unit_test(test_registry_one_topic_many_clients),
                                        cmocka_unit_test(test_registry_bounds),
+        cmocka_unit_test(test_registry_keeps_no_client_that_was_refused),
+        cmocka_unit_test(test_registry_one_client_does_not_get_all_topics),
+        cmocka_unit_test(test_registry_bounds_begin_when_it_is_loaded),
                                        cmocka_unit_test(test_registry_forgets_clients_that_are_gone),
                                        cmocka_unit_test(test_registry_renamed_sinks_keep_their_subscriptions),
                                        cmocka_unit_test(test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries)};

@@ -105,8 +105,9 @@ class Program(unittest.TestCase):
         p = subprocess.Popen([os.environ["GATEWAY"]], env=dict(GOOD, LOG_LEVEL="info", **ports), stderr=subprocess.PIPE, text=True)
         while "gateway is up" not in p.stderr.readline():
             self.assertIsNone(p.poll())
-        body = json.dumps({"client_id": "c", "topics": ["t%d" % i for i in range(1000)]}).encode()
-        urllib.request.urlopen("http://%s/subscribe" % ports["PROXY_PORT"], body, timeout=10).close()
+        for c in range(10):
+            body = json.dumps({"client_id": "c%d" % c, "topics": ["t%d.%d" % (c, i) for i in range(100)]}).encode()
+            urllib.request.urlopen("http://%s/subscribe" % ports["PROXY_PORT"], body, timeout=10).close()
         shown = held = 0
         while shown + held < 1000:
             line = p.stderr.readline()

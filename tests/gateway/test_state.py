@@ -65,6 +65,22 @@ class State(unittest.TestCase):
                 self.assertEqual(gw.get("/topics?client_id=" + client)[1]["count"], count)
 
     @alone_only
+    def test_lines_for_which_there_is_no_room_now_stay(self):
+        lines = [["c", "t%04d" % i, 0.5] for i in range(2100)]  # more than a node takes, and than a client may ask for
+        with open(self.file, "w") as f:
+            f.writelines(json.dumps(line) + "\n" for line in lines)
+        with Cluster(nodes=1) as cluster:
+            node = cluster.nodes[0]
+            node.max_topics = 2048
+            gw = cluster.gateway(SUBSCRIPTIONS_FILE=self.file)
+            gw.until(lambda: len(node.subscribed()) == 2048)
+            gw.until(lambda: gw.metric("codecast_gateway_node_topics_refused") == 52)
+            gw.subscribe("late", "t0000")
+            self.assertEqual(gw.post("/subscribe", {"client_id": "late", "topic": "new"})[0], 503)
+            self.assertEqual(gw.stop()[0], 0)
+            self.assertEqual(self.lines(), lines + [["late", "t0000", 0.1]])
+
+    @alone_only
     def test_a_file_that_cannot_be_read_is_fatal(self):
         with open(self.file, "w"):
             pass
