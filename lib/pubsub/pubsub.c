@@ -167,6 +167,18 @@ void pubsub_free(struct pubsub *ps)
     free(ps);
 }
 
+/* Of a graylisted peer's RPC, from this item on: what it reads is to be known when its score is back, as go and rust have it. */
+static void only_subscriptions(struct pubsub *ps, struct peer *p, struct rpc_reader *r, struct rpc_item *it)
+{
+    ps->c.graylisted++;
+    do {
+        if (p->is_closing)
+            return;
+        if (it->type == RPC_SUBSCRIBE || it->type == RPC_UNSUBSCRIBE)
+            control_input(ps, p, it, true);
+    } while (rpc_next(r, it));
+}
+
 static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
 {
     struct rpc_reader r = rpc_reader_of(buf_slice(frame));
@@ -177,7 +189,7 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
         bool is_first = !(had & 1u << it.type);
         /* A frame full of forged messages must not be worked off to its end. */
         if (p->is_closing || peer_is_graylisted(ps, p)) {
-            ps->c.graylisted++;
+            only_subscriptions(ps, p, &r, &it);
             return;
         }
         had |= 1u << it.type;
@@ -203,7 +215,7 @@ void pubsub_rpc(struct pubsub *ps, pubsub_peer handle, struct buf *frame, uint64
         goto out;
     ps->c.rpc_in++;
     ps->c.rpc_in_bytes += frame->len;
-    if (p->is_closing || peer_is_graylisted(ps, p)) {
+    if (p->is_closing) {
         ps->c.graylisted++;
         goto out;
     }

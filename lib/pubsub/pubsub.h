@@ -265,7 +265,7 @@ struct pubsub_counters {
     uint64_t topics_now, topics_ours_now; /* known; of these, subscribed to by us */
     uint64_t undecoded_now, undecoded_bytes_max, peer_rows_bytes_max; /* the largest of one message, of one peer */
     uint64_t rows_bytes_limit, peer_rows_bytes_limit;
-    uint64_t graylisted;          /* RPCs, or the rest of one, ignored for their sender's score or because it is cut off */
+    uint64_t graylisted;          /* RPCs, or the rest of one, ignored (but for subscriptions) for their sender's score, or because it is cut off */
     uint64_t unsubscribed;        /* messages of topics that we are not in */
     uint64_t bad_signatures;      /* of those rejected */
     uint64_t promises_broken, backoff_violations, slow_drops, lists_cut;

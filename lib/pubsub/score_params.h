@@ -43,7 +43,7 @@ struct score_params {
 struct score_thresholds {
     double gossip;   /* below: no gossip to or from it */
     double publish;  /* below: it does not get our own messages */
-    double graylist; /* below: its RPCs are ignored */
+    double graylist; /* below: its RPCs are ignored, but for subscriptions */
     double accept_px; /* at least this: peers that it tells of are believed */
     double opportunistic_graft; /* a mesh whose median is below this takes in two better peers, once a minute */
 };

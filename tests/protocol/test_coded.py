@@ -152,9 +152,9 @@ def test_forged_shards_are_not_delivered():
             g.take(*bad)
     g.take(b'\0', whole.verified[0])
     g.take(b'\1\2\3\4', bytes(250))
-    for _ in range(2):
+    while g.coded:  # two, but for mixtures that happen to depend on each other
         g.take(*whole.mixture())
-    assert g.payload is None and not g.coded and set(g.verified) == {0}
+    assert g.payload is None and set(g.verified) == {0}
     while g.payload is None:
         g.take(*whole.mixture())
     assert g.payload == payload

@@ -159,6 +159,30 @@ static void test_threshold_graylist_ignores_whole_rpcs(void **state)
     assert_int_equal(counters().delivered, 1);
 }
 
+/* What it reads is known when its score is back; before that it gets nothing of it. */
+static void test_graylisted_peers_subscriptions_are_heard(void **state)
+{
+    struct raw *r = peer(true);
+
+    trust(r, -81);
+    raw_subscribe(r, 0, "later", true);
+    assert_int_equal(counters().graylisted, 1);
+    netsim_subscribe(s, 0, "later");
+    netsim_publish(s, 0, "later", SLICE_LIT("not yet"));
+    netsim_run(s, 10 * NETSIM_MS);
+    assert_int_equal(raw_count(r, RPC_MESSAGE), 0);
+    trust(r, 0);
+    netsim_publish(s, 0, "later", SLICE_LIT("now"));
+    netsim_run(s, 10 * NETSIM_MS);
+    assert_int_equal(raw_count(r, RPC_MESSAGE), 1);
+    trust(r, -81);
+    raw_subscribe(r, 0, "later", false);
+    trust(r, 0);
+    netsim_publish(s, 0, "later", SLICE_LIT("no more"));
+    netsim_run(s, 10 * NETSIM_MS);
+    assert_int_equal(raw_count(r, RPC_MESSAGE), 1);
+}
+
 static void test_thresholds_and_parameters_are_the_configurations(void **state)
 {
     struct pubsub_config cfg = netsim_config(PUBSUB_GOSSIP);
@@ -508,6 +532,7 @@ int main(void)
         TEST(test_threshold_gossip_stops_gossip_both_ways),
         ALONE(test_threshold_publish_keeps_our_messages_from_it),
         TEST(test_threshold_graylist_ignores_whole_rpcs),
+        TEST(test_graylisted_peers_subscriptions_are_heard),
         ALONE(test_thresholds_and_parameters_are_the_configurations),
         ALONE(test_topic_parameters_are_its_own),
         TEST(test_shared_address_costs_score),
