@@ -146,8 +146,13 @@ static void trace(struct hub *h, struct xtrace *x)
 static void published(struct hub *h, struct xpublish *p)
 {
     if (p->err) {
+        uint64_t now = clock_now_ns();
+        bool is_told = h->failed_told_ns && now - h->failed_told_ns < 1000000000; /* they come by hundreds */
+
         h->n.failed++;
-        log_warn("\"%s failed\" topic=%s reason=%s", p->kind == X_PUBLISH ? "publish" : "subscribe", p->topic,
+        if (!is_told)
+            h->failed_told_ns = now;
+        log_line(is_told ? LOG_DEBUG_L : LOG_WARN_L, "\"%s failed\" topic=%s reason=%s", p->kind == X_PUBLISH ? "publish" : "subscribe", p->topic,
                  pubsub_err_name(p->err));
     }
     if (p->kind == X_PUBLISH) {

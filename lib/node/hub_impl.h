@@ -54,6 +54,7 @@ struct hub {
     bool has_thread, is_stopping, has_left;
     unsigned snapshots_out; /* on their way through the roles */
     uint64_t answered_ns;   /* when one came back last */
+    uint64_t failed_told_ns; /* the dispatch thread's: the last warning of a publish that failed */
     unsigned publishing;    /* publishes that the coding role has not answered yet, and their bytes */
     uint64_t publishing_bytes;
     struct hub_late late;   /* what had to go to the coding role and found its ring full */

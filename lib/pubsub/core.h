@@ -31,6 +31,7 @@
 /* go's names and values, where it has them. */
 #define SEEN_TTL_NS         (120 * SECOND_NS)
 #define FANOUT_TTL_NS       (60 * SECOND_NS)
+#define FANOUT_CROWDED_NS   (30 * SECOND_NS) /* of more than half of TOPICS_PUBLISHED_MAX topics; messages keep them as long */
 #define GRAFT_FLOOD_NS      (10 * SECOND_NS)
 #define IHAVE_TOLD_MAX      3000 /* ids told to one peer per heartbeat: go and rust hear ten RPCs with IHAVEs, no more */
 #define VALIDATIONS_MAX     4096

@@ -165,7 +165,8 @@ static void mesh_upkeep(struct pubsub *ps, struct topic *tp)
 
 static void fanout_upkeep(struct pubsub *ps, struct topic *tp)
 {
-    bool is_over = ps->now - tp->published_ns >= FANOUT_TTL_NS;
+    bool is_crowded = ps->topics.npublished > TOPICS_PUBLISHED_MAX / 2;
+    bool is_over = ps->now - tp->published_ns >= (is_crowded ? FANOUT_CROWDED_NS : FANOUT_TTL_NS);
 
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);

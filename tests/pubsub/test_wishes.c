@@ -249,6 +249,18 @@ static void test_publishes_leave_room_for_subscriptions(void **state)
     assert_int_equal(netsim_publish(s, 0, "another", SLICE_LIT("x")), 0);
 }
 
+/* A topic for each message, 1,000 a second. */
+static void test_publishes_to_new_names_go_on(void **state)
+{
+    for (unsigned i = 0; i < 90000; i++) {
+        assert_int_equal(netsim_publish(s, 0, name_of("each", i), slice_of(&i, sizeof(i))), 0);
+        if (i % 500 == 499)
+            netsim_run(s, NETSIM_S / 2);
+    }
+    netsim_run(s, 65 * NETSIM_S);
+    assert_int_equal(counters(0).topics_now, 0);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, open_sim, close_sim)
@@ -256,6 +268,7 @@ int main(void)
         TEST(test_churn_ends_in_what_is_wanted),
         TEST(test_topics_are_as_many_as_peers_take),
         TEST(test_publishes_leave_room_for_subscriptions),
+        TEST(test_publishes_to_new_names_go_on),
         TEST(test_a_topic_that_waits_hears_our_own),
         TEST(test_changes_past_the_limit_are_made),
         TEST(test_a_flood_of_changes_ends_the_connection),
