@@ -11,11 +11,13 @@ int neigh_watch_open(struct neigh_watch *w, const char *iface)
 {
     struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_NEIGH};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    int queue = NEIGH_WATCH_QUEUE / 2; /* the kernel doubles it */
 
     memset(w, 0, sizeof(*w));
     w->fd = -1;
     if (fd < 0)
         return -errno;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof(queue)); /* without, it is the host's default */
     if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0) {
         int rc = -errno;
 
@@ -59,6 +61,20 @@ static void miss_datagram(struct neigh_watch *w)
     w->is_dumping = w->may_ask = false;
 }
 
+/* The queue ran over. From then on until it is empty the kernel drops all news, and says so this once only. */
+static void choke(struct neigh_watch *w)
+{
+    miss(w);
+    w->is_choked = true;
+}
+
+/* Nothing is queued: news come again, and what was not answered by now will not be. */
+static void drained(struct neigh_watch *w)
+{
+    if (w->is_choked)
+        w->is_choked = w->is_dumping = false;
+}
+
 /* Another datagram of the kernel's. */
 static bool receive(struct neigh_watch *w)
 {
@@ -70,11 +86,13 @@ static bool receive(struct neigh_watch *w)
 
         w->budget--;
         if (n < 0 && errno == ENOBUFS) {
-            miss(w);
+            choke(w);
             continue;
         }
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN)
+            drained(w);
         if (n <= 0)
             return false;
         if (from.nl_pid != 0)
@@ -89,12 +107,13 @@ static bool receive(struct neigh_watch *w)
     return false;
 }
 
-/* Asks for the whole table when that is due and none is under way. Before anything else is read: events may be more than a turn's. */
+/* Asks for the whole table when that is due and none is under way. Before anything else is read: events may be more than a turn's.
+ * But after an overrun not before the queue is empty: what is queued is older than what was lost, and what changes meanwhile is lost too. */
 static bool ask(struct neigh_watch *w)
 {
     uint8_t request[NEIGH_NL_DUMP_BYTES];
 
-    if (!w->wants_dump || w->is_dumping || !w->may_ask || w->budget == 0)
+    if (!w->wants_dump || w->is_choked || w->is_dumping || !w->may_ask || w->budget == 0)
         return false;
     neigh_nl_dump(request, ++w->seq);
     if (send(w->fd, request, sizeof(request), MSG_DONTWAIT) < 0) {
@@ -108,7 +127,7 @@ static bool ask(struct neigh_watch *w)
 
 bool neigh_watch_next(struct neigh_watch *w, struct neigh_news *out)
 {
-    while (w->fd >= 0 && (w->left.len > 0 || ask(w) || receive(w))) {
+    while (w->fd >= 0 && (w->left.len > 0 || ask(w) || receive(w) || ask(w))) {
         if (w->left.len == 0) { /* it was asked */
             *out = (struct neigh_news){.word = NEIGH_WORD_ANEW};
             return true;

@@ -3,7 +3,8 @@
  * Source:  rtnetlink(7): RTM_GETNEIGH, RTNLGRP_NEIGH; needs no rights
  * Owner:   one net role
  * Errors:  -errno when opened; later ones are counted, and the table is read anew
- * Limits:  NEIGH_WATCH_DATAGRAMS and one dump a turn; what the kernel could not queue meanwhile is counted and made good by a new dump
+ * Limits:  NEIGH_WATCH_DATAGRAMS and one dump a turn; what the kernel could not queue meanwhile is counted and made good by a new
+ *          dump, once what it did queue is read: some two turns of NEIGH_WATCH_QUEUE
  */
 #ifndef DRIVERS_NEIGH_WATCH_H
 #define DRIVERS_NEIGH_WATCH_H
@@ -13,7 +14,8 @@
 #include "drivers/neigh_nl.h"
 
 #define NEIGH_WATCH_DATAGRAMS 256
-#define NEIGH_WATCH_BUF       32768 /* the kernel fills no more at once */
+#define NEIGH_WATCH_BUF       32768  /* the kernel fills no more at once */
+#define NEIGH_WATCH_QUEUE     212992 /* as the kernel counts: some 280 events, Linux's default. A longer one would take many turns after an overrun */
 
 struct neigh_watch {
     int fd; /* -1: not open */
@@ -23,6 +25,7 @@ struct neigh_watch {
     unsigned budget; /* datagrams of this turn */
     bool wants_dump, is_dumping;
     bool may_ask;      /* for a dump, this turn */
+    bool is_choked;    /* the queue ran over and has not been empty since */
     bool is_denied;    /* the kernel refused us the table */
     uint64_t overruns; /* times that news were missed: too many at once, or not understood */
     struct slice left; /* of buf */

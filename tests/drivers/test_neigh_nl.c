@@ -3,6 +3,7 @@
 
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -274,6 +275,196 @@ static void test_neigh_watch_asks_before_it_reads(void **state)
     free(w);
 }
 
+/* After an overrun it is asked for when nothing is queued any more; an answer that was awaited until then has been lost, too. */
+static void test_neigh_watch_asks_after_what_an_overrun_left(void **state)
+{
+    struct bytes b = {.len = 0};
+    struct neigh_news news;
+    int ends[2];
+    struct neigh_watch *w = watch_new(ends);
+
+    put(&b, RTM_NEWNEIGH, false, NUD_REACHABLE, 0, 6);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(send(ends[1], b.p, b.len, 0), b.len);
+    w->is_choked = w->is_dumping = true;
+    for (unsigned turn = 0; turn < 3; turn++) {
+        neigh_watch_turn(w);
+        w->budget = turn < 2 ? 1 : 100;
+        w->ifindex = 7;
+        for (unsigned i = 0; i < (turn < 2 ? 1 : 3); i++)
+            assert_true(neigh_watch_next(w, &news) && news.word == NEIGH_WORD_FRESH);
+        assert_int_equal(neigh_watch_next(w, &news), turn == 2);
+        assert_int_equal(was_asked(ends[1]), turn == 2);
+    }
+    assert_int_equal(news.word, NEIGH_WORD_ANEW);
+    neigh_watch_close(w);
+    close(ends[1]);
+    free(w);
+}
+
+/* ---- what only the kernel's own queue shows ---- */
+
+struct kernel_lan {
+    int fd, ifindex; /* changes are made by fd */
+    struct neigh_watch w;
+    uint8_t x_last;  /* of X's MAC: the last that was told; 0: none */
+    bool x_is_fixed; /* by what was told */
+    unsigned anew;
+};
+
+enum { KERNEL_X = 200, KERNEL_OTHER = 201 }; /* neighbours 10.9.9.x */
+
+/* A permanent neighbour with the MAC ..:last, or (0) none any more. */
+static void kernel_neigh(const struct kernel_lan *l, uint8_t host, uint8_t last)
+{
+    const uint8_t ip[4] = {10, 9, 9, host}, lladdr[6] = {2, [5] = last};
+    struct nlmsghdr h = {.nlmsg_type = last ? RTM_NEWNEIGH : RTM_DELNEIGH, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK};
+    struct ndmsg nd = {.ndm_family = AF_INET, .ndm_ifindex = l->ifindex, .ndm_state = NUD_PERMANENT};
+    struct bytes b = {.len = sizeof(h) + sizeof(nd)};
+    struct {
+        struct nlmsghdr h;
+        struct nlmsgerr e;
+        uint8_t rest[256];
+    } answer;
+
+    put_attr(&b, NDA_DST, ip, 4);
+    if (last)
+        put_attr(&b, NDA_LLADDR, lladdr, 6);
+    h.nlmsg_flags |= last ? NLM_F_CREATE | NLM_F_REPLACE : 0;
+    h.nlmsg_len = (uint32_t)b.len;
+    memcpy(b.p, &h, sizeof(h));
+    memcpy(b.p + sizeof(h), &nd, sizeof(nd));
+    assert_int_equal(send(l->fd, b.p, b.len, 0), b.len);
+    assert_true(recv(l->fd, &answer, sizeof(answer), 0) >= (ssize_t)(sizeof(answer.h) + sizeof(answer.e)));
+    assert_int_equal(answer.h.nlmsg_type, NLMSG_ERROR);
+    assert_int_equal(answer.e.error, 0);
+}
+
+/* As the stack does: an ANEW unfixes, a word fixes or not. */
+static void kernel_lan_turn(struct kernel_lan *l)
+{
+    struct neigh_news news;
+
+    neigh_watch_turn(&l->w);
+    while (neigh_watch_next(&l->w, &news)) {
+        if (news.word == NEIGH_WORD_ANEW) {
+            l->anew++;
+            l->x_is_fixed = false;
+        } else if (!news.is_ip6 && news.ip[3] == KERNEL_X) {
+            l->x_is_fixed = news.word == NEIGH_WORD_FIXED;
+            l->x_last = news.word == NEIGH_WORD_GONE ? 0 : news.mac[5];
+        }
+    }
+}
+
+/* A network namespace with one interface, and a watch that has read its table. NULL, and a word: no right to that. */
+static struct kernel_lan *kernel_lan_new(void)
+{
+    struct kernel_lan *l;
+
+    if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+        print_message("skipped: a network namespace needs root\n");
+        return NULL;
+    }
+    l = calloc(1, sizeof(*l));
+    assert_non_null(l);
+    assert_int_equal(system("ip link add nwa type veth peer name nwb && ip link set nwa up && ip addr add 10.9.9.1/24 dev nwa"), 0);
+    l->ifindex = (int)if_nametoindex("nwa");
+    l->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    assert_true(l->fd >= 0);
+    kernel_neigh(l, KERNEL_X, 1);
+    assert_int_equal(neigh_watch_open(&l->w, "nwa"), 0);
+    kernel_lan_turn(l);
+    kernel_lan_turn(l);
+    assert_true(l->x_is_fixed && l->x_last == 1 && l->anew == 1 && l->w.overruns == 0);
+    return l;
+}
+
+static void kernel_lan_free(struct kernel_lan *l)
+{
+    neigh_watch_close(&l->w);
+    close(l->fd);
+    free(l);
+}
+
+/* More than the queue holds, and that is more than a turn's. */
+static void kernel_lan_overrun(const struct kernel_lan *l)
+{
+    for (unsigned i = 0; i < 600; i++)
+        kernel_neigh(l, KERNEL_OTHER, (uint8_t)(1 + i % 200));
+}
+
+/* Until the queue has been empty the kernel drops all news without another word: the table is asked for after that. */
+static void test_neigh_watch_follows_what_changes_after_an_overrun(void **state)
+{
+    struct kernel_lan *l = kernel_lan_new();
+
+    if (!l)
+        skip();
+    for (uint8_t mac_now = 2; mac_now < 5; mac_now++) {
+        unsigned anew = l->anew;
+
+        kernel_lan_overrun(l);
+        kernel_lan_turn(l);
+        kernel_neigh(l, KERNEL_X, mac_now);
+        for (unsigned i = 0; i < 4; i++)
+            kernel_lan_turn(l);
+        assert_true(l->x_is_fixed);
+        assert_int_equal(l->x_last, mac_now);
+        assert_int_equal(l->w.overruns, mac_now - 1);
+        assert_int_equal(l->anew, anew + 1);
+        assert_false(l->w.is_dumping || l->w.wants_dump || l->w.is_denied || l->w.is_choked);
+    }
+    kernel_lan_free(l);
+}
+
+/* X's last word in the queue is that it is permanent; that it was deleted is lost. */
+static void test_neigh_watch_keeps_no_word_from_before_an_overrun(void **state)
+{
+    struct kernel_lan *l = kernel_lan_new();
+
+    if (!l)
+        skip();
+    kernel_neigh(l, KERNEL_OTHER, 1);
+    kernel_neigh(l, KERNEL_X, 5);
+    kernel_lan_overrun(l);
+    kernel_neigh(l, KERNEL_X, 0);
+    for (unsigned i = 0; i < 5; i++)
+        kernel_lan_turn(l);
+    assert_int_equal(l->x_last, 5);
+    assert_false(l->x_is_fixed);
+    assert_int_equal(l->w.overruns, 1);
+    kernel_lan_free(l);
+}
+
+/* The overrun comes while a dump is under way, or has just been asked for. */
+static void test_neigh_watch_survives_overruns_around_a_dump(void **state)
+{
+    struct kernel_lan *l = kernel_lan_new();
+
+    if (!l)
+        skip();
+    for (unsigned budget = 0; budget < 4; budget++) {
+        struct neigh_news news;
+
+        kernel_lan_overrun(l);
+        l->w.wants_dump = true; /* as for an interface made anew */
+        neigh_watch_turn(&l->w);
+        l->w.budget = budget;
+        while (neigh_watch_next(&l->w, &news))
+            ;
+        kernel_lan_overrun(l);
+        kernel_lan_turn(l);
+        kernel_neigh(l, KERNEL_X, (uint8_t)(10 + budget));
+        for (unsigned i = 0; i < 6; i++)
+            kernel_lan_turn(l);
+        assert_true(l->x_is_fixed);
+        assert_int_equal(l->x_last, 10 + budget);
+        assert_false(l->w.is_dumping || l->w.wants_dump || l->w.is_denied || l->w.is_choked);
+    }
+    kernel_lan_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +475,10 @@ int main(void)
         cmocka_unit_test(test_neigh_watch_reads_the_table),
         cmocka_unit_test(test_neigh_watch_asks_anew_after_what_it_cannot_read),
         cmocka_unit_test(test_neigh_watch_asks_before_it_reads),
+        cmocka_unit_test(test_neigh_watch_asks_after_what_an_overrun_left),
+        cmocka_unit_test(test_neigh_watch_follows_what_changes_after_an_overrun),
+        cmocka_unit_test(test_neigh_watch_keeps_no_word_from_before_an_overrun),
+        cmocka_unit_test(test_neigh_watch_survives_overruns_around_a_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
