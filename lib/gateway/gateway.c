@@ -220,10 +220,10 @@ static void on_topic(void *user, struct slice topic, bool wanted)
         gw_count(&gw->topic_lines_held, 1);
 }
 
-static bool has_topic_room(void *user)
+static bool has_topic_room(void *user, struct slice topic)
 {
     struct gateway *gw = user;
-    bool has = gw_pool_has_topic_room(gw->pool);
+    bool has = gw_pool_has_topic_room(gw->pool, topic);
 
     if (!has)
         gw_count(&gw->count.subscribes_refused, 1);

@@ -83,6 +83,7 @@ void gw_node_down(struct gw_node *n)
     gw_node_lock(n);
     n->is_open = n->is_ready = false;
     gw_pool_note(n->pool);
+    gw_pool_topics_down(n);
     gw_pool_take_kept(n, &orphans, gw_now_ns());
     gw_pool_take_inflight(n, &orphans);
     gw_node_unlock(n);
@@ -190,6 +191,7 @@ void gw_pool_free(struct gw_pool *pool)
         pool->nodes[i].link->ops->free(pool->nodes[i].link);
         gw_pool_free_kept(&pool->nodes[i]);
         map_fini(&pool->nodes[i].refused);
+        map_fini(&pool->nodes[i].names);
     }
     for (unsigned i = 0; i < 2; i++)
         if (pool->loops[i])
@@ -230,6 +232,7 @@ static void add_node(struct gw_pool *pool, struct gw_link *link)
     list_init(&n->inflight);
     list_init(&n->kept_large);
     map_init(&n->refused, 0, (const uint8_t *)pool->wanted.seed);
+    map_init(&n->names, GW_TOPICS_CEILING, (const uint8_t *)pool->wanted.seed);
     snprintf(n->info.target, sizeof(n->info.target), "%s", link->target);
     link->node = n;
 }

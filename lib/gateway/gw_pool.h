@@ -32,8 +32,9 @@ struct gw_pool *gw_pool_new(struct gateway *gw, const struct gw_config *cfg, str
 void gw_pool_publish(struct gw_pool *pool, struct gw_publish *p);
 /* Under the registry's write lock. */
 void gw_pool_want_topic(struct gw_pool *pool, struct slice topic, bool wanted);
-/* Would a reachable node take one more topic, as far as is known? One is enough. Under the registry's write lock. */
-bool gw_pool_has_topic_room(struct gw_pool *pool);
+/* Is a reachable node known to have room for this topic, new to us, or to have it already? One is enough. Under the registry's write
+ * lock. */
+bool gw_pool_has_topic_room(struct gw_pool *pool, struct slice topic);
 /* Does any node know the topic? answer(user, ..) runs once, maybe at once. */
 void gw_pool_ask_topic(struct gw_pool *pool, struct slice topic, void (*answer)(void *user, bool is_known), void *user);
 /* The thread that looks after gRPC core's sockets as long as the pool is there; NULL: no node is reached by gRPC. */

@@ -31,6 +31,11 @@ struct gw_node {
     uint64_t health_ns; /* asked */
     struct map refused; /* wanted topics that it did not take, or would not */
     uint64_t refused_told_ns; /* logged last */
+    struct map names;         /* topics that it has, as it told lately; empty while it has room for all of them */
+    bool asking_names;
+    bool is_full; /* it refused a topic since its health was told */
+    uint32_t others;                /* topics that it has, and not for us, as far as is known */
+    uint32_t ours_least, ours_most; /* that it has for us, since its health was told */
     struct gw_node_info info;
 };
 
@@ -88,6 +93,7 @@ void gw_pool_free_kept(struct gw_node *n);
 
 /* gw_pool_topics.c. Under the lock. */
 void gw_pool_ask_topics_anew(struct gw_node *n);
+void gw_pool_topics_down(struct gw_node *n);
 /* It told how many it has and may have: some of those that it refused may find room. */
 void gw_pool_topics_told(struct gw_node *n, uint32_t max_topics, uint32_t topics);
 

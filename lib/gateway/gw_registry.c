@@ -66,7 +66,7 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     map_init(&r->topics, 0, seed);
 }
 
-void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user))
+void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user, struct slice topic))
 {
     pthread_rwlock_wrlock(&r->lock);
     r->cfg.max_subs_per_client = max_subs_per_client ? max_subs_per_client : SUBS_OF_CLIENT_MAX;
@@ -82,7 +82,7 @@ static int topic_get(struct gw_registry *r, struct slice name, struct gw_topic *
 
     if (t)
         return 0;
-    if (r->cfg.has_room ? !r->cfg.has_room(r->cfg.user) : r->topics.count >= r->cfg.max_topics)
+    if (r->cfg.has_room ? !r->cfg.has_room(r->cfg.user, name) : r->topics.count >= r->cfg.max_topics)
         return -GW_E_TOPICS;
     t = calloc(1, sizeof(*t) + name.len);
     if (!t)

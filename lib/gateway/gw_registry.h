@@ -29,8 +29,8 @@ struct gw_sink {
 struct gw_registry_config {
     uint32_t max_clients, max_topics, max_subs_per_client; /* 0: 100000, 2048, 256: nobody has all topics for himself */
     uint64_t idle_ns;                                      /* 0: one hour */
-    /* May there be one more topic? Instead of max_topics. As on_topic. */
-    bool (*has_room)(void *user);
+    /* May there be this topic, too? Instead of max_topics. As on_topic. */
+    bool (*has_room)(void *user, struct slice topic);
     /* A topic got its first subscriber (true) or lost its last. Under the write lock: must not call back. */
     void (*on_topic)(void *user, struct slice topic, bool wanted);
     void *user;
@@ -47,7 +47,7 @@ struct gw_registry {
 
 void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cfg, const uint8_t seed[16]);
 /* What was there before a restart has come back, by the bounds of the configuration; from now on these hold, for what is new. */
-void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user));
+void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user, struct slice topic));
 /* Every sink must be detached. */
 void gw_registry_fini(struct gw_registry *r);
 

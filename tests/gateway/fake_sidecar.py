@@ -52,7 +52,7 @@ class Node:
         self.delivers = True
         self.refusal = None       # (code, text) for every publish
         self.max_topics = 0       # it tells this bound, and refuses what is beyond; 0: neither
-        self.tells_topics = True  # how many it has
+        self.tells_topics = True  # how many it has; a number: so many, whatever it has
         self.swallows = False     # takes publishes and forgets them
         self.knows = False        # calls what the network had already a repeat, as a node that delivered it
         self.delay_s = 0          # before each answer to a publish
@@ -183,7 +183,7 @@ class Node:
         return HealthResponse(status=True, nodeMode=self.mode, memoryUsed=1.5, cpuUsed=2.5, diskUsed=3.5, country=self.country,
                               country_iso=self.iso, p2pAddress="/ip4/127.0.0.1/tcp/7070/p2p/" + self.peer_id,
                               max_message_bytes=self.max_bytes if self.confirms else 0, max_topics=self.max_topics,
-                              topics=len(self.subscribed()) if self.tells_topics else 0)
+                              topics=len(self.subscribed()) if self.tells_topics is True else int(self.tells_topics))
 
     def list_topics(self, _request, _context):
         return TopicList(topics=sorted(self.subscribed() | set(self.topics)))

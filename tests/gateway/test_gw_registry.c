@@ -221,7 +221,7 @@ static void test_registry_one_client_does_not_get_all_topics(void **state)
     gw_registry_fini(&r);
 }
 
-static bool has_no_room(void *user)
+static bool has_no_room(void *user, struct slice topic)
 {
     return false;
 }

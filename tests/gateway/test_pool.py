@@ -75,7 +75,7 @@ class Pool(unittest.TestCase):
             self.is_steady(gw, cluster.nodes)
             self.assertEqual(gw.metric("codecast_gateway_subscribes_refused_total"), 3)
             self.assertEqual(gw.post("/unsubscribe", {"client_id": "many", "topic": "t1"})[0], 200)
-            gw.subscribe("other", "more")
+            gw.until(lambda: gw.post("/subscribe", {"client_id": "other", "topic": "more"})[0] == 200)  # the node has said so
             gw.until(lambda: all("more" in n.subscribed() for n in cluster.nodes))
             self.assertEqual(self.refused(gw), 0)
 
@@ -98,9 +98,39 @@ class Pool(unittest.TestCase):
             node.streams[others] = set(names)  # another gateway's
             gw = cluster.gateway()
             self.learned(gw, 10)
-            self.assertEqual(gw.post("/subscribe", {"client_id": "c", "topics": names})[0], 200)
+            gw.until(lambda: gw.post("/subscribe", {"client_id": "c", "topics": names})[0] == 200)  # from when it named them
             self.assertEqual(gw.post("/subscribe", {"client_id": "c", "topic": "more"})[0], 503)
             self.assertEqual(self.refused(gw), 0)
+
+    def test_subscribed_means_that_a_node_takes_the_topic(self):
+        with Cluster(nodes=1) as cluster:
+            node, others = cluster.nodes[0], queue.Queue()
+            node.max_topics = 10
+            node.streams[others] = {"t%d" % i for i in range(10)}  # another gateway's
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            subscribe = lambda client, *topics: gw.post("/subscribe", {"client_id": client, "topics": topics})[0]
+            self.assertEqual(subscribe("a", "x"), 503)
+            self.assertEqual(subscribe("c", *("n%d" % i for i in range(9))), 503)
+            gw.until(lambda: subscribe("b", "t5") == 200)
+            self.assertEqual(subscribe("a", "x"), 503)
+            self.assertEqual(self.refused(gw), 0)
+            node.tells_topics = 9  # it told that before it was full
+            gw.until(lambda: subscribe("a", "x") == 200)
+            gw.until(lambda: self.refused(gw) == 1)
+            gw.until(lambda: subscribe("b", "t6") == 200)  # what it has is not kept from others by that
+            node.tells_topics = True
+            gw.until(lambda: subscribe("b", "t7") == 200)
+            with node.lock:
+                node.streams[others] -= {"t0", "t1"}
+            gw.until(lambda: "x" in node.subscribed() and self.refused(gw) == 0)
+            gw.until(lambda: subscribe("a", "y") == 200)
+            gw.until(lambda: "y" in node.subscribed())
+            self.assertEqual(subscribe("a", "z"), 503)
+            self.assertEqual(gw.post("/unsubscribe", {"client_id": "b", "topic": "t5"})[0], 200)
+            self.assertEqual(subscribe("a", "z"), 503)  # the other gateway has it still
+            self.assertEqual(self.refused(gw), 0)
+            self.is_steady(gw, cluster.nodes)
 
     def test_a_node_of_the_version_before_is_asked_for_no_more_than_it_takes(self):
         """It does not refuse by name: it would end the stream."""
