@@ -107,6 +107,12 @@ static bool receive(struct neigh_watch *w)
     return false;
 }
 
+/* It may do so next time. Else some policy forbids it. */
+static bool is_busy(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 /* Asks for the whole table when that is due and none is under way. Before anything else is read: events may be more than a turn's.
  * But after an overrun not before the queue is empty: what is queued is older than what was lost, and what changes meanwhile is lost too. */
 static bool ask(struct neigh_watch *w)
@@ -117,7 +123,8 @@ static bool ask(struct neigh_watch *w)
         return false;
     neigh_nl_dump(request, ++w->seq);
     if (send(w->fd, request, sizeof(request), MSG_DONTWAIT) < 0) {
-        w->budget = 0; /* again next turn */
+        w->may_ask = false; /* again next turn; what comes unasked is read all the same */
+        w->is_denied |= !is_busy(errno);
         return false;
     }
     w->wants_dump = w->may_ask = false;

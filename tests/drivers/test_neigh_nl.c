@@ -302,6 +302,38 @@ static void test_neigh_watch_asks_after_what_an_overrun_left(void **state)
     free(w);
 }
 
+/* Who may not ask is told what changes all the same, and says that he may not. */
+static void test_neigh_watch_reads_on_where_it_may_not_ask(void **state)
+{
+    struct bytes b = {.len = 0};
+    uint8_t filler[NEIGH_NL_DUMP_BYTES] = {0};
+    struct neigh_news news;
+    int ends[2];
+    struct neigh_watch *w = watch_new(ends);
+
+    put(&b, RTM_NEWNEIGH, false, NUD_REACHABLE, 0, 6);
+    while (send(ends[0], filler, sizeof(filler), 0) > 0)
+        ;
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 1) { /* from busy to forbidden */
+            assert_int_equal(shutdown(ends[0], SHUT_WR), 0);
+            while (recv(ends[1], filler, sizeof(filler), 0) > 0)
+                ;
+        }
+        assert_int_equal(send(ends[1], b.p, b.len, 0), b.len);
+        neigh_watch_turn(w);
+        w->wants_dump = true;
+        w->ifindex = 7;
+        assert_true(neigh_watch_next(w, &news) && news.word == NEIGH_WORD_FRESH);
+        assert_false(neigh_watch_next(w, &news));
+        assert_int_equal(w->is_denied, i > 0);
+        assert_true(w->wants_dump && !w->is_dumping);
+    }
+    neigh_watch_close(w);
+    close(ends[1]);
+    free(w);
+}
+
 /* ---- what only the kernel's own queue shows ---- */
 
 struct kernel_lan {
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_neigh_watch_asks_anew_after_what_it_cannot_read),
         cmocka_unit_test(test_neigh_watch_asks_before_it_reads),
         cmocka_unit_test(test_neigh_watch_asks_after_what_an_overrun_left),
+        cmocka_unit_test(test_neigh_watch_reads_on_where_it_may_not_ask),
         cmocka_unit_test(test_neigh_watch_follows_what_changes_after_an_overrun),
         cmocka_unit_test(test_neigh_watch_keeps_no_word_from_before_an_overrun),
         cmocka_unit_test(test_neigh_watch_survives_overruns_around_a_dump),
