@@ -156,6 +156,17 @@ void neigh_doubt(struct neigh_table *t, struct neigh *n, uint64_t now)
     ask(t, n, now);
 }
 
+void neigh_dispute(struct neigh_table *t, struct neigh *n, uint64_t now)
+{
+    if (t->is_external || n->is_fixed)
+        return;
+    if (!n->asks)
+        ask(t, n, now);
+    else if (!list_is_linked(&n->ask_link))
+        list_push_back(&t->to_ask, &n->ask_link);
+    n->is_broadcast_ask = true;
+}
+
 bool neigh_learn(struct neigh_table *t, struct neigh *n, const uint8_t mac[ETH_ALEN], uint64_t now)
 {
     bool has_moved = n->has_mac && memcmp(n->mac, mac, ETH_ALEN) != 0;

@@ -73,6 +73,8 @@ static inline void neigh_confirm(struct neigh *n, uint64_t now)
 
 /* What was sent there is not answered: it may have another MAC by now. Asked about at once, once a second at most. */
 void neigh_doubt(struct neigh_table *t, struct neigh *n, uint64_t now);
+/* Another MAC is claimed for it: everyone is asked at once, even where the one we know was asked lately. It holds meanwhile. */
+void neigh_dispute(struct neigh_table *t, struct neigh *n, uint64_t now);
 
 /* Its timer fired: true when it failed for good (state is NEIGH_FREE then; the caller takes care of n's waiters). */
 bool neigh_on_timer(struct neigh_table *t, struct neigh *n, uint64_t now);

@@ -74,17 +74,16 @@ static void told_gone(struct tcp_stack *s, const struct ip_addr *ip, uint64_t no
         tcp_stack_neigh_failed(s, ip, now);
 }
 
-/* The host's words come to us once a second: what we heard meanwhile, or see alive, is newer. Its own words come in order. */
-static bool is_overtaken(const struct neigh *n, const uint8_t mac[6], enum tcp_neigh_word word, uint64_t now)
+/* The host's words come to us once a second: what we heard meanwhile, or see alive, may be newer. Its own words come in order. */
+static bool is_lately_heard(const struct neigh *n, uint64_t now)
 {
-    return word == TCP_NEIGH_FRESH && n->state == NEIGH_KNOWN && n->is_heard && !n->is_fixed && memcmp(n->mac, mac, 6) != 0 &&
-           now - n->confirmed_ns < 2 * NEIGH_ASK_INTERVAL_NS;
+    return n->state == NEIGH_KNOWN && n->is_heard && !n->is_fixed && now - n->confirmed_ns < 2 * NEIGH_ASK_INTERVAL_NS;
 }
 
 int tcp_stack_neigh_told(struct tcp_stack *s, const struct ip_addr *ip, const uint8_t mac[6], enum tcp_neigh_word word, uint64_t now)
 {
     struct neigh *n;
-    bool has_moved;
+    bool is_heard;
 
     if (!ip_is_host(ip) || (word != TCP_NEIGH_GONE && (mac[0] & 1)))
         return 0;
@@ -97,12 +96,16 @@ int tcp_stack_neigh_told(struct tcp_stack *s, const struct ip_addr *ip, const ui
         s->n.drop_neigh_full++;
         return -TCP_EFULL;
     }
-    if ((word == TCP_NEIGH_OLD && n->state == NEIGH_KNOWN && !n->is_fixed) || is_overtaken(n, mac, word, now))
+    if (word == TCP_NEIGH_OLD && n->state == NEIGH_KNOWN && !n->is_fixed)
         return 0;
+    is_heard = word == TCP_NEIGH_FRESH && is_lately_heard(n, now);
+    if (is_heard && memcmp(n->mac, mac, 6) != 0) {
+        neigh_dispute(&s->neigh, n, now); /* it is told once: if it is right after all, the wire says so */
+        return 0;
+    }
     neigh_fix(&s->neigh, n, word == TCP_NEIGH_FIXED);
-    has_moved = neigh_learn(&s->neigh, n, mac, now);
-    s->n.neigh_moved += has_moved;
-    n->is_heard = n->is_heard && !has_moved;
+    s->n.neigh_moved += neigh_learn(&s->neigh, n, mac, now);
+    n->is_heard = is_heard;
     if (word == TCP_NEIGH_OLD)
         n->confirmed_ns = 0;
     stack_wake_waiters(s, n);

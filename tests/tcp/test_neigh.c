@@ -419,6 +419,7 @@ static void test_neighbour_heard_is_newer_than_the_hosts_word(void **state)
     assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FRESH, l.now), 0);
     assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
     assert_int_equal(tcp_connect(l.s, &to, 0, NULL, &c, l.now), 0);
+    lan_expect_arp(&l, ARP_REQUEST); /* which is right */
     assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 1);
     assert_int_equal(l.seg.head[5], 9);
     l.now += SEC;
@@ -432,6 +433,85 @@ static void test_neighbour_heard_is_newer_than_the_hosts_word(void **state)
     lan_expect_arp(&l, ARP_REPLY);
     assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, first, TCP_NEIGH_FIXED, l.now), 0); /* an order, whatever we heard */
     assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 5);
+    tcp_stack_free(l.s);
+    puppet_start(&p);
+}
+
+/* Two are said to be it: everyone is asked, also when the one we know is being asked; one who lives is asked no more. */
+static void test_neighbour_in_dispute_is_asked_for_everywhere(void **state)
+{
+    static const uint64_t key[2] = {1, 2};
+    const struct ip_addr ip = ip_v4_from_u32(0x0a000001);
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    struct neigh_table t;
+    struct timerq timers;
+    struct neigh *n;
+
+    (void)state;
+    timerq_init(&timers);
+    assert_int_equal(neigh_init(&t, 16, false, &timers, key), 0);
+    n = neigh_get(&t, &ip, SEC);
+    neigh_learn(&t, n, mac, SEC);
+    neigh_doubt(&t, n, 100 * SEC);
+    assert_ptr_equal(neigh_next_ask(&t), n);
+    assert_false(n->is_broadcast_ask);
+    neigh_confirm(n, 100 * SEC + SEC / 2);
+    for (unsigned i = 0; i < 1000; i++)
+        neigh_dispute(&t, n, 100 * SEC + SEC / 2);
+    assert_ptr_equal(neigh_next_ask(&t), n);
+    assert_true(n->is_broadcast_ask && n->state == NEIGH_KNOWN && n->asks == 1);
+    assert_null(neigh_next_ask(&t));
+    assert_false(neigh_on_timer(&t, n, 101 * SEC));
+    assert_null(neigh_next_ask(&t));
+    neigh_fix(&t, n, true);
+    neigh_dispute(&t, n, 102 * SEC);
+    assert_null(neigh_next_ask(&t));
+    neigh_fini(&t);
+    timerq_fini(&timers);
+}
+
+/* What it told us itself it may take back, also at once; a word that is not taken is put to everyone, for it is told once. */
+static void test_neighbour_refused_to_the_host_is_asked_for(void **state)
+{
+    struct ip_endpoint to = {ip_v4(10, 0, 0, 9), 80};
+    static const uint8_t heard[6] = {2, 0, 0, 0, 9, 1}, other[6] = {2, 0, 0, 0, 0, 9};
+    struct lan l;
+
+    (void)state;
+    lan_start(&l, &p.cfg);
+    assert_int_equal(tcp_stack_neigh_set(l.s, &to.ip, heard, l.now), 0); /* as by ARP */
+    l.now += 100 * SEC;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, heard, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, other, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 1);
+    l.now += 100 * SEC;
+    assert_int_equal(tcp_stack_neigh_set(l.s, &to.ip, other, l.now), 0);
+    l.now += 100 * SEC;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, other, TCP_NEIGH_FRESH, l.now), 0);
+    l.now += SEC;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, heard, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 2);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0); /* nobody was asked */
+
+    assert_int_equal(tcp_stack_neigh_set(l.s, &to.ip, heard, l.now), 0);
+    l.now += SEC / 2;
+    for (unsigned i = 0; i < 2; i++) { /* its words of before, in its order */
+        assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, heard, TCP_NEIGH_FRESH, l.now), 0);
+        assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, other, TCP_NEIGH_FRESH, l.now), 0);
+    }
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 2);
+    lan_expect_arp(&l, ARP_REQUEST);
+    assert_true(eth_is_broadcast(l.seg.head));
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0); /* once */
+    lan_arp(&l, ARP_REPLY, 9, 1); /* the host was right */
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 3);
+    l.now += SEC / 2;
+    assert_int_equal(tcp_stack_neigh_told(l.s, &to.ip, heard, TCP_NEIGH_FRESH, l.now), 0);
+    assert_int_equal(tcp_stack_counters(l.s)->neigh_moved, 3);
+    lan_expect_arp(&l, ARP_REQUEST);
+    l.now += 2 * SEC;
+    tcp_stack_on_deadline(l.s, l.now);
+    assert_int_equal(tcp_stack_output(l.s, &l.seg, l.now), 0); /* nobody else: it is as we know */
     tcp_stack_free(l.s);
     puppet_start(&p);
 }
@@ -538,6 +618,8 @@ int main(void)
         cmocka_unit_test(test_neighbours_told_take_no_used_place),
         cmocka_unit_test(test_neighbours_fixed_hide_no_other),
         T(test_neighbour_heard_is_newer_than_the_hosts_word),
+        cmocka_unit_test(test_neighbour_in_dispute_is_asked_for_everywhere),
+        T(test_neighbour_refused_to_the_host_is_asked_for),
         T(test_owed_ack_survives_its_neighbour),
         T(test_neighbour_cache_is_bounded),
         T(test_config_without_sense_is_refused),
