@@ -129,7 +129,7 @@ void gw_node_refused_topic(struct gw_node *n, struct slice topic, const char *wh
 void gw_node_incoming(struct gw_node *n, struct gw_delivery *d);
 /* It sent something that cannot be read. */
 void gw_node_bad(struct gw_node *n);
-/* It dropped messages for us, because we read too slowly. */
+/* It dropped messages or answers for us, because we read too slowly. */
 void gw_node_lost(struct gw_node *n, uint64_t messages);
 bool gw_node_is_stopping(struct gw_node *n);
 

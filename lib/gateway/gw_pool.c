@@ -102,6 +102,9 @@ void gw_node_bad(struct gw_node *n)
 
 void gw_node_lost(struct gw_node *n, uint64_t messages)
 {
+    gw_node_lock(n);
+    n->is_owed = n->is_open;
+    gw_node_unlock(n);
     gw_count(&n->pool->gw->count.node_lost, messages);
     log_warn("\"node dropped messages for us\" node=%s messages=%llu", n->info.target, (unsigned long long)messages);
 }
@@ -164,6 +167,7 @@ void gw_pool_tick(struct gw_pool *pool, uint64_t now)
             n->link->ops->tick(n->link, now);
         if (n->is_open && gw_since(now, n->health_ns) >= HEALTH_NS)
             gw_pool_ask_health(n, now);
+        gw_pool_topics_tick(n, now);
     }
     if (now - pool->known_ns >= KNOWN_NS)
         forget_known(pool, now);

@@ -36,6 +36,8 @@ struct gw_node {
     bool is_full; /* it refused a topic since its health was told */
     uint32_t others;                /* topics that it has, and not for us, as far as is known */
     uint32_t ours_least, ours_most; /* that it has for us, since its health was told */
+    bool is_owed;     /* it dropped something for us, maybe a refusal: all topics are to be asked for anew */
+    uint64_t anew_ns; /* they were last */
     struct gw_node_info info;
 };
 
@@ -94,6 +96,8 @@ void gw_pool_free_kept(struct gw_node *n);
 /* gw_pool_topics.c. Under the lock. */
 void gw_pool_ask_topics_anew(struct gw_node *n);
 void gw_pool_topics_down(struct gw_node *n);
+/* A few times a second: asks anew where a refusal may have been lost. */
+void gw_pool_topics_tick(struct gw_node *n, uint64_t now);
 /* It told how many it has and may have: some of those that it refused may find room. */
 void gw_pool_topics_told(struct gw_node *n, uint32_t max_topics, uint32_t topics);
 

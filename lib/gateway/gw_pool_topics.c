@@ -1,6 +1,7 @@
 /* gw_pool_topics.c: the topics that clients want of the nodes, and the nodes that do not take them all
  * Limits:  wanted: the registry's; refused, of a node: of the wanted ones alone. A node that refused a topic is asked for it again when its
- *          health says that it has room, when it turns out to have it, and when its stream begins anew
+ *          health says that it has room, when it turns out to have it, and when its stream begins anew. All are asked for again a few
+ *          seconds after it dropped something for us: a refusal may have been among that
  * Room:    a client is told "subscribed" when a node is known to have room, or to have the topic already. Of a node's room others may
  *          have a part: health tells how many topics it has, and what is not ours is theirs. Its health is the answer to a question, and
  *          topics come and go meanwhile, so theirs is known only within bounds, and stays within them what it was. When in doubt there
@@ -16,6 +17,7 @@
 #define LOG_NS        60000000000ull
 /* A node of the version before ends a stream that asks for one more, and all begins anew. */
 #define EARLIER_TOPICS_MAX 1024
+#define ANEW_NS     5000000000ull
 #define IN_DOUBT_NS 200000000ull /* between questions about its health, when somebody waits for room */
 
 /* It tells how large payloads may be, and not how many topics. */
@@ -103,6 +105,8 @@ void gw_pool_ask_topics_anew(struct gw_node *n)
 
     empty(&n->refused);
     note_ours(n);
+    n->is_owed = false;
+    n->anew_ns = gw_now_ns();
     while (map_next(&n->pool->wanted, &it, &topic))
         ask(n, topic);
 }
@@ -147,7 +151,13 @@ static void ask_names(struct gw_node *n)
 void gw_pool_topics_down(struct gw_node *n)
 {
     empty(&n->names);
-    n->is_full = false;
+    n->is_full = n->is_owed = false;
+}
+
+void gw_pool_topics_tick(struct gw_node *n, uint64_t now)
+{
+    if (n->is_open && n->is_owed && gw_since(now, n->anew_ns) >= ANEW_NS)
+        gw_pool_ask_topics_anew(n);
 }
 
 /* ---- wishes ---- */

@@ -92,7 +92,7 @@ void sidecar_job_fini(struct publish_job *j);
 
 /* Takes a payload to the hub and counts what became of it: as hub_publish, whose errors are also those of a topic that cannot be one. */
 int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65]);
-/* A subscription is refused; the stream goes on, unless that cannot be said. */
+/* A subscription is refused; the stream goes on. */
 void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http, const char *why);
 /* What the hub's refusals are in HTTP. */
 int sidecar_refusal_http(int err);

@@ -31,8 +31,9 @@ int sidecar_refusal_http(int err)
     return refusal_of(err).http;
 }
 
-/* False: it is lost. */
-static bool send_answer(struct stream *st, const struct sidecar_answer *a)
+/* One that is lost, at once or while it waits, is told with the messages that are (stream_dropped): of publishes the client knows by time
+ * which are meant, topics it has to ask for again. */
+static void send_answer(struct stream *st, const struct sidecar_answer *a)
 {
     struct rpc_msg *m = sidecar_answer(a);
     int err;
@@ -42,8 +43,9 @@ static bool send_answer(struct stream *st, const struct sidecar_answer *a)
     err = m ? rpc_call_send(st->call, m, RPC_MUST) : -RPC_ENOMEM;
     if (err < 0 && err != -RPC_ECLOSED)
         SIDECAR_COUNT(st->sidecar, answers_lost, 1);
+    if (err < 0 && err != -RPC_ECLOSED && err != -RPC_EFULL)
+        atomic_fetch_add(&st->lost, 1);
     rpc_msg_unref(m);
-    return err >= 0;
 }
 
 static void refuse(struct stream *st, struct slice topic, const char *id, struct refusal r, const char *why)
@@ -65,8 +67,7 @@ void sidecar_refuse(struct stream *st, struct slice topic, const char *id, int h
 
 void sidecar_tell_refused_topic(struct stream *st, struct slice topic, int http, const char *why)
 {
-    if (!send_answer(st, &(struct sidecar_answer){.topic = topic, .message_id = "", .status = "refused", .error = why, .code = http}))
-        rpc_call_abort(st->call, RPC_CODE_RESOURCE_EXHAUSTED, "no room to say that a topic is refused"); /* else it would wait for its messages */
+    send_answer(st, &(struct sidecar_answer){.topic = topic, .message_id = "", .status = "refused", .error = why, .code = http});
 }
 
 int sidecar_hand_on(struct sidecar *s, struct slice topic, struct slice payload, void (*release)(void *), void *user, char id[65])

@@ -53,6 +53,7 @@ class Node:
         self.refusal = None       # (code, text) for every publish
         self.max_topics = 0       # it tells this bound, and refuses what is beyond; 0: neither
         self.tells_topics = True  # how many it has; a number: so many, whatever it has
+        self.loses_refusals = False  # of topics
         self.swallows = False     # takes publishes and forgets them
         self.knows = False        # calls what the network had already a repeat, as a node that delivered it
         self.delay_s = 0          # before each answer to a publish
@@ -138,7 +139,8 @@ class Node:
     def take_topic(self, q, topic):
         if self.max_topics and topic not in self.subscribed() and len(self.subscribed()) >= self.max_topics:
             answer = {"status": "refused", "topic": topic, "message_id": "", "error": "too many topics", "code": 503}
-            q.put(Response(command=0, data=json.dumps(answer).encode()))
+            if not self.loses_refusals:
+                q.put(Response(command=0, data=json.dumps(answer).encode()))
             return
         with self.lock:
             self.streams[q].add(topic)

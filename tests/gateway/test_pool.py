@@ -178,6 +178,27 @@ class Pool(unittest.TestCase):
                 self.assertEqual(text_of(ws.recv()), "late but here")
                 self.is_steady(gw, cluster.nodes)
 
+    def test_a_refusal_that_the_node_dropped_is_asked_for_again(self):
+        with Cluster(nodes=1) as cluster:
+            node, others = cluster.nodes[0], queue.Queue()
+            node.max_topics, node.tells_topics, node.loses_refusals = 10, 9, True
+            node.streams[others] = {"other%d" % i for i in range(10)}
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            gw.subscribe("me", "x")
+            asked = lambda: node.commands.count((2, "x", 0))
+            gw.until(lambda: asked() == 1)
+            self.assertEqual(self.refused(gw), 0)
+            node.loses_refusals = False
+            for _ in range(20):  # at most once in some seconds, however many
+                next(q for q in node.streams if q is not others).put(Response(command=0, data=b'{"status":"dropped","messages":1}'))
+            gw.until(lambda: gw.metric("codecast_gateway_topics_refused_total") == 1)
+            self.assertEqual(asked(), 2)
+            with node.lock:
+                node.streams[others].clear()
+            gw.until(lambda: "x" in node.subscribed() and self.refused(gw) == 0)
+            self.is_steady(gw, cluster.nodes)
+
     def test_publishes_are_spread(self):
         with Cluster(nodes=3) as cluster:
             gw = cluster.gateway()

@@ -477,6 +477,44 @@ class TestHabits(Sidecar):
                 self.assertEqual(got[-1] == ids[-1], policy == 0)
                 self.assertEqual(got[:4], ids[:4] if policy else got[:4])
 
+    def test_a_refused_topic_that_cannot_be_told_is_told_as_dropped(self):
+        """The stream goes on, whether the refusal found no room (drop-newest) or lost it to messages (drop-oldest)."""
+        for policy in range(2):
+            with self.subTest(policy=policy):
+                self.tearDown()
+                self.streams, self.server = [], wire.Server(wire.env('SIDECAR_SERVER'), str(self.limit), self.mode, str(4 << 20), str(policy))
+                self.ch = wire.channel(self.server.addr)
+                gateway, p = (self.stream(('codecast-errors', 'answer'), ('codecast-traces', 'off')) for _ in range(2))
+                for i in range(1100):  # the fake hub's bound
+                    gateway.send(SUBSCRIBE, 'many%d' % i)
+                self.wait_topics(['many1099'])
+                over, sizes = 'over' * 60, [self.limit] * 40 + [n for n in (100000, 10000, 1000, 100, 10) for _ in range(20)]  # full to the brim
+
+                def publish(sizes):
+                    for n in sizes:
+                        p.send(PUBLISH, 'many0', unique(n))
+                    for _ in sizes:
+                        self.assertEqual(p.answer()['status'], 'published')
+                publish(sizes)
+                came = lambda m: m['codecast_sidecar_delivered_total'] + policy * m['codecast_sidecar_lost_total']
+                while came(self.metrics()) < len(sizes):
+                    time.sleep(0.01)
+                gateway.send(SUBSCRIBE, over)
+                while self.metrics()['codecast_sidecar_topics_refused_total'] < 1:
+                    time.sleep(0.01)
+                publish([self.limit] * 20)
+                messages = dropped = 0
+                while messages + dropped < len(sizes) + 21:
+                    r = gateway.next(MESSAGE, UNKNOWN)
+                    a = json.loads(r.data)
+                    if r.command == MESSAGE:
+                        messages += 1
+                    else:
+                        self.assertEqual(a['status'], 'dropped')
+                        dropped += a['messages']
+                gateway.send(SUBSCRIBE, over)
+                self.assertEqual(gateway.answer()['status'], 'refused')
+
     def test_health(self):
         h = PROTO['proto.HealthResponse'].FromString(self.unary('Health'))
         self.assertEqual((h.status, h.nodeMode, h.memoryUsed, h.cpuUsed, h.diskUsed, h.p2pAddress, h.max_message_bytes),
