@@ -1,6 +1,7 @@
 /* neigh_nl.c: reads RTM_NEWNEIGH and RTM_DELNEIGH (neigh_nl.h) */
 #include "drivers/neigh_nl.h"
 
+#include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -76,6 +77,11 @@ static int read_neigh(struct slice body, bool is_deleted, struct neigh_news *out
     return 1;
 }
 
+bool neigh_nl_is_busy(int error)
+{
+    return error == EAGAIN || error == EBUSY || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 /* An error of 0 is an acknowledgement. */
 static enum neigh_nl read_error(struct slice body)
 {
@@ -84,7 +90,9 @@ static enum neigh_nl read_error(struct slice body)
     if (body.len < sizeof(error))
         return NEIGH_NL_BAD;
     memcpy(&error, body.p, sizeof(error));
-    return error ? NEIGH_NL_DENIED : NEIGH_NL_END;
+    if (error == 0)
+        return NEIGH_NL_END;
+    return error < 0 && error > -4096 && neigh_nl_is_busy(-error) ? NEIGH_NL_BUSY : NEIGH_NL_DENIED;
 }
 
 static enum neigh_nl read_message(unsigned type, struct slice body, struct neigh_news *out)

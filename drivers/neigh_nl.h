@@ -25,12 +25,16 @@ struct neigh_news {
     uint8_t mac[6];
 };
 
-enum neigh_nl { NEIGH_NL_END, NEIGH_NL_NEWS, NEIGH_NL_DONE, NEIGH_NL_DENIED, NEIGH_NL_BAD };
+enum neigh_nl { NEIGH_NL_END, NEIGH_NL_NEWS, NEIGH_NL_DONE, NEIGH_NL_DENIED, NEIGH_NL_BUSY, NEIGH_NL_BAD };
 
 #define NEIGH_NL_DUMP_BYTES 28
 
-/* Takes messages off `in` up to the next that matters. DONE: the dump has ended; DENIED: the request was refused. */
+/* Takes messages off `in` up to the next that matters. DONE: the dump has ended; DENIED: the request was refused;
+ * BUSY: for now, as where the queue is full. */
 enum neigh_nl neigh_nl_next(struct slice *in, struct neigh_news *out);
+
+/* Whether this errno refuses a request for now only. */
+bool neigh_nl_is_busy(int error);
 
 /* The request for the whole table, of both families. */
 void neigh_nl_dump(uint8_t out[NEIGH_NL_DUMP_BYTES], uint32_t seq);

@@ -107,10 +107,12 @@ static bool receive(struct neigh_watch *w)
     return false;
 }
 
-/* It may do so next time. Else some policy forbids it. */
-static bool is_busy(int error)
+/* Again next turn; what comes unasked is read all the same. */
+static void refused(struct neigh_watch *w, bool is_denied)
 {
-    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+    w->wants_dump = true;
+    w->is_dumping = w->may_ask = false;
+    w->is_denied |= is_denied;
 }
 
 /* Asks for the whole table when that is due and none is under way. Before anything else is read: events may be more than a turn's.
@@ -123,8 +125,7 @@ static bool ask(struct neigh_watch *w)
         return false;
     neigh_nl_dump(request, ++w->seq);
     if (send(w->fd, request, sizeof(request), MSG_DONTWAIT) < 0) {
-        w->may_ask = false; /* again next turn; what comes unasked is read all the same */
-        w->is_denied |= !is_busy(errno);
+        refused(w, !neigh_nl_is_busy(errno));
         return false;
     }
     w->wants_dump = w->may_ask = false;
@@ -134,21 +135,20 @@ static bool ask(struct neigh_watch *w)
 
 bool neigh_watch_next(struct neigh_watch *w, struct neigh_news *out)
 {
+    enum neigh_nl kind;
+
     while (w->fd >= 0 && (w->left.len > 0 || ask(w) || receive(w) || ask(w))) {
         if (w->left.len == 0) { /* it was asked */
             *out = (struct neigh_news){.word = NEIGH_WORD_ANEW};
             return true;
         }
-        switch (neigh_nl_next(&w->left, out)) {
+        switch (kind = neigh_nl_next(&w->left, out)) {
         case NEIGH_NL_NEWS:
             if (out->ifindex == w->ifindex)
                 return true;
             break;
-        case NEIGH_NL_DENIED: /* by a policy, or it was busy: once a turn is often enough */
-            w->is_denied = w->wants_dump = true;
-            w->is_dumping = false;
-            w->budget = 0;
-            break;
+        case NEIGH_NL_DENIED:
+        case NEIGH_NL_BUSY: refused(w, kind == NEIGH_NL_DENIED); break;
         case NEIGH_NL_DONE:
             w->is_denied = w->is_dumping = false;
             break;

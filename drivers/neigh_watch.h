@@ -15,7 +15,7 @@
 
 #define NEIGH_WATCH_DATAGRAMS 256
 #define NEIGH_WATCH_BUF       32768  /* the kernel fills no more at once */
-#define NEIGH_WATCH_QUEUE     212992 /* as the kernel counts: some 280 events, Linux's default. A longer one would take many turns after an overrun */
+#define NEIGH_WATCH_QUEUE     212992 /* as the kernel counts: some 260 events, Linux's default. A longer one would take many turns after an overrun */
 
 struct neigh_watch {
     int fd; /* -1: not open */

@@ -1,6 +1,8 @@
 /* The kernel's words on neighbours: canned messages, each truncation of them; and what this machine's kernel answers. */
 #include "testing.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
@@ -124,6 +126,7 @@ static void test_neigh_nl_survives_each_truncation(void **state)
 
 static void test_neigh_nl_tells_a_refusal_from_an_acknowledgement(void **state)
 {
+    static const int busy[] = {-EBUSY, -ENOBUFS, -ENOMEM, -EACCES, EBUSY, INT_MIN}; /* three of them */
     struct bytes b = {.len = 0};
     struct neigh_news news;
     struct slice in;
@@ -133,6 +136,12 @@ static void test_neigh_nl_tells_a_refusal_from_an_acknowledgement(void **state)
     in = slice_of(b.p, b.len);
     assert_int_equal(neigh_nl_next(&in, &news), NEIGH_NL_DENIED);
     assert_int_equal(neigh_nl_next(&in, &news), NEIGH_NL_END);
+    for (unsigned i = 0; i < sizeof(busy) / sizeof(busy[0]); i++) {
+        b.len = 0;
+        put_error(&b, NLMSG_ERROR, busy[i]);
+        in = slice_of(b.p, b.len);
+        assert_int_equal(neigh_nl_next(&in, &news), i < 3 ? NEIGH_NL_BUSY : NEIGH_NL_DENIED);
+    }
 }
 
 static void test_neigh_nl_refuses_lengths_that_lie(void **state)
@@ -302,6 +311,33 @@ static void test_neigh_watch_asks_after_what_an_overrun_left(void **state)
     free(w);
 }
 
+/* A refusal keeps nobody from reading on; it is asked again next turn. Only one that is no matter of time is said. */
+static void test_neigh_watch_asks_again_where_the_kernel_refuses(void **state)
+{
+    struct bytes b = {.len = 0};
+    struct neigh_news news;
+    int ends[2];
+    struct neigh_watch *w = watch_new(ends);
+
+    put(&b, RTM_NEWNEIGH, false, NUD_REACHABLE, 0, 6);
+    for (unsigned i = 0; i < 2; i++) {
+        struct bytes no = {.len = 0};
+
+        put_error(&no, NLMSG_ERROR, i ? -EPERM : -ENOBUFS);
+        expect_anew(w, ends[1]);
+        w->ifindex = 7;
+        assert_int_equal(send(ends[1], no.p, no.len, 0), no.len);
+        assert_int_equal(send(ends[1], b.p, b.len, 0), b.len);
+        assert_true(neigh_watch_next(w, &news) && news.word == NEIGH_WORD_FRESH);
+        assert_false(neigh_watch_next(w, &news) || was_asked(ends[1]));
+        assert_true(w->wants_dump && !w->is_dumping);
+        assert_int_equal(w->is_denied, i);
+    }
+    neigh_watch_close(w);
+    close(ends[1]);
+    free(w);
+}
+
 /* Who may not ask is told what changes all the same, and says that he may not. */
 static void test_neigh_watch_reads_on_where_it_may_not_ask(void **state)
 {
@@ -387,6 +423,7 @@ static void kernel_lan_turn(struct kernel_lan *l)
             l->x_last = news.word == NEIGH_WORD_GONE ? 0 : news.mac[5];
         }
     }
+    assert_false(l->w.is_denied); /* never asked while one is under way */
 }
 
 /* A network namespace with one interface, and a watch that has read its table. NULL, and a word: no right to that. */
@@ -508,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_neigh_watch_asks_anew_after_what_it_cannot_read),
         cmocka_unit_test(test_neigh_watch_asks_before_it_reads),
         cmocka_unit_test(test_neigh_watch_asks_after_what_an_overrun_left),
+        cmocka_unit_test(test_neigh_watch_asks_again_where_the_kernel_refuses),
         cmocka_unit_test(test_neigh_watch_reads_on_where_it_may_not_ask),
         cmocka_unit_test(test_neigh_watch_follows_what_changes_after_an_overrun),
         cmocka_unit_test(test_neigh_watch_keeps_no_word_from_before_an_overrun),
