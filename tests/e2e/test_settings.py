@@ -164,8 +164,8 @@ def crowd(lan):
         s.listen(16)
         own = {'node2': {'MAX_PEERS': '8', 'CONN_HIGH': '8', 'CONN_LOW': '0', 'BOOTSTRAP_PEERS': '', 'NET_TCP_CC': 'cubic'},
                'node9': {'ANNOUNCE_ADDRS': f'/ip4/127.0.7.99/tcp/{s.getsockname()[1]}'},
-               'node10': {'CHAIN_ID': 'elsewhere'}, 'node3': {'OPTIMUM_SMALL_MESSAGE': '65536'}}
-        for net in started(lan, nodes=10, gateways=0, known=2, driver='kernel', loopback='127.0.7', own=own, node_env=SAME):
+               'node7': {'CONN_HIGH': '8', 'CONN_LOW': '0'}, 'node10': {'CHAIN_ID': 'elsewhere'}, 'node3': {'OPTIMUM_SMALL_MESSAGE': '65536'}}
+        for net in started(lan, nodes=12, gateways=0, known=2, driver='kernel', loopback='127.0.7', own=own, node_env=SAME):
             net.listener = s
             yield net
 
@@ -185,6 +185,14 @@ def sees_max_peers(net, protos):
     assert len(ids(net, net.nodes[1])) <= 8
 
 
+def sees_conn_high(net, protos):
+    """Eleven want to be connected to node 7; who has been for 20 s may be let go, and comes again."""
+    m = net.nodes[6]
+    wait_until(lambda: metric(net, m, 'codecast_peers_trimmed_total', API_PORT), 60, why='nobody was let go')
+    wait_until(lambda: len(ids(net, m)) <= 8, why='too many stay')
+    assert metric(net, net.nodes[2], 'codecast_peers_trimmed_total', API_PORT) == 0
+
+
 def sees_chain_id(net, protos):
     wait_for_the_usual(net)
     assert ids(net, net.nodes[9]) <= {m.peer_id for m in net.nodes[:2]}
@@ -192,14 +200,18 @@ def sees_chain_id(net, protos):
 
 
 def sees_announce_addrs(net, protos):
-    """Others dial what node 9 says, and say multistream's first words there."""
+    """Node 9 is gone: the others dial where it said it was, and say multistream's first words there."""
+    m = net.nodes[8]
+    state = json.loads(net.http(m, API_PORT, '/node-state')[1])
+    assert state['addresses'][0] == m.env['ANNOUNCE_ADDRS'], state['addresses']
+    wait_until(lambda: any(m.peer_id in ids(net, other) for other in usual(net)), why='nobody knows it')
+    net.kill(m)
     net.listener.settimeout(30)
     conn, _ = net.listener.accept()
     with conn:
         conn.settimeout(10)
         assert b'/multistream/1.0.0\n' in conn.recv(100)
-    state = json.loads(net.http(net.nodes[8], API_PORT, '/node-state')[1])
-    assert state['addresses'][0] == net.nodes[8].env['ANNOUNCE_ADDRS'], state['addresses']
+    net.spawn(m)
 
 
 def sees_small_message(net, protos):
@@ -229,10 +241,25 @@ def sees_tcp_cc(net, protos):
 
 @pytest.mark.parametrize('member, variable, sees', [
     ('node9', 'ANNOUNCE_ADDRS', sees_announce_addrs), ('node2', 'MAX_PEERS', sees_max_peers), ('node10', 'CHAIN_ID', sees_chain_id),
-    ('node3', 'OPTIMUM_SMALL_MESSAGE', sees_small_message), ('node2', 'NET_TCP_CC', sees_tcp_cc)])
+    ('node3', 'OPTIMUM_SMALL_MESSAGE', sees_small_message), ('node2', 'NET_TCP_CC', sees_tcp_cc),
+    ('node7', 'CONN_HIGH', sees_conn_high)])
 def test_crowd(crowd, protos, member, variable, sees):
     assert variable in next(m for m in crowd.nodes if m.name == member).env
     sees(crowd, protos)
+
+
+def test_conn_low(lan):
+    """Node 3 connected to both and comes back without a word: node 1 dials it again, node 2 has as many as CONN_LOW wants, none."""
+    own = {'node1': {'BOOTSTRAP_PEERS': ''}, 'node2': {'BOOTSTRAP_PEERS': '', 'CONN_LOW': '0'}}
+    for net in started(lan, nodes=3, gateways=0, known=2, driver='kernel', loopback='127.0.9', own=own, node_env={'DHT': 'off'}):
+        one, two, three = net.nodes
+        wait_until(lambda: ids(net, one) == ids(net, two) == {three.peer_id}, why='node 3 is not connected to both')
+        net.own['node3'] = {'BOOTSTRAP_PEERS': ''}
+        for _ in range(2):
+            net.kill(three)
+            net.spawn(three)
+            wait_until(lambda: ids(net, one) == {three.peer_id}, why='node 1 does not dial it again')
+            assert ids(net, two) == set()
 
 
 # ---- gossipsub: flood, direct peers, ids, signatures, replays ----
@@ -315,7 +342,7 @@ def test_gossip(gossip, protos, heard, member, variable, sees):
     sees(gossip, protos, heard)
 
 
-# ---- a port of our own: one node on a tap, and what it puts on the wire ----
+# ---- ports of our own: nodes on taps, and what they put on the wire ----
 
 VLAN = {'NET_VLAN': '7', 'NET_MTU': '1400', 'NET_TCP_ECN': 'on', 'OPTIMUM_PORT': '7070'}
 
@@ -331,16 +358,21 @@ def capture(ns, what):
 @pytest.mark.skipif(os.geteuid() != 0, reason='a tap needs root')
 def test_ports_of_our_own_by_their_packets(lan):
     """Node 1 dials an address far away, node 2 dials node 1 by NET_ADDR6: by NET_GATEWAY, within NET_VLAN, with the segments of NET_MTU
-    and the flags of NET_TCP_ECN."""
-    own = {'node1': {**VLAN, 'NET_ADDR': '172.29.0.10/24', 'NET_ADDR6': 'fd77::10/64', 'NET_GATEWAY': '172.29.0.1',
+    and the flags of NET_TCP_ECN. Node 3 is of the same /64: to node 1 one too many by SCORE_IP_THRESHOLD."""
+    own = {'node1': {**VLAN, 'NET_ADDR': '172.29.0.10/24', 'NET_ADDR6': '2001:db8::10/64', 'NET_GATEWAY': '172.29.0.1', 'SCORE_IP_THRESHOLD': '1',
                      'BOOTSTRAP_PEERS': '/ip4/198.51.100.9/tcp/7070/p2p/{node2}'},
-           'node2': {**VLAN, 'NET_ADDR': '172.29.0.11/24', 'NET_ADDR6': 'fd77::11/64', 'BOOTSTRAP_PEERS': '/ip6/fd77::10/tcp/7070/p2p/{node1}'}}
-    for net in started(lan, nodes=2, late=1, gateways=0, driver='tap', own=own):
-        one, two = net.nodes
+           **{f'node{i}': {**VLAN, 'NET_ADDR': f'172.29.0.1{i - 1}/24', 'NET_ADDR6': f'2001:db8::1{i - 1}/64',
+                           'BOOTSTRAP_PEERS': '/ip6/2001:db8::10/tcp/7070/p2p/{node1}'} for i in (2, 3)}}
+    for net in started(lan, nodes=3, late=2, gateways=0, driver='tap', own=own):
+        one, two, three = net.nodes
         asks = capture(one.ns, 'vlan 7 and arp').communicate()[0]
         assert 'vlan 7' in asks and 'who-has 172.29.0.1 ' in asks and '172.29.0.10' in asks, asks
         dial = capture(one.ns, 'vlan 7 and ip6 and tcp')
         net.spawn(two)
         said = dial.communicate()[0]
-        assert 'fd77::10.7070: Flags [SEW]' in said and 'mss 1340' in said, said
-        wait_until(lambda: any(p['address'].startswith('/ip6/fd77::10/') for p in peers(net, two)), why='not connected')
+        assert '2001:db8::10.7070: Flags [SEW]' in said and 'mss 1340' in said, said
+        wait_until(lambda: any(p['address'].startswith('/ip6/2001:db8::10/') for p in peers(net, two)), why='not connected')
+        net.spawn(three)
+        wait_until(lambda: {p['peer_id']: p['score_parts']['p6'] for p in peers(net, one)} == {two.peer_id: -5, three.peer_id: -5}, why='no P6')
+        wait_until(lambda: len(peers(net, three)) == 2, why='node 3 has not found node 2')
+        assert all(p['score_parts']['p6'] == 0 for p in peers(net, three))
