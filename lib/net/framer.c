@@ -2,6 +2,9 @@
 #include "net/framer.h"
 
 #include "base/uvarint.h"
+#include "libp2p/yamux_wire.h"
+
+_Static_assert(FRAMER_LEAD == YAMUX_HEAD_BYTES, "what stands in front of a body in a Noise frame");
 
 const char *framer_err_name(int err)
 {
@@ -39,14 +42,14 @@ void framer_fini(struct framer *f)
     framer_reset(f);
 }
 
-/* The body's buffer, placed so that its last byte is the last of a 64-byte line. */
-static int begin_body(struct framer *f, uint64_t len)
+/* The body's buffer, placed by what comes behind the `here` bytes that are at hand (framer.h). */
+static int begin_body(struct framer *f, uint64_t len, size_t here)
 {
-    uint32_t pad;
+    uint64_t at = here < len ? FRAMER_LEAD - (uint64_t)here : -len;
+    uint32_t pad = (uint32_t)(at & (FRAMER_ALIGN - 1));
 
     if (len > f->max_bytes)
         return -FRAMER_EOVERSIZE;
-    pad = (uint32_t)(-len & (FRAMER_ALIGN - 1));
     f->buf = f->alloc(f->ctx, (uint32_t)len + pad);
     if (!f->buf)
         return -FRAMER_EMEM;
@@ -71,7 +74,7 @@ static int take_head_byte(struct framer *f, struct slice *in)
     if (used == 0)
         return f->head_len < sizeof(f->head) ? 0 : -FRAMER_EVARINT;
     f->head_len = 0;
-    return len == 0 ? 0 : begin_body(f, len);
+    return len == 0 ? 0 : begin_body(f, len, in->len);
 }
 
 int framer_input(struct framer *f, struct slice *in, struct buf **frame)

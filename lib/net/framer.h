@@ -2,8 +2,10 @@
  * Shape:   stream bytes as they come, any split -> whole bodies, each placed once
  * Source:  libp2p pubsub: every RPC is length-delimited by an unsigned varint
  * Owner:   the connection's lcore
- * Memory:  a body goes straight into a buffer from the allocator, so that its END is 64-byte aligned: a shard's payload is
- *          the RPC's last field, and so it can serve as a coding row where it lies. A whole frame passes to the caller
+ * Memory:  a body goes straight into a buffer from the allocator. Of one that is not all at hand at once, what comes next begins
+ *          FRAMER_LEAD bytes behind a 64-byte line: so much of yamux is in front of it in its Noise frame, so the cipher, whose blocks of
+ *          64 count from the frame's beginning, writes whole lines (memory not in cache takes those a quarter faster). Others END at a
+ *          line: a short shard's payload is the RPC's last field, and a coding row where it lies. A whole frame passes to the caller
  * Errors:  -FRAMER_E...; after one only reset or fini
  * Limits:  one buffer of at most max_bytes, taken when the length is known; the owner bounds how many framers may hold
  *          one and for how long (framer_held_bytes)
@@ -14,6 +16,7 @@
 #include "base/buf.h"
 
 #define FRAMER_ALIGN 64
+#define FRAMER_LEAD  12
 
 enum framer_err {
     FRAMER_EOVERSIZE = 1, /* the length is over max_bytes */

@@ -1,7 +1,7 @@
 /* bench_noise.c: what the secure channel costs: frames by size, handshakes, signatures
  * Prints:  median ns and GB/s of seal, of seal from a header and a payload piece, and of open, warm, one frame at a time;
  *          then handshakes and Ed25519 operations per second. The frame sizes include the largest that others send
- *          (65519) beside ours (65408), which a plain call of the library seals at different speeds: last column
+ *          (65519) beside ours (65420), which a plain call of the library seals at different speeds: last column
  * Usage:   bench_noise (pin it with taskset)
  */
 #include <openssl/evp.h>

@@ -106,9 +106,9 @@ static void test_aead_every_length_against_the_other_library(void **state)
     rng_init_seeded(&rng, 5);
     rng_fill(&rng, in, sizeof(in));
     for (size_t len = 0; len <= sizeof(in); len += len < 700 ? 1
-                                                   : len == 65408
-                                                       ? 111
-                                                       : (65408 - len < 9973 ? 65408 - len : 9973)) {
+                                                   : len == 65420
+                                                       ? 99
+                                                       : (65420 - len < 9973 ? 65420 - len : 9973)) {
         uint8_t *out = guarded(len + 16), *back = guarded(len);
         nonce_of(len, nonce);
         aead_seal(&ctx, nonce, slice_of(NULL, 0), in, len, out);

@@ -25,7 +25,6 @@ struct wconn {
     uint32_t message_len;
     struct net_identity *identity;
     uint64_t frames, bytes, writables;
-    unsigned misaligned;
     uint64_t hash; /* over the frames in order */
 };
 
