@@ -60,6 +60,8 @@ void gw_result_text(struct gateway *gw, const struct gw_result *r, char *out, si
     else if (r->outcome.err == GW_E_TOO_LARGE)
         snprintf(out, cap, "message too large: at most %llu bytes",
                  (unsigned long long)gw_max_message_bytes(gw));
+    else if (r->outcome.err == GW_E_CLIENT_TOPICS)
+        snprintf(out, cap, "at most %u topics for one client (MAX_CLIENT_TOPICS)", gw->cfg.max_client_topics);
     else
         snprintf(out, cap, "%s", gw_err_text(r->outcome.err));
 }
@@ -233,7 +235,7 @@ static bool has_topic_room(void *user, struct slice topic)
 static int make_core(struct gateway *gw)
 {
     struct gw_registry_config rc = {.max_clients = gw->cfg.max_clients, /* until gw_registry_loaded: */ .max_topics = GW_TOPICS_CEILING,
-                                    .max_subs_per_client = GW_TOPICS_CEILING, .on_topic = on_topic, .user = gw};
+                                    .max_topics_per_owner = GW_TOPICS_CEILING, .owner_of = gw->cfg.enable_auth ? gw_auth_owner : NULL, .on_topic = on_topic, .user = gw};
     pthread_condattr_t attr;
     uint8_t seed[16];
 
@@ -352,7 +354,7 @@ static int start_all(struct gateway *gw, struct gw_link *local, char err[256])
     }
     if (gw_state_load(gw, err) < 0) /* all of it: nodes refuse what they do not take, and are asked again */
         return -1;
-    gw_registry_loaded(&gw->registry, 0, has_topic_room);
+    gw_registry_loaded(&gw->registry, gw->cfg.max_client_topics, has_topic_room);
     if (gw_tls_start(gw, err) < 0 || start_grpc(gw, err) < 0 || start_http(gw, err) < 0)
         return -1;
     gw->has_ticker = pthread_create(&gw->ticker, NULL, ticker_main, gw) == 0;

@@ -67,6 +67,13 @@ struct slice gw_auth_shown(struct slice name)
     return end ? slice_of(name.p, (size_t)(end - name.p)) : name;
 }
 
+struct slice gw_auth_owner(struct slice name)
+{
+    const uint8_t *end = name.len ? memchr(name.p, SEPARATOR, name.len) : NULL;
+
+    return end ? slice_of(end + 1, name.len - (size_t)(end + 1 - name.p)) : name;
+}
+
 /* ---- limits ---- */
 
 static int limit_error(int err)

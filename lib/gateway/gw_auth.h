@@ -37,6 +37,8 @@ bool gw_auth_is_over(struct gateway *gw, const struct auth_grant *g);
 int gw_auth_name(const struct auth_grant *g, const struct gw_name *given, struct gw_name *out);
 /* Such a name as its client wrote it. */
 struct slice gw_auth_shown(struct slice name);
+/* Whose it is: the name of its token. */
+struct slice gw_auth_owner(struct slice name);
 /* May it publish so many bytes now? g: may be NULL; then client, and without one the peer's address, has the limits of the settings.
  * 0 or r->err. */
 int gw_auth_publish(struct gateway *gw, const struct auth_grant *g, struct slice client, const char *peer, uint64_t bytes,

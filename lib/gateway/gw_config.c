@@ -62,6 +62,8 @@ static const struct setting rows[] = {
      NULL, "what may be published to one node and not confirmed; past it another node gets it, or 503 is answered"},
     {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL,
      "client ids remembered at once"},
+    {"MAX_CLIENT_TOPICS", SETTING_U32, AT(max_client_topics), "256", 1, GW_TOPICS_MAX, false, NULL, NULL,
+     "topics of one client; with ENABLE_AUTH of one token, for all its client ids together"},
     {"MAX_SEEN", SETTING_U32, AT(max_seen), "1048576", 1024, 16777216, false, NULL, NULL,
      "messages remembered for 120 s so that repeats are known, rounded up to a power of two; up to 92 bytes each"},
     {"MAX_CONNECTIONS", SETTING_U32, AT(max_connections), "20000", 1, 1000000, false, NULL, NULL,
@@ -235,7 +237,7 @@ void gw_config_print(FILE *f, const struct gw_config *c)
     fprintf(f, "CLIENT_POLICY_WS=%s\nCLIENT_POLICY_GRPC=%s\n", policies[c->ws_policy], policies[c->grpc_policy]);
     fprintf(f, "CLIENTS_QUEUE_BYTES=%u\n", c->clients_queue_bytes);
     fprintf(f, "NODE_QUEUE_BYTES=%u\nTHRESHOLD_NODES=%s\n", c->node_queue_bytes, threshold_nodes[c->threshold_nodes]);
-    fprintf(f, "MAX_CLIENTS=%u\nMAX_SEEN=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients, c->max_seen,
+    fprintf(f, "MAX_CLIENTS=%u\nMAX_CLIENT_TOPICS=%u\nMAX_SEEN=%u\nMAX_CONNECTIONS=%u\nREQUEST_TIMEOUT=%u\nDRAIN_MS=%u\n", c->max_clients, c->max_client_topics, c->max_seen,
             c->max_connections, c->request_timeout_s, c->drain_ms);
     gw_config_auth_print(f, c);
 }

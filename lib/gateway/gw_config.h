@@ -34,7 +34,7 @@ struct gw_config {
     uint32_t client_queue_bytes, clients_queue_bytes, node_queue_bytes;
     int client_policy;          /* enum ws_policy */
     int ws_policy, grpc_policy; /* the same, of each kind of client */
-    uint32_t max_clients, max_connections, max_seen;
+    uint32_t max_clients, max_client_topics, max_connections, max_seen;
     uint32_t request_timeout_s, drain_ms;
     const char *subscriptions_file; /* "": forgotten with the program */
     const char *run_as; /* "": stays who it is */

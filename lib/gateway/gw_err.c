@@ -37,6 +37,7 @@ static const struct {
     [GW_E_REFUSED] = {"the node refused the message", 502, RPC_CODE_UNAVAILABLE},
     [GW_E_FULL] = {"too many clients or subscriptions", 503, RPC_CODE_RESOURCE_EXHAUSTED},
     [GW_E_TOPICS] = {"too many topics: the nodes take no further one", 503, RPC_CODE_RESOURCE_EXHAUSTED},
+    [GW_E_CLIENT_TOPICS] = {"too many topics for one client", 409, RPC_CODE_RESOURCE_EXHAUSTED},
     [GW_E_STOPPING] = {"shutting down", 503, RPC_CODE_UNAVAILABLE},
     [GW_E_NOMEM] = {"out of memory", 500, RPC_CODE_INTERNAL},
     [GW_E_LIMIT_SECOND] = {"rate limit exceeded", 429, RPC_CODE_RESOURCE_EXHAUSTED},

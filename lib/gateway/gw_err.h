@@ -36,6 +36,7 @@ enum gw_err {
     GW_E_REFUSED, /* the node said no */
     GW_E_FULL,    /* too many clients or subscriptions */
     GW_E_TOPICS,  /* the nodes take no further topic */
+    GW_E_CLIENT_TOPICS, /* one client, or token, has as many as it may have */
     GW_E_STOPPING,
     GW_E_NOMEM,
     GW_E_TYPE, /* a frame of unknown type */

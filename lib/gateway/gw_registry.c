@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "gateway/gw_link.h"
 
-#define SUBS_OF_CLIENT_MAX (GW_TOPICS_MAX / 8)
+#define TOPICS_OF_OWNER_MAX (GW_TOPICS_MAX / 8)
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
 
 struct gw_topic {
@@ -24,7 +24,16 @@ struct gw_sub {
     double threshold;
 };
 
+/* Of clients that share one bound. */
+struct gw_owner {
+    unsigned n_clients;
+    struct map topics; /* to how many subscriptions there are */
+    size_t len;
+    uint8_t name[];
+};
+
 struct gw_client {
+    struct gw_owner *owner; /* NULL: its own */
     struct list subs, sinks;
     unsigned n_subs, n_sinks;
     bool forget_at_once;
@@ -53,8 +62,8 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
         r->cfg.max_clients = 100000;
     if (!r->cfg.max_topics)
         r->cfg.max_topics = GW_TOPICS_MAX;
-    if (!r->cfg.max_subs_per_client)
-        r->cfg.max_subs_per_client = SUBS_OF_CLIENT_MAX;
+    if (!r->cfg.max_topics_per_owner)
+        r->cfg.max_topics_per_owner = TOPICS_OF_OWNER_MAX;
     if (!r->cfg.idle_ns)
         r->cfg.idle_ns = 3600ull * 1000000000;
     /* deliveries overlap without end on a busy gateway: a subscription must not wait for a gap between them */
@@ -64,12 +73,13 @@ void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cf
     pthread_rwlockattr_destroy(&attr);
     map_init(&r->clients, r->cfg.max_clients, seed);
     map_init(&r->topics, 0, seed);
+    map_init(&r->owners, 0, seed);
 }
 
-void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user, struct slice topic))
+void gw_registry_loaded(struct gw_registry *r, uint32_t max_topics_per_owner, bool (*has_room)(void *user, struct slice topic))
 {
     pthread_rwlock_wrlock(&r->lock);
-    r->cfg.max_subs_per_client = max_subs_per_client ? max_subs_per_client : SUBS_OF_CLIENT_MAX;
+    r->cfg.max_topics_per_owner = max_topics_per_owner ? max_topics_per_owner : TOPICS_OF_OWNER_MAX;
     r->cfg.has_room = has_room;
     pthread_rwlock_unlock(&r->lock);
 }
@@ -99,6 +109,49 @@ static int topic_get(struct gw_registry *r, struct slice name, struct gw_topic *
     return 0;
 }
 
+/* One client more. NULL: no memory. */
+static struct gw_owner *owner_ref(struct gw_registry *r, struct slice name)
+{
+    struct gw_owner *o = map_get(&r->owners, name);
+
+    if (!o) {
+        o = calloc(1, sizeof(*o) + name.len);
+        if (!o)
+            return NULL;
+        map_init(&o->topics, 0, (const uint8_t *)r->owners.seed);
+        o->len = name.len;
+        memcpy(o->name, name.p, name.len);
+        if (map_put(&r->owners, name, o) < 0) {
+            free(o);
+            return NULL;
+        }
+    }
+    o->n_clients++;
+    return o;
+}
+
+static void owner_unref(struct gw_registry *r, struct gw_owner *o)
+{
+    if (!o || --o->n_clients)
+        return;
+    map_del(&r->owners, slice_of(o->name, o->len));
+    map_fini(&o->topics);
+    free(o);
+}
+
+static uintptr_t owner_subs(const struct gw_owner *o, struct slice topic)
+{
+    return (uintptr_t)map_get(&o->topics, topic);
+}
+
+static int owner_set_subs(struct gw_owner *o, struct slice topic, uintptr_t n)
+{
+    if (n)
+        return map_put(&o->topics, topic, (void *)n);
+    map_del(&o->topics, topic);
+    return 0;
+}
+
 static struct gw_client *client_get(struct gw_registry *r, struct slice id)
 {
     struct gw_client *c = map_get(&r->clients, id);
@@ -112,7 +165,12 @@ static struct gw_client *client_get(struct gw_registry *r, struct slice id)
     list_init(&c->sinks);
     c->len = id.len;
     memcpy(c->id, id.p, id.len);
+    if (r->cfg.owner_of && !(c->owner = owner_ref(r, r->cfg.owner_of(id)))) {
+        free(c);
+        return NULL;
+    }
     if (map_put(&r->clients, id, c) < 0) {
+        owner_unref(r, c->owner);
         free(c);
         return NULL;
     }
@@ -147,10 +205,13 @@ static void changed(struct gw_registry *r)
 static void sub_drop(struct gw_registry *r, struct gw_sub *s)
 {
     struct gw_topic *t = s->topic;
+    struct gw_owner *o = s->client->owner;
 
     list_del(&s->of_topic);
     list_del(&s->of_client);
     s->client->n_subs--;
+    if (o)
+        owner_set_subs(o, topic_name(t), owner_subs(o, topic_name(t)) - 1);
     r->n_subs--;
     changed(r);
     free(s);
@@ -164,6 +225,7 @@ static void client_drop(struct gw_registry *r, struct gw_client *c)
     LIST_EACH(it, &c->subs)
     sub_drop(r, CONTAINER_OF(it, struct gw_sub, of_client));
     map_del(&r->clients, client_id(c));
+    owner_unref(r, c->owner);
     free(c);
 }
 
@@ -174,16 +236,31 @@ static void client_drop_if_unused(struct gw_registry *r, struct gw_client *c)
         client_drop(r, c);
 }
 
+/* Topics that count for the client's bound. */
+static size_t topics_of(const struct gw_client *c)
+{
+    return c->owner ? c->owner->topics.count : c->n_subs;
+}
+
+/* The client has no subscription to it. */
+static bool is_new_to(const struct gw_client *c, struct slice topic)
+{
+    return !c->owner || !owner_subs(c->owner, topic);
+}
+
+/* Whatever its bound. */
 static int sub_add(struct gw_registry *r, struct gw_client *c, struct slice topic, double threshold)
 {
+    struct gw_owner *o = c->owner;
     struct gw_topic *t;
     struct gw_sub *s;
-    int rc = c->n_subs >= r->cfg.max_subs_per_client ? -GW_E_FULL : topic_get(r, topic, &t);
+    int rc = topic_get(r, topic, &t);
 
     if (rc)
         return rc;
     s = calloc(1, sizeof(*s));
-    if (!s) {
+    if (!s || (o && owner_set_subs(o, topic, owner_subs(o, topic) + 1) < 0)) {
+        free(s);
         topic_drop_if_unused(r, t);
         return -GW_E_NOMEM;
     }
@@ -211,10 +288,12 @@ void gw_registry_fini(struct gw_registry *r)
     while ((c = map_next(&r->clients, &it, NULL))) {
         LIST_EACH(s, &c->subs)
         sub_drop(r, CONTAINER_OF(s, struct gw_sub, of_client));
+        owner_unref(r, c->owner);
         free(c);
     }
     map_fini(&r->clients);
     map_fini(&r->topics);
+    map_fini(&r->owners);
     pthread_rwlock_destroy(&r->lock);
 }
 
@@ -234,7 +313,9 @@ int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct sli
         if (s->threshold != threshold)
             changed(r);
         s->threshold = threshold;
-    } else
+    } else if (is_new_to(c, topic) && topics_of(c) >= r->cfg.max_topics_per_owner)
+        rc = -GW_E_CLIENT_TOPICS;
+    else
         rc = sub_add(r, c, topic, threshold);
     if (c)
         c->touched_ns = now;
@@ -338,11 +419,29 @@ void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
     pthread_rwlock_unlock(&r->lock);
 }
 
-/* Under the write lock. */
+/* Topics of `from` that would count for the bound of `to`. */
+static size_t new_topics(const struct gw_client *from, const struct gw_client *to)
+{
+    size_t n = 0;
+
+    LIST_EACH(it, (struct list *)&from->subs)
+    {
+        struct slice topic = topic_name(CONTAINER_OF(it, struct gw_sub, of_client)->topic);
+
+        n += !sub_find(to, topic) && is_new_to(to, topic);
+    }
+    return n;
+}
+
+/* Under the write lock. All or none. */
 static int copy_subs(struct gw_registry *r, const struct gw_client *from, struct gw_client *to)
 {
+    size_t new = new_topics(from, to);
+    unsigned had = to->n_subs;
     int rc = 0;
 
+    if (new && topics_of(to) + new > r->cfg.max_topics_per_owner)
+        return -GW_E_CLIENT_TOPICS;
     LIST_EACH(it, (struct list *)&from->subs)
     {
         const struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
@@ -350,6 +449,8 @@ static int copy_subs(struct gw_registry *r, const struct gw_client *from, struct
         if (!rc && !sub_find(to, topic_name(s->topic)))
             rc = sub_add(r, to, topic_name(s->topic), s->threshold);
     }
+    while (rc && to->n_subs > had)
+        sub_drop(r, CONTAINER_OF(to->subs.prev, struct gw_sub, of_client));
     return rc;
 }
 

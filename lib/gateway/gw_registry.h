@@ -3,7 +3,7 @@
  * Owner:   any thread; a read-write lock inside. sink->deliver runs under the read lock on the delivering thread: they must
  *          not block nor call back into the registry
  * Memory:  a sink is its owner's, from attach until detach returned
- * Limits:  clients, topics, subscriptions a client; a client without a connection is forgotten after idle_ns
+ * Limits:  clients, topics, topics of an owner of clients; a client without a connection is forgotten after idle_ns
  * Errors:  0 or -GW_E_...
  */
 #ifndef GATEWAY_GW_REGISTRY_H
@@ -27,8 +27,10 @@ struct gw_sink {
 };
 
 struct gw_registry_config {
-    uint32_t max_clients, max_topics, max_subs_per_client; /* 0: 100000, 2048, 256: nobody has all topics for himself */
-    uint64_t idle_ns;                                      /* 0: one hour */
+    uint32_t max_clients, max_topics, max_topics_per_owner; /* 0: 100000, 2048, 256: nobody has all topics for himself */
+    uint64_t idle_ns;                                       /* 0: one hour */
+    /* Whose a client is: a part of its id. NULL: each is its own. */
+    struct slice (*owner_of)(struct slice client);
     /* May there be this topic, too? Instead of max_topics. As on_topic. */
     bool (*has_room)(void *user, struct slice topic);
     /* A topic got its first subscriber (true) or lost its last. Under the write lock: must not call back. */
@@ -39,7 +41,7 @@ struct gw_registry_config {
 struct gw_registry {
     struct gw_registry_config cfg;
     pthread_rwlock_t lock;
-    struct map clients, topics;
+    struct map clients, topics, owners;
     uint32_t n_subs;
     _Atomic uint64_t fallbacks; /* of the deliveries: below the client's threshold, were it a share of all named nodes */
     _Atomic uint64_t deliveries, sinks, changes;
@@ -47,11 +49,11 @@ struct gw_registry {
 
 void gw_registry_init(struct gw_registry *r, const struct gw_registry_config *cfg, const uint8_t seed[16]);
 /* What was there before a restart has come back, by the bounds of the configuration; from now on these hold, for what is new. */
-void gw_registry_loaded(struct gw_registry *r, uint32_t max_subs_per_client, bool (*has_room)(void *user, struct slice topic));
+void gw_registry_loaded(struct gw_registry *r, uint32_t max_topics_per_owner, bool (*has_room)(void *user, struct slice topic));
 /* Every sink must be detached. */
 void gw_registry_fini(struct gw_registry *r);
 
-/* -GW_E_TOPICS, -GW_E_FULL: nothing changed. */
+/* -GW_E_TOPICS, -GW_E_FULL, -GW_E_CLIENT_TOPICS: nothing changed. */
 int gw_registry_subscribe(struct gw_registry *r, struct slice client, struct slice topic, double threshold,
                           uint64_t now);
 /* Harmless when not subscribed. */
@@ -62,7 +64,7 @@ int gw_registry_attach(struct gw_registry *r, struct slice client, struct gw_sin
                        uint64_t now);
 void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now);
 /* The sink's client turns out to be another one: the sink goes over to it, with the subscriptions of a client that was
- * forgotten at once. -GW_E_FULL: all is as it was, but for subscriptions that the other one has already. */
+ * forgotten at once. -GW_E_FULL, -GW_E_CLIENT_TOPICS, -GW_E_NOMEM: all is as it was. */
 int gw_registry_rename(struct gw_registry *r, struct gw_sink *s, struct slice client, uint64_t now);
 /* Counts one published message for the client, if it is known. */
 void gw_registry_published(struct gw_registry *r, struct slice client, uint64_t now);

@@ -158,6 +158,26 @@ class WebSockets(unittest.TestCase):
                 ws(gw, one, query, **more)
             self.assertEqual(e.exception.status_code, 401)
 
+    def test_all_ids_of_a_token_have_one_bound_of_topics(self):
+        token, names = issuer.token(sub="hoarder"), ["hoard%d" % i for i in range(257)]
+
+        def change(verb, client, *topics):
+            return curl(gw, "/" + verb, "-d", json.dumps({"client_id": client, "topics": topics}), "-H", "Authorization: Bearer " + token)
+        self.assertEqual([change("subscribe", client, *names[i::3][:85])[0] for i, client in enumerate(("a", "b", "hoarder"))], [200] * 3)
+        self.assertEqual(change("subscribe", "c", *names[:255])[0], 200)  # no more topics by that
+        status, head, body = change("subscribe", "d", *names[255:])
+        self.assertEqual((status, json.loads(body)), (409, {"error": "at most 256 topics for one client (MAX_CLIENT_TOPICS)"}))
+        self.assertNotIn("retry-after", head)
+        call = gw.channel().unary_unary("/proto.ProxyStream/Subscribe")
+        with self.assertRaises(grpc.RpcError) as e:
+            call(wire.SubscribeRequest(client_id="e", topic=names[256]).SerializeToString(), metadata=(("authorization", "Bearer " + token),), timeout=20)
+        self.assertEqual((e.exception.code(), e.exception.details()),
+                         (grpc.StatusCode.RESOURCE_EXHAUSTED, "at most 256 topics for one client (MAX_CLIENT_TOPICS)"))
+        self.assertEqual(gw.call("POST", "/subscribe", json.dumps({"client_id": "d", "topic": names[256]}).encode(), bearer(issuer.token(sub="modest")))[0], 200)
+        for client in ("a", "b", "c", "d", "hoarder"):
+            self.assertEqual(change("unsubscribe", client, *names)[0], 200)
+        self.assertEqual(change("subscribe", "d", names[256])[0], 200)
+
     def test_names_belong_to_their_token(self):
         """Two tokens use the same client id: each has its own subscriptions."""
         mine, theirs = issuer.token(sub="mine"), issuer.token(sub="theirs")

@@ -174,10 +174,10 @@ static void test_registry_bounds(void **state)
     struct wishes w;
 
     open_registry(&r, &w,
-                  (struct gw_registry_config){.max_clients = 2, .max_topics = 3, .max_subs_per_client = 2});
+                  (struct gw_registry_config){.max_clients = 2, .max_topics = 3, .max_topics_per_owner = 2});
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("1"), 1, S), 0);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("2"), 1, S), 0);
-    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("3"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("3"), 1, S), -GW_E_CLIENT_TOPICS);
     assert_false(gw_registry_has_topic(&r, SLICE_LIT("3")));
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("3"), 1, S), 0);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_TOPICS);
@@ -215,7 +215,7 @@ static void test_registry_one_client_does_not_get_all_topics(void **state)
     open_registry(&r, &w, (struct gw_registry_config){0});
     for (unsigned i = 0; i <= GW_TOPICS_MAX / 8; i++) {
         snprintf(topic, sizeof(topic), "t%u", i);
-        assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), slice_str(topic), 1, S), i < GW_TOPICS_MAX / 8 ? 0 : -GW_E_FULL);
+        assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), slice_str(topic), 1, S), i < GW_TOPICS_MAX / 8 ? 0 : -GW_E_CLIENT_TOPICS);
     }
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), slice_str(topic), 1, S), 0);
     gw_registry_fini(&r);
@@ -233,11 +233,11 @@ static void test_registry_bounds_begin_when_it_is_loaded(void **state)
     struct gw_registry r;
     struct wishes w;
 
-    open_registry(&r, &w, (struct gw_registry_config){.max_topics = 3, .max_subs_per_client = 3});
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics = 3, .max_topics_per_owner = 3});
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), slice_of(&"123"[i], 1), 1, S), 0);
     gw_registry_loaded(&r, 2, has_no_room);
-    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("4"), 1, S), -GW_E_FULL);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a"), SLICE_LIT("4"), 1, S), -GW_E_CLIENT_TOPICS);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("4"), 1, S), -GW_E_TOPICS);
     assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b"), SLICE_LIT("3"), 1, S), 0);
     gw_registry_counts(&r, &counts);
@@ -291,7 +291,7 @@ static void test_registry_renamed_sinks_keep_their_subscriptions(void **state)
     struct gw_registry r;
     struct wishes w;
 
-    open_registry(&r, &w, (struct gw_registry_config){.max_subs_per_client = 2});
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics_per_owner = 2});
     gw_registry_attach(&r, SLICE_LIT("anonymous"), &a.sink, true, S);
     gw_registry_subscribe(&r, SLICE_LIT("anonymous"), SLICE_LIT("t"), 1, S);
     gw_registry_subscribe(&r, SLICE_LIT("named"), SLICE_LIT("t"), 0.5, S);
@@ -304,12 +304,78 @@ static void test_registry_renamed_sinks_keep_their_subscriptions(void **state)
 
     gw_registry_attach(&r, SLICE_LIT("other"), &b.sink, true, S);
     gw_registry_subscribe(&r, SLICE_LIT("other"), SLICE_LIT("v"), 1, S);
-    assert_int_equal(gw_registry_rename(&r, &b.sink, SLICE_LIT("named"), S), -GW_E_FULL);
+    assert_int_equal(gw_registry_rename(&r, &b.sink, SLICE_LIT("named"), S), -GW_E_CLIENT_TOPICS);
     assert_int_equal(deliver(&r, "v", 1, 1), 1);
     assert_int_equal(gw_registry_rename(&r, &b.sink, SLICE_LIT("other"), S), 0);
     gw_registry_detach(&r, &b.sink, S);
     assert_true(gw_registry_has_topic(&r, SLICE_LIT("v"))); /* no longer forgotten at once */
     gw_registry_detach(&r, &a.sink, S);
+    gw_registry_fini(&r);
+}
+
+static void test_registry_a_rename_that_fails_leaves_nothing(void **state)
+{
+    struct taker a = {{.deliver = take}, 0};
+    struct gw_registry_counts counts;
+    struct gw_registry r;
+    struct wishes w;
+    char topic[16];
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics_per_owner = 10});
+    gw_registry_attach(&r, SLICE_LIT("anonymous"), &a.sink, true, S);
+    for (unsigned i = 0; i < 14; i++) {
+        snprintf(topic, sizeof(topic), "t%u", i);
+        assert_int_equal(gw_registry_subscribe(&r, i < 8 ? SLICE_LIT("anonymous") : SLICE_LIT("named"), slice_str(topic), 1, S), 0);
+    }
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("named"), SLICE_LIT("t0"), 1, S), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(gw_registry_rename(&r, &a.sink, SLICE_LIT("named"), S), -GW_E_CLIENT_TOPICS);
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.subs == 15 && counts.topics == 14);
+    assert_int_equal(deliver(&r, "t0", 1, 1), 1);
+    for (unsigned i = 8; i < 12; i++) {
+        snprintf(topic, sizeof(topic), "t%u", i);
+        gw_registry_unsubscribe(&r, SLICE_LIT("named"), slice_str(topic), S);
+    }
+    assert_int_equal(gw_registry_rename(&r, &a.sink, SLICE_LIT("named"), S), 0);
+    gw_registry_counts(&r, &counts);
+    assert_true(counts.subs == 10 && counts.topics == 10 && counts.clients == 1);
+    assert_int_equal(w.on - w.off, 10);
+    gw_registry_detach(&r, &a.sink, S);
+    gw_registry_fini(&r);
+}
+
+/* "1@o" is o's. */
+static struct slice owner_of(struct slice client)
+{
+    const uint8_t *at = memchr(client.p, '@', client.len);
+
+    return at ? slice_of(at + 1, client.len - (size_t)(at + 1 - client.p)) : client;
+}
+
+static void test_registry_bounds_the_topics_of_an_owner(void **state)
+{
+    struct taker a = {{.deliver = take}, 0};
+    struct gw_registry r;
+    struct wishes w;
+
+    open_registry(&r, &w, (struct gw_registry_config){.max_topics_per_owner = 2, .owner_of = owner_of, .idle_ns = 10 * S});
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("o"), SLICE_LIT("1"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a@o"), SLICE_LIT("2"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b@o"), SLICE_LIT("3"), 1, S), -GW_E_CLIENT_TOPICS);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("a@other"), SLICE_LIT("3"), 1, S), 0);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("b@o"), SLICE_LIT("1"), 1, S), 0); /* one of his two */
+    gw_registry_attach(&r, SLICE_LIT("c@o"), &a.sink, true, S);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("c@o"), SLICE_LIT("2"), 1, S), 0);
+    gw_registry_unsubscribe(&r, SLICE_LIT("o"), SLICE_LIT("1"), S);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("o"), SLICE_LIT("4"), 1, S), -GW_E_CLIENT_TOPICS); /* b has it still */
+    gw_registry_unsubscribe(&r, SLICE_LIT("b@o"), SLICE_LIT("1"), S);
+    assert_int_equal(gw_registry_subscribe(&r, SLICE_LIT("o"), SLICE_LIT("4"), 1, S), 0);
+    assert_int_equal(gw_registry_rename(&r, &a.sink, SLICE_LIT("d@o"), S), 0);
+    gw_registry_detach(&r, &a.sink, S);
+    gw_registry_expire(&r, 11 * S);
+    assert_int_equal(r.owners.count, 0);
+    assert_int_equal(w.on, w.off);
     gw_registry_fini(&r);
 }
 
@@ -380,6 +446,8 @@ int main(void)
         cmocka_unit_test(test_registry_bounds_begin_when_it_is_loaded),
                                        cmocka_unit_test(test_registry_forgets_clients_that_are_gone),
                                        cmocka_unit_test(test_registry_renamed_sinks_keep_their_subscriptions),
+                                       cmocka_unit_test(test_registry_a_rename_that_fails_leaves_nothing),
+                                       cmocka_unit_test(test_registry_bounds_the_topics_of_an_owner),
                                        cmocka_unit_test(test_registry_subscribing_does_not_wait_for_a_gap_between_deliveries)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

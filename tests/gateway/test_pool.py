@@ -79,6 +79,15 @@ class Pool(unittest.TestCase):
             gw.until(lambda: all("more" in n.subscribed() for n in cluster.nodes))
             self.assertEqual(self.refused(gw), 0)
 
+    def test_how_many_topics_a_client_may_have_can_be_set(self):
+        with Cluster(nodes=1) as cluster:
+            node = cluster.nodes[0]
+            gw = cluster.gateway(MAX_CLIENT_TOPICS=600)
+            self.assertEqual(gw.post("/subscribe", {"client_id": "all", "topics": ["t%d" % i for i in range(600)]})[0], 200)
+            status, a, _ = gw.post("/subscribe", {"client_id": "all", "topic": "more"})
+            self.assertEqual((status, a["error"]), (409, "at most 600 topics for one client (MAX_CLIENT_TOPICS)"))
+            gw.until(lambda: len(node.subscribed()) == 600)
+
     def test_one_node_with_room_is_enough(self):
         with Cluster(nodes=2) as cluster:
             small, large = cluster.nodes

@@ -52,7 +52,7 @@ class Program(unittest.TestCase):
                 ("SUBSCRIBER_THRESHOLD", "much", "number"), ("OPTIMUM_MAX_MSG_SIZE", "-1", "whole number"), ("OPTIMUM_MAX_MSG_SIZE", "1M", "whole number"),
                 ("LOG_LEVEL", "loud", "debug, info, warn, error"), ("ENABLE_AUTH", "maybe", "true or false"), ("HTTP_THREADS", "0", "1 to 64"),
                 ("GRPC_THREADS", "65", "1 to 64"), ("CLIENT_QUEUE_BYTES", "1", "65536"), ("CLIENT_POLICY", "wait", "drop-oldest"), ("NODE_QUEUE_BYTES", "1", "65536"), ("THRESHOLD_NODES", "some", "all, reachable"),
-                ("MAX_CLIENTS", "0", "whole number"), ("MAX_SEEN", "1023", "whole number"), ("MAX_CONNECTIONS", "x", "whole number"), ("REQUEST_TIMEOUT", "0", "whole number"),
+                ("MAX_CLIENTS", "0", "whole number"), ("MAX_SEEN", "1023", "whole number"), ("MAX_CLIENT_TOPICS", "2049", "1 to 2048"), ("MAX_CONNECTIONS", "x", "whole number"), ("REQUEST_TIMEOUT", "0", "whole number"),
                 ("DRAIN_MS", "60001", "whole number")):
             for command in ("run", "check-config"):
                 with self.subTest("%s=%s" % (name, value)):

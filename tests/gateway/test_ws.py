@@ -142,6 +142,23 @@ class Frames(unittest.TestCase):
             self.assertEqual(text_of(ws.recv()), "x")
             self.assertEqual(self.gw.get("/topics?client_id=says%20it%20late")[1]["topics"], ["before the name"])
 
+    def test_a_client_has_as_many_topics_as_are_set(self):
+        names, words = ["bound%d" % i for i in range(300)], "at most 256 topics for one client (MAX_CLIENT_TOPICS)"
+        count = lambda: self.gw.get("/topics?client_id=bounded")[1]["count"]
+        self.assertEqual(self.gw.post("/subscribe", {"client_id": "bounded", "topics": names[200:]})[0], 200)
+        with WebSocket(self.gw) as ws:
+            ws.send({"type": "subscribe", "topics": names[:200], "id": 1})
+            self.assertEqual(ws.recv()["status"], "subscribed")
+            for i in range(2):  # it cannot be "bounded", who stays as he is
+                ws.send({"type": "subscribe", "topic": "bound0", "client_id": "bounded", "id": 2 + i})
+                self.assertEqual(ws.recv()["error"], words)
+                self.assertEqual(count(), 100)
+            self.gw.publish("bound0", "anonymous as before")
+            self.assertEqual(text_of(ws.recv()), "anonymous as before")
+        self.assertEqual(self.gw.post("/subscribe", {"client_id": "bounded", "topics": names})[:2], (409, {"error": words}))
+        self.assertEqual(count(), 256)
+        self.assertEqual(self.gw.post("/unsubscribe", {"client_id": "bounded", "topics": names})[0], 200)
+
     def test_a_closed_socket_leaves_no_topic_behind(self):
         with WebSocket(self.gw) as ws:
             ws.send({"type": "subscribe", "topic": "short lived", "id": 1})
