@@ -180,7 +180,7 @@ static void end_wish(struct gw_node *n, struct slice topic)
     note_ours(n);
     if (!n->is_open)
         return;
-    n->others += was_ours;
+    n->others += was_ours && n->others < n->info.topics; /* theirs are among those that it told of */
     map_del(&n->names, topic);
     n->link->ops->want_topic(n->link, topic, false);
     if (!has_room(n) && gw_since(gw_now_ns(), n->health_ns) >= IN_DOUBT_NS)

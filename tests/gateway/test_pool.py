@@ -88,6 +88,16 @@ class Pool(unittest.TestCase):
             self.assertEqual((status, a["error"]), (409, "at most 600 topics for one client (MAX_CLIENT_TOPICS)"))
             gw.until(lambda: len(node.subscribed()) == 600)
 
+    def test_topics_that_come_and_go_leave_room(self):
+        with Cluster(nodes=1) as cluster:
+            cluster.nodes[0].max_topics = 10
+            gw = cluster.gateway()
+            self.learned(gw, 10)
+            for i in range(40):
+                gw.subscribe("c", "t%d" % i)
+                self.assertEqual(gw.post("/unsubscribe", {"client_id": "c", "topic": "t%d" % i})[0], 200)
+            self.assertEqual(self.refused(gw), 0)
+
     def test_one_node_with_room_is_enough(self):
         with Cluster(nodes=2) as cluster:
             small, large = cluster.nodes
