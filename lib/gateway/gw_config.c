@@ -62,7 +62,7 @@ static const struct setting rows[] = {
      NULL, "what may be published to one node and not confirmed; past it another node gets it, or 503 is answered"},
     {"MAX_CLIENTS", SETTING_U32, AT(max_clients), "100000", 1, 10000000, false, NULL, NULL,
      "client ids remembered at once"},
-    {"MAX_CLIENT_TOPICS", SETTING_U32, AT(max_client_topics), "256", 1, GW_TOPICS_MAX, false, NULL, NULL,
+    {"MAX_CLIENT_TOPICS", SETTING_U32, AT(max_client_topics), "1024", 1, GW_TOPICS_MAX, false, NULL, NULL,
      "topics of one client; with ENABLE_AUTH of one token, for all its client ids together"},
     {"MAX_SEEN", SETTING_U32, AT(max_seen), "1048576", 1024, 16777216, false, NULL, NULL,
      "messages remembered for 120 s so that repeats are known, rounded up to a power of two; up to 92 bytes each"},

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "gateway/gw_link.h"
 
-#define TOPICS_OF_OWNER_MAX (GW_TOPICS_MAX / 8)
+#define TOPICS_OF_OWNER_MAX (GW_TOPICS_MAX / 2)
 #define EXPIRE_BATCH 256 /* clients forgotten a turn; the rest wait for the next */
 
 struct gw_topic {

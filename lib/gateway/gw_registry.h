@@ -27,7 +27,7 @@ struct gw_sink {
 };
 
 struct gw_registry_config {
-    uint32_t max_clients, max_topics, max_topics_per_owner; /* 0: 100000, 2048, 256: nobody has all topics for himself */
+    uint32_t max_clients, max_topics, max_topics_per_owner; /* 0: 100000, 2048, 1024: nobody has all topics for himself */
     uint64_t idle_ns;                                       /* 0: one hour */
     /* Whose a client is: a part of its id. NULL: each is its own. */
     struct slice (*owner_of)(struct slice client);

@@ -28,7 +28,7 @@ def setUpModule():
     authority = Authority(folder)
     issuer = Issuer(authority)
     cluster = Cluster(2, ENABLE_AUTH="true", AUTH0_DOMAIN=issuer.domain, AUTH0_AUDIENCE="api", AUTH_CA_FILE=authority.file, LOG_LEVEL="error")
-    gw = cluster.gateway()
+    gw = cluster.gateway(MAX_CLIENT_TOPICS="256")
     gw.until(lambda: gw.call("GET", "/topics?client_id=c", headers=bearer(issuer.token()))[0] == 200)
 
 

@@ -24,7 +24,7 @@ class Frames(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Cluster(nodes=3)
-        cls.gw = cls.cluster.gateway()
+        cls.gw = cls.cluster.gateway(MAX_CLIENT_TOPICS=256)
 
     @classmethod
     def tearDownClass(cls):
