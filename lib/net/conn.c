@@ -3,8 +3,11 @@
 
 #include "net/role.h"
 
-#define READ_BUDGET    (512u << 10) /* bytes of one connection in one turn, so that the others have theirs */
+/* Of one connection in one turn, so that the others have theirs. No more is read than is written: what passes through is sealed before it
+ * has left the cache, and does not pile up behind a slower output. */
+#define READ_BUDGET    (256u << 10)
 #define WRITE_BUDGET   (256u << 10)
+#define LINED_BYTES    (16u << 10) /* shorter output goes behind what was before it, without gaps */
 #define LEAVE_NS       3000000000ull
 #define FRAME_GRACE_NS 10000000000ull /* a frame may take this long and 1 s for each FRAME_RATE bytes */
 #define FRAME_RATE     (16u << 10)
@@ -347,6 +350,13 @@ static void time_stall(struct netconn *c, uint32_t sent, uint64_t now)
         c->stall_deadline_ns = now + STALL_NS;
 }
 
+/* Output that is held until the peer has it is megabytes, and in no near cache when its memory is written again: there the cipher wants
+ * whole lines. So of much output each frame has its own place. */
+static bool is_lined(const struct netconn *c)
+{
+    return c->net->transport->holds_output && session_queued_bytes(c->session) >= LINED_BYTES;
+}
+
 void netconn_pump(struct netconn *c, uint64_t now)
 {
     struct net *n = c->net;
@@ -354,6 +364,7 @@ void netconn_pump(struct netconn *c, uint64_t now)
 
     list_del(&c->dirty);
     while (c->session && !c->is_finished && session_has_output(c->session)) {
+        bool is_by_frame = is_lined(c);
         struct buf *b;
         size_t len;
 
@@ -363,12 +374,12 @@ void netconn_pump(struct netconn *c, uint64_t now)
         }
         if (pipe_room(c->pipe) == 0)
             break; /* PIPE_ROOM follows */
-        b = net_out_block(n);
+        b = net_out_block(n, is_by_frame);
         if (!b) {
             netconn_mark_dirty(c);
             break;
         }
-        len = session_output(c->session, b->data + b->len, b->cap - b->len, now);
+        len = session_output(c->session, b->data + b->len, is_by_frame ? SESSION_OUTPUT_MIN : b->cap - b->len, now);
         if (len == 0)
             break;
         pipe_send(c->pipe, b, b->len, (uint32_t)len, now);

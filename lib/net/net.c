@@ -167,16 +167,26 @@ bool net_is_congested(const struct net *n)
     return n->events.frame_bytes > CONGESTED_BYTES || n->events.count > CONGESTED_EVENTS;
 }
 
-struct buf *net_out_block(struct net *n)
+/* Where the next frame goes behind `len` bytes of a block. */
+static uint32_t frame_place(uint32_t len, bool is_lined)
 {
-    if (n->block && n->block->cap - n->block->len >= SESSION_OUTPUT_MIN)
-        return n->block;
-    if (n->block && n->block->refs == 1) {
-        n->block->len = 0;
+    return is_lined ? ((len + NOISE_HEAD_BYTES + 63) & ~63u) - NOISE_HEAD_BYTES : len;
+}
+
+struct buf *net_out_block(struct net *n, bool is_lined)
+{
+    uint32_t at = n->block ? frame_place(n->block->len, is_lined) : 0;
+
+    if (n->block && at + SESSION_OUTPUT_MIN <= n->block->cap) {
+        n->block->len = at;
         return n->block;
     }
-    buf_unref(n->block);
-    n->block = bufpool_get(&n->pool, BLOCK_BYTES);
+    if (!n->block || n->block->refs > 1) {
+        buf_unref(n->block);
+        n->block = bufpool_get(&n->pool, BLOCK_BYTES);
+    }
+    if (n->block)
+        n->block->len = frame_place(0, is_lined);
     return n->block;
 }
 

@@ -143,7 +143,8 @@ void exchange_fini(struct netconn *c);
 
 /* More waits upward than should: reading stops until it is taken. */
 bool net_is_congested(const struct net *n);
-/* A block with room for session_output at *used; NULL: no memory. */
-struct buf *net_out_block(struct net *n);
+/* A block with room for session_output at its len; NULL: no memory. is_lined: its len was moved on to where a Noise frame's text, behind
+ * the head, begins at a cache line. */
+struct buf *net_out_block(struct net *n, bool is_lined);
 
 #endif

@@ -84,6 +84,7 @@ struct transport_ops {
 struct transport {
     const struct transport_ops *ops;
     bool has_link;          /* link_is_up may change */
+    bool holds_output;      /* what is sent stays in its buffers until the peer has it */
     struct endpoint listen; /* as peers on the same network dial it; ip_len 0: unknown */
     struct endpoint listen6; /* also by IPv6; ip_len 0: not */
     const char *no_cc;      /* the congestion control it was to have and cannot get; NULL: it has it */

@@ -585,6 +585,7 @@ struct transport *transport_tcp_new(const struct transport_tcp_config *cfg, stru
     }
     t->t.ops = &ttcp_ops;
     t->t.has_link = true;
+    t->t.holds_output = true;
     t->t.listen = (struct endpoint){.ip_len = c.ip.family ? 4 : 0, .port = cfg->listen_port};
     memcpy(t->t.listen.ip, cfg->ip4, 4);
     t->t.listen6 = (struct endpoint){.ip_len = c.ip6.family ? 16 : 0, .port = cfg->listen_port};
