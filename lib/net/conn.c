@@ -5,8 +5,8 @@
 
 /* Of one connection in one turn, so that the others have theirs. No more is read than is written: what passes through is sealed before it
  * has left the cache, and does not pile up behind a slower output. */
-#define READ_BUDGET    (256u << 10)
-#define WRITE_BUDGET   (256u << 10)
+#define READ_BUDGET    (512u << 10)
+#define WRITE_BUDGET   (512u << 10)
 #define LINED_BYTES    (16u << 10) /* shorter output goes behind what was before it, without gaps */
 #define LEAVE_NS       3000000000ull
 #define FRAME_GRACE_NS 10000000000ull /* a frame may take this long and 1 s for each FRAME_RATE bytes */
