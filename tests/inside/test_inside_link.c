@@ -239,6 +239,8 @@ static void drop(struct fix *f)
     f->link->ops->free(f->link);
     hub_stop(f->hub);
     while (xring_pop_sc(&f->to_coding, &m)) {
+        if (m.type == X_SNAPSHOT) /* asked once more by a slow machine: nobody waits for it now */
+            free(m.snapshot);
         if (m.type == X_SUBSCRIBE || m.type == X_UNSUBSCRIBE)
             free(m.publish);
         if (m.type == X_PUBLISH) {

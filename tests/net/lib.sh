@@ -47,7 +47,8 @@ in_space() {
 start() {
     local name=$1
     shift
-    "$@" >"$work/$name.out" 2>&1 &
+    : >"$work/$name.out" # here, not in the background: what an earlier run said is not to be taken for this one's
+    "$@" >>"$work/$name.out" 2>&1 &
     last=$!
     pids+=("$last")
 }
