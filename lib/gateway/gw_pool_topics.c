@@ -152,6 +152,7 @@ void gw_pool_topics_down(struct gw_node *n)
 {
     empty(&n->names);
     n->is_full = n->is_owed = false;
+    n->ours_least = 0; /* it has none of ours until it has heard of them again */
 }
 
 void gw_pool_topics_tick(struct gw_node *n, uint64_t now)

@@ -13,6 +13,7 @@ struct gw_topic {
     struct list subs;   /* of clients that are connected: a delivery walks these alone */
     struct list absent; /* of the others */
     unsigned n_subs;    /* of both */
+    const struct gw_client *marked; /* copy_subs: it has this topic */
     size_t len;
     uint8_t name[];
 };
@@ -419,38 +420,52 @@ void gw_registry_detach(struct gw_registry *r, struct gw_sink *s, uint64_t now)
     pthread_rwlock_unlock(&r->lock);
 }
 
-/* Topics of `from` that would count for the bound of `to`. */
+static void mark_topics(const struct gw_client *c, const struct gw_client *mark)
+{
+    LIST_EACH(it, (struct list *)&c->subs)
+    CONTAINER_OF(it, struct gw_sub, of_client)->topic->marked = mark;
+}
+
+/* Topics of `from` that would count for the bound of `to`, whose own are marked. */
 static size_t new_topics(const struct gw_client *from, const struct gw_client *to)
 {
     size_t n = 0;
 
     LIST_EACH(it, (struct list *)&from->subs)
     {
-        struct slice topic = topic_name(CONTAINER_OF(it, struct gw_sub, of_client)->topic);
+        const struct gw_topic *t = CONTAINER_OF(it, struct gw_sub, of_client)->topic;
 
-        n += !sub_find(to, topic) && is_new_to(to, topic);
+        n += t->marked != to && is_new_to(to, topic_name(t));
     }
     return n;
 }
 
-/* Under the write lock. All or none. */
-static int copy_subs(struct gw_registry *r, const struct gw_client *from, struct gw_client *to)
+static int copy_unmarked(struct gw_registry *r, const struct gw_client *from, struct gw_client *to)
 {
     size_t new = new_topics(from, to);
     unsigned had = to->n_subs;
-    int rc = 0;
+    int rc = new && topics_of(to) + new > r->cfg.max_topics_per_owner ? -GW_E_CLIENT_TOPICS : 0;
 
-    if (new && topics_of(to) + new > r->cfg.max_topics_per_owner)
-        return -GW_E_CLIENT_TOPICS;
     LIST_EACH(it, (struct list *)&from->subs)
     {
         const struct gw_sub *s = CONTAINER_OF(it, struct gw_sub, of_client);
 
-        if (!rc && !sub_find(to, topic_name(s->topic)))
+        if (!rc && s->topic->marked != to)
             rc = sub_add(r, to, topic_name(s->topic), s->threshold);
     }
     while (rc && to->n_subs > had)
         sub_drop(r, CONTAINER_OF(to->subs.prev, struct gw_sub, of_client));
+    return rc;
+}
+
+/* Under the write lock, which a client can make us take by each frame: by marks, not by a search for each topic. All or none. */
+static int copy_subs(struct gw_registry *r, const struct gw_client *from, struct gw_client *to)
+{
+    int rc;
+
+    mark_topics(to, to);
+    rc = copy_unmarked(r, from, to);
+    mark_topics(to, NULL);
     return rc;
 }
 
