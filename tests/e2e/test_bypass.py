@@ -7,6 +7,7 @@ import time
 import pytest
 
 import network
+from burst import wait_until
 from listen import publisher, receiver
 
 LCORES = [[], ['--net-lcores=2'], ['--net-lcores=2', '--coding-lcores=2'], ['--net-lcores=3', '--', '--log-level=lib.eal:error']]
@@ -34,13 +35,25 @@ def own_captures(net, folder):
             for n in net.nodes]
 
 
+def settled(net, n):
+    """Metrics in which the roles' connections are all of the node's: while one closes, who has told already may differ."""
+    found = []
+
+    def is_settled():
+        text = net.http(n, network.API_PORT, '/metrics')[1]
+        conns = [int(v) for v in re.findall(r'codecast_net_role_connections\{.*net="\d+".*\} (\d+)', text)]
+        found[:] = text, conns
+        return sum(conns) == int(re.search(r'optimum_conn_streams_current\{.*\} (\d+)', text)[1]) >= 3
+
+    wait_until(is_settled, why=f"{n.name}'s roles do not have all connections")
+    return found
+
+
 def check_roles(net):
     """Each net role of a node has its own connections, and together they are all: the flows of a role reach its queue."""
     roles = []
     for n in net.nodes:
-        text = net.http(n, network.API_PORT, '/metrics')[1]
-        conns = [int(v) for v in re.findall(r'codecast_net_role_connections\{.*net="\d+".*\} (\d+)', text)]
-        assert sum(conns) == int(re.search(r'optimum_conn_streams_current\{.*\} (\d+)', text)[1]) >= 3
+        text, conns = settled(net, n)
         jobs = sum(int(v) for v in re.findall(r'codecast_jobs_total\{.*\} (\d+)', text))
         assert (jobs > 0) == ('ring="coding_to_helper1"' in text) == ('--coding-lcores=2' in LCORES[len(roles)])
         assert 'codecast_ring_batches_total{' in text and ('ring="net1_to_coding"' in text) == (len(conns) > 1)
