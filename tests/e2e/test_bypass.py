@@ -43,7 +43,7 @@ def settled(net, n):
         text = net.http(n, network.API_PORT, '/metrics')[1]
         conns = [int(v) for v in re.findall(r'codecast_net_role_connections\{.*net="\d+".*\} (\d+)', text)]
         found[:] = text, conns
-        return sum(conns) == int(re.search(r'optimum_conn_streams_current\{.*\} (\d+)', text)[1]) >= 3
+        return sum(conns) == int(re.search(r'codecast_conns_now\{.*\} (\d+)', text)[1]) >= 3
 
     wait_until(is_settled, why=f"{n.name}'s roles do not have all connections")
     return found
