@@ -193,20 +193,18 @@ class Node:
 
 def free_ports(n):
     """Different ones, below those that the kernel gives to connections: nobody has them a moment later but who chose them too, by chance."""
-    held = []
-    try:
-        while len(held) < n:
-            s = socket.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found = []
+    while len(found) < n:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that waits out a closed connection is free; so the same may come twice
             try:
-                s.bind(("127.0.0.1", random.SystemRandom().randrange(12000, 32000)))
-                held.append(s)
+                s.bind(("127.0.0.1", port))
             except OSError:
-                s.close()
-        return [s.getsockname()[1] for s in held]
-    finally:
-        for s in held:
-            s.close()
+                continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 def free_port():

@@ -59,8 +59,12 @@ class Gateway:
             except (OSError, AssertionError):
                 pass
             if time.monotonic() > end or self.proc.poll() is not None:
-                raise AssertionError("not reached")
+                raise AssertionError("not reached; exit code %s%s" % (self.proc.poll(), self.said()))
             time.sleep(0.05)
+
+    def said(self):
+        """The end of its log, where that is kept."""
+        return ""
 
     def url(self, path, port=None):
         return "%s://127.0.0.1:%d%s" % ("https" if self.ca and port in (None, self.http) else "http", port or self.http, path)
@@ -148,6 +152,10 @@ class InsideGateway(Gateway):
         self.http, self.grpc, self.api = self.node.http, self.node.grpc, self.node.api
         self.begin(self.node.start(sanitizer_options()), ca)
         self.until(lambda: self.get("/health")[1]["healthy_nodes"] == 1 + len(targets))
+
+    def said(self):
+        with open(self.node.log.name) as f:
+            return "\n" + f.read()[-4000:]
 
     def stop(self):
         try:
