@@ -186,6 +186,11 @@ static void score_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "backoff_violations_total", "GRAFTs that came before the backoff ended", p->backoff_violations);
     counter(m, "codecast_", "opportunistic_grafts_total", "Peers grafted because the mesh's median score was low",
             p->opportunistic_grafts);
+    counter(m, "codecast_", "mesh_refills_total", "Peers grafted at once because a member had left a mesh that was too small", p->refills);
+    counter(m, "codecast_", "mesh_made_room_total", "Members of full meshes that made room for a peer that asked", p->made_room);
+    counter(m, "codecast_", "needy_sent_total", "GRAFTs in need: of a mesh too small, to a peer within its backoff", p->needy_out);
+    counter(m, "codecast_", "needy_taken_total", "Peers that were given a place for those in need", p->needy_taken);
+    counter(m, "codecast_", "needy_refused_total", "Peers in need that found these places taken", p->needy_refused);
     counter(m, "codecast_", "slow_pruned_total", "Peers that left a mesh because they stayed slow", p->slow_pruned);
     counter(m, "codecast_", "px_sent_total", "Peers that our PRUNEs named", p->px_out);
     counter(m, "codecast_", "px_received_total", "Peers that PRUNEs named to us", p->px_in);

@@ -1,7 +1,5 @@
-/* control.c: what peers say of topics, meshes and messages, and the mesh as it changes by that */
+/* control.c: what peers say of topics, meshes and messages, and what that changes */
 #include "pubsub/core.h"
-
-#include <stdlib.h>
 
 /* The shorter of the two lists that meet in the link. */
 struct link *link_find(const struct peer *p, const struct topic *tp)
@@ -16,120 +14,6 @@ struct link *link_find(const struct peer *p, const struct topic *tp)
                 return CONTAINER_OF(it, struct link, by_topic);
     }
     return NULL;
-}
-
-bool mesh_is_candidate(const struct pubsub *ps, const struct link *l)
-{
-    return !link_is_mesh(l) && !l->peer->is_closing && !l->peer->is_direct && peer_score(ps, l->peer) >= 0 &&
-           !backoff_has(&ps->backoff, topic_slice(l->topic), &l->peer->id, ps->now);
-}
-
-unsigned topic_candidates(struct pubsub *ps, const struct topic *tp,
-                          bool (*want)(const struct pubsub *ps, const struct link *l))
-{
-    unsigned n = 0;
-
-    if (tp->npeers > ps->cand_cap) {
-        struct mesh_candidate *c = realloc(ps->cand, tp->npeers * 2 * sizeof(*c));
-        if (!c) {
-            ps->c.no_memory++;
-            return 0;
-        }
-        ps->cand = c;
-        ps->cand_cap = tp->npeers * 2;
-    }
-    LIST_EACH(it, &tp->links) {
-        struct link *l = CONTAINER_OF(it, struct link, by_topic);
-        if (want(ps, l))
-            ps->cand[n++] = (struct mesh_candidate){l, peer_score(ps, l->peer), l->peer->is_outbound};
-    }
-    return n;
-}
-
-void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked)
-{
-    struct slice topic = topic_slice(l->topic);
-
-    link_mesh_add(l);
-    score_graft(&ps->scores, l->peer->score, l->topic->subject, ps->now);
-    trace_peer(ps, TRACE_GRAFT, l->peer, topic);
-    if (!is_asked)
-        peer_send_graft(ps, l->peer, topic);
-    relay_offer(ps, l, false);
-    if (ps->coded && l->peer->proto == PUBSUB_CODED_1)
-        coded_grafted(ps->coded, l->peer->handle, topic, ps->now);
-}
-
-void mesh_lost(struct pubsub *ps, struct link *l)
-{
-    bool is_member = link_is_mesh(l) && l->topic->is_subscribed; /* else it is the fanout's */
-
-    link_mesh_del(l);
-    if (!is_member)
-        return;
-    score_prune(&ps->scores, l->peer->score, l->topic->subject);
-    trace_peer(ps, TRACE_PRUNE, l->peer, topic_slice(l->topic));
-}
-
-void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s, bool has_px)
-{
-    struct slice topic = topic_slice(l->topic);
-
-    mesh_lost(ps, l);
-    backoff_add(&ps->backoff, topic, &l->peer->id, backoff_s * SECOND_NS, ps->now);
-    peer_send_prune(ps, l->peer, topic, backoff_s, has_px);
-}
-
-static struct score_subject subject_of(const struct pubsub *ps, const struct topic *tp)
-{
-    struct score_subject t = {siphash13(ps->topics.map.seed, topic_slice(tp)), &ps->scores.params.topic};
-
-    for (unsigned i = 0; i < ps->cfg.ntopic_scores; i++)
-        if (slice_is_equal(slice_str(ps->cfg.topic_scores[i].topic), topic_slice(tp)))
-            t.params = &ps->cfg.topic_scores[i].params;
-    return t;
-}
-
-static bool is_fanout_member(const struct pubsub *ps, const struct link *l)
-{
-    return link_is_mesh(l);
-}
-
-void topic_join(struct pubsub *ps, struct topic *tp)
-{
-    trace_peer(ps, TRACE_JOIN, NULL, topic_slice(tp));
-    tp->is_subscribed = true;
-    tp->subject = subject_of(ps, tp);
-    topic_set_published(&ps->topics, tp, 0);
-    /* The fanout's good peers become mesh members first. */
-    unsigned n = topic_candidates(ps, tp, is_fanout_member);
-    LIST_EACH(it, &tp->mesh)
-        link_mesh_del(CONTAINER_OF(it, struct link, by_mesh));
-    for (unsigned i = 0; i < n; i++)
-        if (mesh_is_candidate(ps, ps->cand[i].link))
-            mesh_graft(ps, ps->cand[i].link, false);
-    if (tp->nmesh >= ps->mesh.d)
-        return;
-    n = topic_candidates(ps, tp, mesh_is_candidate);
-    n = mesh_pick(ps->cand, n, ps->mesh.d - tp->nmesh, ps->rng);
-    for (unsigned i = 0; i < n; i++)
-        mesh_graft(ps, ps->cand[i].link, false);
-}
-
-void topic_leave(struct pubsub *ps, struct topic *tp)
-{
-    trace_peer(ps, TRACE_LEAVE, NULL, topic_slice(tp));
-    LIST_EACH(it, &tp->mesh) {
-        struct link *l = CONTAINER_OF(it, struct link, by_mesh);
-        /* Leaving for good: the connection closes behind it, which takes us out of the peer's mesh. A PRUNE's backoff
-         * would outlive us there: started again within it, our first GRAFT would be a violation, with its penalty and
-         * a minute more. */
-        if (ps->is_leaving)
-            mesh_lost(ps, l);
-        else
-            mesh_prune(ps, l, BACKOFF_UNSUBSCRIBE_S, true);
-    }
-    tp->is_subscribed = false;
 }
 
 static bool is_topic_name(struct slice topic)
@@ -194,6 +78,7 @@ static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_ite
     mesh_lost(ps, l);
     link_free(l);
     p->nlinks--;
+    mesh_refill(ps, tp);
     topic_release(&ps->topics, tp);
 }
 
@@ -211,7 +96,7 @@ void control_announced(struct pubsub *ps, struct peer *p)
         if (ps->is_leaving || p->is_closing || link_is_mesh(l))
             continue;
         if (tp->is_subscribed && tp->nmesh < ps->mesh.lo && mesh_is_candidate(ps, l)) {
-            mesh_graft(ps, l, false); /* not at the next heartbeat: a first message may come before it */
+            mesh_graft(ps, l, MESH_OURS); /* not at the next heartbeat: a first message may come before it */
             continue;
         }
         if (!tp->is_subscribed && tp->published_ns && tp->nmesh < ps->mesh.d && fanout_is_candidate(ps, l)) {
@@ -229,9 +114,11 @@ static void refuse_graft(struct pubsub *ps, struct peer *p, struct slice topic, 
     peer_send_prune(ps, p, topic, BACKOFF_PRUNE_S, has_px);
 }
 
-static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
+static void graft(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
 {
+    struct slice topic = it->topic;
     struct topic *tp = is_topic_name(topic) ? topic_find(&ps->topics, topic) : NULL;
+    bool is_in_need = it->is_in_need && p->proto == PUBSUB_CODED_1, is_needy;
     struct link *l;
     uint64_t until;
 
@@ -245,7 +132,7 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
     if (!l || link_is_mesh(l))
         return;
     until = backoff_until(&ps->backoff, topic, &p->id, ps->now);
-    if (until) {
+    if (until && !is_in_need) {
         bool is_flood = until > ps->now + BACKOFF_PRUNE_S * SECOND_NS - GRAFT_FLOOD_NS;
         ps->c.backoff_violations++;
         peer_penalize(ps, p, is_flood ? 2 : 1);
@@ -256,12 +143,17 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
         refuse_graft(ps, p, topic, false);
         return;
     }
-    if (!mesh_has_room(&ps->mesh, tp->nmesh, p->is_outbound)) {
+    is_needy = is_in_need && (until || !mesh_has_place(ps, tp, p)); /* takes one of the places for it */
+    if (is_needy ? tp->nneedy >= NEEDY_MAX : !mesh_make_room(ps, tp, p)) {
+        ps->c.needy_refused += is_needy;
         refuse_graft(ps, p, topic, true);
         return;
     }
     l->is_new = false;
-    mesh_graft(ps, l, true);
+    mesh_graft(ps, l, MESH_ASKED);
+    link_set_needy(l, is_needy);
+    l->needy_tick = ps->tick;
+    ps->c.needy_taken += is_needy;
 }
 
 static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
@@ -280,6 +172,7 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     if (backoff_s > BACKOFF_MAX_S)
         backoff_s = BACKOFF_MAX_S;
     backoff_add(&ps->backoff, it->topic, &p->id, backoff_s * SECOND_NS, ps->now);
+    mesh_refill(ps, tp);
     px_input(ps, p, it->body);
 }
 
@@ -403,7 +296,7 @@ void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it,
     switch (it->type) {
     case RPC_SUBSCRIBE:
     case RPC_UNSUBSCRIBE: subscription(ps, p, it); break;
-    case RPC_GRAFT: graft(ps, p, it->topic); break;
+    case RPC_GRAFT: graft(ps, p, it); break;
     case RPC_PRUNE: prune(ps, p, it); break;
     case RPC_IHAVE: ihave(ps, p, it, is_first_of_type); break;
     case RPC_IWANT: iwant(ps, p, it); break;

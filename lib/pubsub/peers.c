@@ -146,6 +146,7 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
     LIST_EACH(it, &p->links) {
         struct topic *tp = CONTAINER_OF(it, struct link, by_peer)->topic;
         link_free(CONTAINER_OF(it, struct link, by_peer));
+        mesh_refill(ps, tp);
         topic_release(&ps->topics, tp);
     }
     promises_forget(&ps->promises, handle);
@@ -193,11 +194,11 @@ void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topi
     peer_mark_dirty(ps, p);
 }
 
-void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic)
+void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic, bool is_in_need)
 {
     struct wr w = outq_control(&p->out, topic.len + 16);
 
-    rpc_put_graft(&w, topic);
+    rpc_put_graft(&w, topic, is_in_need);
     ps->c.no_memory += w.bad;
     outq_control_commit(&p->out, &w);
     ps->c.graft_out++;

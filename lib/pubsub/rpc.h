@@ -20,7 +20,7 @@ enum rpc_item_type {
     RPC_MESSAGE,     /* body; whole = the same with its tag and length, as it may be sent on */
     RPC_IHAVE,       /* topic, ids */
     RPC_IWANT,       /* ids */
-    RPC_GRAFT,       /* topic */
+    RPC_GRAFT,       /* topic, is_in_need */
     RPC_PRUNE,       /* topic, backoff_s (0: none given), body for rpc_px_next */
     RPC_IDONTWANT,   /* ids */
     RPC_EXTENSIONS,  /* body: the Extensions control message */
@@ -37,6 +37,7 @@ struct rpc_item {
     struct slice topic, body, whole;
     struct rpc_ids ids;
     uint64_t backoff_s;
+    bool is_in_need;
     uint32_t number;
 };
 
@@ -61,7 +62,7 @@ bool rpc_px_next(struct rd *prune, struct rpc_px *px);
 
 /* Writers: each appends one whole field of the RPC, or of a ControlMessage (rpc_put_control_* ). */
 void rpc_put_subscription(struct wr *w, struct slice topic, bool is_subscribe);
-void rpc_put_graft(struct wr *control, struct slice topic);
+void rpc_put_graft(struct wr *control, struct slice topic, bool is_in_need);
 /* One entry of a PRUNE's peers. record may be empty. */
 void rpc_put_px(struct wr *peers, const struct rpc_px *px);
 /* A whole control field that holds the Extensions message alone. */

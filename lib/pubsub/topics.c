@@ -98,6 +98,14 @@ void link_mesh_del(struct link *l)
 {
     if (!link_is_mesh(l))
         return;
+    link_set_needy(l, false);
     list_del(&l->by_mesh);
     l->topic->nmesh--;
+}
+
+void link_set_needy(struct link *l, bool is_needy)
+{
+    l->topic->nneedy += is_needy;
+    l->topic->nneedy -= l->is_needy;
+    l->is_needy = is_needy;
 }

@@ -24,12 +24,22 @@
 
 struct peer;
 
+/* Since heartbeat `tick` (members.c). */
+struct topic_beat {
+    uint32_t tick;
+    uint16_t refills;
+    bool has_made_room;
+};
+
 struct topic {
     struct list node;
     struct list links; /* peers that announced it */
     struct list mesh;  /* or the fanout */
     struct list kept;  /* messages that mcache holds (relay.c), oldest first */
     unsigned npeers, nmesh;
+    unsigned nneedy;   /* of the mesh */
+    uint32_t need_tick, need_pause; /* when we last asked for a place in need, and how many heartbeats to wait then */
+    struct topic_beat beat;
     unsigned npending; /* messages that wait for the application's verdict */
     bool is_wanted;    /* by the application (wishes.c) */
     bool is_subscribed; /* and peers have been told */
@@ -47,6 +57,8 @@ struct link {
     struct list by_topic, by_peer;
     struct list by_mesh; /* linked: in the mesh (fanout) */
     bool is_new;         /* announced in the RPC at hand */
+    bool is_needy;       /* in the mesh because it had nobody else; not for ever */
+    uint32_t needy_tick; /* since then */
 };
 
 struct topics {
@@ -79,6 +91,8 @@ static inline bool link_is_mesh(const struct link *l)
     return list_is_linked(&l->by_mesh);
 }
 void link_mesh_add(struct link *l);
+/* Of one in the mesh. */
+void link_set_needy(struct link *l, bool is_needy);
 void link_mesh_del(struct link *l);
 
 #endif

@@ -126,58 +126,6 @@ static void test_graft_counts_as_subscription(void **state)
     raw_free(r);
 }
 
-/* At Dhi only peers that we dialed are taken. */
-static void test_graft_over_dhi_only_outbound(void **state)
-{
-    struct raw *in[14], *out;
-
-    netsim_subscribe(s, 0, TOPIC);
-    for (unsigned i = 0; i < 14; i++) {
-        in[i] = raw_new(s, 0, V12, true);
-        raw_graft(in[i], 0, TOPIC);
-        assert_int_equal(is_mesh(in[i]), i < 12);
-        assert_int_equal(raw_count(in[i], RPC_PRUNE), i >= 12);
-        if (i >= 12)
-            assert_int_equal(raw_last(in[i], RPC_PRUNE)->backoff_s, 60);
-    }
-    out = raw_new(s, 0, V12, false);
-    raw_graft(out, 0, TOPIC);
-    assert_true(is_mesh(out));
-    /* The heartbeat brings it down to D, the outbound one among them. */
-    netsim_run(s, 1500 * NETSIM_MS);
-    unsigned mesh = is_mesh(out);
-    assert_int_equal(mesh, 1);
-    for (unsigned i = 0; i < 14; i++) {
-        mesh += is_mesh(in[i]);
-        raw_free(in[i]);
-    }
-    assert_int_equal(mesh, 6);
-    raw_free(out);
-}
-
-static void test_dout_is_filled_from_outbound_peers(void **state)
-{
-    struct raw *in[6], *out[2];
-
-    netsim_subscribe(s, 0, TOPIC);
-    for (unsigned i = 0; i < 6; i++) {
-        in[i] = raw_new(s, 0, V12, true);
-        raw_graft(in[i], 0, TOPIC);
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        out[i] = raw_new(s, 0, V12, false);
-        raw_subscribe(out[i], 0, TOPIC, true);
-        assert_false(is_mesh(out[i])); /* the mesh is large enough: not at once */
-    }
-    netsim_run(s, 1500 * NETSIM_MS);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_true(is_mesh(out[i]));
-        raw_free(out[i]);
-    }
-    for (unsigned i = 0; i < 6; i++)
-        raw_free(in[i]);
-}
-
 static void test_prune_backoff_is_obeyed(void **state)
 {
     netsim_subscribe(s, 0, TOPIC);
@@ -635,8 +583,6 @@ int main(void)
         TEST(test_subscribe_grafts_those_who_are_there_already),
         TEST(test_graft_for_an_unknown_topic_is_ignored),
         TEST(test_graft_counts_as_subscription),
-        TEST(test_graft_over_dhi_only_outbound),
-        TEST(test_dout_is_filled_from_outbound_peers),
         TEST(test_prune_backoff_is_obeyed),
         TEST(test_prune_without_backoff_means_a_minute),
         TEST(test_prune_backoff_survives_reconnect_and_is_capped),
