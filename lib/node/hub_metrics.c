@@ -187,10 +187,12 @@ static void score_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "opportunistic_grafts_total", "Peers grafted because the mesh's median score was low",
             p->opportunistic_grafts);
     counter(m, "codecast_", "mesh_refills_total", "Peers grafted at once because a member had left a mesh that was too small", p->refills);
+    counter(m, "codecast_", "mesh_missed_total", "Peers grafted because they brought what a small mesh had missed", p->missed_grafts);
     counter(m, "codecast_", "mesh_made_room_total", "Members of full meshes that made room for a peer that asked", p->made_room);
-    counter(m, "codecast_", "needy_sent_total", "GRAFTs in need: of a mesh too small, to a peer within its backoff", p->needy_out);
-    counter(m, "codecast_", "needy_taken_total", "Peers that were given a place for those in need", p->needy_taken);
-    counter(m, "codecast_", "needy_refused_total", "Peers in need that found these places taken", p->needy_refused);
+    counter(m, "codecast_", "needy_sent_total", "Places asked for, in a mesh too small, of peers within their backoff", p->needy_out);
+    counter(m, "codecast_", "needy_received_total", "Places that peers asked for so", p->needy_in);
+    counter(m, "codecast_", "needy_taken_total", "Of them, given beyond Dhi or within a backoff", p->needy_taken);
+    counter(m, "codecast_", "needy_refused_total", "Of them, not given: the places were taken, or the peer had one lately", p->needy_refused);
     counter(m, "codecast_", "slow_pruned_total", "Peers that left a mesh because they stayed slow", p->slow_pruned);
     counter(m, "codecast_", "px_sent_total", "Peers that our PRUNEs named", p->px_out);
     counter(m, "codecast_", "px_received_total", "Peers that PRUNEs named to us", p->px_in);

@@ -31,6 +31,8 @@ struct coded_host {
      * reader. since_ns: when we first had a part of it. */
     void (*deliver)(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
                     pubsub_peer upstream, uint8_t k, uint64_t since_ns);
+    /* p was the first to tell of a whole message that came, and is not its publisher. NULL: nobody asks. */
+    void (*first_told)(void *core, pubsub_peer p, struct slice topic);
     /* The peer broke the named rule; severity in units of the behaviour penalty, INFINITY cuts it off. */
     void (*penalize)(void *core, pubsub_peer p, double severity, const char *rule);
     /* It sent that share of a message (1/k for a shard that raised the rank): P2. */

@@ -162,7 +162,7 @@ static void name_liars(struct coded *c, struct generation *g)
 
 void coded_take(struct coded *c, struct generation *g, uint64_t now)
 {
-    pubsub_peer upstream = g->last_from;
+    pubsub_peer upstream = g->last_from, first = g->charged;
 
     c->host.counters->decoded++;
     g->is_gate_open = true;
@@ -171,6 +171,8 @@ void coded_take(struct coded *c, struct generation *g, uint64_t now)
     coded_reschedule(c, g);
     c->host.deliver(c->host.core, g->topic, &g->from, g->seqno, g->payload ? buf_ref(g->payload) : NULL, g->shape.size_bytes, upstream,
                     (uint8_t)g->shape.k, g->born_ns);
+    if (first && c->host.first_told && !coded_is_publisher(c, g, first))
+        c->host.first_told(c->host.core, first, g->topic);
     if (g->dropped_count)
         name_liars(c, g);
 }

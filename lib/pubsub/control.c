@@ -1,6 +1,8 @@
 /* control.c: what peers say of topics, meshes and messages, and what that changes */
 #include "pubsub/core.h"
 
+#include <math.h>
+
 /* The shorter of the two lists that meet in the link. */
 struct link *link_find(const struct peer *p, const struct topic *tp)
 {
@@ -73,12 +75,14 @@ static void subscription(struct pubsub *ps, struct peer *p, const struct rpc_ite
     }
     struct topic *tp = topic_find(&ps->topics, it->topic);
     struct link *l = tp ? link_find(p, tp) : NULL;
+    bool was_member;
     if (!l)
         return;
-    mesh_lost(ps, l);
+    was_member = mesh_lost(ps, l);
     link_free(l);
     p->nlinks--;
-    mesh_refill(ps, tp);
+    if (was_member)
+        mesh_refill(ps, tp);
     topic_release(&ps->topics, tp);
 }
 
@@ -96,7 +100,7 @@ void control_announced(struct pubsub *ps, struct peer *p)
         if (ps->is_leaving || p->is_closing || link_is_mesh(l))
             continue;
         if (tp->is_subscribed && tp->nmesh < ps->mesh.lo && mesh_is_candidate(ps, l)) {
-            mesh_graft(ps, l, MESH_OURS); /* not at the next heartbeat: a first message may come before it */
+            mesh_graft(ps, l, false); /* not at the next heartbeat: a first message may come before it */
             continue;
         }
         if (!tp->is_subscribed && tp->published_ns && tp->nmesh < ps->mesh.d && fanout_is_candidate(ps, l)) {
@@ -114,11 +118,9 @@ static void refuse_graft(struct pubsub *ps, struct peer *p, struct slice topic, 
     peer_send_prune(ps, p, topic, BACKOFF_PRUNE_S, has_px);
 }
 
-static void graft(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
+static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
 {
-    struct slice topic = it->topic;
     struct topic *tp = is_topic_name(topic) ? topic_find(&ps->topics, topic) : NULL;
-    bool is_in_need = it->is_in_need && p->proto == PUBSUB_CODED_1, is_needy;
     struct link *l;
     uint64_t until;
 
@@ -132,7 +134,7 @@ static void graft(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     if (!l || link_is_mesh(l))
         return;
     until = backoff_until(&ps->backoff, topic, &p->id, ps->now);
-    if (until && !is_in_need) {
+    if (until && !l->has_asked) {
         bool is_flood = until > ps->now + BACKOFF_PRUNE_S * SECOND_NS - GRAFT_FLOOD_NS;
         ps->c.backoff_violations++;
         peer_penalize(ps, p, is_flood ? 2 : 1);
@@ -143,17 +145,35 @@ static void graft(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
         refuse_graft(ps, p, topic, false);
         return;
     }
-    is_needy = is_in_need && (until || !mesh_has_place(ps, tp, p)); /* takes one of the places for it */
-    if (is_needy ? tp->nneedy >= NEEDY_MAX : !mesh_make_room(ps, tp, p)) {
-        ps->c.needy_refused += is_needy;
+    if (!l->has_asked && !mesh_make_room(ps, tp, p)) {
         refuse_graft(ps, p, topic, true);
         return;
     }
     l->is_new = false;
-    mesh_graft(ps, l, MESH_ASKED);
-    link_set_needy(l, is_needy);
-    l->needy_tick = ps->tick;
-    ps->c.needy_taken += is_needy;
+    mesh_graft(ps, l, true);
+    if (l->has_asked)
+        mesh_got_place(ps, l);
+}
+
+void control_need(struct pubsub *ps, struct peer *p, struct slice body)
+{
+    struct slice topic;
+    struct topic *tp;
+    struct link *l;
+
+    ps->c.needy_in++;
+    if (!rpc_need_read(body, &topic) || !is_topic_name(topic)) {
+        trace_message(ps, TRACE_REJECT_MESSAGE, p, (struct slice){0}, (struct slice){0}, "coded: bad topic", 0);
+        peer_penalize(ps, p, INFINITY);
+        return;
+    }
+    tp = topic_find(&ps->topics, topic);
+    l = tp ? link_find(p, tp) : NULL;
+    if (!peer_take(ps, p, LIMIT_GRAFTS, 1) || !l || !tp->is_subscribed || ps->is_leaving) {
+        ps->c.control_ignored++;
+        return;
+    }
+    mesh_give_place(ps, l);
 }
 
 static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
@@ -161,18 +181,19 @@ static void prune(struct pubsub *ps, struct peer *p, const struct rpc_item *it)
     struct topic *tp = is_topic_name(it->topic) ? topic_find(&ps->topics, it->topic) : NULL;
     struct link *l = tp ? link_find(p, tp) : NULL;
     uint64_t backoff_s = it->backoff_s ? it->backoff_s : BACKOFF_PRUNE_S;
+    bool was_member;
 
     ps->c.prune_in++;
     if (!peer_take(ps, p, LIMIT_GRAFTS, 1) || !tp || !tp->is_subscribed) {
         ps->c.control_ignored++;
         return;
     }
-    if (l) /* no link: it unsubscribed in the same RPC */
-        mesh_lost(ps, l);
+    was_member = l && mesh_lost(ps, l); /* no link: it unsubscribed in the same RPC */
     if (backoff_s > BACKOFF_MAX_S)
         backoff_s = BACKOFF_MAX_S;
     backoff_add(&ps->backoff, it->topic, &p->id, backoff_s * SECOND_NS, ps->now);
-    mesh_refill(ps, tp);
+    if (was_member)
+        mesh_refill(ps, tp);
     px_input(ps, p, it->body);
 }
 
@@ -296,7 +317,7 @@ void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it,
     switch (it->type) {
     case RPC_SUBSCRIBE:
     case RPC_UNSUBSCRIBE: subscription(ps, p, it); break;
-    case RPC_GRAFT: graft(ps, p, it); break;
+    case RPC_GRAFT: graft(ps, p, it->topic); break;
     case RPC_PRUNE: prune(ps, p, it); break;
     case RPC_IHAVE: ihave(ps, p, it, is_first_of_type); break;
     case RPC_IWANT: iwant(ps, p, it); break;

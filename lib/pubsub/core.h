@@ -39,7 +39,8 @@
 #define IDONTWANT_MIN_BYTES 1024
 #define NEEDY_MAX           2    /* members that a mesh takes because they have nobody else */
 #define NEEDY_TICKS         60   /* heartbeats for which they stay, though there may be too many of us */
-#define NEED_PAUSE_TICKS    32   /* between two GRAFTs in need while they are refused */
+#define MAY_SPLIT_MAX       4    /* a mesh of more members does not fall into pieces by chance */
+#define RETRY_TICKS_MAX     32   /* between two tries of a topic_retry */
 #define OPPORTUNISTIC_TICKS 60   /* heartbeats between looks at a mesh's median score */
 #define OPPORTUNISTIC_PEERS 2
 #define HOLD_FEW_NS         SECOND_NS         /* a slow peer among others may hold up our publishes for so long */
@@ -143,7 +144,8 @@ void peer_penalize(struct pubsub *ps, struct peer *p, double severity);
 void peer_cut(struct pubsub *ps, struct peer *p, const char *reason);
 void peer_mark_dirty(struct pubsub *ps, struct peer *p);
 void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topic, bool is_subscribe);
-void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic, bool is_in_need);
+void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic);
+void peer_send_need(struct pubsub *ps, struct peer *p, struct slice topic);
 /* px: with other peers of the topic (px.c), when exchange is on. */
 void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s, bool has_px);
 /* One IHAVE, IWANT or IDONTWANT entry; ids one after the other. topic is IHAVE's. */
@@ -167,21 +169,18 @@ void backlog_heartbeat(struct pubsub *ps);
 /* control.c */
 struct link *link_find(const struct peer *p, const struct topic *tp);
 void control_input(struct pubsub *ps, struct peer *p, const struct rpc_item *it, bool is_first_of_type);
+/* The RPC field need. */
+void control_need(struct pubsub *ps, struct peer *p, struct slice body);
 /* After a whole RPC: what its new subscriptions bring about. */
 void control_announced(struct pubsub *ps, struct peer *p);
 
 /* members.c */
-enum mesh_reason {
-    MESH_ASKED,  /* the peer sent the GRAFT; else we send it one */
-    MESH_OURS,
-    MESH_IN_NEED /* and ask it for a place that it keeps for those who have too few and may ask nobody else (docs/PROTOCOL.md 3) */
-};
-/* Puts a link into the mesh. Then offers what is kept. */
-void mesh_graft(struct pubsub *ps, struct link *l, enum mesh_reason why);
+/* Puts a link into the mesh; is_asked: the peer sent the GRAFT, else we tell it. Then offers what is kept. */
+void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked);
 /* Takes it out, with a backoff and a PRUNE. */
 void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s, bool has_px);
-/* Takes it out without a word: it pruned us, unsubscribed or is gone. No-op when it is not in. */
-void mesh_lost(struct pubsub *ps, struct link *l);
+/* Takes it out without a word: it pruned us, unsubscribed or is gone. Was it in? */
+bool mesh_lost(struct pubsub *ps, struct link *l);
 /* Could we graft it now? */
 bool mesh_is_candidate(const struct pubsub *ps, const struct link *l);
 /* A member has left: asks another, for messages do not wait for the next heartbeat. Those who refuse (a PRUNE) are followed by others, Dhi of
@@ -191,6 +190,14 @@ void mesh_refill(struct pubsub *ps, struct topic *tp);
 bool mesh_has_place(const struct pubsub *ps, const struct topic *tp, const struct peer *p);
 /* The same; if not, and there are more than D, another makes room for it, once a heartbeat: who asks has too few, and we do not need them all. */
 bool mesh_make_room(struct pubsub *ps, struct topic *tp, const struct peer *p);
+/* p, outside the mesh, brought a message first, and is not its author: it was asked for what it told of by gossip. Our mesh may be in pieces
+ * in which nobody has too few; then p is in another one, and becomes a member. */
+void mesh_missed(struct pubsub *ps, struct topic *tp, struct peer *p);
+/* p asks for a place because it has too few and may graft nobody: gets one of NEEDY_MAX, for NEEDY_TICKS, not twice running; or nothing, not even
+ * an answer. */
+void mesh_give_place(struct pubsub *ps, struct link *l);
+/* The peer whom we asked so has grafted us. */
+void mesh_got_place(struct pubsub *ps, struct link *l);
 /* Once a heartbeat: members that are no good leave, then too few become D, and too many. */
 void mesh_upkeep(struct pubsub *ps, struct topic *tp);
 void topic_join(struct pubsub *ps, struct topic *tp);

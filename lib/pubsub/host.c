@@ -105,6 +105,16 @@ static bool host_has_reader(void *core, struct slice topic)
     return tp && tp->has_reader;
 }
 
+static void host_first_told(void *core, pubsub_peer handle, struct slice topic)
+{
+    struct pubsub *ps = core;
+    struct topic *tp = topic_find(&ps->topics, topic);
+    struct peer *p = peer_find(ps, handle);
+
+    if (tp && p)
+        mesh_missed(ps, tp, p);
+}
+
 static void host_deliver(void *core, struct slice topic, const struct peer_id *from, uint64_t seqno, struct buf *payload, uint32_t size,
                          pubsub_peer upstream, uint8_t k, uint64_t since_ns)
 {
@@ -206,6 +216,7 @@ struct coded_host coded_host_of(struct pubsub *ps)
         .is_subscribed = host_is_subscribed,
         .send = host_send,
         .has_reader = host_has_reader,
+        .first_told = host_first_told,
         .deliver = host_deliver,
         .penalize = host_penalize,
         .useful = host_useful,

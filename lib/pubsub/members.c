@@ -31,29 +31,30 @@ unsigned topic_candidates(struct pubsub *ps, const struct topic *tp,
     return n;
 }
 
-void mesh_graft(struct pubsub *ps, struct link *l, enum mesh_reason why)
+void mesh_graft(struct pubsub *ps, struct link *l, bool is_asked)
 {
     struct slice topic = topic_slice(l->topic);
 
     link_mesh_add(l);
     score_graft(&ps->scores, l->peer->score, l->topic->subject, ps->now);
     trace_peer(ps, TRACE_GRAFT, l->peer, topic);
-    if (why != MESH_ASKED)
-        peer_send_graft(ps, l->peer, topic, why == MESH_IN_NEED);
+    if (!is_asked)
+        peer_send_graft(ps, l->peer, topic);
     relay_offer(ps, l, false);
     if (ps->coded && l->peer->proto == PUBSUB_CODED_1)
         coded_grafted(ps->coded, l->peer->handle, topic, ps->now);
 }
 
-void mesh_lost(struct pubsub *ps, struct link *l)
+bool mesh_lost(struct pubsub *ps, struct link *l)
 {
     bool is_member = link_is_mesh(l) && l->topic->is_subscribed; /* else it is the fanout's */
 
     link_mesh_del(l);
     if (!is_member)
-        return;
+        return false;
     score_prune(&ps->scores, l->peer->score, l->topic->subject);
     trace_peer(ps, TRACE_PRUNE, l->peer, topic_slice(l->topic));
+    return true;
 }
 
 void mesh_prune(struct pubsub *ps, struct link *l, uint64_t backoff_s, bool has_px)
@@ -88,7 +89,7 @@ static unsigned graft_some(struct pubsub *ps, struct topic *tp, unsigned want,
 
     n = mesh_pick(ps->cand, n, want, ps->rng);
     for (unsigned i = 0; i < n; i++)
-        mesh_graft(ps, ps->cand[i].link, MESH_OURS);
+        mesh_graft(ps, ps->cand[i].link, false);
     return n;
 }
 
@@ -119,28 +120,9 @@ static void graft_opportunistically(struct pubsub *ps, struct topic *tp)
             ps->cand[better++] = ps->cand[i];
     n = mesh_pick(ps->cand, better, OPPORTUNISTIC_PEERS, ps->rng);
     for (unsigned i = 0; i < n; i++) {
-        mesh_graft(ps, ps->cand[i].link, MESH_OURS);
+        mesh_graft(ps, ps->cand[i].link, false);
         ps->c.opportunistic_grafts++;
     }
-}
-
-static bool may_need(const struct pubsub *ps, const struct link *l)
-{
-    return !link_is_mesh(l) && l->peer->proto == PUBSUB_CODED_1 && !l->peer->is_closing && !l->peer->is_direct && peer_score(ps, l->peer) >= 0;
-}
-
-/* Too few, and nobody whom we may graft: all have refused or pruned us within their backoff, as it comes to pass where Dhi is near D and
- * peers are few. Such a mesh may be in pieces, over which messages come by gossip alone. Peers of ours have a place for this. */
-static void graft_in_need(struct pubsub *ps, struct topic *tp)
-{
-    if (ps->tick - tp->need_tick < tp->need_pause || !mesh_pick(ps->cand, topic_candidates(ps, tp, may_need), 1, ps->rng))
-        return;
-    tp->need_tick = ps->tick;
-    tp->need_pause = tp->need_pause ? tp->need_pause * 2 : 1;
-    if (tp->need_pause > NEED_PAUSE_TICKS)
-        tp->need_pause = NEED_PAUSE_TICKS;
-    ps->c.needy_out++;
-    mesh_graft(ps, ps->cand[0].link, MESH_IN_NEED);
 }
 
 /* What was done for this mesh since the last heartbeat. */
@@ -151,6 +133,98 @@ static struct topic_beat *beat_of(const struct pubsub *ps, struct topic *tp)
     return &tp->beat;
 }
 
+static void retry_later(struct topic_retry *r, uint32_t tick)
+{
+    r->tick = tick;
+    r->pause = r->pause ? 2 * r->pause : 1;
+    if (r->pause > RETRY_TICKS_MAX)
+        r->pause = RETRY_TICKS_MAX;
+}
+
+/* May it be asked for a place? Only peers of ours know the question. */
+static bool may_give(const struct pubsub *ps, const struct link *l)
+{
+    return !link_is_mesh(l) && l->peer->proto == PUBSUB_CODED_1 && !l->peer->is_closing && !l->peer->is_direct && peer_score(ps, l->peer) >= 0;
+}
+
+static void ask_for_place(struct pubsub *ps, struct link *l)
+{
+    l->has_asked = true;
+    ps->c.needy_out++;
+    peer_send_need(ps, l->peer, topic_slice(l->topic));
+}
+
+/* Too few, and nobody whom we may graft: all have refused or pruned us within their backoff, as it comes to pass where Dhi is near D and
+ * peers are few. Such a mesh may be in pieces, over which messages come by gossip alone. */
+static void ask_in_need(struct pubsub *ps, struct topic *tp)
+{
+    struct topic_beat *b = beat_of(ps, tp);
+    unsigned n;
+
+    if (b->has_needed || ps->tick - tp->need.tick < tp->need.pause)
+        return;
+    n = topic_candidates(ps, tp, may_give);
+    if (!mesh_pick(ps->cand, n, 1, ps->rng))
+        return;
+    b->has_needed = true;
+    retry_later(&tp->need, ps->tick);
+    ask_for_place(ps, ps->cand[0].link);
+}
+
+static void keep_needy(struct pubsub *ps, struct link *l)
+{
+    link_set_needy(l, true);
+    l->was_needy = true;
+    l->needy_tick = ps->tick;
+}
+
+void mesh_got_place(struct pubsub *ps, struct link *l)
+{
+    struct topic *tp = l->topic;
+
+    l->has_asked = false;
+    tp->need.pause = 0;
+    if (tp->nneedy < NEEDY_MAX)
+        keep_needy(ps, l);
+}
+
+void mesh_give_place(struct pubsub *ps, struct link *l)
+{
+    const struct topic *tp = l->topic;
+    bool is_rested = !l->was_needy || ps->tick - l->needy_tick >= 2 * NEEDY_TICKS;
+
+    if (!may_give(ps, l))
+        return;
+    if (mesh_is_candidate(ps, l) && mesh_has_place(ps, tp, l->peer)) {
+        mesh_graft(ps, l, false);
+    } else if (tp->nneedy < NEEDY_MAX && is_rested) {
+        ps->c.needy_taken++;
+        mesh_graft(ps, l, false);
+        keep_needy(ps, l);
+    } else {
+        ps->c.needy_refused++;
+    }
+}
+
+void mesh_missed(struct pubsub *ps, struct topic *tp, struct peer *p)
+{
+    struct topic_retry *r = &tp->missed;
+    struct link *l = NULL;
+
+    if (tp->is_subscribed && !ps->is_leaving && tp->nmesh <= MAY_SPLIT_MAX && ps->tick - r->tick >= r->pause)
+        l = link_find(p, tp);
+    if (!l || link_is_mesh(l) || !(mesh_is_candidate(ps, l) || may_give(ps, l)))
+        return;
+    if (ps->tick - r->tick > 4 * r->pause)
+        r->pause = 0; /* long ago */
+    retry_later(r, ps->tick);
+    ps->c.missed_grafts++;
+    if (mesh_is_candidate(ps, l))
+        mesh_graft(ps, l, false);
+    else
+        ask_for_place(ps, l);
+}
+
 void mesh_refill(struct pubsub *ps, struct topic *tp)
 {
     struct topic_beat *b = beat_of(ps, tp);
@@ -158,9 +232,21 @@ void mesh_refill(struct pubsub *ps, struct topic *tp)
     if (!tp->is_subscribed || ps->is_leaving || tp->nmesh >= ps->mesh.lo || b->refills >= ps->mesh.hi)
         return;
     b->refills++;
-    ps->c.refills++;
-    if (!graft_some(ps, tp, 1, mesh_is_candidate))
-        graft_in_need(ps, tp);
+    if (graft_some(ps, tp, 1, mesh_is_candidate))
+        ps->c.refills++;
+    else
+        ask_in_need(ps, tp);
+}
+
+/* Its time is over: a member like the others now, if there is room. False: it left. */
+static bool end_place(struct pubsub *ps, struct link *l)
+{
+    bool has_room = l->topic->nmesh - l->topic->nneedy < ps->mesh.hi;
+
+    link_set_needy(l, false);
+    if (!has_room)
+        mesh_prune(ps, l, BACKOFF_PRUNE_S, true);
+    return has_room;
 }
 
 void mesh_upkeep(struct pubsub *ps, struct topic *tp)
@@ -169,8 +255,8 @@ void mesh_upkeep(struct pubsub *ps, struct topic *tp)
 
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
-        if (l->is_needy && ps->tick - l->needy_tick >= NEEDY_TICKS)
-            link_set_needy(l, false);
+        if (l->is_needy && ps->tick - l->needy_tick >= NEEDY_TICKS && !end_place(ps, l))
+            continue;
         if (peer_score(ps, l->peer) < 0) {
             mesh_prune(ps, l, BACKOFF_PRUNE_S, false);
         } else if (l->peer->slow_beats >= SLOW_BEATS_MAX && tp->nmesh > mp->lo) { /* when all are slow it is us */
@@ -181,9 +267,9 @@ void mesh_upkeep(struct pubsub *ps, struct topic *tp)
     if (tp->nmesh < mp->lo)
         graft_some(ps, tp, mp->d - tp->nmesh, mesh_is_candidate);
     if (tp->nmesh < mp->lo)
-        graft_in_need(ps, tp);
+        ask_in_need(ps, tp);
     else
-        tp->need_pause = 0;
+        tp->need.pause = 0;
     if (tp->nmesh - tp->nneedy > mp->hi) {
         unsigned n = topic_candidates(ps, tp, is_exchangeable);
         mesh_order_kept(ps->cand, n, mp, ps->rng);
@@ -257,6 +343,7 @@ void topic_join(struct pubsub *ps, struct topic *tp)
     trace_peer(ps, TRACE_JOIN, NULL, topic_slice(tp));
     tp->is_subscribed = true;
     tp->subject = subject_of(ps, tp);
+    tp->need = tp->missed = (struct topic_retry){0};
     topic_set_published(&ps->topics, tp, 0);
     /* The fanout's good peers become mesh members first. */
     unsigned n = topic_candidates(ps, tp, is_member);
@@ -264,7 +351,7 @@ void topic_join(struct pubsub *ps, struct topic *tp)
         link_mesh_del(CONTAINER_OF(it, struct link, by_mesh));
     for (unsigned i = 0; i < n; i++)
         if (mesh_is_candidate(ps, ps->cand[i].link))
-            mesh_graft(ps, ps->cand[i].link, MESH_OURS);
+            mesh_graft(ps, ps->cand[i].link, false);
     if (tp->nmesh < ps->mesh.d)
         graft_some(ps, tp, ps->mesh.d - tp->nmesh, mesh_is_candidate);
 }

@@ -145,8 +145,10 @@ void pubsub_peer_down(struct pubsub *ps, pubsub_peer handle, uint64_t now)
         coded_peer_down(ps->coded, handle, now);
     LIST_EACH(it, &p->links) {
         struct topic *tp = CONTAINER_OF(it, struct link, by_peer)->topic;
+        bool was_member = link_is_mesh(CONTAINER_OF(it, struct link, by_peer));
         link_free(CONTAINER_OF(it, struct link, by_peer));
-        mesh_refill(ps, tp);
+        if (was_member)
+            mesh_refill(ps, tp);
         topic_release(&ps->topics, tp);
     }
     promises_forget(&ps->promises, handle);
@@ -194,15 +196,27 @@ void peer_send_subscription(struct pubsub *ps, struct peer *p, struct slice topi
     peer_mark_dirty(ps, p);
 }
 
-void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic, bool is_in_need)
+void peer_send_graft(struct pubsub *ps, struct peer *p, struct slice topic)
 {
     struct wr w = outq_control(&p->out, topic.len + 16);
 
-    rpc_put_graft(&w, topic, is_in_need);
+    rpc_put_graft(&w, topic);
     ps->c.no_memory += w.bad;
     outq_control_commit(&p->out, &w);
     ps->c.graft_out++;
     peer_mark_dirty(ps, p);
+}
+
+void peer_send_need(struct pubsub *ps, struct peer *p, struct slice topic)
+{
+    uint8_t space[PUBSUB_TOPIC_MAX + 16];
+    struct wr w = wr_of(space, sizeof(space));
+
+    rpc_put_need(&w, topic);
+    if (w.bad || outq_push_bytes(&p->out, slice_of(space, w.len), NULL, 0, 0))
+        ps->c.no_memory++;
+    else
+        peer_mark_dirty(ps, p);
 }
 
 void peer_send_prune(struct pubsub *ps, struct peer *p, struct slice topic, uint64_t backoff_s, bool has_px)

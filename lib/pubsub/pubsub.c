@@ -199,6 +199,8 @@ static void each_item(struct pubsub *ps, struct peer *p, struct buf *frame)
             ps->c.test_extensions_in++;
         else if (it.type != RPC_EXTENSION)
             control_input(ps, p, &it, is_first);
+        else if (it.number == RPC_F_NEED && p->proto == PUBSUB_CODED_1)
+            control_need(ps, p, it.body);
         else if (ps->coded && p->proto == PUBSUB_CODED_1)
             coded_input(ps->coded, p->handle, it.number, it.body, frame, ps->now);
         else

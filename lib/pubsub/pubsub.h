@@ -276,8 +276,8 @@ struct pubsub_counters {
     uint64_t extensions_in, extensions_bad, test_extensions_in;
     uint64_t px_in, px_out, px_ignored, px_bad_records, px_dials;
     uint64_t opportunistic_grafts, slow_pruned;
-    uint64_t refills, made_room;                 /* members asked for between heartbeats; members that made room */
-    uint64_t needy_out, needy_taken, needy_refused; /* GRAFTs in need: sent; of others */
+    uint64_t refills, missed_grafts, made_room; /* members asked for between heartbeats; who brought what the mesh missed; members that made room */
+    uint64_t needy_out, needy_in, needy_taken, needy_refused; /* places asked for; of others: asked for, given one, none was left */
     uint64_t validation_rejected, validation_ignored, validation_throttled, validation_expired, validations_now;
     uint64_t replayed, authors_now, authors_evicted; /* of the replay guard; evicted: forgotten for others, or no memory */
     uint64_t seen_evicted, mcache_evicted, traces_dropped, no_memory;

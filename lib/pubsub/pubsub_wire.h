@@ -6,7 +6,8 @@
 #ifndef PUBSUB_PUBSUB_WIRE_H
 #define PUBSUB_PUBSUB_WIRE_H
 
-enum rpc_field { RPC_F_SUBSCRIPTIONS = 1, RPC_F_PUBLISH = 2, RPC_F_CONTROL = 3, RPC_F_EXTENSION = 100 };
+enum rpc_field { RPC_F_SUBSCRIPTIONS = 1, RPC_F_PUBLISH = 2, RPC_F_CONTROL = 3, RPC_F_EXTENSION = 100, RPC_F_NEED = 105 };
+enum need_field { NEED_F_TOPIC = 1 };
 enum subopts_field { SUBOPTS_F_SUBSCRIBE = 1, SUBOPTS_F_TOPIC = 2 };
 enum message_field {
     MESSAGE_F_FROM = 1,
@@ -28,7 +29,7 @@ enum control_field {
 enum extensions_field { EXTENSIONS_F_TEST = 6492434 };
 enum ihave_field { IHAVE_F_TOPIC = 1, IHAVE_F_IDS = 2 };
 enum ids_field { IDS_F_IDS = 1 }; /* IWANT and IDONTWANT */
-enum graft_field { GRAFT_F_TOPIC = 1, GRAFT_F_IN_NEED = 101 /* ours (docs/PROTOCOL.md 3) */ };
+enum graft_field { GRAFT_F_TOPIC = 1 };
 enum prune_field { PRUNE_F_TOPIC = 1, PRUNE_F_PEERS = 2, PRUNE_F_BACKOFF = 3 };
 enum peer_info_field { PEER_INFO_F_ID = 1, PEER_INFO_F_RECORD = 2 };
 

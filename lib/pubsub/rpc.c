@@ -27,7 +27,7 @@ static bool subscription(struct slice body, struct rpc_item *it)
     return rc == 0;
 }
 
-/* IHAVE, GRAFT and PRUNE: their topic, and what belongs to GRAFT and PRUNE. Fields after a malformed one do not count. */
+/* IHAVE, GRAFT and PRUNE: their topic and, for PRUNE, the backoff. Fields after a malformed one do not count. */
 static bool control_entry(struct slice body, struct rpc_item *it)
 {
     struct rd rd = rd_of(body);
@@ -41,8 +41,6 @@ static bool control_entry(struct slice body, struct rpc_item *it)
             it->topic = f.bytes;
         else if (it->type == RPC_PRUNE && pb_is(&f, PRUNE_F_BACKOFF, PB_VARINT))
             it->backoff_s = f.u;
-        else if (it->type == RPC_GRAFT && pb_is(&f, GRAFT_F_IN_NEED, PB_VARINT))
-            it->is_in_need = f.u != 0;
     }
     it->body = body;
     it->ids = (struct rpc_ids){rd_of(body), it->type == RPC_IHAVE ? (uint32_t)IHAVE_F_IDS : (uint32_t)IDS_F_IDS};
@@ -197,19 +195,37 @@ void rpc_put_subscription(struct wr *w, struct slice topic, bool is_subscribe)
     }
 }
 
-#define IN_NEED_BYTES 3 /* a tag of two bytes, and 1 */
-
 static size_t bytes_field_size(size_t len)
 {
     return 1 + uvarint_size(len) + len; /* field numbers below 16 */
 }
 
-void rpc_put_graft(struct wr *control, struct slice topic, bool is_in_need)
+void rpc_put_graft(struct wr *control, struct slice topic)
 {
-    pb_put_head(control, CONTROL_F_GRAFT, bytes_field_size(topic.len) + (is_in_need ? IN_NEED_BYTES : 0));
+    pb_put_head(control, CONTROL_F_GRAFT, bytes_field_size(topic.len));
     pb_put_bytes(control, GRAFT_F_TOPIC, topic);
-    if (is_in_need)
-        pb_put_varint(control, GRAFT_F_IN_NEED, 1);
+}
+
+void rpc_put_need(struct wr *w, struct slice topic)
+{
+    pb_put_head(w, RPC_F_NEED, bytes_field_size(topic.len));
+    pb_put_bytes(w, NEED_F_TOPIC, topic);
+}
+
+bool rpc_need_read(struct slice body, struct slice *topic)
+{
+    struct rd rd = rd_of(body);
+    struct pb_field f;
+    int rc;
+
+    *topic = (struct slice){0};
+    while ((rc = pb_next(&rd, &f)) > 0) {
+        if (f.number == NEED_F_TOPIC && f.type != PB_BYTES)
+            return false;
+        if (f.number == NEED_F_TOPIC)
+            *topic = f.bytes;
+    }
+    return rc == 0;
 }
 
 void rpc_put_extensions(struct wr *w, bool has_test)

@@ -20,7 +20,7 @@ enum rpc_item_type {
     RPC_MESSAGE,     /* body; whole = the same with its tag and length, as it may be sent on */
     RPC_IHAVE,       /* topic, ids */
     RPC_IWANT,       /* ids */
-    RPC_GRAFT,       /* topic, is_in_need */
+    RPC_GRAFT,       /* topic */
     RPC_PRUNE,       /* topic, backoff_s (0: none given), body for rpc_px_next */
     RPC_IDONTWANT,   /* ids */
     RPC_EXTENSIONS,  /* body: the Extensions control message */
@@ -37,7 +37,6 @@ struct rpc_item {
     struct slice topic, body, whole;
     struct rpc_ids ids;
     uint64_t backoff_s;
-    bool is_in_need;
     uint32_t number;
 };
 
@@ -62,10 +61,13 @@ bool rpc_px_next(struct rd *prune, struct rpc_px *px);
 
 /* Writers: each appends one whole field of the RPC, or of a ControlMessage (rpc_put_control_* ). */
 void rpc_put_subscription(struct wr *w, struct slice topic, bool is_subscribe);
-void rpc_put_graft(struct wr *control, struct slice topic, bool is_in_need);
+void rpc_put_graft(struct wr *control, struct slice topic);
 /* One entry of a PRUNE's peers. record may be empty. */
 void rpc_put_px(struct wr *peers, const struct rpc_px *px);
 /* A whole control field that holds the Extensions message alone. */
+/* The RPC field need (docs/PROTOCOL.md 3). Read: its topic, as it came; false: malformed. */
+void rpc_put_need(struct wr *w, struct slice topic);
+bool rpc_need_read(struct slice body, struct slice *topic);
 void rpc_put_extensions(struct wr *w, bool has_test);
 /* Does an Extensions body name the test extension? */
 bool rpc_extensions_has_test(struct slice body);

@@ -28,7 +28,12 @@ struct peer;
 struct topic_beat {
     uint32_t tick;
     uint16_t refills;
-    bool has_made_room;
+    bool has_needed, has_made_room;
+};
+
+/* What is done at once, and in vain again after 1, 2, 4 .. heartbeats. */
+struct topic_retry {
+    uint32_t tick, pause;
 };
 
 struct topic {
@@ -38,7 +43,7 @@ struct topic {
     struct list kept;  /* messages that mcache holds (relay.c), oldest first */
     unsigned npeers, nmesh;
     unsigned nneedy;   /* of the mesh */
-    uint32_t need_tick, need_pause; /* when we last asked for a place in need, and how many heartbeats to wait then */
+    struct topic_retry need, missed; /* places asked for, and those who brought what our mesh missed (members.c) */
     struct topic_beat beat;
     unsigned npending; /* messages that wait for the application's verdict */
     bool is_wanted;    /* by the application (wishes.c) */
@@ -57,8 +62,10 @@ struct link {
     struct list by_topic, by_peer;
     struct list by_mesh; /* linked: in the mesh (fanout) */
     bool is_new;         /* announced in the RPC at hand */
-    bool is_needy;       /* in the mesh because it had nobody else; not for ever */
-    uint32_t needy_tick; /* since then */
+    bool is_needy;       /* in the mesh because it had nobody else, or we had not; not for ever */
+    bool was_needy;      /* or is */
+    uint32_t needy_tick; /* since this heartbeat, the last time */
+    bool has_asked;      /* we asked it for a place; its GRAFT is the answer */
 };
 
 struct topics {

@@ -87,7 +87,7 @@ void load_end_join(struct load_end *e, uint64_t now)
     struct wr w = wr_of(b->data, b->cap), c = wr_of(graft, sizeof(graft));
 
     rpc_put_subscription(&w, slice_str(LOAD_TOPIC), true);
-    rpc_put_graft(&c, slice_str(LOAD_TOPIC), false);
+    rpc_put_graft(&c, slice_str(LOAD_TOPIC));
     pb_put_head(&w, RPC_F_CONTROL, c.len);
     wr_bytes(&w, graft, c.len);
     b->len = (uint32_t)w.len;

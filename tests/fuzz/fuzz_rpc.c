@@ -27,6 +27,8 @@ static void read_all(struct slice frame)
         while (it.type == RPC_PRUNE && rpc_px_next(&rd, &px))
             if (px.record.len)
                 sink ^= px.record.p[px.record.len - 1];
+        if (it.type == RPC_EXTENSION && rpc_need_read(it.body, &id) && id.len)
+            sink ^= id.p[id.len - 1];
         if (it.type == RPC_MESSAGE && message_parse(&m, it.body) == 0)
             message_check(&m, PUBSUB_STRICT_SIGN, &from);
     }

@@ -94,7 +94,7 @@ static void send_graft(struct sybil *y, unsigned to)
     uint8_t out[32];
     struct wr w = wr_of(out, sizeof(out));
 
-    rpc_put_graft(&w, slice_str(TOPIC), false);
+    rpc_put_graft(&w, slice_str(TOPIC));
     send_control(y, to, &w);
 }
 

@@ -27,7 +27,7 @@ static void on_frame(void *user, struct netsim *s, unsigned from, struct slice f
     while (rpc_next(&rd, &it) && r->count < RAW_NOTES_MAX) {
         struct raw_note *n = &r->notes[r->count++];
         struct slice id;
-        *n = (struct raw_note){.type = it.type, .at_ns = netsim_now(s), .backoff_s = it.backoff_s, .is_in_need = it.is_in_need, .number = it.number,
+        *n = (struct raw_note){.type = it.type, .at_ns = netsim_now(s), .backoff_s = it.backoff_s, .number = it.number,
                                .rpc = r->rpcs};
         if (it.topic.len)
             memcpy(n->topic, it.topic.p, it.topic.len < sizeof(n->topic) - 1 ? it.topic.len : sizeof(n->topic) - 1);
@@ -116,23 +116,22 @@ void raw_subscribe(struct raw *r, unsigned to, const char *topic, bool is_subscr
     raw_send(r, to, slice_of(out, w.len));
 }
 
-static void send_graft(struct raw *r, unsigned to, const char *topic, bool is_in_need)
+void raw_graft(struct raw *r, unsigned to, const char *topic)
 {
     uint8_t out[PUBSUB_TOPIC_MAX + 64];
     struct wr w = wr_of(out, sizeof(out));
 
-    rpc_put_graft(&w, slice_str(topic), is_in_need);
+    rpc_put_graft(&w, slice_str(topic));
     send_control(r, to, &w);
 }
 
-void raw_graft(struct raw *r, unsigned to, const char *topic)
+void raw_need(struct raw *r, unsigned to, const char *topic)
 {
-    send_graft(r, to, topic, false);
-}
+    uint8_t out[PUBSUB_TOPIC_MAX + 64];
+    struct wr w = wr_of(out, sizeof(out));
 
-void raw_graft_in_need(struct raw *r, unsigned to, const char *topic)
-{
-    send_graft(r, to, topic, true);
+    rpc_put_need(&w, slice_str(topic));
+    raw_send(r, to, slice_of(out, w.len));
 }
 
 void raw_prune(struct raw *r, unsigned to, const char *topic, uint64_t backoff_s)

@@ -14,7 +14,6 @@ struct raw_note {
     char topic[64];
     uint32_t number, nids, len, rpc; /* rpc: which frame it came in; nids: of a PRUNE, the peers that it names */
     uint32_t nrecords;
-    bool is_in_need; /* of a GRAFT */
     uint64_t hash; /* of a message's payload */
     uint8_t id[MESSAGE_ID_MAX]; /* the first id; of a message, its id */
     uint8_t id_len;
@@ -38,7 +37,8 @@ void raw_forget(struct raw *r);
 /* Each sends one RPC to node `to` and runs the network for 10 ms. */
 void raw_subscribe(struct raw *r, unsigned to, const char *topic, bool is_subscribe);
 void raw_graft(struct raw *r, unsigned to, const char *topic);
-void raw_graft_in_need(struct raw *r, unsigned to, const char *topic);
+/* The coded RPC field need. */
+void raw_need(struct raw *r, unsigned to, const char *topic);
 void raw_prune(struct raw *r, unsigned to, const char *topic, uint64_t backoff_s);
 /* With peers of other raw nodes or cores: their ids, and envelopes where there are (may be NULL). */
 void raw_prune_px(struct raw *r, unsigned to, const char *topic, const struct rpc_px *px, unsigned n);

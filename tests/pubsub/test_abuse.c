@@ -452,7 +452,7 @@ static void test_many_identities_are_bounded(void **state)
         if (i % 2)
             rpc_put_prune(&w, SLICE_LIT(TOPIC), 0);
         else
-            rpc_put_graft(&w, SLICE_LIT(TOPIC), false);
+            rpc_put_graft(&w, SLICE_LIT(TOPIC));
         for (int k = 0; k < 20; k++)
             pubsub_rpc(ps, 1000 + i, buf_copy(slice_of(graft, w.len)), netsim_now(s));
         pubsub_peer_down(ps, 1000 + i, netsim_now(s));

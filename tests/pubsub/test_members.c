@@ -237,111 +237,329 @@ static void test_refusals_are_followed_by_dhi_others(void **state)
     free_all(r, 12);
 }
 
-/* Nobody left to graft: one of ours is asked all the same, at once, then after 1, 2, 4 .. 32 heartbeats. */
-static void test_in_need_we_ask_peers_of_ours(void **state)
+static unsigned count_needs(const struct raw *r)
 {
-    static const unsigned after_s[] = {1, 3, 7, 15, 31, 63};
-    struct raw *r[3];
-    unsigned asked = 0;
+    unsigned n = 0;
 
-    begin(3, 3, 4);
-    peers(r, 3, CODED, false);
-    assert_int_equal(count_mesh(r, 3), 3);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < r->count; i++)
+        n += r->notes[i].type == RPC_EXTENSION && r->notes[i].number == RPC_F_NEED;
+    return n;
+}
+
+static void prune_all(struct raw **r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
         raw_forget(r[i]);
         raw_prune(r[i], 0, TOPIC, 3600);
     }
-    for (unsigned at_s = 0; at_s < 70; at_s++) {
-        for (unsigned i = 0; i < 3; i++) {
-            asked += raw_count(r[i], RPC_GRAFT);
-            if (raw_count(r[i], RPC_GRAFT)) {
-                assert_true(raw_last(r[i], RPC_GRAFT)->is_in_need);
-                raw_prune(r[i], 0, TOPIC, 3600); /* and refuses */
-            }
-            raw_forget(r[i]);
-        }
-        for (unsigned i = 0; i < sizeof(after_s) / sizeof(after_s[0]); i++)
-            if (at_s == after_s[i] + 1)
-                assert_in_range(asked, i + 1, i + 3);
-        netsim_run(s, NETSIM_S - 10 * NETSIM_MS);
+}
+
+/* n members, the only peers, that all prune us. */
+static void pruned_by_all(struct raw **r, unsigned n, enum pubsub_proto proto)
+{
+    begin(n, n, n + 1);
+    peers(r, n, proto, false);
+    assert_int_equal(count_mesh(r, n), n);
+    prune_all(r, n);
+}
+
+/* Nobody left to graft: one of ours is asked for a place, at once, then after 1, 2, 4 .. 32 heartbeats. */
+static void test_in_need_we_ask_peers_of_ours(void **state)
+{
+    static const unsigned after_s[] = {0, 1, 3, 7, 15, 31, 63};
+    struct raw *r[3], *more[3];
+    unsigned asked = 0;
+
+    pruned_by_all(r, 3, CODED);
+    for (unsigned at_s = 0, i = 0; at_s < 70; at_s++) {
+        asked = count_needs(r[0]) + count_needs(r[1]) + count_needs(r[2]);
+        if (i < 7 && at_s == after_s[i])
+            i++;
+        assert_in_range(asked, i ? i - 1 : 0, i + 1);
+        netsim_run(s, NETSIM_S);
     }
-    assert_in_range(asked, 6, 8);
-    assert_int_equal(counters().needy_out, asked);
+    assert_int_equal(asked, 7);
+    assert_int_equal(counters().needy_out, 7);
+    assert_int_equal(count_grafts(r, 3), 0);
+    /* Enough for a while, then too few again: at once again. */
+    peers(more, 3, CODED, true);
+    netsim_run(s, NETSIM_S);
+    assert_int_equal(count_mesh(more, 3), 3);
+    prune_all(more, 3);
+    assert_int_equal(counters().needy_out, 8);
     free_all(r, 3);
+    free_all(more, 3);
+}
+
+/* The answer is a GRAFT, which its backoff does not make early; and the next is asked a heartbeat later. */
+static void test_in_need_we_take_who_answers(void **state)
+{
+    struct raw *r[6];
+
+    pruned_by_all(r, 6, CODED);
+    for (unsigned round = 1; round <= 6; round++) {
+        for (unsigned i = 0; i < 6; i++)
+            if (count_needs(r[i]) && !is_mesh(r[i]))
+                raw_graft(r[i], 0, TOPIC);
+        assert_in_range(count_mesh(r, 6), round, 6);
+        netsim_run(s, NETSIM_S);
+    }
+    assert_int_equal(count_mesh(r, 6), 6);
+    assert_int_equal(counters().backoff_violations, 0);
+    /* Once: the next early one is early. */
+    raw_prune(r[0], 0, TOPIC, 3600);
+    raw_graft(r[0], 0, TOPIC);
+    assert_true(is_mesh(r[0])); /* it alone could be asked, and was */
+    raw_prune(r[0], 0, TOPIC, 3600);
+    raw_graft(r[0], 0, TOPIC);
+    assert_false(is_mesh(r[0]));
+    assert_int_equal(counters().backoff_violations, 1);
+    free_all(r, 6);
 }
 
 static void test_in_need_nobody_else_is_asked(void **state)
 {
     struct raw *r[3];
 
-    begin(3, 3, 4);
-    peers(r, 3, V12, false);
-    for (unsigned i = 0; i < 3; i++) {
-        raw_forget(r[i]);
-        raw_prune(r[i], 0, TOPIC, 3600);
-    }
+    pruned_by_all(r, 3, V12);
     netsim_run(s, 20 * NETSIM_S);
     assert_int_equal(count_grafts(r, 3), 0);
+    assert_int_equal(count_needs(r[0]) + count_needs(r[1]) + count_needs(r[2]), 0);
     assert_int_equal(counters().needy_out, 0);
     free_all(r, 3);
 }
 
-/* A full mesh within the backoff: two places are for those in need, for a minute; then they are members like others. */
-static void test_a_mesh_has_two_places_for_those_in_need(void **state)
+/* Asked again after it had left and joined, not after a pause of before. */
+static void test_a_topic_joined_again_begins_anew(void **state)
 {
-    struct raw *in[3], *needy[3];
+    struct raw *r[3];
+    unsigned asked;
 
-    begin(3, 3, 3);
+    pruned_by_all(r, 3, CODED);
+    netsim_run(s, 20 * NETSIM_S);
+    asked = (unsigned)counters().needy_out;
+    netsim_unsubscribe(s, 0, TOPIC);
+    netsim_run(s, 10 * NETSIM_MS);
+    netsim_subscribe(s, 0, TOPIC);
+    netsim_run(s, 1100 * NETSIM_MS);
+    assert_in_range(counters().needy_out, asked + 1, asked + 2); /* it would have been 10 s from now */
+    free_all(r, 3);
+}
+
+/* A mesh of Dhi, and three within their backoff that ask for a place. */
+static void with_needy(struct raw **in, struct raw **needy)
+{
+    begin(3, 3, 4);
     peers(in, 3, CODED, true);
-    for (unsigned i = 0; i < 3; i++) {
-        needy[i] = raw_new(s, 0, CODED, true);
-        raw_graft(needy[i], 0, TOPIC);
-        assert_false(is_mesh(needy[i]));
-    }
+    in[3] = raw_new(s, 0, CODED, true);
+    raw_graft(in[3], 0, TOPIC);
+    peers(needy, 3, CODED, true);
     for (unsigned i = 0; i < 3; i++)
-        raw_graft_in_need(needy[i], 0, TOPIC);
+        raw_prune(needy[i], 0, TOPIC, 60);
+    for (unsigned i = 0; i < 3; i++)
+        raw_need(needy[i], 0, TOPIC);
     assert_int_equal(count_mesh(needy, 3), NEEDY_MAX);
-    assert_int_equal(raw_count(needy[2], RPC_PRUNE), 2);
+    assert_int_equal(count_grafts(needy, 3), NEEDY_MAX);
     assert_int_equal(counters().needy_taken, NEEDY_MAX);
     assert_int_equal(counters().needy_refused, 1);
+}
+
+static void end_needy(struct raw **in, struct raw **needy)
+{
     assert_int_equal(counters().backoff_violations, 0);
-    netsim_run(s, (NEEDY_TICKS - 2) * NETSIM_S);
-    assert_int_equal(count_mesh(needy, 2), 2);
-    assert_int_equal(count_mesh(in, 3), 3);
-    netsim_run(s, 4 * NETSIM_S);
-    assert_int_equal(count_mesh(needy, 2) + count_mesh(in, 3), 3);
-    free_all(in, 3);
+    free_all(in, 4);
     free_all(needy, 3);
 }
 
-/* With room it is a GRAFT like any other. */
+/* Two places, for a minute. Then they go, if there are as many others as there may be, and these stay. No answer to who gets none. */
+static void test_a_mesh_has_two_places_for_those_in_need(void **state)
+{
+    struct raw *in[4], *needy[3];
+
+    with_needy(in, needy);
+    assert_int_equal(raw_count(needy[2], RPC_PRUNE) + raw_count(needy[2], RPC_GRAFT), 0);
+    netsim_run(s, (NEEDY_TICKS - 2) * NETSIM_S);
+    assert_int_equal(count_mesh(needy, 2), 2);
+    assert_int_equal(count_mesh(in, 4), 4);
+    netsim_run(s, 4 * NETSIM_S);
+    assert_int_equal(count_mesh(needy, 2), 0);
+    assert_int_equal(count_mesh(in, 4), 4);
+    /* And not twice running. */
+    raw_need(needy[0], 0, TOPIC);
+    assert_false(is_mesh(needy[0]));
+    raw_need(needy[2], 0, TOPIC);
+    assert_true(is_mesh(needy[2]));
+    netsim_run(s, NEEDY_TICKS * NETSIM_S);
+    raw_need(needy[0], 0, TOPIC);
+    assert_true(is_mesh(needy[0]));
+    end_needy(in, needy);
+}
+
+/* Whoever leaves by himself leaves the place; but the same one gets none again in that minute. */
+static void test_a_place_that_is_left_is_free(void **state)
+{
+    struct raw *in[4], *needy[3];
+
+    with_needy(in, needy);
+    raw_prune(needy[0], 0, TOPIC, 60);
+    raw_need(needy[0], 0, TOPIC);
+    assert_false(is_mesh(needy[0]));
+    raw_need(needy[2], 0, TOPIC);
+    assert_true(is_mesh(needy[2]));
+    netsim_disconnect(s, 0, needy[1]->node);
+    netsim_run(s, NETSIM_S);
+    assert_int_equal(count_mesh(in, 4), 4);
+    netsim_connect(s, needy[1]->node, 0, CODED);
+    raw_subscribe(needy[1], 0, TOPIC, true);
+    raw_need(needy[1], 0, TOPIC);
+    assert_true(is_mesh(needy[1]));
+    raw_subscribe(needy[2], 0, TOPIC, false);
+    raw_need(needy[2], 0, TOPIC); /* not subscribed: nothing */
+    assert_false(is_mesh(needy[2]));
+    assert_int_equal(count_mesh(in, 4), 4);
+    end_needy(in, needy);
+}
+
+/* Who has a place does not make room, and is not counted where others are too many. */
+static void test_those_in_need_stay_when_the_mesh_is_full(void **state)
+{
+    struct raw *in[6], *needy;
+
+    begin(3, 3, 4);
+    peers(in, 3, CODED, true);
+    in[3] = raw_new(s, 0, CODED, true);
+    raw_graft(in[3], 0, TOPIC);
+    needy = raw_new(s, 0, CODED, true);
+    raw_subscribe(needy, 0, TOPIC, true);
+    raw_need(needy, 0, TOPIC); /* the newest */
+    assert_true(is_mesh(needy));
+    in[4] = raw_new(s, 0, CODED, true);
+    raw_graft(in[4], 0, TOPIC);
+    assert_true(is_mesh(in[4]));
+    assert_true(is_mesh(needy));
+    assert_int_equal(count_mesh(in, 5), 4);
+    netsim_run(s, 3 * NETSIM_S);
+    assert_int_equal(count_mesh(in, 5), 4);
+    in[5] = raw_new(s, 0, CODED, false);
+    raw_graft(in[5], 0, TOPIC);
+    assert_int_equal(count_mesh(in, 6), 5); /* more than Dhi: the heartbeat leaves D of them */
+    netsim_run(s, NETSIM_S);
+    assert_true(is_mesh(needy));
+    assert_int_equal(count_mesh(in, 6), 3);
+    free_all(in, 6);
+    raw_free(needy);
+}
+
+/* With room it is a member like any other, and takes no place. */
 static void test_in_need_with_room_takes_no_place(void **state)
 {
     struct raw *r[NEEDY_MAX + 1];
 
-    begin(3, 3, 4);
+    begin(4, 1, 6);
     for (unsigned i = 0; i < NEEDY_MAX + 1; i++) {
         r[i] = raw_new(s, 0, CODED, true);
-        raw_graft_in_need(r[i], 0, TOPIC);
+        raw_subscribe(r[i], 0, TOPIC, true);
+        raw_need(r[i], 0, TOPIC);
     }
     assert_int_equal(count_mesh(r, NEEDY_MAX + 1), NEEDY_MAX + 1);
     assert_int_equal(counters().needy_taken, 0);
     free_all(r, NEEDY_MAX + 1);
 }
 
-/* It is a word between peers of ours; of others an early GRAFT is what it always was. */
-static void test_in_need_is_not_for_gossipsub_peers(void **state)
+/* Of two, the one with the lower score makes room, though the other came last. */
+static void test_the_lower_score_makes_room(void **state)
 {
-    struct raw *r;
+    struct raw *in[14];
+
+    begin(6, 4, 12);
+    for (unsigned i = 0; i < 12; i++) {
+        in[i] = raw_new(s, 0, V12, true);
+        pubsub_peer_app_score(netsim_core(s, 0), in[i]->node + 1, i == 5 ? 1 : 2);
+        raw_graft(in[i], 0, TOPIC);
+    }
+    in[12] = raw_new(s, 0, V12, true);
+    raw_graft(in[12], 0, TOPIC);
+    assert_true(is_mesh(in[12]));
+    assert_false(is_mesh(in[5]));
+    assert_int_equal(count_mesh(in, 13), 12);
+    free_all(in, 13);
+}
+
+static void test_need_is_a_word_of_coded_peers(void **state)
+{
+    static const uint8_t no_topic[] = {0xca, 0x06, 0}, other_type[] = {0xca, 0x06, 2, 0x08, 1};
+    struct raw *r, *bad[2];
 
     begin(3, 3, 3);
     r = raw_new(s, 0, V12, true);
     raw_subscribe(r, 0, TOPIC, true);
     raw_prune(r, 0, TOPIC, 60);
-    raw_graft_in_need(r, 0, TOPIC);
+    raw_need(r, 0, TOPIC);
     assert_false(is_mesh(r));
-    assert_int_equal(counters().backoff_violations, 1);
+    assert_int_equal(counters().needy_in, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        bad[i] = raw_new(s, 0, CODED, true);
+        raw_send(bad[i], 0, i ? slice_of(other_type, sizeof(other_type)) : slice_of(no_topic, sizeof(no_topic)));
+        assert_false(netsim_is_connected(s, 0, bad[i]->node));
+        raw_free(bad[i]);
+    }
     raw_free(r);
+}
+
+/* A message of `author`, brought by r. */
+static void bring(struct raw *r, const struct raw *author, uint64_t seqno)
+{
+    struct buf *f = raw_field(netsim_key(s, author->node), TOPIC, seqno, SLICE_LIT("news"), false);
+
+    raw_send(r, 0, buf_slice(f));
+    buf_unref(f);
+}
+
+/* Nobody in the mesh of D had it, one outside did: it becomes a member, by a GRAFT or, within the backoff, by asking it. Not its author, who
+ * may send to whom he likes; and not again at once. */
+static void test_who_brings_what_we_missed_becomes_a_member(void **state)
+{
+    struct raw *in[3], *out[3], *author;
+
+    begin(3, 3, 6);
+    peers(in, 3, CODED, true);
+    peers(out, 3, CODED, true);
+    author = raw_new(s, 0, CODED, true);
+    raw_subscribe(author, 0, TOPIC, true);
+    assert_int_equal(count_mesh(in, 3), 3);
+    raw_prune(out[0], 0, TOPIC, 60);
+    bring(in[0], author, 1);
+    bring(author, author, 2);
+    assert_int_equal(counters().missed_grafts, 0);
+    bring(out[0], author, 3);
+    assert_int_equal(count_needs(out[0]), 1);
+    assert_int_equal(raw_count(out[0], RPC_GRAFT), 0);
+    bring(out[1], author, 4);
+    assert_false(is_mesh(out[1]));
+    netsim_run(s, 2 * NETSIM_S);
+    bring(out[1], author, 5);
+    assert_true(is_mesh(out[1]));
+    assert_int_equal(raw_count(out[1], RPC_GRAFT), 1);
+    assert_int_equal(counters().missed_grafts, 2);
+    free_all(in, 3);
+    free_all(out, 3);
+    raw_free(author);
+}
+
+static void test_a_mesh_of_more_than_four_is_in_one_piece(void **state)
+{
+    struct raw *in[5], *out;
+
+    begin(5, 5, 8);
+    peers(in, 5, CODED, true);
+    out = raw_new(s, 0, CODED, true);
+    raw_subscribe(out, 0, TOPIC, true);
+    bring(out, in[0], 1);
+    assert_false(is_mesh(out));
+    assert_int_equal(counters().delivered, 1);
+    assert_int_equal(counters().missed_grafts, 0);
+    free_all(in, 5);
+    raw_free(out);
 }
 
 /* Eight with a mesh of 3 to 4, each joining at its time: what is published meanwhile, and after, is nowhere late. (A mesh that falls into
@@ -358,10 +576,11 @@ static void run_small_network(uint64_t seed, enum pubsub_mode mode)
         cfg.mesh_target = cfg.mesh_min = 3;
         cfg.mesh_max = 4;
         netsim_add(n, &cfg);
+        netsim_run(n, rng_below(&rng, 300) * NETSIM_MS); /* heartbeats at different times */
     }
     netsim_connect_all(n, mode == PUBSUB_CODED ? CODED : V12);
     for (unsigned i = 0; i < 8; i++) {
-        netsim_run(n, rng_below(&rng, 200) * NETSIM_MS);
+        netsim_run(n, rng_below(&rng, seed % 2 ? 3 : 200) * NETSIM_MS);
         netsim_subscribe(n, i, TOPIC);
     }
     for (unsigned i = 0; i < 24; i++) {
@@ -373,7 +592,7 @@ static void run_small_network(uint64_t seed, enum pubsub_mode mode)
         netsim_run(n, 50 * NETSIM_MS);
         for (unsigned k = 0; k < 8; k++)
             if (netsim_count(n, k, TOPIC, p) != 1)
-                fail_msg("seed %u, message %u: late at node %u", (unsigned)seed, i, k);
+                fail_msg("mode %d, seed %u, message %u: late at node %u", mode, (unsigned)seed, i, k);
         netsim_run(n, 200 * NETSIM_MS);
     }
     netsim_free(n);
@@ -382,7 +601,7 @@ static void run_small_network(uint64_t seed, enum pubsub_mode mode)
 static void test_no_message_is_late_in_a_small_mesh(void **state)
 {
     begin(6, 4, 12); /* for close_sim */
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 100; seed++) {
         run_small_network(seed, PUBSUB_CODED);
         run_small_network(seed, PUBSUB_GOSSIP);
     }
@@ -402,9 +621,16 @@ int main(void)
         TEST(test_refusals_are_followed_by_dhi_others),
         TEST(test_in_need_we_ask_peers_of_ours),
         TEST(test_in_need_nobody_else_is_asked),
+        TEST(test_in_need_we_take_who_answers),
+        TEST(test_a_topic_joined_again_begins_anew),
         TEST(test_a_mesh_has_two_places_for_those_in_need),
+        TEST(test_a_place_that_is_left_is_free),
+        TEST(test_those_in_need_stay_when_the_mesh_is_full),
         TEST(test_in_need_with_room_takes_no_place),
-        TEST(test_in_need_is_not_for_gossipsub_peers),
+        TEST(test_the_lower_score_makes_room),
+        TEST(test_need_is_a_word_of_coded_peers),
+        TEST(test_who_brings_what_we_missed_becomes_a_member),
+        TEST(test_a_mesh_of_more_than_four_is_in_one_piece),
         TEST(test_no_message_is_late_in_a_small_mesh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

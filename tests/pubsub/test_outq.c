@@ -62,7 +62,7 @@ static void put_graft(struct outq *q, const char *topic)
 {
     struct wr w = outq_control(q, strlen(topic) + 16);
 
-    rpc_put_graft(&w, slice_str(topic), false);
+    rpc_put_graft(&w, slice_str(topic));
     outq_control_commit(q, &w);
 }
 

@@ -244,8 +244,8 @@ static void test_rpc_writes_as_recorded(void **state)
     }
 
     c = wr_of(control, sizeof(control));
-    rpc_put_graft(&c, SLICE_LIT("a"), false);
-    rpc_put_graft(&c, SLICE_LIT("topic-b"), false);
+    rpc_put_graft(&c, SLICE_LIT("a"));
+    rpc_put_graft(&c, SLICE_LIT("topic-b"));
     w = wr_of(out, sizeof(out));
     pb_put_bytes(&w, RPC_F_CONTROL, slice_of(control, c.len));
     want = vector_hex(vector_named(list, "graft"), "hex");
@@ -253,33 +253,10 @@ static void test_rpc_writes_as_recorded(void **state)
     free((void *)want.p);
 }
 
-/* Ours (docs/PROTOCOL.md 3): field 101 of GRAFT. */
-static void test_graft_in_need(void **state)
-{
-    static const uint8_t frame[] = {0x1a, 8, 0x1a, 6, 0x0a, 1, 'a', 0xa8, 0x06, 1};
-    static const uint8_t not_in_need[] = {0x1a, 8, 0x1a, 6, 0x0a, 1, 'a', 0xa8, 0x06, 0};
-    uint8_t control[64], out[64];
-    struct wr c = wr_of(control, sizeof(control)), w = wr_of(out, sizeof(out));
-    struct rpc_reader r;
-    struct rpc_item it;
-
-    rpc_put_graft(&c, SLICE_LIT("a"), true);
-    pb_put_bytes(&w, RPC_F_CONTROL, slice_of(control, c.len));
-    assert_true(slice_is_equal(slice_of(out, w.len), slice_of(frame, sizeof(frame))));
-    r = rpc_reader_of(slice_of(frame, sizeof(frame)));
-    assert_true(rpc_next(&r, &it));
-    assert_int_equal(it.type, RPC_GRAFT);
-    assert_true(it.is_in_need);
-    r = rpc_reader_of(slice_of(not_in_need, sizeof(not_in_need)));
-    assert_true(rpc_next(&r, &it));
-    assert_false(it.is_in_need);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rpc_reads_recorded_frames),
-        cmocka_unit_test(test_graft_in_need),
         cmocka_unit_test(test_rpc_refuses_each_truncation),
         cmocka_unit_test(test_rpc_skips_unknown_fields),
         cmocka_unit_test(test_rpc_refuses_malformed_insides),
