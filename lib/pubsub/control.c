@@ -122,6 +122,7 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
 {
     struct topic *tp = is_topic_name(topic) ? topic_find(&ps->topics, topic) : NULL;
     struct link *l;
+    bool is_answer;
     uint64_t until;
 
     ps->c.graft_in++;
@@ -131,10 +132,14 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
         return;
     }
     l = link_get(ps, p, topic); /* a GRAFT says that it is subscribed, even if the announcement got lost */
-    if (!l || link_is_mesh(l))
+    if (!l)
+        return;
+    is_answer = mesh_has_asked(ps, l);
+    l->has_asked = false;
+    if (link_is_mesh(l))
         return;
     until = backoff_until(&ps->backoff, topic, &p->id, ps->now);
-    if (until && !l->has_asked) {
+    if (until && !is_answer) {
         bool is_flood = until > ps->now + BACKOFF_PRUNE_S * SECOND_NS - GRAFT_FLOOD_NS;
         ps->c.backoff_violations++;
         peer_penalize(ps, p, is_flood ? 2 : 1);
@@ -145,13 +150,13 @@ static void graft(struct pubsub *ps, struct peer *p, struct slice topic)
         refuse_graft(ps, p, topic, false);
         return;
     }
-    if (!l->has_asked && !mesh_make_room(ps, tp, p)) {
+    if (!is_answer && !mesh_make_room(ps, tp, p)) {
         refuse_graft(ps, p, topic, true);
         return;
     }
     l->is_new = false;
     mesh_graft(ps, l, true);
-    if (l->has_asked)
+    if (is_answer)
         mesh_got_place(ps, l);
 }
 

@@ -41,6 +41,8 @@
 #define NEEDY_TICKS         60   /* heartbeats for which they stay, though there may be too many of us */
 #define MAY_SPLIT_MAX       4    /* a mesh of more members does not fall into pieces by chance */
 #define RETRY_TICKS_MAX     32   /* between two tries of a topic_retry */
+#define ASKED_TICKS         10   /* a GRAFT within them answers a need of ours */
+#define FRESH_S             2    /* after a PRUNE, messages from before it may still come */
 #define OPPORTUNISTIC_TICKS 60   /* heartbeats between looks at a mesh's median score */
 #define OPPORTUNISTIC_PEERS 2
 #define HOLD_FEW_NS         SECOND_NS         /* a slow peer among others may hold up our publishes for so long */
@@ -186,9 +188,8 @@ bool mesh_is_candidate(const struct pubsub *ps, const struct link *l);
 /* A member has left: asks another, for messages do not wait for the next heartbeat. Those who refuse (a PRUNE) are followed by others, Dhi of
  * them between two heartbeats. No-op when there are enough. */
 void mesh_refill(struct pubsub *ps, struct topic *tp);
-/* Is the mesh small enough for one more, who is no needy one? */
-bool mesh_has_place(const struct pubsub *ps, const struct topic *tp, const struct peer *p);
-/* The same; if not, and there are more than D, another makes room for it, once a heartbeat: who asks has too few, and we do not need them all. */
+/* Is there room for one more, who takes no place for those in need? If not, and there are more than D, the newest makes room, once a heartbeat:
+ * who asks has too few, and we do not need them all. */
 bool mesh_make_room(struct pubsub *ps, struct topic *tp, const struct peer *p);
 /* p, outside the mesh, brought a message first, and is not its author: it was asked for what it told of by gossip. Our mesh may be in pieces
  * in which nobody has too few; then p is in another one, and becomes a member. */
@@ -196,7 +197,9 @@ void mesh_missed(struct pubsub *ps, struct topic *tp, struct peer *p);
 /* p asks for a place because it has too few and may graft nobody: gets one of NEEDY_MAX, for NEEDY_TICKS, not twice running; or nothing, not even
  * an answer. */
 void mesh_give_place(struct pubsub *ps, struct link *l);
-/* The peer whom we asked so has grafted us. */
+/* Did we ask it so a moment ago? */
+bool mesh_has_asked(const struct pubsub *ps, const struct link *l);
+/* It has grafted us. */
 void mesh_got_place(struct pubsub *ps, struct link *l);
 /* Once a heartbeat: members that are no good leave, then too few become D, and too many. */
 void mesh_upkeep(struct pubsub *ps, struct topic *tp);

@@ -133,6 +133,12 @@ static struct topic_beat *beat_of(const struct pubsub *ps, struct topic *tp)
     return &tp->beat;
 }
 
+/* For one more, who takes no place kept for those in need. */
+static bool has_room(const struct pubsub *ps, const struct topic *tp)
+{
+    return tp->nmesh - tp->nneedy < ps->mesh.hi;
+}
+
 static void retry_later(struct topic_retry *r, uint32_t tick)
 {
     r->tick = tick;
@@ -150,6 +156,7 @@ static bool may_give(const struct pubsub *ps, const struct link *l)
 static void ask_for_place(struct pubsub *ps, struct link *l)
 {
     l->has_asked = true;
+    l->asked_tick = ps->tick;
     ps->c.needy_out++;
     peer_send_need(ps, l->peer, topic_slice(l->topic));
 }
@@ -178,11 +185,15 @@ static void keep_needy(struct pubsub *ps, struct link *l)
     l->needy_tick = ps->tick;
 }
 
+bool mesh_has_asked(const struct pubsub *ps, const struct link *l)
+{
+    return l->has_asked && ps->tick - l->asked_tick <= ASKED_TICKS;
+}
+
 void mesh_got_place(struct pubsub *ps, struct link *l)
 {
     struct topic *tp = l->topic;
 
-    l->has_asked = false;
     tp->need.pause = 0;
     if (tp->nneedy < NEEDY_MAX)
         keep_needy(ps, l);
@@ -195,7 +206,7 @@ void mesh_give_place(struct pubsub *ps, struct link *l)
 
     if (!may_give(ps, l))
         return;
-    if (mesh_is_candidate(ps, l) && mesh_has_place(ps, tp, l->peer)) {
+    if (tp->nmesh < ps->mesh.lo || (mesh_is_candidate(ps, l) && has_room(ps, tp))) {
         mesh_graft(ps, l, false);
     } else if (tp->nneedy < NEEDY_MAX && is_rested) {
         ps->c.needy_taken++;
@@ -206,23 +217,36 @@ void mesh_give_place(struct pubsub *ps, struct link *l)
     }
 }
 
+/* It was pruned or refused a moment ago: what it sent before it knew says nothing. */
+static bool is_backoff_fresh(const struct pubsub *ps, const struct link *l)
+{
+    uint64_t until = backoff_until(&ps->backoff, topic_slice(l->topic), &l->peer->id, ps->now);
+
+    return until > ps->now + (BACKOFF_PRUNE_S - FRESH_S) * SECOND_NS;
+}
+
 void mesh_missed(struct pubsub *ps, struct topic *tp, struct peer *p)
 {
     struct topic_retry *r = &tp->missed;
+    bool may_ask = !beat_of(ps, tp)->has_needed, is_full = !has_room(ps, tp);
     struct link *l = NULL;
 
-    if (tp->is_subscribed && !ps->is_leaving && tp->nmesh <= MAY_SPLIT_MAX && ps->tick - r->tick >= r->pause)
+    if (tp->is_subscribed && !ps->is_leaving && tp->nmesh <= MAY_SPLIT_MAX && (!is_full || tp->nneedy < NEEDY_MAX) && ps->tick - r->tick >= r->pause)
         l = link_find(p, tp);
-    if (!l || link_is_mesh(l) || !(mesh_is_candidate(ps, l) || may_give(ps, l)))
+    if (!l || link_is_mesh(l) || is_backoff_fresh(ps, l) || !(mesh_is_candidate(ps, l) || (may_ask && may_give(ps, l))))
         return;
     if (ps->tick - r->tick > 4 * r->pause)
         r->pause = 0; /* long ago */
     retry_later(r, ps->tick);
     ps->c.missed_grafts++;
-    if (mesh_is_candidate(ps, l))
-        mesh_graft(ps, l, false);
-    else
+    if (!mesh_is_candidate(ps, l)) {
+        beat_of(ps, tp)->has_needed = true;
         ask_for_place(ps, l);
+        return;
+    }
+    mesh_graft(ps, l, false);
+    if (is_full)
+        keep_needy(ps, l);
 }
 
 void mesh_refill(struct pubsub *ps, struct topic *tp)
@@ -241,12 +265,12 @@ void mesh_refill(struct pubsub *ps, struct topic *tp)
 /* Its time is over: a member like the others now, if there is room. False: it left. */
 static bool end_place(struct pubsub *ps, struct link *l)
 {
-    bool has_room = l->topic->nmesh - l->topic->nneedy < ps->mesh.hi;
+    bool may_stay = has_room(ps, l->topic);
 
     link_set_needy(l, false);
-    if (!has_room)
+    if (!may_stay)
         mesh_prune(ps, l, BACKOFF_PRUNE_S, true);
-    return has_room;
+    return may_stay;
 }
 
 void mesh_upkeep(struct pubsub *ps, struct topic *tp)
@@ -285,46 +309,36 @@ void mesh_upkeep(struct pubsub *ps, struct topic *tp)
         graft_opportunistically(ps, tp);
 }
 
-/* The member with the lowest score, of equals the one that came last, so that those who come do not drive out those who are there. Outbound
- * ones only beyond Dout; NULL: there is none. */
-static struct link *least_member(struct pubsub *ps, struct topic *tp)
+/* The member that came last, whatever the scores: those who come do not drive out those who are there. Outbound ones only beyond Dout; NULL: there
+ * is none. */
+static struct link *newest_member(const struct pubsub *ps, const struct topic *tp)
 {
     bool has_spare_outbound = count_outbound(tp) > ps->mesh.out;
-    struct link *least = NULL;
-    double score = 0;
+    struct link *newest = NULL;
 
     LIST_EACH(it, &tp->mesh) {
         struct link *l = CONTAINER_OF(it, struct link, by_mesh);
-        if (l->is_needy || (l->peer->is_outbound && !has_spare_outbound))
-            continue;
-        if (!least || peer_score(ps, l->peer) <= score) {
-            least = l;
-            score = peer_score(ps, l->peer);
-        }
+        if (!l->is_needy && (has_spare_outbound || !l->peer->is_outbound))
+            newest = l;
     }
-    return least;
-}
-
-bool mesh_has_place(const struct pubsub *ps, const struct topic *tp, const struct peer *p)
-{
-    return mesh_has_room(&ps->mesh, tp->nmesh - tp->nneedy, p->is_outbound);
+    return newest;
 }
 
 bool mesh_make_room(struct pubsub *ps, struct topic *tp, const struct peer *p)
 {
     struct topic_beat *b = beat_of(ps, tp);
-    struct link *least;
+    struct link *newest;
 
-    if (mesh_has_place(ps, tp, p))
+    if (mesh_has_room(&ps->mesh, tp->nmesh - tp->nneedy, p->is_outbound))
         return true;
     if (tp->nmesh - tp->nneedy <= ps->mesh.d || b->has_made_room)
         return false;
-    least = least_member(ps, tp);
-    if (!least)
+    newest = newest_member(ps, tp);
+    if (!newest)
         return false;
     b->has_made_room = true;
     ps->c.made_room++;
-    mesh_prune(ps, least, BACKOFF_PRUNE_S, true);
+    mesh_prune(ps, newest, BACKOFF_PRUNE_S, true);
     return true;
 }
 

@@ -164,7 +164,7 @@ static void accept(struct pubsub *ps, struct topic *tp, struct peer *p, const st
     if (p) {
         score_first(&ps->scores, p->score, tp->subject, 1);
         p->doubt /= 2;
-        if (!peer_id_is_equal(&p->id, &m->from))
+        if (m->from.len && !peer_id_is_equal(&p->id, &m->from))
             mesh_missed(ps, tp, p);
     }
     trace_message(ps, TRACE_DELIVER_MESSAGE, p, topic_slice(tp), id_of(m), NULL, m->payload.len);

@@ -65,10 +65,10 @@ void rpc_put_graft(struct wr *control, struct slice topic);
 /* One entry of a PRUNE's peers. record may be empty. */
 void rpc_put_px(struct wr *peers, const struct rpc_px *px);
 /* A whole control field that holds the Extensions message alone. */
+void rpc_put_extensions(struct wr *w, bool has_test);
 /* The RPC field need (docs/PROTOCOL.md 3). Read: its topic, as it came; false: malformed. */
 void rpc_put_need(struct wr *w, struct slice topic);
 bool rpc_need_read(struct slice body, struct slice *topic);
-void rpc_put_extensions(struct wr *w, bool has_test);
 /* Does an Extensions body name the test extension? */
 bool rpc_extensions_has_test(struct slice body);
 /* peers: entries of rpc_put_px, or empty. backoff_s 0: left out, as v1.0 peers expect. */

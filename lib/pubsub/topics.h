@@ -65,7 +65,8 @@ struct link {
     bool is_needy;       /* in the mesh because it had nobody else, or we had not; not for ever */
     bool was_needy;      /* or is */
     uint32_t needy_tick; /* since this heartbeat, the last time */
-    bool has_asked;      /* we asked it for a place; its GRAFT is the answer */
+    bool has_asked;      /* we asked it for a place at asked_tick; its GRAFT is the answer */
+    uint32_t asked_tick;
 };
 
 struct topics {

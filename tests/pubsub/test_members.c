@@ -466,23 +466,64 @@ static void test_in_need_with_room_takes_no_place(void **state)
     free_all(r, NEEDY_MAX + 1);
 }
 
-/* Of two, the one with the lower score makes room, though the other came last. */
-static void test_the_lower_score_makes_room(void **state)
+/* However good those who come are, they drive out each other alone. */
+static void test_who_comes_drives_out_who_came(void **state)
 {
-    struct raw *in[14];
+    struct raw *in[12], *more[6];
 
     begin(6, 4, 12);
-    for (unsigned i = 0; i < 12; i++) {
-        in[i] = raw_new(s, 0, V12, true);
-        pubsub_peer_app_score(netsim_core(s, 0), in[i]->node + 1, i == 5 ? 1 : 2);
+    peers(in, 12, V12, true);
+    for (unsigned i = 0; i < 12; i++)
         raw_graft(in[i], 0, TOPIC);
+    for (unsigned i = 0; i < 6; i++) {
+        more[i] = raw_new(s, 0, V12, true);
+        pubsub_peer_app_score(netsim_core(s, 0), more[i]->node + 1, 50);
+        raw_graft(more[i], 0, TOPIC);
+        assert_true(is_mesh(more[i]));
+        netsim_run(s, NETSIM_S);
     }
-    in[12] = raw_new(s, 0, V12, true);
-    raw_graft(in[12], 0, TOPIC);
-    assert_true(is_mesh(in[12]));
-    assert_false(is_mesh(in[5]));
-    assert_int_equal(count_mesh(in, 13), 12);
-    free_all(in, 13);
+    assert_int_equal(count_mesh(in, 12), 11);
+    assert_int_equal(count_mesh(more, 6), 1);
+    assert_int_equal(counters().made_room, 6);
+    free_all(in, 12);
+    free_all(more, 6);
+}
+
+/* Who was asked and says nothing may not come much later. */
+static void test_an_answer_that_is_late_is_a_graft_like_any(void **state)
+{
+    struct raw *r[3];
+    unsigned asked = 3;
+
+    pruned_by_all(r, 3, CODED);
+    for (unsigned i = 0; i < 3; i++)
+        if (count_needs(r[i]))
+            asked = i;
+    assert_in_range(asked, 0, 2);
+    for (unsigned i = 0; i < 3; i++) /* nobody else is left to ask */
+        if (i != asked)
+            netsim_disconnect(s, 0, r[i]->node);
+    netsim_run(s, 31 * NETSIM_S + 500 * NETSIM_MS); /* it was asked after 15 s, and after 31 s */
+    raw_forget(r[asked]);
+    netsim_run(s, 15 * NETSIM_S);
+    assert_int_equal(count_needs(r[asked]), 0);
+    raw_graft(r[asked], 0, TOPIC);
+    assert_false(is_mesh(r[asked]));
+    assert_int_equal(counters().backoff_violations, 1);
+    free_all(r, 3);
+}
+
+/* Both have too few: they do not refuse each other. */
+static void test_two_in_need_take_each_other(void **state)
+{
+    struct raw *r[4];
+
+    pruned_by_all(r, 4, CODED);
+    for (unsigned i = 0; i < 4; i++)
+        raw_need(r[i], 0, TOPIC);
+    assert_int_equal(count_mesh(r, 4), 4);
+    assert_int_equal(counters().needy_taken, 0);
+    free_all(r, 4);
 }
 
 static void test_need_is_a_word_of_coded_peers(void **state)
@@ -530,7 +571,9 @@ static void test_who_brings_what_we_missed_becomes_a_member(void **state)
     raw_prune(out[0], 0, TOPIC, 60);
     bring(in[0], author, 1);
     bring(author, author, 2);
+    bring(out[0], author, 20); /* it may have been under way */
     assert_int_equal(counters().missed_grafts, 0);
+    netsim_run(s, 3 * NETSIM_S);
     bring(out[0], author, 3);
     assert_int_equal(count_needs(out[0]), 1);
     assert_int_equal(raw_count(out[0], RPC_GRAFT), 0);
@@ -543,6 +586,28 @@ static void test_who_brings_what_we_missed_becomes_a_member(void **state)
     assert_int_equal(counters().missed_grafts, 2);
     free_all(in, 3);
     free_all(out, 3);
+    raw_free(author);
+}
+
+/* A full mesh takes no more than two so, and nobody leaves it for them. */
+static void test_a_full_mesh_misses_for_two(void **state)
+{
+    struct raw *in[3], *out[4], *author;
+
+    begin(3, 3, 3);
+    peers(in, 3, CODED, true);
+    peers(out, 4, CODED, true);
+    author = raw_new(s, 0, CODED, true);
+    raw_subscribe(author, 0, TOPIC, true);
+    for (unsigned i = 0; i < 4; i++) {
+        netsim_run(s, 5 * NETSIM_S);
+        bring(out[i], author, i + 1);
+    }
+    assert_int_equal(count_mesh(out, 4), 2);
+    assert_int_equal(count_mesh(in, 3), 3);
+    assert_int_equal(counters().missed_grafts, 2);
+    free_all(in, 3);
+    free_all(out, 4);
     raw_free(author);
 }
 
@@ -627,9 +692,12 @@ int main(void)
         TEST(test_a_place_that_is_left_is_free),
         TEST(test_those_in_need_stay_when_the_mesh_is_full),
         TEST(test_in_need_with_room_takes_no_place),
-        TEST(test_the_lower_score_makes_room),
+        TEST(test_who_comes_drives_out_who_came),
+        TEST(test_an_answer_that_is_late_is_a_graft_like_any),
+        TEST(test_two_in_need_take_each_other),
         TEST(test_need_is_a_word_of_coded_peers),
         TEST(test_who_brings_what_we_missed_becomes_a_member),
+        TEST(test_a_full_mesh_misses_for_two),
         TEST(test_a_mesh_of_more_than_four_is_in_one_piece),
         TEST(test_no_message_is_late_in_a_small_mesh),
     };
