@@ -147,7 +147,7 @@ def telemetry(command, field):
                 s.connect(path)
                 s.recv(1024)
                 s.send(command.encode())
-                said.append(json.loads(s.recv(65536))[command].get(field, ''))
+                said.append((json.loads(s.recv(65536))[command] or {}).get(field, ''))  # nothing yet of one that just starts
             except OSError:
                 continue # of a node that is gone
     return said
