@@ -15,6 +15,7 @@
 #include "node/names.h"
 #include "node/peers.h"
 #include "node/snapshot.h"
+#include "node/ring_watch.h"
 #include "node/xcore.h"
 
 #define CODING_DELIVERIES 2048
@@ -103,6 +104,7 @@ struct coding_role {
     bool has_traces;      /* what the core was last told */
     bool has_more_output; /* a ring was too full for all that the core has to say */
     bool has_more_kad;    /* the same of the DHT's core: until somebody is asked it waits for nothing else */
+    struct ring_watch to_nets_watch[NET_ROLES_MAX], to_helpers_watch[LAYOUT_CODING_MAX], to_control_watch; /* coding_upkeep.c */
     uint64_t leave_by_ns, upkeep_at_ns, scores_at_ns, waits_since_ns, now_ns;
     uint64_t frames_dropped, traces_dropped, notes_dropped;
     uint64_t peer_notes_ns, peer_notes_left_out, peer_notes_told; /* coding_peer_note */

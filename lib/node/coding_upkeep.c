@@ -196,6 +196,25 @@ static void tell_waiting(struct coding_role *r, uint64_t now)
     r->waits = is;
 }
 
+static void watch_ring(struct coding_role *r, struct ring_watch *w, const struct xring *ring)
+{
+    enum ring_news news = ring_watch_beat(w, ring->full);
+
+    if (news == RING_STAYS_FULL)
+        coding_note(r, LOG_WARN_L, "\"a ring stays full: who takes from it is behind\" ring=%s full=%llu", ring->name, (unsigned long long)ring->full);
+    else if (news == RING_HAS_ROOM)
+        coding_note(r, LOG_INFO_L, "\"the ring has room again\" ring=%s full=%llu", ring->name, (unsigned long long)ring->full);
+}
+
+static void watch_rings(struct coding_role *r)
+{
+    for (unsigned i = 0; i < r->nnets; i++)
+        watch_ring(r, &r->to_nets_watch[i], r->nets[i].out.ring);
+    for (unsigned i = 0; i < r->nhelpers; i++)
+        watch_ring(r, &r->to_helpers_watch[i], r->helpers[i].out.ring);
+    watch_ring(r, &r->to_control_watch, r->to_control.ring);
+}
+
 void coding_upkeep(struct coding_role *r, uint64_t now)
 {
     unsigned n = 0;
@@ -218,5 +237,6 @@ void coding_upkeep(struct coding_role *r, uint64_t now)
     if (r->peers.count > r->cfg.conn_high)
         trim(r, n, now);
     tell_waiting(r, now);
+    watch_rings(r);
     coding_self_upkeep(r, now);
 }
