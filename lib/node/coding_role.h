@@ -14,8 +14,8 @@
 #include "node/dialer.h"
 #include "node/names.h"
 #include "node/peers.h"
-#include "node/snapshot.h"
 #include "node/ring_watch.h"
+#include "node/snapshot.h"
 #include "node/xcore.h"
 
 #define CODING_DELIVERIES 2048

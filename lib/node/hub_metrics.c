@@ -187,7 +187,7 @@ static void score_families(struct metrics *m, const struct snapshot *s)
     counter(m, "codecast_", "opportunistic_grafts_total", "Peers grafted because the mesh's median score was low",
             p->opportunistic_grafts);
     counter(m, "codecast_", "mesh_refills_total", "Peers grafted at once because a member had left a mesh that was too small", p->refills);
-    counter(m, "codecast_", "mesh_missed_total", "Peers grafted because they brought what a small mesh had missed", p->missed_grafts);
+    counter(m, "codecast_", "mesh_missed_total", "Peers grafted, or asked for a place, because they brought what a small mesh had missed", p->missed_grafts);
     counter(m, "codecast_", "mesh_made_room_total", "Members of full meshes that made room for a peer that asked", p->made_room);
     counter(m, "codecast_", "needy_sent_total", "Places asked for, in a mesh too small, of peers within their backoff", p->needy_out);
     counter(m, "codecast_", "needy_received_total", "Places that peers asked for so", p->needy_in);

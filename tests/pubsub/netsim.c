@@ -334,6 +334,14 @@ uint64_t netsim_now(const struct netsim *s)
     return s->now;
 }
 
+struct pubsub_counters netsim_counters(struct netsim *s, unsigned n)
+{
+    struct pubsub_counters c;
+
+    pubsub_counters_get(netsim_core(s, n), &c);
+    return c;
+}
+
 static bool is_lost(struct netsim *s, const struct netsim_link *l)
 {
     return l->loss > 0 && (double)(rng_u64(&s->rng) >> 11) / 9007199254740992.0 < l->loss;

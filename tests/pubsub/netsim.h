@@ -76,6 +76,7 @@ struct pubsub *netsim_core(struct netsim *s, unsigned n);
 const struct peer_id *netsim_peer_id(const struct netsim *s, unsigned n);
 const struct key_pair *netsim_key(const struct netsim *s, unsigned n);
 uint64_t netsim_now(const struct netsim *s);
+struct pubsub_counters netsim_counters(struct netsim *s, unsigned n);
 
 /* The calls of the core, with their outputs carried out. */
 int netsim_subscribe(struct netsim *s, unsigned n, const char *topic);

@@ -43,10 +43,7 @@ static int close_sim(void **state)
 
 static struct pubsub_counters counters(void)
 {
-    struct pubsub_counters c;
-
-    pubsub_counters_get(netsim_core(s, 0), &c);
-    return c;
+    return netsim_counters(s, 0);
 }
 
 static void graft(unsigned n)

@@ -69,10 +69,7 @@ static bool is_mesh(const struct raw *r)
 
 static struct pubsub_counters counters(void)
 {
-    struct pubsub_counters c;
-
-    pubsub_counters_get(netsim_core(s, 0), &c);
-    return c;
+    return netsim_counters(s, 0);
 }
 
 static struct pubsub_peer_info info_of(const struct raw *r)
